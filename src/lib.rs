@@ -1,0 +1,15 @@
+//! `gauntlet`: an end-to-end conformance and load harness for the doors of an
+//! LLM agent platform on Kubernetes.
+//!
+//! The way through is one way: [`scenario`] files are parsed and validated,
+//! [`runner`] plans and executes them with the verbs of [`steps`] against a
+//! [`target`], and what happens leaves as events for [`report`]. The
+//! [`platform`] is the system under test that gauntlet brings along; it knows
+//! nothing of the harness.
+
+pub mod platform;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod steps;
+pub mod target;

@@ -1,0 +1,71 @@
+//! The reference platform: the system under test that gauntlet brings along.
+//!
+//! Each component is one file. A component gets everything from its [`Pod`]:
+//! the environment, the address to listen on, the log, access to Kubernetes
+//! and the stop signal. So the same code runs as a task in the embedded target
+//! and as a process in a pod (`gauntlet platform COMPONENT`).
+
+pub mod mutant;
+pub mod pod;
+
+pub use mutant::Mutant;
+pub use pod::Pod;
+
+/// A part of the reference platform that can be started by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// Session API and WebSocket proxy.
+    Web,
+    /// Keeps the warm pool filled and reconciles sessions.
+    Worker,
+    /// The deploy pipeline's step: creates secret and key where they are absent, then ends.
+    Seed,
+    /// One session's pod: `/tty` onto a pseudo-terminal.
+    Sandbox,
+    /// The controller that makes a pod of each `Sandbox` object.
+    SandboxController,
+    /// An HTTP/1.1 load balancer that strips `Authorization` from upgrades.
+    Balancer,
+    /// A backend that answers every request with what it received.
+    Probe,
+}
+
+impl Component {
+    pub const ALL: [Component; 7] = [
+        Component::Web,
+        Component::Worker,
+        Component::Seed,
+        Component::Sandbox,
+        Component::SandboxController,
+        Component::Balancer,
+        Component::Probe,
+    ];
+
+    /// The name on the command line: `gauntlet platform NAME`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Component::Web => "web",
+            Component::Worker => "worker",
+            Component::Seed => "seed",
+            Component::Sandbox => "sandbox",
+            Component::SandboxController => "sandbox-controller",
+            Component::Balancer => "balancer",
+            Component::Probe => "probe",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Component> {
+        Component::ALL.into_iter().find(|c| c.name() == name)
+    }
+}
+
+/// Why a component could not start or go on. The text is for the pod's log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ComponentError(pub String);
+
+/// Runs a component until its work is done or `pod.stop` is cancelled.
+pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
+    let _ = pod;
+    Err(ComponentError(format!("{} is not there yet", component.name())))
+}

@@ -1,0 +1,242 @@
+//! A scenario as the runner gets it: parsed, validated, with the place in the
+//! user's file at everything that a message may have to point at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Whether a (spec) sentence of the contract stands behind a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// A (spec) sentence of the contract stands behind it.
+    Core,
+    /// The rest, and hardening with a standard.
+    Extended,
+}
+
+/// What a scenario does to a platform that isn't ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intrusion {
+    /// Only looks.
+    Observe,
+    /// Makes sessions of its own and deletes them.
+    Use,
+    /// Changes secrets, restarts deployments.
+    Disrupt,
+    /// Malformed traffic, floods.
+    Attack,
+}
+
+/// The world that a scenario needs. What is left out has the platform's default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct WorldSpec {
+    /// The token's secret when the platform starts.
+    #[serde(default)]
+    pub secret: SecretState,
+    /// Warm sandbox pods that the worker keeps; 0 for none.
+    #[serde(default)]
+    pub warm_pool: u32,
+    /// Replicas of web.
+    #[serde(default = "one")]
+    pub web_replicas: u32,
+    /// The balancer in front of web; none where it is left out.
+    #[serde(default)]
+    pub balancer: Option<BalancerSpec>,
+    /// What runs in a sandbox's terminal.
+    #[serde(default)]
+    pub terminal: Option<Vec<String>>,
+    /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
+    #[serde(default = "yes")]
+    pub platform: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The token's secret when the platform starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretState {
+    /// Secret and key are there.
+    #[default]
+    WithToken,
+    /// The secret is there, the key is not.
+    WithoutToken,
+    /// There is no secret.
+    Absent,
+}
+
+/// The balancer in front of web.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BalancerSpec {
+    /// Whether it takes `Authorization` out of upgrades, as the contract's does.
+    #[serde(default = "yes")]
+    pub strips_authorization: bool,
+    /// How long a connection may be quiet, as `500ms` or `60s`.
+    #[serde(default)]
+    pub idle_timeout: Option<String>,
+    /// Whether it ends TLS, with a certificate of a CA made for the run.
+    #[serde(default)]
+    pub tls: bool,
+}
+
+/// A scenario file, or one text of the built-in ones.
+#[derive(Debug)]
+pub struct Source {
+    /// The path as the user knows it, relative to the scenarios' folder.
+    pub name: String,
+    pub text: String,
+}
+
+/// A place in a [`Source`].
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub source: Arc<Source>,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// A rule of a contract as a story of steps.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// `CONTRACT/GROUP/RULE`, with a fourth part where a rule has several scenarios.
+    pub id: String,
+    pub title: String,
+    /// The source and clause, or the standard and section, that the rule comes from.
+    pub spec: String,
+    pub level: Level,
+    pub intrusion: Intrusion,
+    pub tags: Vec<String>,
+    pub world: WorldSpec,
+    /// Values by name, templates, evaluated in order when the scenario starts.
+    pub vars: IndexMap<String, Value>,
+    /// The scenario runs once for each combination of these values.
+    pub matrix: IndexMap<String, Vec<Value>>,
+    /// Longest time that the whole scenario may take, worlds and evidence not counted.
+    pub timeout: Option<Duration>,
+    pub steps: Vec<Step>,
+    /// Steps that run at the end, whatever came before.
+    pub finally: Vec<Step>,
+    pub place: Place,
+}
+
+impl Scenario {
+    /// The row of the contract's table: the first three parts of the id.
+    pub fn row(&self) -> &str {
+        match self.id.match_indices('/').nth(2) {
+            Some((at, _)) => &self.id[..at],
+            None => &self.id,
+        }
+    }
+
+    /// The contract: the first part of the id.
+    pub fn contract(&self) -> &str {
+        self.id.split('/').next().unwrap_or(&self.id)
+    }
+}
+
+/// One action with its expectations.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Name of a verb of [`crate::steps::VERBS`].
+    pub verb: &'static str,
+    /// The verb's own keys, its name among them; strings may be templates.
+    pub args: Value,
+    /// `as`: the name that the observation gets.
+    pub bind: Option<String>,
+    /// `capture`: values taken out of the observation.
+    pub capture: IndexMap<String, Capture>,
+    pub expectations: Vec<Expectation>,
+    /// `within`: how long the expectations may take to become true (the step is repeated).
+    pub within: Option<Duration>,
+    /// `every`: time between two tries; default 20 ms, growing to 250 ms.
+    pub every: Option<Duration>,
+    /// `holds-for`: how long the expectations must stay true (the step is repeated).
+    pub holds_for: Option<Duration>,
+    pub place: Place,
+}
+
+/// How a value is taken out of an observation.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capture {
+    /// A JSONPath (RFC 9535) over the observation; the first match.
+    Jsonpath(String),
+    /// A response header's value.
+    Header(String),
+    /// The first group, or the whole match, of a regular expression over the observation's text.
+    Regex(String),
+}
+
+/// What a step must show.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub kind: ExpectationKind,
+    pub claim: Claim,
+    pub place: Place,
+}
+
+/// What it means when an expectation doesn't hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpectationKind {
+    /// Judges the platform: `fail`.
+    Check,
+    /// Set-up: `error`.
+    Given,
+    /// What the scenario can only run with: `skip`, with the step's `reason`.
+    Needs,
+    /// Reported without a verdict.
+    Fact,
+}
+
+/// What is expected of an observation.
+#[derive(Clone, Debug)]
+pub enum Claim {
+    /// A phrase of the verb: `opens`, `refused 401`. May hold templates.
+    Phrase(String),
+    /// Predicates by the path of a field: `body.tty_token`.
+    Fields(IndexMap<String, Predicate>),
+    /// `policy: NAME` with a claim for each choice.
+    Policy { name: String, choices: IndexMap<String, Claim> },
+}
+
+/// What is expected of one value. Operands may be templates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predicate {
+    Equals(Value),
+    Not(Box<Predicate>),
+    OneOf(Vec<Value>),
+    /// A regular expression that must be found in the text.
+    Matches(String),
+    /// A part of a text, an element of a list, a key of a map.
+    Contains(Value),
+    /// The field is not there.
+    Absent,
+    /// The field is there, whatever its value.
+    Present,
+    Null,
+    LessThan(Value),
+    AtMost(Value),
+    MoreThan(Value),
+    AtLeast(Value),
+    /// The number of elements of a list or keys of a map.
+    Count(Value),
+    /// All of them hold.
+    All(Vec<Predicate>),
+}
