@@ -67,5 +67,8 @@ pub struct ComponentError(pub String);
 /// Runs a component until its work is done or `pod.stop` is cancelled.
 pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
     let _ = pod;
-    Err(ComponentError(format!("{} is not there yet", component.name())))
+    Err(ComponentError(format!(
+        "{} is not there yet",
+        component.name()
+    )))
 }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// A (spec) sentence of the contract stands behind it.
@@ -20,7 +22,9 @@ pub enum Level {
 }
 
 /// What a scenario does to a platform that isn't ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intrusion {
     /// Only looks.
@@ -213,7 +217,10 @@ pub enum Claim {
     /// Predicates by the path of a field: `body.tty_token`.
     Fields(IndexMap<String, Predicate>),
     /// `policy: NAME` with a claim for each choice.
-    Policy { name: String, choices: IndexMap<String, Claim> },
+    Policy {
+        name: String,
+        choices: IndexMap<String, Claim>,
+    },
 }
 
 /// What is expected of one value. Operands may be templates.
@@ -239,4 +246,6 @@ pub enum Predicate {
     Count(Value),
     /// All of them hold.
     All(Vec<Predicate>),
+    /// At least one of them holds.
+    Any(Vec<Predicate>),
 }
