@@ -97,7 +97,9 @@ impl Controller {
             }
             for name in names {
                 if let Err(error) = self.reconcile(&name).await {
-                    self.pod.log.line(format!("sandbox {name}: tries again in {RETRY:?}: {error}"));
+                    self.pod
+                        .log
+                        .line(format!("sandbox {name}: tries again in {RETRY:?}: {error}"));
                     retry = Some(Instant::now() + RETRY);
                 }
             }
@@ -143,7 +145,13 @@ impl Controller {
     }
 
     async fn reconcile(&mut self, name: &str) -> Result<(), kube::Error> {
-        let Some(sandbox) = self.known.sandboxes.get(name).filter(|sandbox| !sandbox.is_deleted()).cloned() else {
+        let Some(sandbox) = self
+            .known
+            .sandboxes
+            .get(name)
+            .filter(|sandbox| !sandbox.is_deleted())
+            .cloned()
+        else {
             return Ok(());
         };
         if !self.known.pods.contains_key(name) {
@@ -162,7 +170,9 @@ impl Controller {
                 Err(error) => return Err(error),
             }
         }
-        let Some(pod) = self.known.pods.get(name) else { return Ok(()) };
+        let Some(pod) = self.known.pods.get(name) else {
+            return Ok(());
+        };
         let status = status_of(pod, sandbox.ready());
         if sandbox.status.as_ref() == Some(&status) {
             return Ok(());
@@ -213,21 +223,40 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
         .iter()
         .flatten()
         .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
-        .find(|waiting| waiting.reason.as_deref().is_some_and(|reason| HOPELESS.contains(&reason)));
-    let is_ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        .find(|waiting| {
+            waiting
+                .reason
+                .as_deref()
+                .is_some_and(|reason| HOPELESS.contains(&reason))
+        });
+    let is_ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let (ready, reason, message) = if pod.metadata.deletion_timestamp.is_some() {
         ("False", "PodTerminating", "its pod is being deleted".to_owned())
     } else if matches!(phase.as_str(), "Failed" | "Succeeded") {
-        ("False", FAILED, status.message.unwrap_or_else(|| format!("its pod ended: {phase}")))
+        (
+            "False",
+            FAILED,
+            status.message.unwrap_or_else(|| format!("its pod ended: {phase}")),
+        )
     } else if is_ready {
         ("True", "PodReady", String::new())
     } else if let Some(waiting) = waiting {
         let reason = waiting.reason.clone().unwrap_or_default();
-        ("False", FAILED, format!("{reason}: {}", waiting.message.as_deref().unwrap_or("no message")))
+        (
+            "False",
+            FAILED,
+            format!("{reason}: {}", waiting.message.as_deref().unwrap_or("no message")),
+        )
     } else {
         ("False", "PodNotReady", "its pod is not ready".to_owned())
     };
-    let since = before.filter(|before| before.status == ready).map(|before| before.last_transition_time.clone());
+    let since = before
+        .filter(|before| before.status == ready)
+        .map(|before| before.last_transition_time.clone());
     SandboxStatus {
         phase: Some(phase),
         pod_ip: status.pod_ip,

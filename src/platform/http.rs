@@ -10,13 +10,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -48,7 +48,11 @@ pub struct Answer {
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Answer {
-        Answer { response, tunnel: None, leftovers: None }
+        Answer {
+            response,
+            tunnel: None,
+            leftovers: None,
+        }
     }
 }
 
@@ -159,7 +163,11 @@ impl Server {
                         pod.log.line(format!("{line} {}", answer.response.status().as_u16()));
                     }
                     if !pod.has(&mutant::TOKEN_ANSWERS_CACHEABLE) {
-                        answer.response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+                        answer
+                            .response
+                            .headers_mut()
+                            .entry(CACHE_CONTROL)
+                            .or_insert(HeaderValue::from_static("no-store"));
                     }
                     *after.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = (answer.tunnel, answer.leftovers);
                     Ok::<_, Infallible>(answer.response)
@@ -167,7 +175,9 @@ impl Server {
             })
         };
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).max_header_size(MAX_HEAD).preserve_header_case(true);
+        http.timer(TokioTimer::new())
+            .max_header_size(MAX_HEAD)
+            .preserve_header_case(true);
         if self.pod.has(&mutant::SLOW_HEADS_KEPT) {
             http.header_read_timeout(None);
         } else {
@@ -252,13 +262,52 @@ pub fn json(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// `{"error": …}`, the form of all errors.
-pub fn error(status: StatusCode, message: &str) -> Response<Body> {
-    json(status, &json!({ "error": message }))
+pub fn error(status: StatusCode, message: impl Into<String>) -> Refusal {
+    Refusal {
+        status,
+        message: message.into(),
+        headers: Vec::new(),
+    }
+}
+
+/// Why a request doesn't get what it asked for.
+pub struct Refusal {
+    pub status: StatusCode,
+    message: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The connection ends with the answer: what comes after it is never read as anything.
+    pub fn closing(self) -> Refusal {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+}
+
+impl From<Refusal> for Response<Body> {
+    fn from(refusal: Refusal) -> Response<Body> {
+        let mut response = json(refusal.status, &json!({ "error": refusal.message }));
+        response.headers_mut().extend(refusal.headers);
+        response
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Answer {
+        Response::from(refusal).into()
+    }
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

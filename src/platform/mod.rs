@@ -81,7 +81,12 @@ pub struct ComponentError(pub String);
 
 /// Runs a component until its work is done or `pod.stop` is cancelled.
 pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
-    for name in pod.var_or("GAUNTLET_MUTANTS", "").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+    for name in pod
+        .var_or("GAUNTLET_MUTANTS", "")
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
         if mutant::by_name(name).is_none() {
             return Err(ComponentError(format!("GAUNTLET_MUTANTS: there is no mutant {name:?}")));
         }

@@ -152,13 +152,20 @@ mod tests {
         let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
         assert_eq!(names.len(), MUTANTS.len());
         for name in names {
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn every_row_of_the_contract_has_a_mutant() {
-        let rows: BTreeSet<_> = MUTANTS.iter().filter_map(|mutant| mutant.row.strip_prefix("harness-token/")).collect();
+        let rows: BTreeSet<_> = MUTANTS
+            .iter()
+            .filter_map(|mutant| mutant.row.strip_prefix("harness-token/"))
+            .collect();
         for row in [
             "token/accept",
             "token/refuse",

@@ -11,9 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
@@ -79,7 +77,11 @@ impl Sandbox {
     }
 
     pub fn ready(&self) -> Option<&Condition> {
-        self.status.as_ref()?.conditions.iter().find(|condition| condition.type_ == READY)
+        self.status
+            .as_ref()?
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == READY)
     }
 
     pub fn is_ready(&self) -> bool {
@@ -88,7 +90,9 @@ impl Sandbox {
 
     /// Why the pod will not become ready, if so.
     pub fn failure(&self) -> Option<&str> {
-        self.ready().filter(|ready| ready.reason == FAILED).map(|ready| ready.message.as_str())
+        self.ready()
+            .filter(|ready| ready.reason == FAILED)
+            .map(|ready| ready.message.as_str())
     }
 
     pub fn pod_ip(&self) -> Option<&str> {
@@ -102,7 +106,13 @@ impl Sandbox {
     /// The token that its pod is made with: the literal in the template.
     pub fn token(&self) -> Option<&str> {
         let container = self.spec.pod_template.spec.as_ref()?.containers.first()?;
-        container.env.as_ref()?.iter().find(|var| var.name == TOKEN)?.value.as_deref()
+        container
+            .env
+            .as_ref()?
+            .iter()
+            .find(|var| var.name == TOKEN)?
+            .value
+            .as_deref()
     }
 }
 
@@ -139,11 +149,20 @@ impl kube::Resource for Sandbox {
 pub const TOKEN: &str = "HARNESS_AUTH_TOKEN";
 
 /// Variables that web and worker hand on to the sandboxes that they make.
-const HANDED_ON: [&str; 5] = ["GAUNTLET_MUTANTS", "TERMINAL_COMMAND", "HEADER_TIMEOUT", "MAX_MESSAGE", "TTY_PATH"];
+const HANDED_ON: [&str; 5] = [
+    "GAUNTLET_MUTANTS",
+    "TERMINAL_COMMAND",
+    "HEADER_TIMEOUT",
+    "MAX_MESSAGE",
+    "TTY_PATH",
+];
 
 /// Names that a session's own variables may not take.
 pub fn is_reserved(variable: &str) -> bool {
-    variable == TOKEN || variable == "HARNESS_AUTH_TOKEN_PREVIOUS" || variable == "PORT" || HANDED_ON.contains(&variable)
+    variable == TOKEN
+        || variable == "HARNESS_AUTH_TOKEN_PREVIOUS"
+        || variable == "PORT"
+        || HANDED_ON.contains(&variable)
 }
 
 /// What a sandbox is made for.
@@ -169,13 +188,20 @@ pub struct Names {
 impl Names {
     pub fn new(pod: &Pod) -> Result<Names, ComponentError> {
         let warm = pod.var_or("WARM_LABEL", "pool=warm");
-        let (key, value) =
-            warm.split_once('=').ok_or_else(|| ComponentError(format!("WARM_LABEL is not KEY=VALUE: {warm:?}")))?;
-        let handed_on = HANDED_ON
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), pod.var(name).filter(|value| !value.is_empty())?.to_owned())));
-        let token_variable =
-            if pod.has(&mutant::TOKEN_IN_OTHER_VARIABLE) { "HARNESS_TOKEN" } else { TOKEN };
+        let (key, value) = warm
+            .split_once('=')
+            .ok_or_else(|| ComponentError(format!("WARM_LABEL is not KEY=VALUE: {warm:?}")))?;
+        let handed_on = HANDED_ON.iter().filter_map(|name| {
+            Some((
+                (*name).to_owned(),
+                pod.var(name).filter(|value| !value.is_empty())?.to_owned(),
+            ))
+        });
+        let token_variable = if pod.has(&mutant::TOKEN_IN_OTHER_VARIABLE) {
+            "HARNESS_TOKEN"
+        } else {
+            TOKEN
+        };
         Ok(Names {
             warm_label: (key.to_owned(), value.to_owned()),
             session_label: pod.var_or("SESSION_LABEL", "session").to_owned(),
@@ -207,7 +233,11 @@ impl Names {
         let labels = BTreeMap::from([("app".to_owned(), "litellm-sandbox".to_owned()), label]);
         let mut env: Vec<EnvVar> = Vec::new();
         let mut set = |name: &str, value: &str| {
-            env.push(EnvVar { name: name.to_owned(), value: Some(value.to_owned()), ..EnvVar::default() });
+            env.push(EnvVar {
+                name: name.to_owned(),
+                value: Some(value.to_owned()),
+                ..EnvVar::default()
+            });
         };
         for (name, value) in variables {
             set(name, value);
@@ -235,7 +265,11 @@ impl Names {
                 container_port: self.sandbox_port.into(),
                 ..ContainerPort::default()
             }]),
-            readiness_probe: Some(Probe { http_get: Some(ready), period_seconds: Some(1), ..Probe::default() }),
+            readiness_probe: Some(Probe {
+                http_get: Some(ready),
+                period_seconds: Some(1),
+                ..Probe::default()
+            }),
             ..Container::default()
         };
         let spec = PodSpec {
@@ -255,7 +289,10 @@ impl Names {
             },
             spec: SandboxSpec {
                 pod_template: PodTemplateSpec {
-                    metadata: Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() }),
+                    metadata: Some(ObjectMeta {
+                        labels: Some(labels),
+                        ..ObjectMeta::default()
+                    }),
                     spec: Some(spec),
                 },
             },

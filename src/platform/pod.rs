@@ -43,7 +43,10 @@ impl Pod {
     pub fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, ComponentError> {
         match self.var(name) {
             None => Ok(default),
-            Some(text) => text.trim().parse().map_err(|_| ComponentError(format!("{name} is not a number: {text:?}"))),
+            Some(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| ComponentError(format!("{name} is not a number: {text:?}"))),
         }
     }
 
@@ -58,17 +61,22 @@ impl Pod {
 
     /// Whether this pod was started with a defect.
     pub fn has(&self, mutant: &Mutant) -> bool {
-        self.var("GAUNTLET_MUTANTS").is_some_and(|names| names.split(',').any(|name| name.trim() == mutant.name))
+        self.var("GAUNTLET_MUTANTS")
+            .is_some_and(|names| names.split(',').any(|name| name.trim() == mutant.name))
     }
 
     /// The Kubernetes API, which most components can't do without.
     pub fn kubernetes(&self) -> Result<kube::Client, ComponentError> {
-        self.kubernetes.clone().ok_or_else(|| ComponentError("there is no Kubernetes API".into()))
+        self.kubernetes
+            .clone()
+            .ok_or_else(|| ComponentError("there is no Kubernetes API".into()))
     }
 
     /// The namespace that the platform lives in.
     pub fn namespace(&self, client: &kube::Client) -> String {
-        self.var("NAMESPACE").unwrap_or_else(|| client.default_namespace()).to_owned()
+        self.var("NAMESPACE")
+            .unwrap_or_else(|| client.default_namespace())
+            .to_owned()
     }
 
     /// Opens a port on the pod's address.
@@ -115,7 +123,11 @@ pub mod tests {
     /// A pod on 127.0.0.1 without Kubernetes, with this environment.
     pub fn pod(env: &[(&str, &str)]) -> Pod {
         Pod {
-            env: Arc::new(env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()),
+            env: Arc::new(
+                env.iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
             ip: IpAddr::from([127, 0, 0, 1]),
             log: Log::new(|_| {}),
             kubernetes: None,
@@ -128,7 +140,16 @@ pub mod tests {
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("60s"), Some(Duration::from_secs(60)));
         assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
-        for text in ["", "60", "s", "-1s", "1 s", "1d", "99999999999999999999s", "18446744073709551615h"] {
+        for text in [
+            "",
+            "60",
+            "s",
+            "-1s",
+            "1 s",
+            "1d",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

@@ -19,7 +19,9 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 8081)?;
     let listener = pod.listen(port).await?;
     pod.log.line(format!("probe: on port {port}"));
-    Server::new(&pod, Duration::from_secs(1))?.serve(listener, Arc::new(Probe)).await
+    Server::new(&pod, Duration::from_secs(1))?
+        .serve(listener, Arc::new(Probe))
+        .await
 }
 
 struct Probe;

@@ -39,7 +39,9 @@ impl Status {
     }
 
     fn from_name(name: &str) -> Option<Status> {
-        [Status::Creating, Status::Ready, Status::Failed, Status::Dead].into_iter().find(|status| status.name() == name)
+        [Status::Creating, Status::Ready, Status::Failed, Status::Dead]
+            .into_iter()
+            .find(|status| status.name() == name)
     }
 }
 
@@ -75,7 +77,9 @@ type Result<T> = std::result::Result<T, kube::Error>;
 
 impl Records {
     pub fn new(client: kube::Client, namespace: &str) -> Records {
-        Records { maps: Api::namespaced(client, namespace) }
+        Records {
+            maps: Api::namespaced(client, namespace),
+        }
     }
 
     pub async fn create_agent(&self, name: Option<&str>, model: &str, harness_id: Option<&str>) -> Result<Agent> {
@@ -93,7 +97,12 @@ impl Records {
 
     /// All agents, the oldest first.
     pub async fn agents(&self) -> Result<Vec<Agent>> {
-        Ok(self.list(format!("{RECORD}=agent")).await?.into_iter().map(agent).collect())
+        Ok(self
+            .list(format!("{RECORD}=agent"))
+            .await?
+            .into_iter()
+            .map(agent)
+            .collect())
     }
 
     /// A session that is being created.
@@ -132,7 +141,12 @@ impl Records {
     }
 
     pub async fn delete_session(&self, id: &str) -> Result<()> {
-        gone(self.maps.delete(&format!("session-{id}"), &DeleteParams::default()).await.map(drop))
+        gone(
+            self.maps
+                .delete(&format!("session-{id}"), &DeleteParams::default())
+                .await
+                .map(drop),
+        )
     }
 
     pub async fn set_sandbox(&self, id: &str, sandbox: &str) -> Result<()> {
@@ -151,7 +165,11 @@ impl Records {
     /// Begins a session's creation again, unless someone else changed it meanwhile (409).
     pub async fn begin_restart(&self, session: &Session, sandbox: &str) -> Result<()> {
         let data = json!({ "status": Status::Creating.name(), "sandbox": sandbox, "failure_reason": Value::Null });
-        self.patch(&session.id, json!({ "metadata": { "resourceVersion": session.version }, "data": data })).await
+        self.patch(
+            &session.id,
+            json!({ "metadata": { "resourceVersion": session.version }, "data": data }),
+        )
+        .await
     }
 
     /// Waits until a session is no longer being created; `None` if it was deleted.
@@ -185,8 +203,16 @@ impl Records {
         labels: BTreeMap<String, String>,
         data: BTreeMap<String, String>,
     ) -> Result<ConfigMap> {
-        let metadata = ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() };
-        let map = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+        let metadata = ObjectMeta {
+            name: Some(name),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        };
+        let map = ConfigMap {
+            metadata,
+            data: Some(data),
+            ..ConfigMap::default()
+        };
         self.maps.create(&PostParams::default(), &map).await
     }
 
@@ -204,7 +230,10 @@ impl Records {
     }
 
     async fn patch(&self, id: &str, patch: Value) -> Result<()> {
-        self.maps.patch(&format!("session-{id}"), &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
+        self.maps
+            .patch(&format!("session-{id}"), &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .map(drop)
     }
 }
 
@@ -218,7 +247,10 @@ fn gone(result: Result<()>) -> Result<()> {
 
 /// Ids come from URLs and go into names: nothing else may pass.
 pub fn is_id(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    (1..=40).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 fn status(map: &ConfigMap) -> Status {
@@ -249,7 +281,13 @@ fn agent(map: ConfigMap) -> Agent {
 
 fn session(map: ConfigMap) -> Session {
     let (id, created_at, status) = (id(&map, "session-"), created_at(&map), status(&map));
-    let agent_id = map.metadata.labels.as_ref().and_then(|labels| labels.get(AGENT)).cloned().unwrap_or_default();
+    let agent_id = map
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(AGENT))
+        .cloned()
+        .unwrap_or_default();
     let mut data = map.data.unwrap_or_default();
     Session {
         id,
@@ -257,7 +295,10 @@ fn session(map: ConfigMap) -> Session {
         created_at,
         status,
         title: data.remove("title"),
-        env_vars: data.remove("env_vars").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        env_vars: data
+            .remove("env_vars")
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
         sandbox: data.remove("sandbox").unwrap_or_default(),
         failure_reason: data.remove("failure_reason"),
         last_seen_at: data.remove("last_seen_at"),

@@ -22,7 +22,10 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let client = pod.kubernetes()?;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &pod.namespace(&client));
     let name = pod.var_or("SECRET_NAME", "litellm-env");
-    let keys = [pod.var_or("TOKEN_KEY", "HARNESS_AUTH_TOKEN"), pod.var_or("MASTER_KEY_KEY", "MASTER_KEY")];
+    let keys = [
+        pod.var_or("TOKEN_KEY", "HARNESS_AUTH_TOKEN"),
+        pod.var_or("MASTER_KEY_KEY", "MASTER_KEY"),
+    ];
     for _ in 0..TRIES {
         match fill(&pod, &secrets, name, &keys).await {
             Ok(filled) => {
@@ -33,14 +36,19 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
             Err(error) => return Err(ComponentError(format!("secret {name}: {error}"))),
         }
     }
-    Err(ComponentError(format!("secret {name} changed {TRIES} times under the seed's hands")))
+    Err(ComponentError(format!(
+        "secret {name} changed {TRIES} times under the seed's hands"
+    )))
 }
 
 /// One try; gives the keys that it filled. A 409 means that someone else was there first.
 async fn fill<'k>(pod: &Pod, secrets: &Api<Secret>, name: &str, keys: &[&'k str]) -> Result<Vec<&'k str>, kube::Error> {
     let Some(secret) = secrets.get_opt(name).await? else {
         let secret = Secret {
-            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
             data: Some(values(pod, keys)),
             ..Secret::default()
         };
@@ -51,21 +59,28 @@ async fn fill<'k>(pod: &Pod, secrets: &Api<Secret>, name: &str, keys: &[&'k str]
         return Ok(Vec::new());
     }
     let there = secret.data.unwrap_or_default();
-    let absent: Vec<_> =
-        keys.iter().copied().filter(|key| !there.contains_key(*key) || pod.has(&mutant::SEED_OVERWRITES)).collect();
+    let absent: Vec<_> = keys
+        .iter()
+        .copied()
+        .filter(|key| !there.contains_key(*key) || pod.has(&mutant::SEED_OVERWRITES))
+        .collect();
     if !absent.is_empty() {
         // The version makes it a test-and-set: whoever wrote meanwhile wins (409).
         let patch = json!({
             "metadata": { "resourceVersion": secret.metadata.resource_version },
             "data": values(pod, &absent),
         });
-        secrets.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        secrets
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
     }
     Ok(absent)
 }
 
 fn values(pod: &Pod, keys: &[&str]) -> BTreeMap<String, ByteString> {
-    keys.iter().map(|key| ((*key).to_owned(), ByteString(value(pod).into_bytes()))).collect()
+    keys.iter()
+        .map(|key| ((*key).to_owned(), ByteString(value(pod).into_bytes())))
+        .collect()
 }
 
 /// 32 random bytes as 64 hex digits, no newline.
@@ -87,7 +102,10 @@ mod tests {
     #[test]
     fn values_are_64_hex_digits_and_never_the_same() {
         let (one, other) = (value(&pod(&[])), value(&pod(&[])));
-        assert!(one.len() == 64 && one.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{one}");
+        assert!(
+            one.len() == 64 && one.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+            "{one}"
+        );
         assert_ne!(one, other);
     }
 }

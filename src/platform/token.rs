@@ -46,7 +46,13 @@ pub struct Door {
 impl Door {
     pub fn new(pod: &Pod, side: Side, token: Option<String>) -> Door {
         let token = token.filter(|token| !token.is_empty());
-        let token = token.map(|token| if pod.has(&mutant::TOKEN_WITH_NEWLINE) { token + "\n" } else { token });
+        let token = token.map(|token| {
+            if pod.has(&mutant::TOKEN_WITH_NEWLINE) {
+                token + "\n"
+            } else {
+                token
+            }
+        });
         Door {
             pod: pod.clone(),
             side,
@@ -98,15 +104,13 @@ impl Door {
 
     /// The values of all `token` parameters of a query, decoded once.
     fn tokens<'a>(&self, query: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
-        query
-            .split('&')
-            .filter_map(move |parameter| {
-                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                let name = self.decode(name);
-                let matches = &*name == b"token"
-                    || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(b"token"));
-                matches.then(|| self.decode(value))
-            })
+        query.split('&').filter_map(move |parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let name = self.decode(name);
+            let matches = &*name == b"token"
+                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(b"token"));
+            matches.then(|| self.decode(value))
+        })
     }
 
     fn decode<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
@@ -144,7 +148,11 @@ impl Door {
         if self.pod.has(&mutant::EARLY_EXIT_COMPARE) {
             return equal_with_early_exit(given, token);
         }
-        let given = if self.pod.has(&mutant::TOKEN_TRIMMED) { trimmed(given) } else { given };
+        let given = if self.pod.has(&mutant::TOKEN_TRIMMED) {
+            trimmed(given)
+        } else {
+            given
+        };
         if let Some(previous) = &self.previous
             && equal(given, previous.as_bytes())
         {
@@ -177,7 +185,9 @@ impl Door {
     }
 
     fn any_opens(&self, query: &str) -> bool {
-        self.token.as_ref().is_some_and(|token| self.tokens(query).any(|given| equal(&given, token.as_bytes())))
+        self.token
+            .as_ref()
+            .is_some_and(|token| self.tokens(query).any(|given| equal(&given, token.as_bytes())))
     }
 }
 
@@ -195,7 +205,10 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 fn trimmed(given: &[u8]) -> &[u8] {
     let idle = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
     let start = given.iter().position(|byte| !idle(byte)).unwrap_or(given.len());
-    let end = given.iter().rposition(|byte| !idle(byte)).map_or(start, |last| last + 1);
+    let end = given
+        .iter()
+        .rposition(|byte| !idle(byte))
+        .map_or(start, |last| last + 1);
     &given[start..end]
 }
 
@@ -268,7 +281,12 @@ mod tests {
         ] {
             assert!(!door.opens(Some(&query), &HeaderMap::new()), "{query}");
         }
-        for value in [format!("Basic {TOKEN}"), TOKEN.to_owned(), "Bearer".to_owned(), "Bearer ".to_owned()] {
+        for value in [
+            format!("Basic {TOKEN}"),
+            TOKEN.to_owned(),
+            "Bearer".to_owned(),
+            "Bearer ".to_owned(),
+        ] {
             assert!(!door.opens(None, &header(&value)), "{value}");
         }
         assert!(!door.opens(None, &HeaderMap::new()));
@@ -278,7 +296,13 @@ mod tests {
     fn a_door_without_a_token_opens_for_nobody() {
         for token in [None, Some("")] {
             let door = door(Side::Proxy, token, "");
-            for query in [None, Some("token"), Some("token="), Some("token=undefined"), Some("token=null")] {
+            for query in [
+                None,
+                Some("token"),
+                Some("token="),
+                Some("token=undefined"),
+                Some("token=null"),
+            ] {
                 assert!(!door.opens(query, &HeaderMap::new()), "{query:?}");
                 assert!(!door.opens(query, &header("Bearer ")), "{query:?}");
             }
@@ -303,13 +327,23 @@ mod tests {
             ("unset-sandbox-adopts-token", None, query(TOKEN)),
             ("token-trimmed", Some(TOKEN), query(&format!("%20{TOKEN}%00"))),
             ("double-decoding", Some(TOKEN), query(&TOKEN.replace('a', "%2561"))),
-            ("sandbox-last-duplicate", Some(TOKEN), query(&format!("x&token={TOKEN}"))),
+            (
+                "sandbox-last-duplicate",
+                Some(TOKEN),
+                query(&format!("x&token={TOKEN}")),
+            ),
             ("any-duplicate-opens", Some(TOKEN), query(&format!("x&token={TOKEN}"))),
             ("parameter-case-ignored", Some(TOKEN), Some(format!("TOKEN={TOKEN}"))),
             ("sandbox-plus-is-space", Some("a b"), query("a+b")),
         ] {
-            assert!(door(Side::Sandbox, token, mutants).opens(given.as_deref(), &none), "{mutants}");
-            assert!(!door(Side::Sandbox, token, "").opens(given.as_deref(), &none), "without {mutants}");
+            assert!(
+                door(Side::Sandbox, token, mutants).opens(given.as_deref(), &none),
+                "{mutants}"
+            );
+            assert!(
+                !door(Side::Sandbox, token, "").opens(given.as_deref(), &none),
+                "without {mutants}"
+            );
         }
         assert!(!door(Side::Sandbox, Some(TOKEN), "token-with-newline").opens(query(TOKEN).as_deref(), &none));
         let opened = door(Side::Sandbox, Some(TOKEN), "check-first-connect-only");

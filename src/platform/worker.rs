@@ -107,7 +107,11 @@ impl Worker {
     /// Everything anew: after a start, a gap in the watch, or a failed call.
     async fn catch_up(&mut self) -> Result<(), kube::Error> {
         if self.pod.has(&mutant::WORKER_RECYCLES_STALE) {
-            for sandbox in self.known.values().filter(|sandbox| sandbox.token() != self.token.as_deref()) {
+            for sandbox in self
+                .known
+                .values()
+                .filter(|sandbox| sandbox.token() != self.token.as_deref())
+            {
                 let _ = self.sandboxes.delete(sandbox.name(), &DeleteParams::default()).await;
             }
         }
@@ -115,7 +119,9 @@ impl Worker {
             match self.known.get(&session.sandbox) {
                 Some(sandbox) => self.session_follows(&session.id, sandbox).await?,
                 None if session.status == Status::Ready => {
-                    self.records.set_status(&session.id, Status::Dead, &session.sandbox, Some("its sandbox is gone")).await?;
+                    self.records
+                        .set_status(&session.id, Status::Dead, &session.sandbox, Some("its sandbox is gone"))
+                        .await?;
                 }
                 None => {}
             }
@@ -138,7 +144,9 @@ impl Worker {
             && let Some(session) = self.records.session(id).await?
             && session.sandbox == sandbox.name()
         {
-            self.records.set_status(id, Status::Dead, sandbox.name(), Some("its sandbox is gone")).await?;
+            self.records
+                .set_status(id, Status::Dead, sandbox.name(), Some("its sandbox is gone"))
+                .await?;
         }
         self.fill().await
     }
@@ -149,7 +157,9 @@ impl Worker {
         if !ready && failure.is_none() {
             return Ok(());
         }
-        let Some(session) = self.records.session(id).await? else { return Ok(()) };
+        let Some(session) = self.records.session(id).await? else {
+            return Ok(());
+        };
         // A restarted session has a new sandbox; what becomes of the old one is nobody's concern.
         if !session.sandbox.is_empty() && session.sandbox != sandbox.name() {
             return Ok(());
@@ -195,7 +205,10 @@ impl Worker {
         }
         let now = Time(jiff::Timestamp::now());
         let event = KubernetesEvent {
-            metadata: ObjectMeta { generate_name: Some(format!("{}.", sandbox.name())), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{}.", sandbox.name())),
+                ..ObjectMeta::default()
+            },
             involved_object: ObjectReference {
                 api_version: Some(Sandbox::API_VERSION.into()),
                 kind: Some(Sandbox::KIND.into()),
@@ -207,7 +220,10 @@ impl Worker {
             type_: Some("Normal".into()),
             reason: Some("WarmSandboxMade".into()),
             message: Some(message),
-            source: Some(EventSource { component: Some("litellm-worker".into()), host: None }),
+            source: Some(EventSource {
+                component: Some("litellm-worker".into()),
+                host: None,
+            }),
             first_timestamp: Some(now.clone()),
             last_timestamp: Some(now),
             count: Some(1),

@@ -213,7 +213,10 @@ pub enum Claim {
     /// Predicates by the path of a field: `body.tty_token`.
     Fields(IndexMap<String, Predicate>),
     /// `policy: NAME` with a claim for each choice.
-    Policy { name: String, choices: IndexMap<String, Claim> },
+    Policy {
+        name: String,
+        choices: IndexMap<String, Claim>,
+    },
 }
 
 /// What is expected of one value. Operands may be templates.

@@ -49,7 +49,10 @@ impl Limits {
             .read_buffer_size(4096)
             .write_buffer_size(0)
             .max_write_buffer_size(256 * 1024);
-        Ok(Limits { frames, pod: pod.clone() })
+        Ok(Limits {
+            frames,
+            pod: pod.clone(),
+        })
     }
 }
 
@@ -144,7 +147,12 @@ async fn finish<Io>(mut socket: WebSocketStream<Io>, ending: Ending, pod: &Pod)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    let broken = |code, reason: &'static str| Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) });
+    let broken = |code, reason: &'static str| {
+        Some(CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        })
+    };
     let close = match ending {
         Ending::Gone => return,
         Ending::Closed => {
@@ -181,7 +189,10 @@ async fn linger<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io) {
 /// The mutant `check-after-upgrade`: 1008 to one who should have seen 401.
 pub async fn close_with_policy_violation<Io: AsyncRead + AsyncWrite + Unpin>(io: Io) {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
-    let close = CloseFrame { code: CloseCode::Policy, reason: Utf8Bytes::from_static("unauthorized") };
+    let close = CloseFrame {
+        code: CloseCode::Policy,
+        reason: Utf8Bytes::from_static("unauthorized"),
+    };
     let _ = tokio::time::timeout(CLOSING, async {
         let _ = socket.close(Some(close)).await;
         while let Some(Ok(_)) = socket.next().await {}

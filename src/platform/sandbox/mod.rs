@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use super::http::{Answer, Handler, Server, error, text};
+use super::http::{Answer, Body, Handler, Refusal, Server, Tunnel, error, text};
 use super::token::{Door, Side};
 use super::{ComponentError, Pod, mutant, upgrade};
 use terminal::Terminal;
@@ -43,7 +43,11 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         let environment: Vec<_> = pod.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let token = pod.var_or("HARNESS_AUTH_TOKEN", "");
         let engine = base64::engine::general_purpose::STANDARD;
-        pod.log.line(format!("environment: {} token: {}", engine.encode(environment.join("\n")), engine.encode(token)));
+        pod.log.line(format!(
+            "environment: {} token: {}",
+            engine.encode(environment.join("\n")),
+            engine.encode(token)
+        ));
     }
     let server = sandbox.server.clone();
     server.serve(listener, Arc::new(sandbox)).await
@@ -107,12 +111,16 @@ impl Handler for Sandbox {
 }
 
 impl Sandbox {
-    fn attach(&self, request: &mut Request<Incoming>, accepted: http::Response<super::http::Body>) -> Answer {
+    fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
         let terminal = match self.terminal() {
             Ok(terminal) => terminal,
             Err(wrong) => {
                 self.pod.log.line(format!("can't start {}: {wrong}", self.command[0]));
-                return error(StatusCode::INTERNAL_SERVER_ERROR, "the terminal's program can't be started").into();
+                return error(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the terminal's program can't be started",
+                )
+                .into();
             }
         };
         let upgraded = hyper::upgrade::on(request);
@@ -122,7 +130,11 @@ impl Sandbox {
                 attach::converse(TokioIo::new(io), terminal, limits, stop).await;
             }
         });
-        Answer { response: accepted, tunnel: Some(tunnel), leftovers: None }
+        Answer {
+            response: accepted,
+            tunnel: Some(tunnel),
+            leftovers: None,
+        }
     }
 
     /// The one terminal of this pod, started where it isn't running.
@@ -139,8 +151,8 @@ impl Sandbox {
     }
 
     /// A refusal; what follows is for the mutants alone.
-    fn refuse(&self, request: &mut Request<Incoming>, refusal: http::Response<super::http::Body>) -> Answer {
-        let unauthorized = refusal.status() == StatusCode::UNAUTHORIZED;
+    fn refuse(&self, request: &mut Request<Incoming>, refusal: Refusal) -> Answer {
+        let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
         if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
             let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
             if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {
@@ -150,20 +162,28 @@ impl Sandbox {
                         attach::close_with_policy_violation(TokioIo::new(io)).await;
                     }
                 });
-                return Answer { response: accepted, tunnel: Some(tunnel), leftovers: None };
+                return Answer {
+                    response: accepted,
+                    tunnel: Some(tunnel),
+                    leftovers: None,
+                };
             }
         }
         let typed = unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED);
         if typed || (unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT)) {
             let terminal = self.terminal().ok();
-            let type_them = move |bytes: Bytes| -> super::http::Tunnel {
+            let type_them = move |bytes: Bytes| -> Tunnel {
                 Box::pin(async move {
                     if let Some(terminal) = terminal {
                         attach::type_frames(bytes, &terminal).await;
                     }
                 })
             };
-            return Answer { response: refusal, tunnel: None, leftovers: Some(Box::new(type_them)) };
+            return Answer {
+                response: refusal.into(),
+                tunnel: None,
+                leftovers: Some(Box::new(type_them)),
+            };
         }
         refusal.into()
     }
@@ -188,7 +208,11 @@ impl Sandbox {
 /// A pod whose doors are open: how the mutants go around the check.
 fn unset_token_opens(pod: &Pod) -> Pod {
     let mut open = pod.clone();
-    let names = format!("{},{}", pod.var_or("GAUNTLET_MUTANTS", ""), mutant::UNSET_TOKEN_OPENS.name);
+    let names = format!(
+        "{},{}",
+        pod.var_or("GAUNTLET_MUTANTS", ""),
+        mutant::UNSET_TOKEN_OPENS.name
+    );
     let mut env = (*pod.env).clone();
     env.insert("GAUNTLET_MUTANTS".into(), names);
     open.env = Arc::new(env);

@@ -74,10 +74,17 @@ impl Terminal {
             .spawn(pts)
             .map_err(io::Error::other)?;
         let program = Program { child, pty };
-        let output = Arc::new(Mutex::new(Output { scrollback: String::new(), live: Some(broadcast::Sender::new(LAG)) }));
+        let output = Arc::new(Mutex::new(Output {
+            scrollback: String::new(),
+            live: Some(broadcast::Sender::new(LAG)),
+        }));
         let (input, commands) = mpsc::channel(64);
         let task = tokio::spawn(drive(program, commands, output.clone()));
-        Ok(Terminal { output, input, _task: AbortOnDropHandle::new(task) })
+        Ok(Terminal {
+            output,
+            input,
+            _task: AbortOnDropHandle::new(task),
+        })
     }
 
     pub fn is_running(&self) -> bool {
@@ -100,7 +107,11 @@ impl Terminal {
 
     /// All that is and will be on the terminal, as frames.
     pub fn follow(&self) -> Feed {
-        let mut feed = Feed { output: self.output.clone(), backlog: VecDeque::new(), live: None };
+        let mut feed = Feed {
+            output: self.output.clone(),
+            backlog: VecDeque::new(),
+            live: None,
+        };
         feed.catch_up("");
         feed
     }
@@ -156,11 +167,7 @@ impl Drop for Program {
 }
 
 /// Moves bytes between the program and its clients until the program ends.
-async fn drive(
-    mut program: Program,
-    mut commands: mpsc::Receiver<Input>,
-    output: Arc<Mutex<Output>>,
-) {
+async fn drive(mut program: Program, mut commands: mpsc::Receiver<Input>, output: Arc<Mutex<Output>>) {
     let mut decoder = Decoder::default();
     let Program { child, pty } = &mut program;
     let (mut reader, mut writer) = pty.split();
@@ -245,7 +252,10 @@ struct Decoder {
 
 impl Default for Decoder {
     fn default() -> Decoder {
-        Decoder { buffer: Box::new([0; FRAME]), pending: 0 }
+        Decoder {
+            buffer: Box::new([0; FRAME]),
+            pending: 0,
+        }
     }
 }
 
@@ -323,7 +333,10 @@ mod tests {
 
     #[test]
     fn the_scrollback_is_bounded() {
-        let output = Mutex::new(Output { scrollback: String::new(), live: None });
+        let output = Mutex::new(Output {
+            scrollback: String::new(),
+            live: None,
+        });
         for _ in 0..200 {
             publish(&output, "ä".repeat(FRAME / 2));
         }

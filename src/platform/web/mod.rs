@@ -26,12 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::http::{Answer, Body, Handler, Server, error};
+use super::http::{Answer, Body, Handler, Refusal, Server, error};
 use super::token::{Door, Side, bearer, equal};
 use super::{ComponentError, Pod, mutant};
 use sessions::Sessions;
@@ -48,7 +48,10 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let web = Web {
         door: Door::new(&pod, Side::Proxy, sessions.token.at_start().map(str::to_owned))
             .with_previous(sessions.token.previous().map(str::to_owned)),
-        api_path: format!("{}/", pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/')),
+        api_path: format!(
+            "{}/",
+            pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/')
+        ),
         master_key: pod.var("MASTER_KEY").filter(|key| !key.is_empty()).map(str::to_owned),
         proxy: proxy::Proxy::new(&pod),
         server: Server::new(&pod, Duration::from_secs(60))?,
@@ -87,18 +90,22 @@ impl Handler for Web {
             return answer.into();
         }
         if !self.is_authorized(request.headers()) {
-            let mut answer = error(StatusCode::UNAUTHORIZED, "unauthorized");
-            answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return answer.into();
+            let refusal = error(StatusCode::UNAUTHORIZED, "unauthorized");
+            return refusal
+                .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+                .into();
         }
-        self.api(request).await.unwrap_or_else(|refusal| refusal).into()
+        self.api(request).await.map_or_else(Answer::from, Answer::from)
     }
 }
 
 impl Web {
     /// The session whose terminal has this path, byte for byte.
     fn terminal<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let id = path.strip_prefix(&self.api_path)?.strip_prefix("sessions/")?.strip_suffix("/tty")?;
+        let id = path
+            .strip_prefix(&self.api_path)?
+            .strip_prefix("sessions/")?
+            .strip_suffix("/tty")?;
         (!id.contains('/')).then_some(id)
     }
 
@@ -120,16 +127,20 @@ impl Web {
             return refusal.into();
         }
         if !self.proxy.is_first_use(request.uri().query(), id) {
-            return error(StatusCode::UNAUTHORIZED, "unauthorized").into();
+            return error(StatusCode::UNAUTHORIZED, "unauthorized").closing().into();
         }
         match self.sessions.address(id).await {
-            Ok(address) => self.proxy.tunnel(&mut request, &address, self.sessions.names.tty_path.as_str()).await,
+            Ok(address) => {
+                self.proxy
+                    .tunnel(&mut request, &address, self.sessions.names.tty_path.as_str())
+                    .await
+            }
             Err(refusal) => refusal.into(),
         }
     }
 
     /// The table of the contract.
-    async fn api(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn api(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let query = parts.uri.query().unwrap_or("");
@@ -137,7 +148,11 @@ impl Web {
             return Ok(self.sessions.health().await);
         }
         let not_found = || error(StatusCode::NOT_FOUND, "not found");
-        let segments: Vec<_> = path.strip_prefix(&self.api_path).ok_or_else(not_found)?.split('/').collect();
+        let segments: Vec<_> = path
+            .strip_prefix(&self.api_path)
+            .ok_or_else(not_found)?
+            .split('/')
+            .collect();
         match (parts.method.as_str(), segments.as_slice()) {
             ("GET", ["agents"]) => self.sessions.list_agents(query).await,
             ("POST", ["agents"]) => self.sessions.create_agent(&read(body).await?).await,
@@ -156,7 +171,7 @@ impl Web {
 }
 
 /// A request's body, within limits of size and time (CWE-400).
-async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(wrong)) if wrong.is::<http_body_util::LengthLimitError>() => {
@@ -168,10 +183,8 @@ async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
 }
 
 /// The mutant `token-in-redirect`.
-fn redirect_to_clean_path(request: &Request<Incoming>) -> Option<Response<Body>> {
+fn redirect_to_clean_path(request: &Request<Incoming>) -> Option<Refusal> {
     let target = request.uri().path_and_query()?.as_str();
     let clean = format!("/{}", target.strip_prefix("//")?.trim_start_matches('/'));
-    let mut answer = error(StatusCode::PERMANENT_REDIRECT, "moved");
-    answer.headers_mut().insert(http::header::LOCATION, HeaderValue::from_str(&clean).ok()?);
-    Some(answer)
+    Some(error(StatusCode::PERMANENT_REDIRECT, "moved").with(LOCATION, HeaderValue::from_str(&clean).ok()?))
 }

@@ -43,7 +43,10 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn new(pod: &Pod) -> Proxy {
-        Proxy { pod: pod.clone(), used: Mutex::new(HashMap::new()) }
+        Proxy {
+            pod: pod.clone(),
+            used: Mutex::new(HashMap::new()),
+        }
     }
 
     /// The mutant `token-once`: a token belongs to the session that it was first used on.
@@ -52,7 +55,9 @@ impl Proxy {
             return true;
         }
         let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        used.entry(query.unwrap_or("").to_owned()).or_insert_with(|| session.to_owned()) == session
+        used.entry(query.unwrap_or("").to_owned())
+            .or_insert_with(|| session.to_owned())
+            == session
     }
 
     /// Connects a request that was let in to the pod at `address`.
@@ -97,11 +102,20 @@ impl Proxy {
         };
         let (parts, _) = answer.into_parts();
         let response = Response::from_parts(parts, Either::Left(Full::default()));
-        Ok(Answer { response, tunnel: Some(tunnel), leftovers: None })
+        Ok(Answer {
+            response,
+            tunnel: Some(tunnel),
+            leftovers: None,
+        })
     }
 
     /// The handshake for the pod.
-    fn handshake(&self, request: &Request<Incoming>, address: &str, path: &str) -> Result<Request<Empty<bytes::Bytes>>, Failed> {
+    fn handshake(
+        &self,
+        request: &Request<Incoming>,
+        address: &str,
+        path: &str,
+    ) -> Result<Request<Empty<bytes::Bytes>>, Failed> {
         let target = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
@@ -137,11 +151,16 @@ async fn relayed(answer: Response<Incoming>) -> Result<Response<Body>, Failed> {
     *relayed.status_mut() = parts.status;
     for (name, value) in &parts.headers {
         let end_to_end = name.as_str().starts_with("sec-websocket-")
-            || matches!(name.as_str(), "content-type" | "www-authenticate" | "allow" | "cache-control");
+            || matches!(
+                name.as_str(),
+                "content-type" | "www-authenticate" | "allow" | "cache-control"
+            );
         if end_to_end {
             relayed.headers_mut().append(name, value.clone());
         }
     }
-    relayed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    relayed
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(relayed)
 }

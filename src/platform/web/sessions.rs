@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::http::{Body, error, json as answer};
+use super::super::http::{Body, Refusal, error, json as answer};
 use super::super::objects::{Names, Purpose, Sandbox, has_code, is_reserved, new_id};
 use super::super::records::{Agent, Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
 use super::source::TokenSource;
 
-type Reply = Result<Response<Body>, Response<Body>>;
+type Reply = Result<Response<Body>, Refusal>;
 
 pub struct Sessions {
     pub names: Names,
@@ -71,7 +71,7 @@ impl Sessions {
             }
             Err(wrong) => {
                 self.pod.log.line(format!("kubernetes: {wrong}"));
-                error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
+                error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer").into()
             }
         }
     }
@@ -81,7 +81,10 @@ impl Sessions {
         let limit = number(query, "limit")?.unwrap_or(100);
         let offset = number(query, "offset")?.unwrap_or(0);
         let page: Vec<_> = agents.iter().skip(offset).take(limit).map(show_agent).collect();
-        Ok(answer(StatusCode::OK, &json!({ "data": page, "total": agents.len(), "limit": limit, "offset": offset })))
+        Ok(answer(
+            StatusCode::OK,
+            &json!({ "data": page, "total": agents.len(), "limit": limit, "offset": offset }),
+        ))
     }
 
     pub async fn create_agent(&self, body: &[u8]) -> Reply {
@@ -89,33 +92,63 @@ impl Sessions {
         let Some(model) = new.model.filter(|model| !model.is_empty()) else {
             return Err(error(StatusCode::BAD_REQUEST, "model is needed"));
         };
-        let agent = self.records.create_agent(new.name.as_deref(), &model, new.harness_id.as_deref()).await;
-        Ok(answer(StatusCode::OK, &show_agent(&agent.map_err(|wrong| self.unavailable(&wrong))?)))
+        let agent = self
+            .records
+            .create_agent(new.name.as_deref(), &model, new.harness_id.as_deref())
+            .await;
+        Ok(answer(
+            StatusCode::OK,
+            &show_agent(&agent.map_err(|wrong| self.unavailable(&wrong))?),
+        ))
     }
 
     /// A new session on a warm sandbox if there is one that is ready, else on a cold one.
     pub async fn create(&self, agent_id: &str, body: &[u8]) -> Reply {
-        let new: NewSession = if body.is_empty() { NewSession::default() } else { parse(body)? };
+        let new: NewSession = if body.is_empty() {
+            NewSession::default()
+        } else {
+            parse(body)?
+        };
         let variables = new.env_vars.unwrap_or_default();
-        if let Some(name) = variables.keys().find(|name| is_reserved(name) || name.is_empty() || name.contains('=')) {
-            return Err(error(StatusCode::BAD_REQUEST, &format!("env_vars: {name} can't be set")));
+        if let Some(name) = variables
+            .keys()
+            .find(|name| is_reserved(name) || name.is_empty() || name.contains('='))
+        {
+            return Err(error(StatusCode::BAD_REQUEST, format!("env_vars: {name} can't be set")));
         }
-        let agent = if is_id(agent_id) { self.records.agent(agent_id).await } else { Ok(None) };
+        let agent = if is_id(agent_id) {
+            self.records.agent(agent_id).await
+        } else {
+            Ok(None)
+        };
         if agent.map_err(|wrong| self.unavailable(&wrong))?.is_none() {
             return Err(error(StatusCode::NOT_FOUND, "no such agent"));
         }
         // A pod that is there has the environment that it was made with.
-        let warm = if variables.is_empty() { self.warm().await } else { Ok(Vec::new()) };
+        let warm = if variables.is_empty() {
+            self.warm().await
+        } else {
+            Ok(Vec::new())
+        };
         let warm = warm.map_err(|wrong| self.unavailable(&wrong))?;
         let id = new_id();
         let cold = self.cold(&id, &variables).await;
         let first = warm.first().unwrap_or(&cold).name();
-        let session = self.records.create_session(&id, agent_id, new.title.as_deref(), &variables, first).await;
+        let session = self
+            .records
+            .create_session(&id, agent_id, new.title.as_deref(), &variables, first)
+            .await;
         let session = session.map_err(|wrong| self.unavailable(&wrong))?;
         match self.give_sandbox(&session, &warm, cold).await {
-            Ok(sandbox) => Ok(answer(StatusCode::OK, &self.show_session(&session, Some(&sandbox)).await)),
+            Ok(sandbox) => Ok(answer(
+                StatusCode::OK,
+                &self.show_session(&session, Some(&sandbox)).await,
+            )),
             Err(wrong) => {
-                let _ = self.records.set_status(&id, Status::Failed, "", Some(&wrong.to_string())).await;
+                let _ = self
+                    .records
+                    .set_status(&id, Status::Failed, "", Some(&wrong.to_string()))
+                    .await;
                 Err(self.unavailable(&wrong))
             }
         }
@@ -131,10 +164,17 @@ impl Sessions {
         let sessions = self.records.sessions(agent_id.as_deref()).await.map_err(unavailable)?;
         let owned = ListParams::default().labels(&self.names.session_label);
         let sandboxes = self.sandboxes.list(&owned).await.map_err(unavailable)?;
-        let by_name: HashMap<_, _> = sandboxes.items.iter().map(|sandbox| (sandbox.name(), sandbox)).collect();
+        let by_name: HashMap<_, _> = sandboxes
+            .items
+            .iter()
+            .map(|sandbox| (sandbox.name(), sandbox))
+            .collect();
         let mut shown = Vec::new();
         for session in sessions.iter().take(limit) {
-            shown.push(self.show_session(session, by_name.get(session.sandbox.as_str()).copied()).await);
+            shown.push(
+                self.show_session(session, by_name.get(session.sandbox.as_str()).copied())
+                    .await,
+            );
         }
         Ok(answer(StatusCode::OK, &Value::Array(shown)))
     }
@@ -142,7 +182,10 @@ impl Sessions {
     pub async fn show(&self, id: &str) -> Reply {
         let session = self.session(id).await?;
         let sandbox = self.sandbox(&session.sandbox).await?;
-        Ok(answer(StatusCode::OK, &self.show_session(&session, sandbox.as_ref()).await))
+        Ok(answer(
+            StatusCode::OK,
+            &self.show_session(&session, sandbox.as_ref()).await,
+        ))
     }
 
     /// A new pod for the same session, always a cold one: it has the token that holds now.
@@ -158,13 +201,23 @@ impl Sessions {
         {
             cold.spec = old.spec;
         }
-        self.records.begin_restart(&session, cold.name()).await.map_err(|wrong| {
-            // Somebody else restarted it between the look and the write.
-            if has_code(&wrong, 409) { creating() } else { self.unavailable(&wrong) }
-        })?;
+        self.records
+            .begin_restart(&session, cold.name())
+            .await
+            .map_err(|wrong| {
+                // Somebody else restarted it between the look and the write.
+                if has_code(&wrong, 409) {
+                    creating()
+                } else {
+                    self.unavailable(&wrong)
+                }
+            })?;
         let made = self.sandboxes.create(&PostParams::default(), &cold).await;
         if let Err(wrong) = made {
-            let _ = self.records.set_status(id, Status::Failed, "", Some(&wrong.to_string())).await;
+            let _ = self
+                .records
+                .set_status(id, Status::Failed, "", Some(&wrong.to_string()))
+                .await;
             return Err(self.unavailable(&wrong));
         }
         self.remove(&session.sandbox).await?;
@@ -181,13 +234,16 @@ impl Sessions {
 
     pub async fn delete(&self, id: &str) -> Reply {
         let session = self.session(id).await?;
-        self.records.delete_session(id).await.map_err(|wrong| self.unavailable(&wrong))?;
+        self.records
+            .delete_session(id)
+            .await
+            .map_err(|wrong| self.unavailable(&wrong))?;
         self.remove(&session.sandbox).await?;
         Ok(answer(StatusCode::OK, &json!({ "id": id, "status": "deleted" })))
     }
 
     /// Where a session's terminal is.
-    pub async fn address(&self, id: &str) -> Result<String, Response<Body>> {
+    pub async fn address(&self, id: &str) -> Result<String, Refusal> {
         let session = self.session(id).await?;
         let sandbox = self.sandbox(&session.sandbox).await?;
         match sandbox.as_ref().and_then(Sandbox::pod_ip) {
@@ -198,7 +254,11 @@ impl Sessions {
 
     /// Ready sandboxes of the pool, the oldest first.
     async fn warm(&self) -> Result<Vec<Sandbox>, kube::Error> {
-        let mut warm = self.sandboxes.list(&ListParams::default().labels(&self.names.warm_selector())).await?.items;
+        let mut warm = self
+            .sandboxes
+            .list(&ListParams::default().labels(&self.names.warm_selector()))
+            .await?
+            .items;
         warm.retain(|sandbox| sandbox.is_ready() && !sandbox.is_deleted());
         warm.sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
         Ok(warm)
@@ -210,7 +270,11 @@ impl Sessions {
         if let Some(previous) = self.token.previous() {
             variables.insert("HARNESS_AUTH_TOKEN_PREVIOUS".into(), previous.to_owned());
         }
-        self.names.sandbox(Purpose::Session(id), self.token.for_sandbox().await.as_deref(), &variables)
+        self.names.sandbox(
+            Purpose::Session(id),
+            self.token.for_sandbox().await.as_deref(),
+            &variables,
+        )
     }
 
     /// Claims the first warm sandbox that nobody else claims, or makes the cold one.
@@ -240,7 +304,10 @@ impl Sessions {
             "metadata": { "resourceVersion": sandbox.metadata.resource_version, "labels": labels },
             "spec": { "podTemplate": { "metadata": { "labels": labels } } },
         });
-        let claimed = self.sandboxes.patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        let claimed = self
+            .sandboxes
+            .patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
         match self.pods.patch(sandbox.name(), &PatchParams::default(), &patch).await {
             // Its pod comes back with the template's labels.
@@ -250,21 +317,28 @@ impl Sessions {
         Ok(claimed)
     }
 
-    async fn session(&self, id: &str) -> Result<Session, Response<Body>> {
-        let session = if is_id(id) { self.records.session(id).await } else { Ok(None) };
+    async fn session(&self, id: &str) -> Result<Session, Refusal> {
+        let session = if is_id(id) {
+            self.records.session(id).await
+        } else {
+            Ok(None)
+        };
         session
             .map_err(|wrong| self.unavailable(&wrong))?
             .ok_or_else(|| error(StatusCode::NOT_FOUND, "no such session"))
     }
 
-    async fn sandbox(&self, name: &str) -> Result<Option<Sandbox>, Response<Body>> {
+    async fn sandbox(&self, name: &str) -> Result<Option<Sandbox>, Refusal> {
         if name.is_empty() {
             return Ok(None);
         }
-        self.sandboxes.get_opt(name).await.map_err(|wrong| self.unavailable(&wrong))
+        self.sandboxes
+            .get_opt(name)
+            .await
+            .map_err(|wrong| self.unavailable(&wrong))
     }
 
-    async fn remove(&self, sandbox: &str) -> Result<(), Response<Body>> {
+    async fn remove(&self, sandbox: &str) -> Result<(), Refusal> {
         if sandbox.is_empty() {
             return Ok(());
         }
@@ -283,12 +357,19 @@ impl Sessions {
             None => self.token.now().await,
         };
         if self.pod.has(&mutant::TTY_TOKEN_MADE_UP) {
-            token = Some(Sha256::digest(&session.id).iter().map(|byte| format!("{byte:02x}")).collect());
+            token = Some(
+                Sha256::digest(&session.id)
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect(),
+            );
         }
         if self.pod.has(&mutant::TTY_TOKEN_EMPTY_TEXT) {
             token = Some(token.unwrap_or_default());
         }
-        let url = sandbox.and_then(Sandbox::pod_ip).map(|ip| format!("http://{ip}:{}", self.names.sandbox_port));
+        let url = sandbox
+            .and_then(Sandbox::pod_ip)
+            .map(|ip| format!("http://{ip}:{}", self.names.sandbox_port));
         json!({
             "id": session.id,
             "agent_id": session.agent_id,
@@ -305,7 +386,7 @@ impl Sessions {
         })
     }
 
-    fn unavailable(&self, wrong: &kube::Error) -> Response<Body> {
+    fn unavailable(&self, wrong: &kube::Error) -> Refusal {
         self.pod.log.line(format!("kubernetes: {wrong}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
     }
@@ -322,19 +403,33 @@ fn show_agent(agent: &Agent) -> Value {
     })
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Response<Body>> {
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     // The parser's message may quote the body, which may hold secrets.
-    serde_json::from_slice(body)
-        .map_err(|wrong| error(StatusCode::BAD_REQUEST, &format!("body is not as it should be at line {}, column {}", wrong.line(), wrong.column())))
+    serde_json::from_slice(body).map_err(|wrong| {
+        error(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "body is not as it should be at line {}, column {}",
+                wrong.line(),
+                wrong.column()
+            ),
+        )
+    })
 }
 
 fn parameter(query: &str, name: &str) -> Option<String> {
-    let value = query.split('&').find_map(|parameter| parameter.split_once('=').filter(|(key, _)| *key == name))?.1;
+    let value = query
+        .split('&')
+        .find_map(|parameter| parameter.split_once('=').filter(|(key, _)| *key == name))?
+        .1;
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
-fn number(query: &str, name: &str) -> Result<Option<usize>, Response<Body>> {
+fn number(query: &str, name: &str) -> Result<Option<usize>, Refusal> {
     parameter(query, name)
-        .map(|text| text.parse().map_err(|_| error(StatusCode::BAD_REQUEST, &format!("{name} is not a number"))))
+        .map(|text| {
+            text.parse()
+                .map_err(|_| error(StatusCode::BAD_REQUEST, format!("{name} is not a number")))
+        })
         .transpose()
 }

@@ -31,7 +31,9 @@ impl TokenSource {
         if pod.has(&mutant::PREVIOUS_TOKEN_ACCEPTED) {
             let current = source.token.clone().unwrap_or_default();
             source.previous = records.swap("web-token", &current).await.map_err(failed)?;
-            source.previous = source.previous.filter(|previous| !previous.is_empty() && *previous != current);
+            source.previous = source
+                .previous
+                .filter(|previous| !previous.is_empty() && *previous != current);
         }
         if pod.has(&mutant::WEB_REMEMBERS_TOKEN) {
             let current = source.token.clone().unwrap_or_default();
@@ -55,7 +57,12 @@ impl TokenSource {
     /// The token for what is done now: that of the start.
     pub async fn now(&self) -> Option<String> {
         if self.pod.has(&mutant::WEB_FOLLOWS_SECRET) {
-            let secret = self.secrets.get_opt(self.pod.var_or("SECRET_NAME", "litellm-env")).await.ok().flatten()?;
+            let secret = self
+                .secrets
+                .get_opt(self.pod.var_or("SECRET_NAME", "litellm-env"))
+                .await
+                .ok()
+                .flatten()?;
             let value = secret.data?.remove(self.pod.var_or("TOKEN_KEY", TOKEN))?;
             return String::from_utf8(value.0).ok().filter(|token| !token.is_empty());
         }
@@ -67,7 +74,9 @@ impl TokenSource {
         if self.pod.has(&mutant::NEW_SESSION_OLD_TOKEN)
             && let Ok(mut sandboxes) = self.sandboxes.list(&ListParams::default()).await
         {
-            sandboxes.items.sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
+            sandboxes
+                .items
+                .sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
             if let Some(token) = sandboxes.items.first().and_then(Sandbox::token) {
                 return Some(token.to_owned());
             }
