@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -262,8 +262,45 @@ pub fn json(status: StatusCode, value: &Value) -> Response<Body> {
 }
 
 /// `{"error": …}`, the form of all errors.
-pub fn error(status: StatusCode, message: &str) -> Response<Body> {
-    json(status, &json!({ "error": message }))
+pub fn error(status: StatusCode, message: impl Into<String>) -> Refusal {
+    Refusal {
+        status,
+        message: message.into(),
+        headers: Vec::new(),
+    }
+}
+
+/// Why a request doesn't get what it asked for.
+pub struct Refusal {
+    pub status: StatusCode,
+    message: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The connection ends with the answer: what comes after it is never read as anything.
+    pub fn closing(self) -> Refusal {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+}
+
+impl From<Refusal> for Response<Body> {
+    fn from(refusal: Refusal) -> Response<Body> {
+        let mut response = json(refusal.status, &json!({ "error": refusal.message }));
+        response.headers_mut().extend(refusal.headers);
+        response
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Answer {
+        Response::from(refusal).into()
+    }
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use super::http::{Body, error};
+use super::http::{Body, Refusal, error};
 use super::token::Door;
 use super::{Pod, mutant};
 
@@ -18,11 +18,11 @@ use super::{Pod, mutant};
 ///
 /// No subprotocol and no extension is ever selected. A refusal ends the
 /// connection, so that what comes after the head is never read as anything.
-pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response<Body>, Response<Body>> {
+pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let mut accepted = form(request)?;
     let foreign = pod.has(&mutant::FOREIGN_ORIGIN_REFUSED) && !origin_is_own(request.headers());
     if foreign {
-        return Err(refusal(StatusCode::FORBIDDEN, "origin not allowed"));
+        return Err(error(StatusCode::FORBIDDEN, "origin not allowed").closing());
     }
     if !door.opens(request.uri().query(), request.headers()) {
         return Err(unauthorized(pod, request));
@@ -41,28 +41,28 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
 }
 
 /// The `101` if the request is a WebSocket handshake, else what it is answered.
-fn form<B>(request: &Request<B>) -> Result<Response<Body>, Response<Body>> {
+fn form<B>(request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
-    let accepted =
-        create_response_with_body(request, || Either::Left(Full::default())).map_err(|wrong| match wrong {
-            Error::Protocol(ProtocolError::WrongHttpMethod) => with(
-                refusal(StatusCode::METHOD_NOT_ALLOWED, "a terminal is attached with GET"),
-                ALLOW,
-                "GET",
-            ),
+    let accepted = create_response_with_body(request, || Either::Left(Full::default())).map_err(|wrong| {
+        match wrong {
+            Error::Protocol(ProtocolError::WrongHttpMethod) => {
+                error(StatusCode::METHOD_NOT_ALLOWED, "a terminal is attached with GET")
+                    .with(ALLOW, value("GET"))
+                    .closing()
+            }
             Error::Protocol(
                 ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
             ) => needs_upgrade("a terminal is attached with a WebSocket"),
             // RFC 6455 §4.4: the answer names the version that is understood.
-            Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => with(
-                needs_upgrade("WebSocket version 13 is needed"),
-                HeaderName::from_static("sec-websocket-version"),
-                "13",
-            ),
-            other => refusal(StatusCode::BAD_REQUEST, &other.to_string()),
-        })?;
+            Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+                needs_upgrade("WebSocket version 13 is needed")
+                    .with(HeaderName::from_static("sec-websocket-version"), value("13"))
+            }
+            other => error(StatusCode::BAD_REQUEST, other.to_string()).closing(),
+        }
+    })?;
     if headers.get_all(HOST).iter().count() != 1 {
-        return Err(refusal(StatusCode::BAD_REQUEST, "exactly one Host header is needed"));
+        return Err(error(StatusCode::BAD_REQUEST, "exactly one Host header is needed").closing());
     }
     // A body would be taken for frames by one server and for a request by another (CWE-444).
     let has_body = headers.contains_key(TRANSFER_ENCODING)
@@ -70,42 +70,39 @@ fn form<B>(request: &Request<B>) -> Result<Response<Body>, Response<Body>> {
             .get(CONTENT_LENGTH)
             .is_some_and(|length| length.as_bytes() != b"0");
     if has_body {
-        return Err(refusal(StatusCode::BAD_REQUEST, "a WebSocket handshake has no body"));
+        return Err(error(StatusCode::BAD_REQUEST, "a WebSocket handshake has no body").closing());
     }
     Ok(accepted)
 }
 
 /// 401 before any 101.
-fn unauthorized<B>(pod: &Pod, request: &Request<B>) -> Response<Body> {
+fn unauthorized<B>(pod: &Pod, request: &Request<B>) -> Refusal {
     let message = if pod.has(&mutant::TOKEN_IN_ERROR_BODY) {
         format!("unauthorized: {}", request.uri())
     } else {
         "unauthorized".to_owned()
     };
     // RFC 9110 §15.5.2: a 401 names the scheme.
-    with(refusal(StatusCode::UNAUTHORIZED, &message), WWW_AUTHENTICATE, "Bearer")
+    error(StatusCode::UNAUTHORIZED, message)
+        .with(WWW_AUTHENTICATE, value("Bearer"))
+        .closing()
 }
 
-fn needs_upgrade(message: &str) -> Response<Body> {
-    with(
-        with(refusal(StatusCode::UPGRADE_REQUIRED, message), UPGRADE, "websocket"),
-        CONNECTION,
-        "upgrade, close",
-    )
+fn needs_upgrade(message: &str) -> Refusal {
+    error(StatusCode::UPGRADE_REQUIRED, message)
+        .with(UPGRADE, value("websocket"))
+        .with(CONNECTION, value("upgrade, close"))
 }
 
-fn refusal(status: StatusCode, message: &str) -> Response<Body> {
-    with(error(status, message), CONNECTION, "close")
-}
-
-fn with(mut response: Response<Body>, name: HeaderName, value: &'static str) -> Response<Body> {
-    response.headers_mut().insert(name, HeaderValue::from_static(value));
-    response
+fn value(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
 }
 
 /// The mutant `foreign-origin-refused`: the origin's text ends in the host's.
 fn origin_is_own(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
     headers
         .get(HOST)
         .is_some_and(|host| origin.as_bytes().ends_with(host.as_bytes()))

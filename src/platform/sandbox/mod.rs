@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use super::http::{Answer, Handler, Server, error, text};
+use super::http::{Answer, Body, Handler, Refusal, Server, Tunnel, error, text};
 use super::token::{Door, Side};
 use super::{ComponentError, Pod, mutant, upgrade};
 use terminal::Terminal;
@@ -111,7 +111,7 @@ impl Handler for Sandbox {
 }
 
 impl Sandbox {
-    fn attach(&self, request: &mut Request<Incoming>, accepted: http::Response<super::http::Body>) -> Answer {
+    fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
         let terminal = match self.terminal() {
             Ok(terminal) => terminal,
             Err(wrong) => {
@@ -151,8 +151,8 @@ impl Sandbox {
     }
 
     /// A refusal; what follows is for the mutants alone.
-    fn refuse(&self, request: &mut Request<Incoming>, refusal: http::Response<super::http::Body>) -> Answer {
-        let unauthorized = refusal.status() == StatusCode::UNAUTHORIZED;
+    fn refuse(&self, request: &mut Request<Incoming>, refusal: Refusal) -> Answer {
+        let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
         if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
             let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
             if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {
@@ -172,7 +172,7 @@ impl Sandbox {
         let typed = unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED);
         if typed || (unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT)) {
             let terminal = self.terminal().ok();
-            let type_them = move |bytes: Bytes| -> super::http::Tunnel {
+            let type_them = move |bytes: Bytes| -> Tunnel {
                 Box::pin(async move {
                     if let Some(terminal) = terminal {
                         attach::type_frames(bytes, &terminal).await;
@@ -180,7 +180,7 @@ impl Sandbox {
                 })
             };
             return Answer {
-                response: refusal,
+                response: refusal.into(),
                 tunnel: None,
                 leftovers: Some(Box::new(type_them)),
             };

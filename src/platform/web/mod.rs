@@ -26,12 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::http::{Answer, Body, Handler, Server, error};
+use super::http::{Answer, Body, Handler, Refusal, Server, error};
 use super::token::{Door, Side, bearer, equal};
 use super::{ComponentError, Pod, mutant};
 use sessions::Sessions;
@@ -90,13 +90,12 @@ impl Handler for Web {
             return answer.into();
         }
         if !self.is_authorized(request.headers()) {
-            let mut answer = error(StatusCode::UNAUTHORIZED, "unauthorized");
-            answer
-                .headers_mut()
-                .insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return answer.into();
+            let refusal = error(StatusCode::UNAUTHORIZED, "unauthorized");
+            return refusal
+                .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+                .into();
         }
-        self.api(request).await.unwrap_or_else(|refusal| refusal).into()
+        self.api(request).await.map_or_else(Answer::from, Answer::from)
     }
 }
 
@@ -128,7 +127,7 @@ impl Web {
             return refusal.into();
         }
         if !self.proxy.is_first_use(request.uri().query(), id) {
-            return error(StatusCode::UNAUTHORIZED, "unauthorized").into();
+            return error(StatusCode::UNAUTHORIZED, "unauthorized").closing().into();
         }
         match self.sessions.address(id).await {
             Ok(address) => {
@@ -141,7 +140,7 @@ impl Web {
     }
 
     /// The table of the contract.
-    async fn api(&self, request: Request<Incoming>) -> Result<Response<Body>, Response<Body>> {
+    async fn api(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let query = parts.uri.query().unwrap_or("");
@@ -172,7 +171,7 @@ impl Web {
 }
 
 /// A request's body, within limits of size and time (CWE-400).
-async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(wrong)) if wrong.is::<http_body_util::LengthLimitError>() => {
@@ -184,12 +183,8 @@ async fn read(body: Incoming) -> Result<Bytes, Response<Body>> {
 }
 
 /// The mutant `token-in-redirect`.
-fn redirect_to_clean_path(request: &Request<Incoming>) -> Option<Response<Body>> {
+fn redirect_to_clean_path(request: &Request<Incoming>) -> Option<Refusal> {
     let target = request.uri().path_and_query()?.as_str();
     let clean = format!("/{}", target.strip_prefix("//")?.trim_start_matches('/'));
-    let mut answer = error(StatusCode::PERMANENT_REDIRECT, "moved");
-    answer
-        .headers_mut()
-        .insert(http::header::LOCATION, HeaderValue::from_str(&clean).ok()?);
-    Some(answer)
+    Some(error(StatusCode::PERMANENT_REDIRECT, "moved").with(LOCATION, HeaderValue::from_str(&clean).ok()?))
 }

@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::http::{Body, error, json as answer};
+use super::super::http::{Body, Refusal, error, json as answer};
 use super::super::objects::{Names, Purpose, Sandbox, has_code, is_reserved, new_id};
 use super::super::records::{Agent, Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
 use super::source::TokenSource;
 
-type Reply = Result<Response<Body>, Response<Body>>;
+type Reply = Result<Response<Body>, Refusal>;
 
 pub struct Sessions {
     pub names: Names,
@@ -71,7 +71,7 @@ impl Sessions {
             }
             Err(wrong) => {
                 self.pod.log.line(format!("kubernetes: {wrong}"));
-                error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
+                error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer").into()
             }
         }
     }
@@ -114,10 +114,7 @@ impl Sessions {
             .keys()
             .find(|name| is_reserved(name) || name.is_empty() || name.contains('='))
         {
-            return Err(error(
-                StatusCode::BAD_REQUEST,
-                &format!("env_vars: {name} can't be set"),
-            ));
+            return Err(error(StatusCode::BAD_REQUEST, format!("env_vars: {name} can't be set")));
         }
         let agent = if is_id(agent_id) {
             self.records.agent(agent_id).await
@@ -246,7 +243,7 @@ impl Sessions {
     }
 
     /// Where a session's terminal is.
-    pub async fn address(&self, id: &str) -> Result<String, Response<Body>> {
+    pub async fn address(&self, id: &str) -> Result<String, Refusal> {
         let session = self.session(id).await?;
         let sandbox = self.sandbox(&session.sandbox).await?;
         match sandbox.as_ref().and_then(Sandbox::pod_ip) {
@@ -320,7 +317,7 @@ impl Sessions {
         Ok(claimed)
     }
 
-    async fn session(&self, id: &str) -> Result<Session, Response<Body>> {
+    async fn session(&self, id: &str) -> Result<Session, Refusal> {
         let session = if is_id(id) {
             self.records.session(id).await
         } else {
@@ -331,7 +328,7 @@ impl Sessions {
             .ok_or_else(|| error(StatusCode::NOT_FOUND, "no such session"))
     }
 
-    async fn sandbox(&self, name: &str) -> Result<Option<Sandbox>, Response<Body>> {
+    async fn sandbox(&self, name: &str) -> Result<Option<Sandbox>, Refusal> {
         if name.is_empty() {
             return Ok(None);
         }
@@ -341,7 +338,7 @@ impl Sessions {
             .map_err(|wrong| self.unavailable(&wrong))
     }
 
-    async fn remove(&self, sandbox: &str) -> Result<(), Response<Body>> {
+    async fn remove(&self, sandbox: &str) -> Result<(), Refusal> {
         if sandbox.is_empty() {
             return Ok(());
         }
@@ -389,7 +386,7 @@ impl Sessions {
         })
     }
 
-    fn unavailable(&self, wrong: &kube::Error) -> Response<Body> {
+    fn unavailable(&self, wrong: &kube::Error) -> Refusal {
         self.pod.log.line(format!("kubernetes: {wrong}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
     }
@@ -406,12 +403,12 @@ fn show_agent(agent: &Agent) -> Value {
     })
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Response<Body>> {
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     // The parser's message may quote the body, which may hold secrets.
     serde_json::from_slice(body).map_err(|wrong| {
         error(
             StatusCode::BAD_REQUEST,
-            &format!(
+            format!(
                 "body is not as it should be at line {}, column {}",
                 wrong.line(),
                 wrong.column()
@@ -428,11 +425,11 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }
 
-fn number(query: &str, name: &str) -> Result<Option<usize>, Response<Body>> {
+fn number(query: &str, name: &str) -> Result<Option<usize>, Refusal> {
     parameter(query, name)
         .map(|text| {
             text.parse()
-                .map_err(|_| error(StatusCode::BAD_REQUEST, &format!("{name} is not a number")))
+                .map_err(|_| error(StatusCode::BAD_REQUEST, format!("{name} is not a number")))
         })
         .transpose()
 }
