@@ -11,9 +11,7 @@ use serde_json::Value;
 use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// A (spec) sentence of the contract stands behind it.
@@ -23,9 +21,7 @@ pub enum Level {
 }
 
 /// What a scenario does to a platform that isn't ours.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intrusion {
     /// Only looks.
