@@ -33,7 +33,8 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let door = door(&context.world, road, Some(&arguments.raw)).await.map_err(|e| StepError::doing(&what, e))?;
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
-        Some(text) => crate::scenario::duration(text).map_err(|e| StepError::doing("read-for", e))?,
+        Some(text) => crate::scenario::duration::parse(text)
+            .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
     let bytes = Bytes::of(&arguments, context, road, &door)?;
     let mut connections = JoinSet::new();

@@ -2,9 +2,9 @@
 
 use kube::api::{Api, DynamicObject, PostParams, TypeMeta};
 use kube::core::{ApiResource, GroupVersionKind};
-use minijinja::Environment;
-use minijinja::syntax::SyntaxConfig;
 use serde::Serialize;
+
+use crate::scenario::{Scope, TemplateError, render_string};
 
 /// The platform of contract 1.
 pub const HARNESS_TOKEN: &str = include_str!("../../deploy/harness-token.yaml");
@@ -15,7 +15,7 @@ pub const SEED: &str = include_str!("../../deploy/seed.yaml");
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     #[error("filling in the platform's manifest: {0}")]
-    Template(#[from] minijinja::Error),
+    Template(#[from] TemplateError),
     #[error("reading the platform's manifest as filled in: {0}")]
     Yaml(String),
     #[error("creating {kind} {name}: {source}")]
@@ -52,15 +52,13 @@ pub struct Values {
 /// A manifest's objects, its variables filled in. Objects that would do nothing
 /// (deployments of no replicas) are left out.
 pub fn objects(manifest: &str, values: &Values) -> Result<Vec<DynamicObject>, DeployError> {
-    let mut templates = Environment::new();
-    templates.set_syntax(
-        SyntaxConfig::builder()
-            .variable_delimiters("${", "}")
-            .build()
-            .map_err(DeployError::Template)?,
-    );
-    templates.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    let text = templates.render_str(manifest, values)?;
+    let mut scope = Scope::new(0);
+    if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(values) {
+        for (name, value) in fields {
+            scope.set(&name, value);
+        }
+    }
+    let text = render_string(manifest, &scope)?;
     let objects: Vec<DynamicObject> =
         serde_saphyr::from_multiple(&text).map_err(|error| DeployError::Yaml(error.to_string()))?;
     Ok(objects
