@@ -14,7 +14,7 @@ use super::arguments::{Attach, HeaderValues, Road};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use super::terminal::Terminal;
-use super::wire::{self, Recorded, Transcript};
+use super::wire::{self, Connected, Recorded, Transcript};
 use crate::target::roads::{Door, door, door_path};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
@@ -137,7 +137,13 @@ async fn upgrade(
     context: &StepContext,
     door: &Door,
 ) -> Result<Upgraded, StepError> {
-    let stream = wire::connect(door, context.world.ca.as_deref(), &context.limits).await?;
+    let stream = match wire::connect(door, context.world.ca.as_deref(), &context.limits).await? {
+        Connected::Yes(stream) => *stream,
+        Connected::Refused(refused) => {
+            let response = json!({ "opened": false, "connection": refused });
+            return Ok(Upgraded::Answered { response, transcript: Transcript::default() });
+        }
+    };
     let transcript = stream.transcript.clone();
     let stream = match eager {
         None => stream,

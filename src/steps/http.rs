@@ -95,7 +95,7 @@ pub async fn send(
             let waited = limit.as_millis();
             (json!({ "no_answer_within": waited }), format!("(no answer within {waited} ms)\n"))
         }
-        Ok(Err(error)) if error.is_connect() || error.is_builder() => return Err(failed(&chain(&error))),
+        Ok(Err(error)) if error.is_builder() || error.is_timeout() => return Err(failed(&chain(&error))),
         Ok(Err(error)) => (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error))),
         Ok(Ok(answer)) => answer,
     };

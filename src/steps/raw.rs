@@ -11,7 +11,7 @@ use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
 use super::attach::{default_road, token_query};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
-use super::wire::{self, Recorded};
+use super::wire::{self, Connected, Recorded};
 use crate::target::Door;
 use crate::target::roads::{door, door_path};
 
@@ -39,8 +39,12 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let bytes = Bytes::of(&arguments, context, road, &door)?;
     let mut connections = JoinSet::new();
     for _ in 0..count {
-        let stream = wire::connect(&door, context.world.ca.as_deref(), &context.limits).await?;
-        connections.spawn(exchange(stream, bytes.clone(), read_for));
+        match wire::connect(&door, context.world.ca.as_deref(), &context.limits).await? {
+            Connected::Yes(stream) => connections.spawn(exchange(*stream, bytes.clone(), read_for)),
+            Connected::Refused(refused) => {
+                return Ok(Observation { what, value: json!({ "opened": false, "connection": refused }) });
+            }
+        };
     }
     let mut values = Vec::new();
     while let Some(ended) = connections.join_next().await {

@@ -114,21 +114,37 @@ impl Recorded {
     }
 }
 
+/// What came of connecting.
+pub enum Connected {
+    Yes(Box<Recorded>),
+    /// The other side refused: no TCP connection, or no TLS over it. What it said.
+    Refused(String),
+}
+
 /// Connects to a door. `ca` is the authority of its certificate, PEM.
 ///
-/// A connection that is refused or times out is an error: the harness could not tell.
-pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<Recorded, StepError> {
+/// # Errors
+/// No answer at all within the limit: the harness could not tell.
+pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<Connected, StepError> {
     let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
-    let tcp = timeout(limits.connect, TcpStream::connect(door.address))
-        .await
-        .map_err(|_| StepError::doing(doing(), format!("no connection within {:?}", limits.connect)))?
-        .map_err(|error| StepError::doing(doing(), error))?;
+    let connecting = timeout(limits.connect, TcpStream::connect(door.address)).await;
+    let tcp = match connecting {
+        Err(_) => return Err(StepError::doing(doing(), format!("no connection within {:?}", limits.connect))),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            return Ok(Connected::Refused(format!("{}: {error}", doing())));
+        }
+        Ok(Err(error)) => return Err(StepError::doing(doing(), error)),
+        Ok(Ok(tcp)) => tcp,
+    };
     tcp.set_nodelay(true).map_err(|error| StepError::doing(doing(), error))?;
     let inner = match door.tls {
         false => Connection::Plain(tcp),
-        true => Connection::Tls(Box::new(tls(tcp, door, ca, limits).await?)),
+        true => match tls(tcp, door, ca, limits).await? {
+            Ok(stream) => Connection::Tls(Box::new(stream)),
+            Err(refused) => return Ok(Connected::Refused(refused)),
+        },
     };
-    Ok(Recorded { inner, transcript: Transcript::default(), behind: Vec::new() })
+    Ok(Connected::Yes(Box::new(Recorded { inner, transcript: Transcript::default(), behind: Vec::new() })))
 }
 
 async fn tls(
@@ -136,16 +152,17 @@ async fn tls(
     door: &Door,
     ca: Option<&str>,
     limits: &Limits,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, StepError> {
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(format!("TLS with {}", door.address), error);
-    let config = tls_config(ca).map_err(|e| failed(&e))?;
+) -> Result<Result<tokio_rustls::client::TlsStream<TcpStream>, String>, StepError> {
+    let doing = format!("TLS with {}", door.address);
+    let config = tls_config(ca)?;
     let host = door.host.split(':').next().unwrap_or_default().to_owned();
-    let name = rustls::pki_types::ServerName::try_from(host).map_err(|e| failed(&e))?;
+    let name = rustls::pki_types::ServerName::try_from(host).map_err(|error| StepError::doing(&doing, error))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    timeout(limits.connect, connector.connect(name, tcp))
-        .await
-        .map_err(|_| failed(&format!("not done within {:?}", limits.connect)))?
-        .map_err(|e| failed(&e))
+    match timeout(limits.connect, connector.connect(name, tcp)).await {
+        Err(_) => Err(StepError::doing(doing, format!("not done within {:?}", limits.connect))),
+        Ok(Ok(stream)) => Ok(Ok(stream)),
+        Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
+    }
 }
 
 /// What the harness trusts: `ca` (PEM) and nothing else.
