@@ -58,7 +58,11 @@ impl From<Response<Body>> for Answer {
 
 /// A component's answers.
 pub trait Handler: Send + Sync + 'static {
-    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Answer> + Send;
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Answer> + Send;
 }
 
 /// A server's limits and its count of connections.
@@ -90,7 +94,8 @@ impl Server {
         listener: TcpListener,
         handler: Arc<H>,
     ) -> Result<(), ComponentError> {
-        self.serve_with(listener, handler, |stream| async { Ok(stream) }).await
+        self.serve_with(listener, handler, |stream| async { Ok(stream) })
+            .await
     }
 
     /// The same, with a handshake of the transport (TLS) before HTTP.
@@ -139,7 +144,10 @@ impl Server {
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(self.drain, async { while connections.join_next().await.is_some() {} }).await;
+        let _ = tokio::time::timeout(self.drain, async {
+            while connections.join_next().await.is_some() {}
+        })
+        .await;
         Ok(())
     }
 
@@ -160,7 +168,8 @@ impl Server {
                     let line = log_line(&pod, &request);
                     let mut answer = handler.answer(request, peer).await;
                     if let Some(line) = line {
-                        pod.log.line(format!("{line} {}", answer.response.status().as_u16()));
+                        pod.log
+                            .line(format!("{line} {}", answer.response.status().as_u16()));
                     }
                     if !pod.has(&mutant::TOKEN_ANSWERS_CACHEABLE) {
                         answer
@@ -169,7 +178,10 @@ impl Server {
                             .entry(CACHE_CONTROL)
                             .or_insert(HeaderValue::from_static("no-store"));
                     }
-                    *after.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = (answer.tunnel, answer.leftovers);
+                    *after
+                        .lock()
+                        .unwrap_or_else(|poisoned| poisoned.into_inner()) =
+                        (answer.tunnel, answer.leftovers);
                     Ok::<_, Infallible>(answer.response)
                 }
             })
@@ -183,7 +195,9 @@ impl Server {
         } else {
             http.header_read_timeout(self.header_timeout);
         }
-        let mut connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let mut connection = http
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
         let ended = tokio::select! {
             ended = &mut connection => ended,
             () = self.pod.stop.cancelled() => {
@@ -191,7 +205,11 @@ impl Server {
                 (&mut connection).await
             }
         };
-        let (tunnel, leftovers) = std::mem::take(&mut *after.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let (tunnel, leftovers) = std::mem::take(
+            &mut *after
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        );
         if let Some(leftovers) = leftovers
             && let Some(parts) = connection.into_parts()
         {
@@ -199,7 +217,11 @@ impl Server {
                 std::future::pending::<()>().await;
             }
             let mut bytes = parts.read_buf.to_vec();
-            let _ = tokio::time::timeout(Duration::from_millis(300), parts.io.into_inner().read_buf(&mut bytes)).await;
+            let _ = tokio::time::timeout(
+                Duration::from_millis(300),
+                parts.io.into_inner().read_buf(&mut bytes),
+            )
+            .await;
             leftovers(bytes.into()).await;
         } else if let Some(tunnel) = tunnel {
             tunnel.await;
@@ -211,7 +233,9 @@ impl Server {
     pub fn common(&self, method: &Method, path: &str) -> Option<Response<Body>> {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/healthz") => Some(text(StatusCode::OK, "ok\n".into())),
-            (&Method::GET | &Method::HEAD, "/metrics") => Some(text(StatusCode::OK, self.metrics())),
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                Some(text(StatusCode::OK, self.metrics()))
+            }
             _ => None,
         }
     }

@@ -37,17 +37,30 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
 
 /// The commands of the last exchanges, in order: a person can paste them.
 pub fn commands(context: &StepContext) -> Vec<String> {
-    context.exchanges().into_iter().rev().take(1).filter_map(|exchange| exchange.command).collect()
+    context
+        .exchanges()
+        .into_iter()
+        .rev()
+        .take(1)
+        .filter_map(|exchange| exchange.command)
+        .collect()
 }
 
 fn text(title: &str, file_name: &str, text: String) -> Evidence {
-    Evidence { title: title.into(), file_name: file_name.into(), text }
+    Evidence {
+        title: title.into(),
+        file_name: file_name.into(),
+        text,
+    }
 }
 
 fn wire(context: &StepContext) -> Evidence {
     let exchanges = context.exchanges();
     let shown = &exchanges[exchanges.len().saturating_sub(EXCHANGES)..];
-    let transcript: String = shown.iter().map(|e| format!("# {}\n{}\n", e.title, e.text)).collect();
+    let transcript: String = shown
+        .iter()
+        .map(|e| format!("# {}\n{}\n", e.title, e.text))
+        .collect();
     text("wire transcript", "wire.txt", transcript)
 }
 
@@ -55,12 +68,20 @@ async fn logs(pods: &Api<Pod>, pod: &Pod) -> Vec<Evidence> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut evidence = Vec::new();
     for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-        let params = LogParams { container: Some(container.name.clone()), timestamps: true, ..LogParams::default() };
+        let params = LogParams {
+            container: Some(container.name.clone()),
+            timestamps: true,
+            ..LogParams::default()
+        };
         let log = match pods.logs(name, &params).await {
             Ok(log) => log,
             Err(error) => format!("reading the log: {error}"),
         };
-        evidence.push(text(&format!("log of {name}/{}", container.name), &format!("{name}.{}.log", container.name), log));
+        evidence.push(text(
+            &format!("log of {name}/{}", container.name),
+            &format!("{name}.{}.log", container.name),
+            log,
+        ));
     }
     evidence
 }

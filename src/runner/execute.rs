@@ -38,7 +38,11 @@ pub struct Shared {
 const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs a scenario to its verdict. `tell` hears of the steps.
-pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) + Send + Sync)) -> ScenarioResult {
+pub async fn execute(
+    planned: &Planned,
+    shared: &Shared,
+    tell: &(dyn Fn(Event) + Send + Sync),
+) -> ScenarioResult {
     let started = Instant::now();
     let mut record = Record::default();
     let ended = tokio::select! {
@@ -86,7 +90,12 @@ impl Record {
     fn verdict(&self) -> (Verdict, Option<String>) {
         let first = |verdict: Verdict| self.checks.iter().find(|check| check.verdict == verdict);
         let reason = |check: &CheckResult| {
-            let otherwise = || format!("{}: expected {}, got {}", check.what, check.expected, check.got);
+            let otherwise = || {
+                format!(
+                    "{}: expected {}, got {}",
+                    check.what, check.expected, check.got
+                )
+            };
             Some(check.reason.clone().unwrap_or_else(otherwise))
         };
         if let Some(check) = first(Verdict::Fail) {
@@ -100,7 +109,10 @@ impl Record {
         }
         match self.judged(Verdict::Pass) {
             true => (Verdict::Pass, None),
-            false => (Verdict::Skip, Some("nothing was judged, only facts were observed".into())),
+            false => (
+                Verdict::Skip,
+                Some("nothing was judged, only facts were observed".into()),
+            ),
         }
     }
 }
@@ -114,7 +126,8 @@ async fn live(
 ) -> Result<(), String> {
     let scenario = &planned.scenario;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
-    let random = |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
+    let random =
+        |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         program: shared.program.clone(),
         names: shared.names.clone(),
@@ -122,14 +135,29 @@ async fn live(
         token: random(&scope)?,
         master_key: random(&scope)?,
     };
-    for (name, value) in [("HARNESS_AUTH_TOKEN", &setup.token), ("MASTER_KEY", &setup.master_key)] {
-        shared.redactor.add(name, value).map_err(|error| format!("a secret of the world: {error}"))?;
+    for (name, value) in [
+        ("HARNESS_AUTH_TOKEN", &setup.token),
+        ("MASTER_KEY", &setup.master_key),
+    ] {
+        shared
+            .redactor
+            .add(name, value)
+            .map_err(|error| format!("a secret of the world: {error}"))?;
     }
-    let world = World::embedded(&scenario.world, setup).await.map_err(|error| format!("starting a world: {error}"))?;
+    let world = World::embedded(&scenario.world, setup)
+        .await
+        .map_err(|error| format!("starting a world: {error}"))?;
     let world = Arc::new(world);
     variables(&mut scope, planned, &world, &shared.redactor)?;
     let context = StepContext::new(world.clone(), shared.redactor.clone(), shared.limits);
-    let mut story = Story { planned, shared, tell, context: &context, scope, record };
+    let mut story = Story {
+        planned,
+        shared,
+        tell,
+        context: &context,
+        scope,
+        record,
+    };
     let limit = scenario.timeout.unwrap_or(shared.timeout);
     let ended = match timeout(limit, story.steps()).await {
         Ok(ended) => ended,
@@ -152,15 +180,25 @@ async fn live(
 /// A seed of its own for each run, so that one can be run again alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
-    run.to_string().bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    run.to_string()
+        .bytes()
+        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
 }
 
 /// What templates can name: the secret, the names, the matrix, the scenario's own variables.
-fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Redactor) -> Result<(), String> {
+fn variables(
+    scope: &mut Scope,
+    planned: &Planned,
+    world: &World,
+    redactor: &Redactor,
+) -> Result<(), String> {
     let name = |of: &str| world.name(of).to_owned();
-    scope.set("secret", json!({ "name": name("secret.name"), "key": name("secret.key"), "token": world.token }));
+    scope.set(
+        "secret",
+        json!({ "name": name("secret.name"), "key": name("secret.key"), "token": world.token }),
+    );
     scope.set("master-key", world.master_key.clone().into());
     let mut names = json!({});
     for (path, value) in world.names.iter() {
@@ -171,10 +209,13 @@ fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Red
     scope.set("names", names);
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
-        let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
+        let value =
+            render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
         if let Some(token) = value.as_str().filter(|text| looks_secret(text)) {
             let label = name.to_uppercase().replace('-', "_");
-            redactor.add(&label, token).map_err(|error| format!("the variable {name}: {error}"))?;
+            redactor
+                .add(&label, token)
+                .map_err(|error| format!("the variable {name}: {error}"))?;
         }
         scope.set(name, value);
     }
@@ -189,11 +230,22 @@ fn looks_secret(text: &str) -> bool {
 /// How a person sees the failure again.
 fn reproduce(planned: &Planned, shared: &Shared, context: &StepContext) -> Vec<String> {
     let world = &context.world;
-    let level = if planned.scenario.level == crate::scenario::Level::Core { "" } else { " --level all" };
-    let mut lines = vec![format!("gauntlet run {}{level} --seed {}", planned.run.id, shared.seed)];
+    let level = if planned.scenario.level == crate::scenario::Level::Core {
+        ""
+    } else {
+        " --level all"
+    };
+    let mut lines = vec![format!(
+        "gauntlet run {}{level} --seed {}",
+        planned.run.id, shared.seed
+    )];
     let commands = evidence::commands(context);
     if !commands.is_empty() {
-        let (secret, key, space) = (world.name("secret.name"), world.name("secret.key"), &world.namespace);
+        let (secret, key, space) = (
+            world.name("secret.name"),
+            world.name("secret.key"),
+            &world.namespace,
+        );
         lines.push(format!(
             "HARNESS_AUTH_TOKEN=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)"
         ));
@@ -224,13 +276,35 @@ impl Story<'_> {
     }
 
     /// Carries out a step; tells whether the story goes on.
-    async fn step(&mut self, scenario: &Scenario, step: &Step, index: usize) -> Result<bool, String> {
+    async fn step(
+        &mut self,
+        scenario: &Scenario,
+        step: &Step,
+        index: usize,
+    ) -> Result<bool, String> {
         let (number, of) = (index + 1, scenario.steps.len());
-        (self.tell)(Event::StepStarted { run: self.planned.run.clone(), number, of, what: step.verb.to_owned() });
-        let runner = StepRunner { step, context: self.context, policies: &self.shared.policies };
-        let attempts = runner.run(&mut self.scope).await.map_err(|error| at(&step.place, &error.0))?;
+        (self.tell)(Event::StepStarted {
+            run: self.planned.run.clone(),
+            number,
+            of,
+            what: step.verb.to_owned(),
+        });
+        let runner = StepRunner {
+            step,
+            context: self.context,
+            policies: &self.shared.policies,
+        };
+        let attempts = runner
+            .run(&mut self.scope)
+            .await
+            .map_err(|error| at(&step.place, &error.0))?;
         let mut goes_on = true;
-        for Attempt { what, judged, facts } in attempts {
+        for Attempt {
+            what,
+            judged,
+            facts,
+        } in attempts
+        {
             for (position, expectation) in judged.into_iter().enumerate() {
                 goes_on &= expectation.verdict == Verdict::Pass;
                 self.record.checks.push(CheckResult {
@@ -244,11 +318,13 @@ impl Story<'_> {
                     at: at_of(&expectation.place),
                 });
             }
-            self.record.facts.extend(facts.into_iter().map(|(name, value, place)| FactResult {
-                name,
-                value,
-                at: at_of(&place),
-            }));
+            self.record
+                .facts
+                .extend(facts.into_iter().map(|(name, value, place)| FactResult {
+                    name,
+                    value,
+                    at: at_of(&place),
+                }));
         }
         Ok(goes_on)
     }
@@ -257,8 +333,15 @@ impl Story<'_> {
     async fn finally(&mut self) -> Result<(), String> {
         let mut first = Ok(());
         for step in &self.planned.scenario.finally {
-            let runner = StepRunner { step, context: self.context, policies: &self.shared.policies };
-            let ended = runner.run(&mut self.scope).await.map_err(|error| at(&step.place, &error.0));
+            let runner = StepRunner {
+                step,
+                context: self.context,
+                policies: &self.shared.policies,
+            };
+            let ended = runner
+                .run(&mut self.scope)
+                .await
+                .map_err(|error| at(&step.place, &error.0));
             if first.is_ok() {
                 first = ended.map(drop);
             }

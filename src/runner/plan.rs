@@ -55,7 +55,9 @@ impl std::str::FromStr for Partition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Partition, String> {
-        let numbers = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        let numbers = text
+            .split_once('/')
+            .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
         match numbers {
             Some((part, of)) if part >= 1 && part <= of => Ok(Partition { part, of }),
             _ => Err(format!("{text:?} is not a part like 2/5: from 1/N to N/N")),
@@ -69,7 +71,9 @@ pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
     for repetition in 1..=repeat.max(1) {
         for scenario in scenarios {
             for combination in scenario.combinations() {
-                let named = |(name, choice): &(&str, &crate::scenario::Choice)| ((*name).to_owned(), choice.name.clone());
+                let named = |(name, choice): &(&str, &crate::scenario::Choice)| {
+                    ((*name).to_owned(), choice.name.clone())
+                };
                 planned.push(Planned {
                     scenario: scenario.clone(),
                     run: RunOf {
@@ -77,7 +81,10 @@ pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
                         parameters: combination.iter().map(named).collect(),
                         repetition: (repeat > 1).then_some(repetition),
                     },
-                    parameters: combination.iter().map(|(n, choice)| ((*n).to_owned(), choice.value.clone())).collect(),
+                    parameters: combination
+                        .iter()
+                        .map(|(n, choice)| ((*n).to_owned(), choice.value.clone()))
+                        .collect(),
                 });
             }
         }
@@ -87,5 +94,9 @@ pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
 
 /// The runs of one part: every `of`-th, so that parts take about as long.
 pub fn part(planned: Vec<Planned>, partition: Partition) -> Vec<Planned> {
-    planned.into_iter().skip(partition.part - 1).step_by(partition.of).collect()
+    planned
+        .into_iter()
+        .skip(partition.part - 1)
+        .step_by(partition.of)
+        .collect()
 }

@@ -1,7 +1,10 @@
 //! A whole run: many scenarios at once, what became of each, and the verdict.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -68,11 +71,40 @@ pub async fn run(
     (result, results)
 }
 
-async fn one(planned: Planned, shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) -> ScenarioResult {
+async fn one(
+    planned: Planned,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<Event>,
+) -> ScenarioResult {
     // The receiver lives as long as the run: what can't be told then is no longer of interest.
     let tell = move |event| drop(events.send(event));
     tell(Event::ScenarioStarted(planned.run.clone()));
-    execute(&planned, &shared, &tell).await
+    match AssertUnwindSafe(execute(&planned, &shared, &tell))
+        .catch_unwind()
+        .await
+    {
+        Ok(result) => result,
+        Err(_) => broken(&planned),
+    }
+}
+
+/// A panic in the harness is a defect of it, and says nothing of the platform.
+fn broken(planned: &Planned) -> ScenarioResult {
+    let scenario = &planned.scenario;
+    ScenarioResult {
+        run: planned.run.clone(),
+        title: scenario.title.clone(),
+        spec: scenario.spec.clone(),
+        level: scenario.level,
+        verdict: Verdict::Error,
+        reason: Some("the harness itself broke; what it said is on standard error".into()),
+        duration: Duration::ZERO,
+        checks: Vec::new(),
+        facts: Vec::new(),
+        evidence: Vec::new(),
+        reproduce: Vec::new(),
+        expected_failure: None,
+    }
 }
 
 fn sum(
@@ -95,7 +127,10 @@ fn sum(
     if left > 0 {
         notes.push(format!("{left} scenarios were not started"));
     }
-    let core_skipped = results.iter().filter(|r| r.verdict == Verdict::Skip && r.level == Level::Core).count();
+    let core_skipped = results
+        .iter()
+        .filter(|r| r.verdict == Verdict::Skip && r.level == Level::Core)
+        .count();
     if core_skipped > 0 {
         notes.push(format!("{core_skipped} core scenarios were skipped"));
     }
@@ -112,5 +147,10 @@ fn sum(
     } else {
         RunVerdict::Passed
     };
-    RunResult { summary, verdict, duration: started.elapsed(), notes }
+    RunResult {
+        summary,
+        verdict,
+        duration: started.elapsed(),
+        notes,
+    }
 }

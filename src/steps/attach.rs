@@ -18,7 +18,11 @@ use super::wire::{self, Connected, Recorded, Transcript};
 use crate::target::roads::{Door, door, door_path};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// What a client writes for a token: `?token=<percent-encoded>` (contract 1, clients).
 pub fn token_query(token: &str) -> String {
@@ -27,15 +31,25 @@ pub fn token_query(token: &str) -> String {
 
 /// The road where a step names none: through the platform for a session, straight to a pod.
 pub fn default_road(subject: &Value) -> Road {
-    if subject["kind"] == "pod" { Road::Direct } else { Road::Proxy }
+    if subject["kind"] == "pod" {
+        Road::Direct
+    } else {
+        Road::Proxy
+    }
 }
 
 /// Attaches to a session or pod. `keep`: the terminal stays open for later steps.
-pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
+pub async fn run(
+    arguments: Attach,
+    context: &StepContext,
+    keep: bool,
+) -> Result<Observation, StepError> {
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
     let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
-    let door = door(&context.world, road, Some(subject)).await.map_err(|error| StepError::doing(&what, error))?;
+    let door = door(&context.world, road, Some(subject))
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
     let request = upgrade_request(&arguments, context, road, &door)?;
     let command = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
@@ -43,7 +57,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         Upgraded::Opened { socket, response } => {
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
-            let works = if keep { works(&terminal, context).await } else { works_and_closes(&terminal, context).await };
+            let works = if keep {
+                works(&terminal, context).await
+            } else {
+                works_and_closes(&terminal, context).await
+            };
             let mut value = response;
             value["opened"] = true.into();
             value["works"] = works.into();
@@ -54,10 +72,17 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
             }
             (value, transcript)
         }
-        Upgraded::Answered { response, transcript } => (response, transcript),
+        Upgraded::Answered {
+            response,
+            transcript,
+        } => (response, transcript),
     };
     value["kind"] = "terminal".into();
-    context.record(Exchange { title: what.clone(), text: transcript.text(), command: Some(command) });
+    context.record(Exchange {
+        title: what.clone(),
+        text: transcript.text(),
+        command: Some(command),
+    });
     Ok(Observation { what, value })
 }
 
@@ -80,9 +105,14 @@ fn upgrade_request(
     road: Road,
     door: &Door,
 ) -> Result<Request<()>, StepError> {
-    let mut target =
-        arguments.path.clone().unwrap_or_else(|| door_path(&context.world, road, Some(&arguments.attach)));
-    let query = arguments.query.clone().or_else(|| arguments.token.as_deref().map(token_query));
+    let mut target = arguments
+        .path
+        .clone()
+        .unwrap_or_else(|| door_path(&context.world, road, Some(&arguments.attach)));
+    let query = arguments
+        .query
+        .clone()
+        .or_else(|| arguments.token.as_deref().map(token_query));
     if let Some(query) = query {
         target.push('?');
         target.push_str(&query);
@@ -98,7 +128,10 @@ fn upgrade_request(
         .header("Cache-Control", "no-store")
         .body(())
         .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
-    for (name, value) in headers(arguments.authorization.as_deref(), arguments.headers.as_ref())? {
+    for (name, value) in headers(
+        arguments.authorization.as_deref(),
+        arguments.headers.as_ref(),
+    )? {
         request.headers_mut().append(name, value);
     }
     Ok(request)
@@ -109,19 +142,25 @@ pub fn headers(
     authorization: Option<&str>,
     more: Option<&indexmap::IndexMap<String, HeaderValues>>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, StepError> {
-    let mut headers: Vec<(String, String)> =
-        authorization.map(|value| ("Authorization".to_owned(), value.to_owned())).into_iter().collect();
+    let mut headers: Vec<(String, String)> = authorization
+        .map(|value| ("Authorization".to_owned(), value.to_owned()))
+        .into_iter()
+        .collect();
     for (name, values) in more.into_iter().flatten() {
         match values {
             HeaderValues::One(value) => headers.push((name.clone(), value.clone())),
-            HeaderValues::Several(values) => headers.extend(values.iter().map(|v| (name.clone(), v.clone()))),
+            HeaderValues::Several(values) => {
+                headers.extend(values.iter().map(|v| (name.clone(), v.clone())))
+            }
         }
     }
     headers
         .into_iter()
         .map(|(name, value)| {
             let refused = |error: &dyn std::fmt::Display| {
-                StepError(format!("the header {name}: {error}; a `raw` step can send what is not a header"))
+                StepError(format!(
+                    "the header {name}: {error}; a `raw` step can send what is not a header"
+                ))
             };
             Ok((
                 HeaderName::from_bytes(name.as_bytes()).map_err(|e| refused(&e))?,
@@ -141,7 +180,10 @@ async fn upgrade(
         Connected::Yes(stream) => *stream,
         Connected::Refused(refused) => {
             let response = json!({ "opened": false, "connection": refused });
-            return Ok(Upgraded::Answered { response, transcript: Transcript::default() });
+            return Ok(Upgraded::Answered {
+                response,
+                transcript: Transcript::default(),
+            });
         }
     };
     let transcript = stream.transcript.clone();
@@ -153,14 +195,23 @@ async fn upgrade(
     Ok(match handshake {
         Err(_) => {
             let waited = context.limits.answer;
-            Upgraded::Answered { response: json!({ "opened": null, "no_answer_within": waited.as_millis() }), transcript }
+            Upgraded::Answered {
+                response: json!({ "opened": null, "no_answer_within": waited.as_millis() }),
+                transcript,
+            }
         }
         Ok(Ok((socket, response))) => Upgraded::Opened {
             socket: Box::new(socket),
             response: json!({ "status": 101, "header": header_fields(response.headers()) }),
         },
-        Ok(Err(WsError::Http(response))) => Upgraded::Answered { response: refusal(*response, context), transcript },
-        Ok(Err(error)) => Upgraded::Answered { response: half_answer(&transcript, &error), transcript },
+        Ok(Err(WsError::Http(response))) => Upgraded::Answered {
+            response: refusal(*response, context),
+            transcript,
+        },
+        Ok(Err(error)) => Upgraded::Answered {
+            response: half_answer(&transcript, &error),
+            transcript,
+        },
     })
 }
 
@@ -171,7 +222,10 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
     context.record_answer(Answer {
         status: head.status.as_u16(),
         text: format!("{header}\n{text}"),
-        location: head.headers.get("location").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
+        location: head
+            .headers
+            .get("location")
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
     });
     json!({
         "opened": false,
@@ -199,9 +253,16 @@ fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
 pub fn header_fields(headers: &http::HeaderMap) -> Value {
     let mut fields = serde_json::Map::new();
     for name in headers.keys() {
-        let mut values: Vec<Value> =
-            headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into()).collect();
-        let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+        let mut values: Vec<Value> = headers
+            .get_all(name)
+            .iter()
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into())
+            .collect();
+        let value = if values.len() == 1 {
+            values.remove(0)
+        } else {
+            Value::Array(values)
+        };
         fields.insert(name.as_str().to_owned(), value);
     }
     Value::Object(fields)
@@ -220,7 +281,9 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
 async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
     let works = works(terminal, context).await;
     terminal.send(Message::Close(None)).await;
-    terminal.until(Duration::from_secs(1), |terminal| !terminal.is_open()).await;
+    terminal
+        .until(Duration::from_secs(1), |terminal| !terminal.is_open())
+        .await;
     works
 }
 
@@ -228,16 +291,24 @@ async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
 pub fn nonce() -> String {
     use rand::RngExt;
     let mut random = rand::rng();
-    (0..12).map(|_| random.random_range(b'a'..=b'z') as char).collect()
+    (0..12)
+        .map(|_| random.random_range(b'a'..=b'z') as char)
+        .collect()
 }
 
 /// The upgrade request as a command to paste.
 fn curl(door: &Door, request: &Request<()>) -> String {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let mut command = String::from("curl -i -N --http1.1 --max-time 5");
     for (name, value) in request.headers() {
         if name != "host" {
-            command.push_str(&format!(" -H '{name}: {}'", String::from_utf8_lossy(value.as_bytes())));
+            command.push_str(&format!(
+                " -H '{name}: {}'",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
         }
     }
     format!("{command} \"{}\"", door.http_url(path))

@@ -154,5 +154,7 @@ impl StepContext {
 
 /// A lock whose holder panicked still guards whole data: each holder does one push or read.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -58,7 +58,8 @@ fn schema_of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema
 }
 
 fn arguments_of<T: serde::de::DeserializeOwned>(keys: Value) -> Result<T, StepError> {
-    serde_json::from_value(keys).map_err(|error| StepError::doing("with its templates filled in, the step is wrong", error))
+    serde_json::from_value(keys)
+        .map_err(|error| StepError::doing("with its templates filled in, the step is wrong", error))
 }
 
 macro_rules! verb {
@@ -92,8 +93,18 @@ macro_rules! verb {
 use arguments as a;
 
 const SESSION_FIELDS: &[&str] = &[
-    "id", "agent_id", "status", "sandbox_url", "tty_url", "tty_token", "supports_tui", "phase",
-    "failure_reason", "created_at", "last_seen_at", "http",
+    "id",
+    "agent_id",
+    "status",
+    "sandbox_url",
+    "tty_url",
+    "tty_token",
+    "supports_tui",
+    "phase",
+    "failure_reason",
+    "created_at",
+    "last_seen_at",
+    "http",
 ];
 
 /// All verbs, in the order of the documentation.

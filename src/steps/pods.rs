@@ -20,16 +20,28 @@ fn api(context: &StepContext) -> Api<Pod> {
 pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation, StepError> {
     let (what, params) = match &arguments.pods {
         Value::String(role) => {
-            let selector = match (role.as_str(), context.world.name(&format!("{role}.selector"))) {
+            let selector = match (
+                role.as_str(),
+                context.world.name(&format!("{role}.selector")),
+            ) {
                 ("all", _) => "",
                 (_, "") => role,
                 (_, selector) => selector,
             };
-            (format!("list the {role} pods"), ListParams::default().labels(selector))
+            (
+                format!("list the {role} pods"),
+                ListParams::default().labels(selector),
+            )
         }
-        session => (format!("find the pod of {}", subject::name(session)), ListParams::default()),
+        session => (
+            format!("find the pod of {}", subject::name(session)),
+            ListParams::default(),
+        ),
     };
-    let listed = api(context).list(&params).await.map_err(|error| StepError::doing(&what, error))?;
+    let listed = api(context)
+        .list(&params)
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
     let mut items: Vec<Value> = listed
         .items
         .iter()
@@ -37,8 +49,12 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
         .map(observed)
         .filter(|pod| arguments.pods.is_string() || runs(pod, &arguments.pods))
         .collect();
-    items.sort_by(|a, b| (a["created"].as_str(), a["name"].as_str()).cmp(&(b["created"].as_str(), b["name"].as_str())));
-    let column = |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
+    items.sort_by(|a, b| {
+        (a["created"].as_str(), a["name"].as_str())
+            .cmp(&(b["created"].as_str(), b["name"].as_str()))
+    });
+    let column =
+        |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
     let value = json!({
         "kind": "pods",
         "count": items.len(),
@@ -53,7 +69,13 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
 /// Whether a pod is the one that a session runs in.
 fn runs(pod: &Value, session: &Value) -> bool {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
-    let host = url.split("://").nth(1).unwrap_or(url).split([':', '/']).next().unwrap_or_default();
+    let host = url
+        .split("://")
+        .nth(1)
+        .unwrap_or(url)
+        .split([':', '/'])
+        .next()
+        .unwrap_or_default();
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
 }
 
@@ -74,22 +96,46 @@ fn observed(pod: &Pod) -> Value {
 
 /// Deletes the Sandbox of each pod, since a pod deleted alone comes back; waits until the pods are gone.
 pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observation, StepError> {
-    let pods = subject::each(&arguments.delete).cloned().unwrap_or_else(|| vec![arguments.delete.clone()]);
+    let pods = subject::each(&arguments.delete)
+        .cloned()
+        .unwrap_or_else(|| vec![arguments.delete.clone()]);
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
     let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
-    let sandboxes: Api<DynamicObject> =
-        Api::namespaced_with(context.world.kubernetes.clone(), &context.world.namespace, &resource);
+    let sandboxes: Api<DynamicObject> = Api::namespaced_with(
+        context.world.kubernetes.clone(),
+        &context.world.namespace,
+        &resource,
+    );
     for name in &names {
-        sandboxes.delete(name, &DeleteParams::default()).await.map_err(|error| StepError::doing(&what, error))?;
-    }
-    for pod in &pods {
-        let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else { continue };
-        timeout(context.limits.ready, await_condition(api(context), name, is_deleted(uid)))
+        sandboxes
+            .delete(name, &DeleteParams::default())
             .await
-            .map_err(|_| StepError::doing(&what, format!("pod {name} was still there after {:?}", context.limits.ready)))?
             .map_err(|error| StepError::doing(&what, error))?;
     }
-    Ok(Observation { what: what.clone(), value: json!({ "done": true, "names": names }) })
+    for pod in &pods {
+        let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {
+            continue;
+        };
+        timeout(
+            context.limits.ready,
+            await_condition(api(context), name, is_deleted(uid)),
+        )
+        .await
+        .map_err(|_| {
+            StepError::doing(
+                &what,
+                format!(
+                    "pod {name} was still there after {:?}",
+                    context.limits.ready
+                ),
+            )
+        })?
+        .map_err(|error| StepError::doing(&what, error))?;
+    }
+    Ok(Observation {
+        what: what.clone(),
+        value: json!({ "done": true, "names": names }),
+    })
 }

@@ -24,17 +24,32 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Writes the bytes and tells what came back.
 pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, StepError> {
-    let road = arguments.road.unwrap_or_else(|| default_road(&arguments.raw));
+    let road = arguments
+        .road
+        .unwrap_or_else(|| default_road(&arguments.raw));
     let count = arguments.connections.unwrap_or(1);
     let what = match count {
-        1 => format!("raw bytes to {} {}", subject::name(&arguments.raw), subject::by(road)),
-        n => format!("{n} raw connections to {} {}", subject::name(&arguments.raw), subject::by(road)),
+        1 => format!(
+            "raw bytes to {} {}",
+            subject::name(&arguments.raw),
+            subject::by(road)
+        ),
+        n => format!(
+            "{n} raw connections to {} {}",
+            subject::name(&arguments.raw),
+            subject::by(road)
+        ),
     };
-    let door = door(&context.world, road, Some(&arguments.raw)).await.map_err(|e| StepError::doing(&what, e))?;
+    let door = door(&context.world, road, Some(&arguments.raw))
+        .await
+        .map_err(|e| StepError::doing(&what, e))?;
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
-        Some(text) => crate::scenario::duration::parse(text)
-            .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
+        Some(text) => crate::scenario::duration::parse(text).ok_or_else(|| {
+            StepError(format!(
+                "read-for: {text:?} is not a duration like 500ms or 2s"
+            ))
+        })?,
     };
     let bytes = Bytes::of(&arguments, context, road, &door)?;
     let mut connections = JoinSet::new();
@@ -42,21 +57,35 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         match wire::connect(&door, context.world.ca.as_deref(), &context.limits).await? {
             Connected::Yes(stream) => connections.spawn(exchange(*stream, bytes.clone(), read_for)),
             Connected::Refused(refused) => {
-                return Ok(Observation { what, value: json!({ "opened": false, "connection": refused }) });
+                return Ok(Observation {
+                    what,
+                    value: json!({ "opened": false, "connection": refused }),
+                });
             }
         };
     }
     let mut values = Vec::new();
     while let Some(ended) = connections.join_next().await {
         let (value, transcript) = ended.map_err(|error| StepError::doing(&what, error))?;
-        context.record(Exchange { title: what.clone(), text: transcript, command: None });
+        context.record(Exchange {
+            title: what.clone(),
+            text: transcript,
+            command: None,
+        });
         if let Some(status) = value["status"].as_u64() {
             let text = value["text"].as_str().unwrap_or_default().to_owned();
-            context.record_answer(Answer { status: status as u16, text, location: None });
+            context.record_answer(Answer {
+                status: status as u16,
+                text,
+                location: None,
+            });
         }
         values.push(value);
     }
-    Ok(Observation { what, value: summed(values) })
+    Ok(Observation {
+        what,
+        value: summed(values),
+    })
 }
 
 /// One connection's observation; of several, the first, with `closed` true where all were.
@@ -77,18 +106,34 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn of(arguments: &Raw, context: &StepContext, road: Road, door: &Door) -> Result<Bytes, StepError> {
-        let mut bytes = Bytes { first: Vec::new(), frames: Vec::new() };
+    fn of(
+        arguments: &Raw,
+        context: &StepContext,
+        road: Road,
+        door: &Door,
+    ) -> Result<Bytes, StepError> {
+        let mut bytes = Bytes {
+            first: Vec::new(),
+            frames: Vec::new(),
+        };
         for part in &arguments.send {
             match part {
-                RawPart::Line(line) => bytes.first.extend_from_slice(format!("{line}\r\n").as_bytes()),
+                RawPart::Line(line) => bytes
+                    .first
+                    .extend_from_slice(format!("{line}\r\n").as_bytes()),
                 RawPart::Upgrade { upgrade } => {
                     let path = door_path(&context.world, road, Some(&arguments.raw));
-                    bytes.first.extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
+                    bytes
+                        .first
+                        .extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
                 }
                 RawPart::Hex { hex } => bytes.first.extend(unhex(hex)?),
-                RawPart::Text { text, times } => bytes.first.extend(repeat(text.as_bytes(), times.unwrap_or(1))?),
-                RawPart::Frame { frame } if frame.eager == Some(true) => bytes.first.extend(frame_bytes(frame)?),
+                RawPart::Text { text, times } => bytes
+                    .first
+                    .extend(repeat(text.as_bytes(), times.unwrap_or(1))?),
+                RawPart::Frame { frame } if frame.eager == Some(true) => {
+                    bytes.first.extend(frame_bytes(frame)?)
+                }
                 RawPart::Frame { frame } => bytes.frames.extend(frame_bytes(frame)?),
             }
         }
@@ -97,7 +142,10 @@ impl Bytes {
 }
 
 fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
-    let query = upgrade.query.clone().or_else(|| upgrade.token.as_deref().map(token_query));
+    let query = upgrade
+        .query
+        .clone()
+        .or_else(|| upgrade.token.as_deref().map(token_query));
     let target = upgrade.target.clone().unwrap_or_else(|| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -109,8 +157,16 @@ fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
         ("Sec-WebSocket-Version", "13"),
         ("Sec-WebSocket-Key", "Z2F1bnRsZXQtZ2F1bnRsZQ=="),
     ];
-    let mut head = format!("{} {target} HTTP/1.1\r\n", upgrade.method.as_deref().unwrap_or("GET"));
-    let changed = |name: &str| upgrade.headers.keys().any(|key| key.eq_ignore_ascii_case(name));
+    let mut head = format!(
+        "{} {target} HTTP/1.1\r\n",
+        upgrade.method.as_deref().unwrap_or("GET")
+    );
+    let changed = |name: &str| {
+        upgrade
+            .headers
+            .keys()
+            .any(|key| key.eq_ignore_ascii_case(name))
+    };
     for (name, value) in defaults.iter().filter(|(name, _)| !changed(name)) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -148,7 +204,12 @@ fn frame(first_byte: u8, masked: bool, payload: &[u8], length: u64) -> Vec<u8> {
     match masked {
         true => {
             bytes.extend(MASK);
-            bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+            bytes.extend(
+                payload
+                    .iter()
+                    .zip(MASK.iter().cycle())
+                    .map(|(byte, mask)| byte ^ mask),
+            );
         }
         false => bytes.extend_from_slice(payload),
     }
@@ -160,13 +221,20 @@ fn frame_bytes(of: &RawFrame) -> Result<Vec<u8>, StepError> {
         (Some(text), None) => text.clone().into_bytes(),
         (None, Some(hex)) => unhex(hex)?,
         (None, None) => Vec::new(),
-        (Some(_), Some(_)) => return Err(StepError("a frame has `text` or `hex`, not both".into())),
+        (Some(_), Some(_)) => {
+            return Err(StepError("a frame has `text` or `hex`, not both".into()));
+        }
     };
     let payload = repeat(&payload, of.times.unwrap_or(1))?;
     let fin = if of.fin.unwrap_or(true) { 0x80 } else { 0 };
     let rsv = (of.rsv.unwrap_or(0) & 7) << 4;
     let length = of.length.unwrap_or(payload.len() as u64);
-    Ok(frame(fin | rsv | (of.opcode & 0x0f), of.masked.unwrap_or(true), &payload, length))
+    Ok(frame(
+        fin | rsv | (of.opcode & 0x0f),
+        of.masked.unwrap_or(true),
+        &payload,
+        length,
+    ))
 }
 
 /// Largest thing that `times` may make.
@@ -175,13 +243,23 @@ const REPEATED: u64 = 64 << 20;
 fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
     match (bytes.len() as u64).checked_mul(times) {
         Some(size) if size <= REPEATED => Ok(bytes.repeat(times as usize)),
-        _ => Err(StepError(format!("{} bytes {times} times are more than the {REPEATED} that are sent", bytes.len()))),
+        _ => Err(StepError(format!(
+            "{} bytes {times} times are more than the {REPEATED} that are sent",
+            bytes.len()
+        ))),
     }
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let wrong = || StepError(format!("{text:?} is not an even number of hexadecimal digits"));
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let wrong = || {
+        StepError(format!(
+            "{text:?} is not an even number of hexadecimal digits"
+        ))
+    };
     if digits.len() % 2 != 0 {
         return Err(wrong());
     }
@@ -200,10 +278,16 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
     // A server may refuse before it has read all: what it says counts, not the broken pipe.
     let written = timeout(read_for, stream.write_all(&bytes.first)).await;
     let mut received = Vec::new();
-    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await;
+    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| {
+        head_end(bytes).is_some()
+    })
+    .await;
     if !closed && is_101(&received) && !bytes.frames.is_empty() {
         let _broken = timeout_at(deadline, stream.write_all(&bytes.frames)).await;
-        closed = read_until(&mut stream, &mut received, deadline, |bytes| close_frame(bytes).is_some()).await;
+        closed = read_until(&mut stream, &mut received, deadline, |bytes| {
+            close_frame(bytes).is_some()
+        })
+        .await;
     } else if !closed && !is_101(&received) {
         closed = read_until(&mut stream, &mut received, deadline, is_complete).await;
     }
@@ -232,7 +316,10 @@ async fn read_until(
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+    bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 fn is_101(bytes: &[u8]) -> bool {
@@ -242,15 +329,23 @@ fn is_101(bytes: &[u8]) -> bool {
 fn status(bytes: &[u8]) -> Option<u16> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;
     let mut parts = std::str::from_utf8(line).ok()?.split(' ');
-    parts.next().filter(|version| version.starts_with("HTTP/"))?;
+    parts
+        .next()
+        .filter(|version| version.starts_with("HTTP/"))?;
     parts.next()?.parse().ok()
 }
 
 /// Whether a whole HTTP answer with a Content-Length is there.
 fn is_complete(bytes: &[u8]) -> bool {
-    let Some(end) = head_end(bytes) else { return false };
-    let length = header_lines(&bytes[..end]).into_iter().find(|(name, _)| name == "content-length");
-    length.and_then(|(_, value)| value.parse::<usize>().ok()).is_some_and(|length| bytes.len() >= end + length)
+    let Some(end) = head_end(bytes) else {
+        return false;
+    };
+    let length = header_lines(&bytes[..end])
+        .into_iter()
+        .find(|(name, _)| name == "content-length");
+    length
+        .and_then(|(_, value)| value.parse::<usize>().ok())
+        .is_some_and(|length| bytes.len() >= end + length)
 }
 
 fn header_lines(head: &[u8]) -> Vec<(String, String)> {
@@ -267,13 +362,20 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
     let mut rest = &bytes[head_end(bytes)?..];
     while let [first, second, ..] = *rest {
         let (length, header) = match second & 0x7f {
-            126 => (u64::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?])), 4),
+            126 => (
+                u64::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?])),
+                4,
+            ),
             127 => (u64::from_be_bytes(rest.get(2..10)?.try_into().ok()?), 10),
             short => (u64::from(short), 2),
         };
         let payload = rest.get(header..header + usize::try_from(length).ok()?)?;
         if first & 0x0f == 8 {
-            return Some(payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]])));
+            return Some(
+                payload
+                    .get(..2)
+                    .map(|code| u16::from_be_bytes([code[0], code[1]])),
+            );
         }
         rest = &rest[header + payload.len()..];
     }
@@ -282,11 +384,14 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
 
 fn observed(received: &[u8]) -> Value {
     let end = head_end(received).unwrap_or(received.len());
-    let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
+    let mut value =
+        json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
     if let Some(status) = status(received) {
         value["status"] = status.into();
-        value["header"] =
-            header_lines(&received[..end]).into_iter().map(|(name, text)| (name, Value::from(text))).collect();
+        value["header"] = header_lines(&received[..end])
+            .into_iter()
+            .map(|(name, text)| (name, Value::from(text)))
+            .collect();
         value["body"] = serde_json::from_slice(&received[end..]).unwrap_or(Value::Null);
     }
     if let Some(code) = close_frame(received) {

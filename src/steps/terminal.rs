@@ -59,7 +59,13 @@ impl Terminal {
         let (tell, changed) = watch::channel(0);
         let (orders, inbox) = mpsc::channel(16);
         let task = tokio::spawn(pump(socket, state.clone(), inbox, tell));
-        Terminal { transcript, state, changed, orders, task }
+        Terminal {
+            transcript,
+            state,
+            changed,
+            orders,
+            task,
+        }
     }
 
     /// Sends a frame. A terminal that is closed swallows it; looking at the terminal shows that.
@@ -75,7 +81,10 @@ impl Terminal {
     /// Tells the other side, and the own screen, a new size.
     pub async fn resize(&self, cols: u16, rows: u16) {
         lock(&self.state).resize(cols, rows);
-        self.send(Message::text(json!({"type": "resize", "cols": cols, "rows": rows}).to_string())).await;
+        self.send(Message::text(
+            json!({"type": "resize", "cols": cols, "rows": rows}).to_string(),
+        ))
+        .await;
     }
 
     /// Whether a pong with this payload came.
@@ -110,7 +119,8 @@ impl Terminal {
 
     /// Waits until it shows a text; tells whether it does.
     pub async fn shows(&self, text: &str, within: Duration) -> bool {
-        self.until(within, |terminal| terminal.screen().contains(text)).await
+        self.until(within, |terminal| terminal.screen().contains(text))
+            .await
     }
 
     /// What can be seen of it now.
@@ -134,7 +144,10 @@ impl Drop for Terminal {
 
 impl State {
     fn resize(&mut self, cols: u16, rows: u16) {
-        if let (Some(rows), Some(cols)) = (std::num::NonZeroU16::new(rows), std::num::NonZeroU16::new(cols)) {
+        if let (Some(rows), Some(cols)) = (
+            std::num::NonZeroU16::new(rows),
+            std::num::NonZeroU16::new(cols),
+        ) {
             self.screen.screen_mut().set_size(rows, cols);
         }
     }

@@ -26,5 +26,8 @@ pub const NAMES: &[(&str, &str)] = &[
 
 /// The contract's own names.
 pub fn contract() -> BTreeMap<String, String> {
-    NAMES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    NAMES
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }

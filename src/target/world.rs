@@ -27,7 +27,10 @@ pub enum WorldError {
     #[error(transparent)]
     Deploy(#[from] DeployError),
     #[error("creating secret {name}: {source}")]
-    Secret { name: String, source: Box<kube::Error> },
+    Secret {
+        name: String,
+        source: Box<kube::Error>,
+    },
     #[error("waiting for the platform's deployments: {0}")]
     Wait(String),
     #[error("deployment {0} was not complete after {START_WITHIN:?}")]
@@ -66,15 +69,25 @@ pub struct Setup {
 impl World {
     /// A fresh world on the embedded target, its platform complete.
     pub async fn embedded(spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
+        let options = Options::new(setup.program.clone());
+        World::start(spec, setup, options).await
+    }
+
+    /// The same with a TLS endpoint, without which kubectl sends no token.
+    pub async fn embedded_with_kubectl(
+        spec: &WorldSpec,
+        setup: Setup,
+    ) -> Result<World, WorldError> {
+        let options = Options::new(setup.program.clone()).with_tls();
+        World::start(spec, setup, options).await
+    }
+
+    async fn start(spec: &WorldSpec, setup: Setup, options: Options) -> Result<World, WorldError> {
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new()?),
             false => None,
         };
-        let cluster = Cluster::start(Options {
-            program: setup.program,
-            tls: false,
-        })
-        .await?;
+        let cluster = Cluster::start(options).await?;
         let world = World {
             kubernetes: cluster.client(),
             namespace: "default".into(),
@@ -202,7 +215,9 @@ fn values(
             .and_then(|balancer| balancer.idle_timeout.clone())
             .unwrap_or_else(|| "60s".into()),
         balancer_targets: targets.to_string(),
-        tls_cert: certificate.map(|c| c.certificate.clone()).unwrap_or_default(),
+        tls_cert: certificate
+            .map(|c| c.certificate.clone())
+            .unwrap_or_default(),
         tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
         probe_replicas: balancer.is_some().into(),
         seed: "seed".into(),
@@ -227,7 +242,8 @@ impl Certificate {
         let ca_certificate = ca.self_signed(&ca_key)?;
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate()?;
-        let certificate = rcgen::CertificateParams::new(vec![Self::NAME.into()])?.signed_by(&key, &issuer)?;
+        let certificate =
+            rcgen::CertificateParams::new(vec![Self::NAME.into()])?.signed_by(&key, &issuer)?;
         Ok(Certificate {
             ca: ca_certificate.pem(),
             certificate: certificate.pem(),

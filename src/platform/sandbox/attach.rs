@@ -108,8 +108,15 @@ where
             Ok(socket) => socket,
             Err(_) => return,
         };
-        if matches!(ending, Ending::Broken(Error::Utf8(_))) && limits.pod.has(&mutant::BAD_UTF8_ACCEPTED) {
-            socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(limits.frames)).await;
+        if matches!(ending, Ending::Broken(Error::Utf8(_)))
+            && limits.pod.has(&mutant::BAD_UTF8_ACCEPTED)
+        {
+            socket = WebSocketStream::from_raw_socket(
+                socket.into_inner(),
+                Role::Server,
+                Some(limits.frames),
+            )
+            .await;
             continue;
         }
         break ending;
@@ -168,7 +175,9 @@ where
         Ending::Broken(Error::Protocol(_)) => broken(CloseCode::Protocol, "broken frame"),
         Ending::Broken(_) => return,
     };
-    let orderly = close.as_ref().is_none_or(|close| close.code == CloseCode::Away);
+    let orderly = close
+        .as_ref()
+        .is_none_or(|close| close.code == CloseCode::Away);
     if socket.close(close).await.is_err() {
         return;
     }
@@ -203,7 +212,8 @@ pub async fn close_with_policy_violation<Io: AsyncRead + AsyncWrite + Unpin>(io:
 /// The mutant `refused-frames-typed`: keystrokes out of the bytes behind a refused head.
 pub async fn type_frames(bytes: Bytes, terminal: &Terminal) {
     let io = tokio::io::join(tokio::io::empty(), tokio::io::sink());
-    let mut socket = WebSocketStream::from_partially_read(io, bytes.to_vec(), Role::Server, None).await;
+    let mut socket =
+        WebSocketStream::from_partially_read(io, bytes.to_vec(), Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Binary(keys) = message {
             terminal.keys(keys).await;

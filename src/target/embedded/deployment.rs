@@ -38,7 +38,8 @@ async fn watch(store: &Arc<Store>) -> Result<(), ApiError> {
     let mut of_deployments = store.changes(Kind::Deployment, version)?;
     let mut of_sets = store.changes(Kind::ReplicaSet, version)?;
     let mut of_pods = store.changes(Kind::Pod, version)?;
-    let mut dirty: BTreeSet<(String, String)> = deployments.iter().map(|object| key(object)).collect();
+    let mut dirty: BTreeSet<(String, String)> =
+        deployments.iter().map(|object| key(object)).collect();
     loop {
         while let Some((namespace, name)) = dirty.pop_first() {
             // What failed is tried again with the next change: an object of the same name
@@ -52,7 +53,13 @@ async fn watch(store: &Arc<Store>) -> Result<(), ApiError> {
             changes = of_sets.next() => dirty.extend(sets_owners(&changes?)),
             changes = of_pods.next() => dirty.extend(pods_owners(store, &changes?)),
         }
-        drain(store, &mut of_deployments, &mut of_sets, &mut of_pods, &mut dirty)?;
+        drain(
+            store,
+            &mut of_deployments,
+            &mut of_sets,
+            &mut of_pods,
+            &mut dirty,
+        )?;
     }
 }
 
@@ -64,7 +71,12 @@ fn drain(
     pods: &mut Changes,
     dirty: &mut BTreeSet<(String, String)>,
 ) -> Result<(), ApiError> {
-    dirty.extend(deployments.ready()?.iter().map(|change| key(&change.object)));
+    dirty.extend(
+        deployments
+            .ready()?
+            .iter()
+            .map(|change| key(&change.object)),
+    );
     dirty.extend(sets_owners(&sets.ready()?));
     dirty.extend(pods_owners(store, &pods.ready()?));
     Ok(())
@@ -80,7 +92,10 @@ fn pods_owners(store: &Store, changes: &[Change]) -> Vec<(String, String)> {
 }
 
 fn sets_owners(changes: &[Change]) -> Vec<(String, String)> {
-    changes.iter().filter_map(|change| owner(&change.object)).collect()
+    changes
+        .iter()
+        .filter_map(|change| owner(&change.object))
+        .collect()
 }
 
 fn key(object: &Object) -> (String, String) {
@@ -92,7 +107,12 @@ fn key(object: &Object) -> (String, String) {
 fn owner(set: &Object) -> Option<(String, String)> {
     object::owners(set)
         .find(|owner| owner["controller"] == true && owner["kind"] == "Deployment")
-        .map(|owner| (set.namespace().to_string(), text(&owner["name"]).to_string()))
+        .map(|owner| {
+            (
+                set.namespace().to_string(),
+                text(&owner["name"]).to_string(),
+            )
+        })
 }
 
 /// A ReplicaSet with its pods that count: not deleted, not ended.
@@ -113,7 +133,9 @@ impl Set {
     }
 
     fn revision(&self) -> u64 {
-        text(&self.object["metadata"]["annotations"][REVISION]).parse().unwrap_or(0)
+        text(&self.object["metadata"]["annotations"][REVISION])
+            .parse()
+            .unwrap_or(0)
     }
 }
 
@@ -131,11 +153,17 @@ fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError>
     }
     let mut sets = sets(store, &deployment);
     let hash = template_hash(&deployment["spec"]["template"]);
-    let mut current = sets.iter().position(|set| set.object["metadata"]["labels"][HASH] == hash);
+    let mut current = sets
+        .iter()
+        .position(|set| set.object["metadata"]["labels"][HASH] == hash);
     let paused = deployment["spec"]["paused"] == true;
     if current.is_none() && !paused {
         let object = make_set(store, &deployment, &hash)?;
-        sets.push(Set { object, pods: Vec::new(), ending: false });
+        sets.push(Set {
+            object,
+            pods: Vec::new(),
+            ending: false,
+        });
         current = Some(sets.len() - 1);
     }
     if let Some(at) = current.filter(|_| !paused) {
@@ -163,16 +191,25 @@ fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError>
 fn sets(store: &Store, deployment: &Object) -> Vec<Set> {
     let uid = deployment.uid();
     let namespace = Some(deployment.namespace());
-    let (objects, _) =
-        store.list(Kind::ReplicaSet, namespace, |set| set.controller() == Some(uid) && !set.deleting());
+    let (objects, _) = store.list(Kind::ReplicaSet, namespace, |set| {
+        set.controller() == Some(uid) && !set.deleting()
+    });
     objects
         .into_iter()
         .map(|object| {
-            let (all, _) =
-                store.list(Kind::Pod, namespace, |pod| pod.controller() == Some(object.uid()));
+            let (all, _) = store.list(Kind::Pod, namespace, |pod| {
+                pod.controller() == Some(object.uid())
+            });
             let ending = all.iter().any(|pod| pod.deleting());
-            let pods = all.into_iter().filter(|pod| !pod.deleting() && !has_ended(pod)).collect();
-            Set { object, pods, ending }
+            let pods = all
+                .into_iter()
+                .filter(|pod| !pod.deleting() && !has_ended(pod))
+                .collect();
+            Set {
+                object,
+                pods,
+                ending,
+            }
         })
         .collect()
 }
@@ -214,9 +251,17 @@ fn reference(owner: &Object) -> Value {
 }
 
 /// Numbers the rollout on the new ReplicaSet and on the Deployment.
-fn mark_revision(store: &Store, deployment: &Object, new: &Set, revision: u64) -> Result<(), ApiError> {
+fn mark_revision(
+    store: &Store,
+    deployment: &Object,
+    new: &Set,
+    revision: u64,
+) -> Result<(), ApiError> {
     let revision = Value::from(revision.to_string());
-    for (kind, object) in [(Kind::ReplicaSet, &*new.object), (Kind::Deployment, deployment)] {
+    for (kind, object) in [
+        (Kind::ReplicaSet, &*new.object),
+        (Kind::Deployment, deployment),
+    ] {
         if object["metadata"]["annotations"][REVISION] != revision {
             store.update(kind, object.namespace(), object.name(), Part::Main, |old| {
                 let mut new = old.clone();
@@ -230,22 +275,42 @@ fn mark_revision(store: &Store, deployment: &Object, new: &Set, revision: u64) -
 }
 
 /// Writes the sizes that ReplicaSets are to have.
-fn resize(store: &Store, deployment: &Object, sets: &mut [Set], sizes: Vec<u64>) -> Result<(), ApiError> {
+fn resize(
+    store: &Store,
+    deployment: &Object,
+    sets: &mut [Set],
+    sizes: Vec<u64>,
+) -> Result<(), ApiError> {
     for (set, size) in sets.iter_mut().zip(sizes) {
         let before = set.wanted();
         if size == before {
             continue;
         }
         let object = &set.object;
-        set.object =
-            store.update(Kind::ReplicaSet, object.namespace(), object.name(), Part::Main, |old| {
+        set.object = store.update(
+            Kind::ReplicaSet,
+            object.namespace(),
+            object.name(),
+            Part::Main,
+            |old| {
                 let mut new = old.clone();
                 new["spec"]["replicas"] = size.into();
                 Ok(new)
-            })?;
+            },
+        )?;
         let way = if size > before { "up" } else { "down" };
-        let message = format!("Scaled {way} replica set {} from {before} to {size}", set.object.name());
-        events::record(store, deployment, "Normal", "ScalingReplicaSet", &message, COMPONENT);
+        let message = format!(
+            "Scaled {way} replica set {} from {before} to {size}",
+            set.object.name()
+        );
+        events::record(
+            store,
+            deployment,
+            "Normal",
+            "ScalingReplicaSet",
+            &message,
+            COMPONENT,
+        );
     }
     Ok(())
 }
@@ -269,7 +334,14 @@ fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
             Ok(pod) => {
                 let message = format!("Created pod: {}", pod.name());
                 let who = "replicaset-controller";
-                events::record(store, &set.object, "Normal", "SuccessfulCreate", &message, who);
+                events::record(
+                    store,
+                    &set.object,
+                    "Normal",
+                    "SuccessfulCreate",
+                    &message,
+                    who,
+                );
                 set.pods.push(pod);
             }
             Err(error) if error.code == 403 => return Ok(()),
@@ -284,8 +356,14 @@ fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
         });
         let surplus = set.pods.len() - wanted;
         for pod in set.pods.drain(..surplus) {
-            let options = DeleteOptions { uid: Some(pod.uid().into()), ..DeleteOptions::default() };
-            if store.delete(Kind::Pod, pod.namespace(), pod.name(), &options).is_ok() {
+            let options = DeleteOptions {
+                uid: Some(pod.uid().into()),
+                ..DeleteOptions::default()
+            };
+            if store
+                .delete(Kind::Pod, pod.namespace(), pod.name(), &options)
+                .is_ok()
+            {
                 set.ending = true;
             }
         }
@@ -295,7 +373,9 @@ fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
 
 /// Deletes old empty ReplicaSets beyond the limit.
 fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) {
-    let limit = deployment["spec"]["revisionHistoryLimit"].as_u64().unwrap_or(10);
+    let limit = deployment["spec"]["revisionHistoryLimit"]
+        .as_u64()
+        .unwrap_or(10);
     let mut old: Vec<&Set> = sets
         .iter()
         .enumerate()
@@ -303,7 +383,10 @@ fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) {
         .map(|(_, set)| set)
         .collect();
     old.sort_by_key(|set| std::cmp::Reverse(set.revision()));
-    for set in old.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX)) {
+    for set in old
+        .iter()
+        .skip(usize::try_from(limit).unwrap_or(usize::MAX))
+    {
         let object = &set.object;
         // Gone meanwhile is as good.
         let _ = store.delete(
@@ -319,7 +402,12 @@ fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) {
 fn template_hash(template: &Value) -> String {
     let mut hasher = Sha256::new();
     digest(template, &mut hasher);
-    hasher.finalize().iter().take(10).map(|byte| safe_letter(usize::from(*byte))).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(10)
+        .map(|byte| safe_letter(usize::from(*byte)))
+        .collect()
 }
 
 fn digest(value: &Value, hasher: &mut Sha256) {

@@ -144,7 +144,11 @@ impl Store {
                 .filter(|object| wanted(object))
                 .cloned()
                 .collect(),
-            None => objects.values().filter(|object| wanted(object)).cloned().collect(),
+            None => objects
+                .values()
+                .filter(|object| wanted(object))
+                .cloned()
+                .collect(),
         };
         (found, inner.version)
     }
@@ -158,7 +162,10 @@ impl Store {
     pub fn by_uid(&self, uid: &str) -> Option<(Kind, Arc<Object>)> {
         let inner = self.lock();
         let (kind, key) = inner.uids.get(uid)?;
-        Some((*kind, inner.tables[*kind as usize].objects.get(key)?.clone()))
+        Some((
+            *kind,
+            inner.tables[*kind as usize].objects.get(key)?.clone(),
+        ))
     }
 
     /// The objects that name `uid` as an owner.
@@ -176,7 +183,12 @@ impl Store {
     }
 
     /// Makes an object. `namespace` is empty for kinds outside of namespaces.
-    pub fn create(&self, kind: Kind, namespace: &str, mut value: Value) -> Result<Arc<Object>, ApiError> {
+    pub fn create(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        mut value: Value,
+    ) -> Result<Arc<Object>, ApiError> {
         let name = admission::create(kind, namespace, &mut value)?;
         let mut inner = self.lock();
         if kind.facts().namespaced {
@@ -318,15 +330,27 @@ impl Store {
         let key = (String::new(), object.name().to_string());
         let mut inner = self.lock();
         let current = inner.tables[kind as usize].objects.get(&key);
-        if let Some(current) = current.filter(|current| current.uid() == object.uid()).cloned() {
-            self.commit(&mut inner, kind, key, Verb::Deleted, current.value().clone());
+        if let Some(current) = current
+            .filter(|current| current.uid() == object.uid())
+            .cloned()
+        {
+            self.commit(
+                &mut inner,
+                kind,
+                key,
+                Verb::Deleted,
+                current.value().clone(),
+            );
         }
     }
 
     /// Whether a namespace has nothing in it.
     pub fn is_empty(&self, namespace: &str) -> bool {
         let inner = self.lock();
-        !inner.tables.iter().any(|table| table.objects.keys().any(|(of, _)| of == namespace))
+        !inner
+            .tables
+            .iter()
+            .any(|table| table.objects.keys().any(|(of, _)| of == namespace))
     }
 
     /// The changes of a kind after `version`, as they come. Gone if they are forgotten.
@@ -336,7 +360,12 @@ impl Store {
             return Err(ApiError::gone(version, table.forgotten));
         }
         let wake = self.changed[kind as usize].subscribe();
-        Ok(Changes { store: self.clone(), kind, seen: version, wake })
+        Ok(Changes {
+            store: self.clone(),
+            kind,
+            seen: version,
+            wake,
+        })
     }
 
     /// Hands an object to the garbage collector.
@@ -384,7 +413,9 @@ impl Store {
             }
             Verb::Added | Verb::Modified => {
                 if verb == Verb::Added {
-                    inner.uids.insert(object.uid().to_string(), (kind, key.clone()));
+                    inner
+                        .uids
+                        .insert(object.uid().to_string(), (kind, key.clone()));
                 }
                 table.objects.insert(key, object.clone())
             }
@@ -394,7 +425,12 @@ impl Store {
         {
             table.forgotten = oldest.version;
         }
-        table.history.push_back(Change { version, verb, object: object.clone(), before });
+        table.history.push_back(Change {
+            version,
+            verb,
+            object: object.clone(),
+            before,
+        });
         self.changed[kind as usize].send_replace(version);
         object
     }
@@ -442,7 +478,9 @@ impl Changes {
         if self.seen < table.forgotten {
             return Err(ApiError::gone(self.seen, table.forgotten));
         }
-        let start = table.history.partition_point(|change| change.version <= self.seen);
+        let start = table
+            .history
+            .partition_point(|change| change.version <= self.seen);
         let found: Vec<Change> = table.history.range(start..).cloned().collect();
         if let Some(last) = found.last() {
             self.seen = last.version;
@@ -456,5 +494,7 @@ pub fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
     }
-    value.as_object_mut().expect("it was made an object just above")
+    value
+        .as_object_mut()
+        .expect("it was made an object just above")
 }

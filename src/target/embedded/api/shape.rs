@@ -20,7 +20,9 @@ pub enum Shape {
 
 impl Shape {
     pub fn wanted(headers: &HeaderMap) -> Shape {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok());
         // The first form that is known wins, as the real server does without weights.
         for option in accept.unwrap_or_default().split(',') {
             let has = |parameter| option.split(';').any(|part| part.trim() == parameter);
@@ -62,7 +64,10 @@ impl Shape {
             ),
             Shape::Metadata => (
                 head("meta.k8s.io/v1", "PartialObjectMetadata"),
-                objects.iter().map(|object| metadata(object).to_string().into()).collect(),
+                objects
+                    .iter()
+                    .map(|object| metadata(object).to_string().into())
+                    .collect(),
             ),
         };
         for (at, part) in parts.iter().enumerate() {
@@ -95,8 +100,10 @@ fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version:
     let rows: Vec<Value> = objects
         .into_iter()
         .map(|object| {
-            let cells: Vec<String> =
-                self::columns(kind).iter().map(|name| cell(kind, name, object)).collect();
+            let cells: Vec<String> = self::columns(kind)
+                .iter()
+                .map(|name| cell(kind, name, object))
+                .collect();
             json!({ "cells": cells, "object": metadata(object) })
         })
         .collect();
@@ -130,22 +137,32 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
         (_, "Name") => object.name().to_string(),
         (_, "Age") => age(&object["metadata"]["creationTimestamp"]),
         (Kind::Pod, "Ready") => {
-            let ready = items(&status["containerStatuses"]).filter(|c| c["ready"] == true).count();
+            let ready = items(&status["containerStatuses"])
+                .filter(|c| c["ready"] == true)
+                .count();
             format!("{ready}/{}", items(&spec["containers"]).count())
         }
         (Kind::Pod, "Status") => pod_status(object),
-        (Kind::Pod, "Restarts") => {
-            items(&status["containerStatuses"]).map(|c| count(&c["restartCount"])).sum::<u64>().to_string()
-        }
+        (Kind::Pod, "Restarts") => items(&status["containerStatuses"])
+            .map(|c| count(&c["restartCount"]))
+            .sum::<u64>()
+            .to_string(),
         (Kind::Deployment, "Ready") => {
-            format!("{}/{}", count(&status["readyReplicas"]), count(&spec["replicas"]))
+            format!(
+                "{}/{}",
+                count(&status["readyReplicas"]),
+                count(&spec["replicas"])
+            )
         }
         (Kind::Deployment, "Up-to-date") => count(&status["updatedReplicas"]).to_string(),
         (Kind::Deployment, "Available") => count(&status["availableReplicas"]).to_string(),
         (Kind::ReplicaSet, "Desired") => count(&spec["replicas"]).to_string(),
         (Kind::ReplicaSet, "Current") => count(&status["replicas"]).to_string(),
         (Kind::ReplicaSet, "Ready") => count(&status["readyReplicas"]).to_string(),
-        (_, "Data") => object["data"].as_object().map_or(0, |data| data.len()).to_string(),
+        (_, "Data") => object["data"]
+            .as_object()
+            .map_or(0, |data| data.len())
+            .to_string(),
         (Kind::Event, "Last Seen") => age(&object["lastTimestamp"]),
         (Kind::Event, "Object") => {
             let of = &object["involvedObject"];
@@ -166,7 +183,9 @@ fn pod_status(pod: &Object) -> String {
     }
     let state = items(&pod["status"]["containerStatuses"]).find_map(|container| {
         let state = &container["state"];
-        state["waiting"]["reason"].as_str().or(state["terminated"]["reason"].as_str())
+        state["waiting"]["reason"]
+            .as_str()
+            .or(state["terminated"]["reason"].as_str())
     });
     state.unwrap_or(text(&pod["status"]["phase"])).to_string()
 }
