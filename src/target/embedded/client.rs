@@ -25,7 +25,9 @@ impl Clients {
     /// Put together by hand: `Client::try_from` would load the system's root certificates,
     /// which takes longer than a whole world, and ask for a process-wide TLS provider.
     pub fn new(address: SocketAddr, token: &str) -> Result<Clients, StartError> {
-        let url = format!("http://{address}").parse().map_err(|why| StartError::new("address", &why))?;
+        let url = format!("http://{address}")
+            .parse()
+            .map_err(|why| StartError::new("address", &why))?;
         let mut config = kube::Config::new(url);
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|why| StartError::new("token", &why))?;
@@ -35,7 +37,11 @@ impl Clients {
         connector.set_nodelay(true);
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         let default = build(&http, &config, "default")?;
-        Ok(Clients { http, config, default })
+        Ok(Clients {
+            http,
+            config,
+            default,
+        })
     }
 
     pub fn default(&self) -> kube::Client {
@@ -57,7 +63,9 @@ fn build(
     config: &kube::Config,
     namespace: &str,
 ) -> Result<kube::Client, StartError> {
-    let headers = config.extra_headers_layer().map_err(|why| StartError::new("client", &why))?;
+    let headers = config
+        .extra_headers_layer()
+        .map_err(|why| StartError::new("client", &why))?;
     Ok(ClientBuilder::new(http.clone(), namespace)
         .with_layer(&config.base_uri_layer())
         .with_layer(&headers)

@@ -73,12 +73,21 @@ impl LogBuffer {
     /// A reader that starts where `wanted` says.
     pub fn read(&self, wanted: Wanted) -> Reader {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = wanted.since.map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
-        let tail = wanted.tail.map_or(0, |tail| lines.kept.len().saturating_sub(tail));
+        let recent = wanted
+            .since
+            .map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
+        let tail = wanted
+            .tail
+            .map_or(0, |tail| lines.kept.len().saturating_sub(tail));
         let next = lines.dropped + recent.max(tail) as u64;
         drop(lines);
         let wake = self.0.progress.subscribe();
-        Reader { log: self.clone(), next, timestamps: wanted.timestamps, wake }
+        Reader {
+            log: self.clone(),
+            next,
+            timestamps: wanted.timestamps,
+            wake,
+        }
     }
 }
 
@@ -93,7 +102,12 @@ pub struct Reader {
 impl Reader {
     /// The text that is there; empty if there is nothing new.
     pub fn take(&mut self) -> String {
-        let lines = self.log.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self
+            .log
+            .0
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let start = usize::try_from(self.next.saturating_sub(lines.dropped)).unwrap_or(usize::MAX);
         let mut text = String::new();
         for (at, line) in lines.kept.iter().skip(start) {
@@ -132,7 +146,13 @@ mod tests {
         for line in ["a", "b", "c\nd"] {
             log.push(line);
         }
-        let read = |tail| log.read(Wanted { tail, ..Wanted::default() }).take();
+        let read = |tail| {
+            log.read(Wanted {
+                tail,
+                ..Wanted::default()
+            })
+            .take()
+        };
         assert_eq!(read(None), "a\nb\nc\nd\n");
         assert_eq!(read(Some(2)), "c\nd\n");
         assert_eq!(read(Some(0)), "");

@@ -32,7 +32,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
+    AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster,
+    NamedContext,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -90,7 +91,10 @@ pub struct Options {
 impl Options {
     /// Without TLS.
     pub fn new(program: Program) -> Options {
-        Options { program, tls: false }
+        Options {
+            program,
+            tls: false,
+        }
     }
 
     /// With a TLS endpoint for kubectl.
@@ -110,7 +114,10 @@ pub struct StartError {
 
 impl StartError {
     fn new(what: &'static str, why: &dyn Display) -> StartError {
-        StartError { what, why: why.to_string() }
+        StartError {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -130,18 +137,33 @@ impl Cluster {
     /// If no loopback port could be bound, or with `tls` no certificate be made.
     pub async fn start(options: Options) -> Result<Cluster, StartError> {
         let listener = bind().await?;
-        let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+        let address = listener
+            .local_addr()
+            .map_err(|why| StartError::new("listen", &why))?;
         let token = format!("{:032x}", rand::random::<u128>());
         let clients = Clients::new(address, &token)?;
         let (store, garbage) = Store::new();
         let tasks = Tasks::new();
         // Before anything runs, so that a failure leaves nothing behind.
-        let secure = if options.tls { Some((bind().await?, tls::server()?)) } else { None };
+        let secure = if options.tls {
+            Some((bind().await?, tls::server()?))
+        } else {
+            None
+        };
         store
-            .create(Kind::Namespace, "", json!({ "metadata": { "name": "default" } }))
+            .create(
+                Kind::Namespace,
+                "",
+                json!({ "metadata": { "name": "default" } }),
+            )
             .map_err(|why| StartError::new("namespace default", &why))?;
 
-        let kubelet = Kubelet::new(store.clone(), tasks.clone(), options.program, clients.clone());
+        let kubelet = Kubelet::new(
+            store.clone(),
+            tasks.clone(),
+            options.program,
+            clients.clone(),
+        );
         let api = Arc::new(api::Api {
             store: store.clone(),
             kubelet: kubelet.clone(),
@@ -154,11 +176,18 @@ impl Cluster {
         tasks.spawn(server::run(api.clone(), listener, None));
         let mut endpoint = (address, None);
         if let Some((listener, tls::Server { acceptor, ca })) = secure {
-            let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+            let address = listener
+                .local_addr()
+                .map_err(|why| StartError::new("listen", &why))?;
             endpoint = (address, Some(ca));
             tasks.spawn(server::run(api, listener, Some(acceptor)));
         }
-        Ok(Cluster { clients, tasks, token: token.into(), endpoint })
+        Ok(Cluster {
+            clients,
+            tasks,
+            token: token.into(),
+            endpoint,
+        })
     }
 
     /// A client as any other cluster's, over TCP and with the cluster's token.
@@ -177,7 +206,10 @@ impl Cluster {
             ..ClusterEntry::default()
         };
         let token = SecretString::from(self.token.expose_secret());
-        let user = AuthInfo { token: Some(token), ..AuthInfo::default() };
+        let user = AuthInfo {
+            token: Some(token),
+            ..AuthInfo::default()
+        };
         let context = Context {
             cluster: name.clone(),
             user: Some(name.clone()),
@@ -222,5 +254,7 @@ impl Drop for Cluster {
 }
 
 async fn bind() -> Result<TcpListener, StartError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|why| StartError::new("bind", &why))
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(|why| StartError::new("bind", &why))
 }

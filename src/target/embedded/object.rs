@@ -14,12 +14,17 @@ pub struct Object {
 
 impl Object {
     pub fn new(value: Value) -> Object {
-        Object { value, json: OnceLock::new() }
+        Object {
+            value,
+            json: OnceLock::new(),
+        }
     }
 
     /// The object as JSON; made once, however many clients get or watch it.
     pub fn json(&self) -> Bytes {
-        self.json.get_or_init(|| Bytes::from(self.value.to_string())).clone()
+        self.json
+            .get_or_init(|| Bytes::from(self.value.to_string()))
+            .clone()
     }
 
     pub fn value(&self) -> &Value {
@@ -41,7 +46,9 @@ impl Object {
 
     /// `metadata.resourceVersion` as the number that it is here.
     pub fn version(&self) -> u64 {
-        text(&self.value["metadata"]["resourceVersion"]).parse().unwrap_or(0)
+        text(&self.value["metadata"]["resourceVersion"])
+            .parse()
+            .unwrap_or(0)
     }
 
     /// Whether deletion was asked for and the object is still there.
@@ -95,12 +102,21 @@ pub fn new_uid() -> String {
     let random: u128 = rand::random();
     let bits = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// A random suffix in the alphabet that Kubernetes uses: no vowels, nothing easily mistaken.
 pub fn random_suffix(length: usize) -> String {
-    (0..length).map(|_| safe_letter(rand::random::<u32>() as usize)).collect()
+    (0..length)
+        .map(|_| safe_letter(rand::random::<u32>() as usize))
+        .collect()
 }
 
 /// One letter of the alphabet for generated names.

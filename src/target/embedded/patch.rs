@@ -25,18 +25,18 @@ impl Patch {
         };
         let read = || serde_json::from_slice::<Value>(body).map_err(|why| malformed(&why));
         match content_type {
-            "application/json-patch+json" => {
-                serde_json::from_slice(body).map(Patch::Json).map_err(|why| malformed(&why))
-            }
+            "application/json-patch+json" => serde_json::from_slice(body)
+                .map(Patch::Json)
+                .map_err(|why| malformed(&why)),
             "application/merge-patch+json" => read().map(Patch::Merge),
             "application/strategic-merge-patch+json" if !kind.facts().custom => {
                 read().map(Patch::Strategic)
             }
             "application/apply-patch+yaml" => match std::str::from_utf8(body) {
                 // YAML is a superset of JSON.
-                Ok(text) => {
-                    serde_saphyr::from_str(text).map(Patch::Apply).map_err(|why| malformed(&why))
-                }
+                Ok(text) => serde_saphyr::from_str(text)
+                    .map(Patch::Apply)
+                    .map_err(|why| malformed(&why)),
                 Err(why) => Err(malformed(&why)),
             },
             other => Err(ApiError::new(
@@ -44,7 +44,11 @@ impl Patch {
                 "UnsupportedMediaType",
                 format!(
                     "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json{}, application/apply-patch+yaml, not {other}",
-                    if kind.facts().custom { "" } else { ", application/strategic-merge-patch+json" }
+                    if kind.facts().custom {
+                        ""
+                    } else {
+                        ", application/strategic-merge-patch+json"
+                    }
                 ),
             )),
         }
@@ -59,7 +63,9 @@ impl Patch {
                     PatchErrorKind::TestFailed => {
                         format!("testing value {} failed: test failed", error.path)
                     }
-                    _ => format!("the server rejected our request due to an error in our request: {error}"),
+                    _ => format!(
+                        "the server rejected our request due to an error in our request: {error}"
+                    ),
                 };
                 ApiError::new(422, "Invalid", why)
             })?,
@@ -80,8 +86,13 @@ impl Patch {
 /// The field by which the elements of a list are told apart; `None` for lists that are replaced whole.
 fn merge_key(list: &str) -> Option<&'static str> {
     match list {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes"
-        | "imagePullSecrets" | "secrets" => Some("name"),
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "secrets" => Some("name"),
         "volumeMounts" => Some("mountPath"),
         "ownerReferences" => Some("uid"),
         "conditions" => Some("type"),
@@ -92,16 +103,28 @@ fn merge_key(list: &str) -> Option<&'static str> {
 
 /// `ports` of a container are told apart by `containerPort`, those of a service by `port`.
 fn port_key(patch: &[Value]) -> &'static str {
-    if patch.iter().any(|port| port.get("containerPort").is_some()) { "containerPort" } else { "port" }
+    if patch.iter().any(|port| port.get("containerPort").is_some()) {
+        "containerPort"
+    } else {
+        "port"
+    }
 }
 
 fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
     let Some(patch) = patch.as_object() else {
-        return Err(ApiError::bad_request("a strategic merge patch has to be an object"));
+        return Err(ApiError::bad_request(
+            "a strategic merge patch has to be an object",
+        ));
     };
-    if patch.get("$patch").is_some_and(|directive| directive == "replace") {
+    if patch
+        .get("$patch")
+        .is_some_and(|directive| directive == "replace")
+    {
         let fields = patch.iter().filter(|(field, _)| !field.starts_with('$'));
-        *old = fields.map(|(field, value)| (field.clone(), value.clone())).collect::<Map<_, _>>().into();
+        *old = fields
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into();
         return Ok(());
     }
     let map = object_mut(old);
@@ -127,9 +150,15 @@ fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
             Value::Object(inner) if inner.get("$patch").is_some_and(|d| d == "delete") => {
                 map.shift_remove(field);
             }
-            Value::Object(_) => strategic_map(map.entry(field.clone()).or_insert(Value::Null), value)?,
+            Value::Object(_) => {
+                strategic_map(map.entry(field.clone()).or_insert(Value::Null), value)?
+            }
             Value::Array(elements) => {
-                let key = if field == "ports" { Some(port_key(elements)) } else { merge_key(field) };
+                let key = if field == "ports" {
+                    Some(port_key(elements))
+                } else {
+                    merge_key(field)
+                };
                 let old = map.entry(field.clone()).or_insert(Value::Null);
                 match key {
                     Some(key) => strategic_list(old, elements, key)?,
@@ -163,7 +192,9 @@ fn strategic_list(old: &mut Value, patch: &[Value], key: &str) -> Result<(), Api
                 "map: {element} does not contain declared merge key: {key}"
             )));
         };
-        let at = old.iter().position(|candidate| candidate.get(key) == Some(id));
+        let at = old
+            .iter()
+            .position(|candidate| candidate.get(key) == Some(id));
         match (at, directive) {
             (Some(at), "delete") => {
                 old.remove(at);
@@ -228,9 +259,18 @@ mod tests {
 
     #[test]
     fn strategic_merge_obeys_directives() {
-        assert_eq!(strategic(json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": null } })), json!({ "a": { "c": 2 } }));
         assert_eq!(
-            strategic(json!({ "a": { "b": 1 } }), json!({ "a": { "$patch": "replace", "c": 2 } })),
+            strategic(
+                json!({ "a": { "b": 1, "c": 2 } }),
+                json!({ "a": { "b": null } })
+            ),
+            json!({ "a": { "c": 2 } })
+        );
+        assert_eq!(
+            strategic(
+                json!({ "a": { "b": 1 } }),
+                json!({ "a": { "$patch": "replace", "c": 2 } })
+            ),
             json!({ "a": { "c": 2 } })
         );
         assert_eq!(
@@ -241,7 +281,10 @@ mod tests {
             json!({ "strategy": { "type": "Recreate" } })
         );
         assert_eq!(
-            strategic(json!({ "finalizers": ["a", "b"] }), json!({ "$deleteFromPrimitiveList/finalizers": ["a"] })),
+            strategic(
+                json!({ "finalizers": ["a", "b"] }),
+                json!({ "$deleteFromPrimitiveList/finalizers": ["a"] })
+            ),
             json!({ "finalizers": ["b"] })
         );
     }

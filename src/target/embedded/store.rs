@@ -15,63 +15,14 @@ use super::error::ApiError;
 use super::kinds::Kind;
 use super::object::{self, Object, items, text};
 
+mod changes;
+mod types;
+
+pub use changes::Changes;
+pub use types::{Change, DeleteOptions, Deleted, Key, Part, Propagation, Verb};
+
 /// How many changes of a kind are remembered for watchers that are behind.
 const HISTORY: usize = 4096;
-
-/// Namespace (empty where there is none) and name.
-pub type Key = (String, String);
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    Added,
-    Modified,
-    Deleted,
-}
-
-/// One change, as watchers get it.
-#[derive(Clone)]
-pub struct Change {
-    pub version: u64,
-    pub verb: Verb,
-    pub object: Arc<Object>,
-    /// The version that this change replaced.
-    pub before: Option<Arc<Object>>,
-}
-
-/// Which part of an object a write may change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status, where that is a subresource.
-    Main,
-    /// Only the status.
-    Status,
-}
-
-/// What `DELETE` was asked to do.
-#[derive(Default)]
-pub struct DeleteOptions {
-    pub grace_seconds: Option<u64>,
-    pub uid: Option<String>,
-    pub resource_version: Option<String>,
-    pub propagation: Propagation,
-}
-
-/// What becomes of the objects that a deleted one owns.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub enum Propagation {
-    #[default]
-    Background,
-    Foreground,
-    Orphan,
-}
-
-/// What `DELETE` did.
-pub enum Deleted {
-    /// It is marked and goes later: a pod ends first, a finalizer is in the way.
-    Marked(Arc<Object>),
-    Removed(Arc<Object>),
-}
 
 pub struct Store {
     inner: Mutex<Inner>,
@@ -144,7 +95,11 @@ impl Store {
                 .filter(|object| wanted(object))
                 .cloned()
                 .collect(),
-            None => objects.values().filter(|object| wanted(object)).cloned().collect(),
+            None => objects
+                .values()
+                .filter(|object| wanted(object))
+                .cloned()
+                .collect(),
         };
         (found, inner.version)
     }
@@ -158,7 +113,10 @@ impl Store {
     pub fn by_uid(&self, uid: &str) -> Option<(Kind, Arc<Object>)> {
         let inner = self.lock();
         let (kind, key) = inner.uids.get(uid)?;
-        Some((*kind, inner.tables[*kind as usize].objects.get(key)?.clone()))
+        Some((
+            *kind,
+            inner.tables[*kind as usize].objects.get(key)?.clone(),
+        ))
     }
 
     /// The objects that name `uid` as an owner.
@@ -176,7 +134,12 @@ impl Store {
     }
 
     /// Makes an object. `namespace` is empty for kinds outside of namespaces.
-    pub fn create(&self, kind: Kind, namespace: &str, mut value: Value) -> Result<Arc<Object>, ApiError> {
+    pub fn create(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        mut value: Value,
+    ) -> Result<Arc<Object>, ApiError> {
         let name = admission::create(kind, namespace, &mut value)?;
         let mut inner = self.lock();
         if kind.facts().namespaced {
@@ -318,15 +281,27 @@ impl Store {
         let key = (String::new(), object.name().to_string());
         let mut inner = self.lock();
         let current = inner.tables[kind as usize].objects.get(&key);
-        if let Some(current) = current.filter(|current| current.uid() == object.uid()).cloned() {
-            self.commit(&mut inner, kind, key, Verb::Deleted, current.value().clone());
+        if let Some(current) = current
+            .filter(|current| current.uid() == object.uid())
+            .cloned()
+        {
+            self.commit(
+                &mut inner,
+                kind,
+                key,
+                Verb::Deleted,
+                current.value().clone(),
+            );
         }
     }
 
     /// Whether a namespace has nothing in it.
     pub fn is_empty(&self, namespace: &str) -> bool {
         let inner = self.lock();
-        !inner.tables.iter().any(|table| table.objects.keys().any(|(of, _)| of == namespace))
+        !inner
+            .tables
+            .iter()
+            .any(|table| table.objects.keys().any(|(of, _)| of == namespace))
     }
 
     /// The changes of a kind after `version`, as they come. Gone if they are forgotten.
@@ -336,7 +311,7 @@ impl Store {
             return Err(ApiError::gone(version, table.forgotten));
         }
         let wake = self.changed[kind as usize].subscribe();
-        Ok(Changes { store: self.clone(), kind, seen: version, wake })
+        Ok(Changes::new(self.clone(), kind, version, wake))
     }
 
     /// Hands an object to the garbage collector.
@@ -384,7 +359,9 @@ impl Store {
             }
             Verb::Added | Verb::Modified => {
                 if verb == Verb::Added {
-                    inner.uids.insert(object.uid().to_string(), (kind, key.clone()));
+                    inner
+                        .uids
+                        .insert(object.uid().to_string(), (kind, key.clone()));
                 }
                 table.objects.insert(key, object.clone())
             }
@@ -394,60 +371,14 @@ impl Store {
         {
             table.forgotten = oldest.version;
         }
-        table.history.push_back(Change { version, verb, object: object.clone(), before });
+        table.history.push_back(Change {
+            version,
+            verb,
+            object: object.clone(),
+            before,
+        });
         self.changed[kind as usize].send_replace(version);
         object
-    }
-}
-
-/// The changes of one kind, in order, from a version on.
-pub struct Changes {
-    store: Arc<Store>,
-    kind: Kind,
-    seen: u64,
-    wake: watch::Receiver<u64>,
-}
-
-impl Changes {
-    /// The version up to which changes were handed out.
-    pub fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// Waits for changes; at least one. Gone if this watcher was too slow for the history.
-    ///
-    /// Safe to cancel: nothing is lost between calls.
-    pub async fn next(&mut self) -> Result<Vec<Change>, ApiError> {
-        loop {
-            self.wake.borrow_and_update();
-            let found = self.take()?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            if self.wake.changed().await.is_err() {
-                // The store holds the sender and is held by this.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// The changes that are there already, without waiting.
-    pub fn ready(&mut self) -> Result<Vec<Change>, ApiError> {
-        self.take()
-    }
-
-    fn take(&mut self) -> Result<Vec<Change>, ApiError> {
-        let inner = self.store.lock();
-        let table = &inner.tables[self.kind as usize];
-        if self.seen < table.forgotten {
-            return Err(ApiError::gone(self.seen, table.forgotten));
-        }
-        let start = table.history.partition_point(|change| change.version <= self.seen);
-        let found: Vec<Change> = table.history.range(start..).cloned().collect();
-        if let Some(last) = found.last() {
-            self.seen = last.version;
-        }
-        Ok(found)
     }
 }
 
@@ -456,5 +387,7 @@ pub fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
     }
-    value.as_object_mut().expect("it was made an object just above")
+    value
+        .as_object_mut()
+        .expect("it was made an object just above")
 }

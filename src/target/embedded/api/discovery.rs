@@ -8,7 +8,10 @@ use crate::target::embedded::error::ApiError;
 use crate::target::embedded::kinds::Kind;
 
 pub fn answer(method: &Method, path: &str) -> Answer {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let body = match segments.as_slice() {
         ["version"] => version(),
         ["healthz" | "readyz" | "livez"] => {
@@ -83,7 +86,21 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             continue;
         }
         group_version = Some(kind.api_version());
-        let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        let verbs = [
+            "create",
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "update",
+            "watch",
+        ];
+        // What `kubectl get all` shows.
+        let all = matches!(
+            kind,
+            Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet
+        );
         resources.push(json!({
             "name": facts.plural,
             "singularName": facts.singular,
@@ -91,6 +108,7 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             "kind": facts.kind,
             "verbs": verbs,
             "shortNames": facts.short,
+            "categories": if all { vec!["all"] } else { Vec::new() },
         }));
         let mut subresource = |name: &str, kind: &str, verbs: &[&str]| {
             resources.push(json!({

@@ -23,26 +23,34 @@ impl Api {
         let run = self.kubelet.pod(pod.uid());
         let name = super::super::exec::container_name(&pod, query.get("container"))?;
         let container = run.and_then(|run| {
-            run.containers().iter().find(|container| text(&container.spec["name"]) == name).cloned()
+            run.containers()
+                .iter()
+                .find(|container| text(&container.spec["name"]) == name)
+                .cloned()
         });
         let log = if query.flag("previous") {
-            container.and_then(|container| container.previous_log).ok_or_else(|| {
-                ApiError::bad_request(format!(
-                    "previous terminated container \"{name}\" in pod \"{}\" not found",
-                    at.name
-                ))
-            })?
+            container
+                .and_then(|container| container.previous_log)
+                .ok_or_else(|| {
+                    ApiError::bad_request(format!(
+                        "previous terminated container \"{name}\" in pod \"{}\" not found",
+                        at.name
+                    ))
+                })?
         } else {
             let reason = match container.as_ref().map(|container| &container.state) {
                 Some(State::Waiting { reason, .. }) => reason,
                 _ => "ContainerCreating",
             };
-            container.as_ref().and_then(|container| container.log.clone()).ok_or_else(|| {
-                ApiError::bad_request(format!(
-                    "container \"{name}\" in pod \"{}\" is waiting to start: {reason}",
-                    at.name
-                ))
-            })?
+            container
+                .as_ref()
+                .and_then(|container| container.log.clone())
+                .ok_or_else(|| {
+                    ApiError::bad_request(format!(
+                        "container \"{name}\" in pod \"{}\" is waiting to start: {reason}",
+                        at.name
+                    ))
+                })?
         };
         let since = match (query.number("sinceSeconds")?, query.get("sinceTime")) {
             (Some(seconds), _) => {

@@ -48,16 +48,22 @@ pub struct Api {
 
 impl Api {
     /// Answers a request; every error becomes a `Status`.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         let answer = match self.authorize(request.headers()) {
             Ok(()) => self.answer(request).await,
             Err(error) => Err(error),
         };
-        Ok(answer.unwrap_or_else(|error| json_response(error.code, error.status().to_string().into())))
+        Ok(answer
+            .unwrap_or_else(|error| json_response(error.code, error.status().to_string().into())))
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         if given == Some(&self.authorization) {
             return Ok(());
         }
@@ -67,15 +73,27 @@ impl Api {
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
         let query = Query::parse(request.uri().query());
         if query.get("dryRun").is_some() {
-            return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
+            return Err(ApiError::bad_request(
+                "the embedded cluster has no dry runs",
+            ));
         }
         match Target::parse(request.uri().path())? {
             Target::Other => discovery::answer(request.method(), request.uri().path()),
             Target::Collection { kind, namespace } => {
-                self.collection(request, &query, kind, namespace.as_deref()).await
+                self.collection(request, &query, kind, namespace.as_deref())
+                    .await
             }
-            Target::Object { kind, namespace, name, subresource } => {
-                let at = At { kind, namespace: &namespace, name: &name };
+            Target::Object {
+                kind,
+                namespace,
+                name,
+                subresource,
+            } => {
+                let at = At {
+                    kind,
+                    namespace: &namespace,
+                    name: &name,
+                };
                 match subresource.as_deref() {
                     None => self.object(request, &query, at, Part::Main).await,
                     Some("status") if kind.facts().status => {
@@ -102,7 +120,7 @@ impl Api {
         kind: Kind,
         namespace: Option<&str>,
     ) -> Answer {
-        let shape = Shape::wanted(request.headers());
+        let shape = Shape::wanted(request.headers(), query);
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let filter = Filter::parse(query, namespace)?;
@@ -124,8 +142,13 @@ impl Api {
                 let (objects, version) = self.list(kind, &filter);
                 let mut deleted = Vec::new();
                 for object in objects {
-                    match self.store.delete(kind, object.namespace(), object.name(), &options) {
-                        Ok(Deleted::Marked(object) | Deleted::Removed(object)) => deleted.push(object),
+                    match self
+                        .store
+                        .delete(kind, object.namespace(), object.name(), &options)
+                    {
+                        Ok(Deleted::Marked(object) | Deleted::Removed(object)) => {
+                            deleted.push(object)
+                        }
                         // Somebody was faster: it is gone, as asked.
                         Err(error) if error.code == 404 => {}
                         Err(error) => return Err(error),
@@ -147,12 +170,25 @@ impl Api {
     }
 
     fn list(&self, kind: Kind, filter: &Filter) -> (Vec<Arc<Object>>, u64) {
-        self.store.list(kind, filter.namespace.as_deref(), |object| filter.matches(object))
+        self.store
+            .list(kind, filter.namespace.as_deref(), |object| {
+                filter.matches(object)
+            })
     }
 
-    async fn object(&self, request: Request<Incoming>, query: &Query, at: At<'_>, part: Part) -> Answer {
-        let At { kind, namespace, name } = at;
-        let shape = Shape::wanted(request.headers());
+    async fn object(
+        &self,
+        request: Request<Incoming>,
+        query: &Query,
+        at: At<'_>,
+        part: Part,
+    ) -> Answer {
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
+        let shape = Shape::wanted(request.headers(), query);
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let object = self.store.get(kind, namespace, name)?;
@@ -160,7 +196,9 @@ impl Api {
             }
             Method::PUT => {
                 let new = read_object(request).await?;
-                let object = self.store.update(kind, namespace, name, part, |_| Ok(new))?;
+                let object = self
+                    .store
+                    .update(kind, namespace, name, part, |_| Ok(new))?;
                 Ok(json_response(200, shape.object(kind, &object)))
             }
             Method::PATCH => {
@@ -199,13 +237,18 @@ impl Api {
         at: At<'_>,
         part: Part,
     ) -> Result<(u16, Arc<Object>), ApiError> {
-        let At { kind, namespace, name } = at;
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let patch = read_patch(request, kind).await?;
         let updated = self.store.update(kind, namespace, name, part, |old| {
             let mut new = patch.apply(old)?;
             // What can't be decoded is the patch's fault: 422, not 400 as for a whole object.
-            super::admission::decode(kind, &mut new)
-                .map_err(|why| ApiError::invalid(kind, name, &format!("patch: Invalid value: {why}")))?;
+            super::admission::decode(kind, &mut new).map_err(|why| {
+                ApiError::invalid(kind, name, &format!("patch: Invalid value: {why}"))
+            })?;
             Ok(new)
         });
         match (updated, &patch) {
@@ -244,7 +287,9 @@ impl Filter {
     }
 
     fn matches(&self, object: &Object) -> bool {
-        self.namespace.as_deref().is_none_or(|namespace| namespace == object.namespace())
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| namespace == object.namespace())
             && self.labels.matches(&object["metadata"]["labels"])
             && self.fields.matches(object)
     }
@@ -260,19 +305,29 @@ pub fn json_response(code: u16, json: Bytes) -> Response<Body> {
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let message = format!("Request entity too large: limit is {BODY_LIMIT}");
-            ApiError::new(413, "RequestEntityTooLarge", message)
-        } else {
-            ApiError::bad_request(format!("reading the body: {error}"))
-        }
-    })?;
+    let body = Limited::new(request.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+                ApiError::new(413, "RequestEntityTooLarge", message)
+            } else {
+                ApiError::bad_request(format!("reading the body: {error}"))
+            }
+        })?;
     Ok(body.to_bytes())
 }
 
@@ -310,10 +365,17 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
         body => serde_json::from_slice(body)
             .map_err(|why| ApiError::bad_request(format!("decoding DeleteOptions: {why}")))?,
     };
-    if body["dryRun"].as_array().is_some_and(|runs| !runs.is_empty()) {
-        return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
+    if body["dryRun"]
+        .as_array()
+        .is_some_and(|runs| !runs.is_empty())
+    {
+        return Err(ApiError::bad_request(
+            "the embedded cluster has no dry runs",
+        ));
     }
-    let policy = body["propagationPolicy"].as_str().or_else(|| query.get("propagationPolicy"));
+    let policy = body["propagationPolicy"]
+        .as_str()
+        .or_else(|| query.get("propagationPolicy"));
     let owned = |value: &Value| value.as_str().map(str::to_string);
     Ok(DeleteOptions {
         grace_seconds: match body["gracePeriodSeconds"].as_u64() {

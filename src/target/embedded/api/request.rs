@@ -10,8 +10,16 @@ use crate::target::embedded::kinds::Kind;
 pub enum Target {
     /// Discovery and the like: the segments of the path.
     Other,
-    Collection { kind: Kind, namespace: Option<String> },
-    Object { kind: Kind, namespace: String, name: String, subresource: Option<String> },
+    Collection {
+        kind: Kind,
+        namespace: Option<String>,
+    },
+    Object {
+        kind: Kind,
+        namespace: String,
+        name: String,
+        subresource: Option<String>,
+    },
 }
 
 impl Target {
@@ -29,19 +37,27 @@ impl Target {
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return Ok(Target::Other),
         };
-        let find = |plural: &str| Kind::find(group, version, plural).ok_or_else(ApiError::no_such_path);
-        let object = |kind, namespace: &str, name: &str, subresource: Option<&str>| Target::Object {
-            kind,
-            namespace: namespace.to_string(),
-            name: name.to_string(),
-            subresource: subresource.map(str::to_string),
-        };
+        let find =
+            |plural: &str| Kind::find(group, version, plural).ok_or_else(ApiError::no_such_path);
+        let object =
+            |kind, namespace: &str, name: &str, subresource: Option<&str>| Target::Object {
+                kind,
+                namespace: namespace.to_string(),
+                name: name.to_string(),
+                subresource: subresource.map(str::to_string),
+            };
         let namespaced = |kind: Kind| {
-            if kind.facts().namespaced { Ok(kind) } else { Err(ApiError::no_such_path()) }
+            if kind.facts().namespaced {
+                Ok(kind)
+            } else {
+                Err(ApiError::no_such_path())
+            }
         };
         match rest {
             ["namespaces", name] => Ok(object(find("namespaces")?, "", name, None)),
-            ["namespaces", name, "status"] => Ok(object(find("namespaces")?, "", name, Some("status"))),
+            ["namespaces", name, "status"] => {
+                Ok(object(find("namespaces")?, "", name, Some("status")))
+            }
             ["namespaces", namespace, plural] => Ok(Target::Collection {
                 kind: namespaced(find(plural)?)?,
                 namespace: Some(namespace.to_string()),
@@ -49,10 +65,16 @@ impl Target {
             ["namespaces", namespace, plural, name] => {
                 Ok(object(namespaced(find(plural)?)?, namespace, name, None))
             }
-            ["namespaces", namespace, plural, name, subresource] => {
-                Ok(object(namespaced(find(plural)?)?, namespace, name, Some(subresource)))
-            }
-            [plural] => Ok(Target::Collection { kind: find(plural)?, namespace: None }),
+            ["namespaces", namespace, plural, name, subresource] => Ok(object(
+                namespaced(find(plural)?)?,
+                namespace,
+                name,
+                Some(subresource),
+            )),
+            [plural] => Ok(Target::Collection {
+                kind: find(plural)?,
+                namespace: None,
+            }),
             _ => Err(ApiError::no_such_path()),
         }
     }
@@ -67,7 +89,10 @@ impl Query {
             let spaced = text.replace('+', " ");
             percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
         };
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty());
         Query(
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -79,11 +104,16 @@ impl Query {
     /// The parameter's first value; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let first = self.0.iter().find(|(of, _)| of == name);
-        first.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        first
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(of, _)| of == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn flag(&self, name: &str) -> bool {
@@ -116,18 +146,50 @@ mod tests {
             subresource: sub.map(Into::into),
         };
         for (path, target) in [
-            ("/api/v1/namespaces/a", object(Kind::Namespace, "", "a", None)),
-            ("/api/v1/namespaces/a/pods/b/log", object(Kind::Pod, "a", "b", Some("log"))),
-            ("/apis/apps/v1/namespaces/a/deployments/b", object(Kind::Deployment, "a", "b", None)),
-            ("/apis/apps/v1/deployments", Target::Collection { kind: Kind::Deployment, namespace: None }),
-            ("/api/v1/namespaces", Target::Collection { kind: Kind::Namespace, namespace: None }),
-            ("/api/v1/namespaces/a/pods", Target::Collection { kind: Kind::Pod, namespace: Some("a".into()) }),
+            (
+                "/api/v1/namespaces/a",
+                object(Kind::Namespace, "", "a", None),
+            ),
+            (
+                "/api/v1/namespaces/a/pods/b/log",
+                object(Kind::Pod, "a", "b", Some("log")),
+            ),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/b",
+                object(Kind::Deployment, "a", "b", None),
+            ),
+            (
+                "/apis/apps/v1/deployments",
+                Target::Collection {
+                    kind: Kind::Deployment,
+                    namespace: None,
+                },
+            ),
+            (
+                "/api/v1/namespaces",
+                Target::Collection {
+                    kind: Kind::Namespace,
+                    namespace: None,
+                },
+            ),
+            (
+                "/api/v1/namespaces/a/pods",
+                Target::Collection {
+                    kind: Kind::Pod,
+                    namespace: Some("a".into()),
+                },
+            ),
             ("/apis/apps/v1", Target::Other),
         ] {
             assert_eq!(Target::parse(path).unwrap(), target, "{path}");
         }
         assert_eq!(Target::parse("/api/v1/unicorns").unwrap_err().code, 404);
-        assert_eq!(Target::parse("/apis/apps/v1beta1/deployments").unwrap_err().code, 404);
+        assert_eq!(
+            Target::parse("/apis/apps/v1beta1/deployments")
+                .unwrap_err()
+                .code,
+            404
+        );
     }
 
     #[test]

@@ -6,38 +6,44 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, At, json_response, read_object, read_patch};
 use crate::target::embedded::error::ApiError;
-use crate::target::embedded::object::Object;
 use crate::target::embedded::store::Part;
 
 impl Api {
     pub(super) async fn scale(&self, request: Request<Incoming>, at: At<'_>) -> Answer {
-        let At { kind, namespace, name } = at;
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let object = match *request.method() {
             Method::GET => self.store.get(kind, namespace, name)?,
             Method::PUT => {
                 let scale = read_object(request).await?;
-                self.store.update(kind, namespace, name, Part::Main, |old| resized(old, &scale))?
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &scale)
+                    })?
             }
             Method::PATCH => {
                 let patch = read_patch(request, kind).await?;
-                self.store.update(kind, namespace, name, Part::Main, |old| {
-                    resized(old, &patch.apply(&scale_of(old))?)
-                })?
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &patch.apply(&scale_of(old))?)
+                    })?
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
-        Ok(json_response(200, scale_of(object_value(&object)).to_string().into()))
+        Ok(json_response(200, scale_of(&object).to_string().into()))
     }
-}
-
-fn object_value(object: &Object) -> &Value {
-    object.value()
 }
 
 fn resized(old: &Value, scale: &Value) -> Result<Value, ApiError> {
     let mut new = old.clone();
     new["spec"]["replicas"] = scale["spec"]["replicas"].as_u64().unwrap_or(0).into();
-    if let Some(version) = scale["metadata"]["resourceVersion"].as_str().filter(|v| !v.is_empty()) {
+    if let Some(version) = scale["metadata"]["resourceVersion"]
+        .as_str()
+        .filter(|v| !v.is_empty())
+    {
         new["metadata"]["resourceVersion"] = version.into();
     }
     Ok(new)

@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Query;
 use crate::target::embedded::kinds::Kind;
 use crate::target::embedded::object::{Object, items, text};
 
@@ -15,17 +16,24 @@ use crate::target::embedded::object::{Object, items, text};
 pub enum Shape {
     Whole,
     Metadata,
-    Table,
+    Table {
+        /// With the whole objects beside the cells, not only their metadata.
+        whole: bool,
+    },
 }
 
 impl Shape {
-    pub fn wanted(headers: &HeaderMap) -> Shape {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    pub fn wanted(headers: &HeaderMap, query: &Query) -> Shape {
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok());
         // The first form that is known wins, as the real server does without weights.
         for option in accept.unwrap_or_default().split(',') {
             let has = |parameter| option.split(';').any(|part| part.trim() == parameter);
             if has("as=Table") && has("v=v1") {
-                return Shape::Table;
+                return Shape::Table {
+                    whole: query.get("includeObject") == Some("Object"),
+                };
             }
             if has("as=PartialObjectMetadata") || has("as=PartialObjectMetadataList") {
                 return Shape::Metadata;
@@ -41,7 +49,9 @@ impl Shape {
         match self {
             Shape::Whole => object.json(),
             Shape::Metadata => metadata(object).to_string().into(),
-            Shape::Table => table(kind, [object], object.version()).to_string().into(),
+            Shape::Table { whole } => table(kind, [object], object.version(), whole)
+                .to_string()
+                .into(),
         }
     }
 
@@ -52,9 +62,9 @@ impl Shape {
             )
         };
         let (mut list, parts): (String, Vec<Bytes>) = match self {
-            Shape::Table => {
+            Shape::Table { whole } => {
                 let objects = objects.iter().map(|object| &**object);
-                return table(kind, objects, version).to_string().into();
+                return table(kind, objects, version, whole).to_string().into();
             }
             Shape::Whole => (
                 head(&kind.api_version(), kind.facts().kind),
@@ -62,7 +72,10 @@ impl Shape {
             ),
             Shape::Metadata => (
                 head("meta.k8s.io/v1", "PartialObjectMetadata"),
-                objects.iter().map(|object| metadata(object).to_string().into()).collect(),
+                objects
+                    .iter()
+                    .map(|object| metadata(object).to_string().into())
+                    .collect(),
             ),
         };
         for (at, part) in parts.iter().enumerate() {
@@ -84,7 +97,12 @@ fn metadata(object: &Object) -> Value {
     })
 }
 
-fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version: u64) -> Value {
+fn table<'a>(
+    kind: Kind,
+    objects: impl IntoIterator<Item = &'a Object>,
+    version: u64,
+    whole: bool,
+) -> Value {
     let columns: Vec<Value> = columns(kind)
         .iter()
         .map(|name| {
@@ -95,9 +113,16 @@ fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version:
     let rows: Vec<Value> = objects
         .into_iter()
         .map(|object| {
-            let cells: Vec<String> =
-                self::columns(kind).iter().map(|name| cell(kind, name, object)).collect();
-            json!({ "cells": cells, "object": metadata(object) })
+            let cells: Vec<String> = self::columns(kind)
+                .iter()
+                .map(|name| cell(kind, name, object))
+                .collect();
+            let object = if whole {
+                object.value().clone()
+            } else {
+                metadata(object)
+            };
+            json!({ "cells": cells, "object": object })
         })
         .collect();
     json!({
@@ -130,22 +155,32 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
         (_, "Name") => object.name().to_string(),
         (_, "Age") => age(&object["metadata"]["creationTimestamp"]),
         (Kind::Pod, "Ready") => {
-            let ready = items(&status["containerStatuses"]).filter(|c| c["ready"] == true).count();
+            let ready = items(&status["containerStatuses"])
+                .filter(|c| c["ready"] == true)
+                .count();
             format!("{ready}/{}", items(&spec["containers"]).count())
         }
         (Kind::Pod, "Status") => pod_status(object),
-        (Kind::Pod, "Restarts") => {
-            items(&status["containerStatuses"]).map(|c| count(&c["restartCount"])).sum::<u64>().to_string()
-        }
+        (Kind::Pod, "Restarts") => items(&status["containerStatuses"])
+            .map(|c| count(&c["restartCount"]))
+            .sum::<u64>()
+            .to_string(),
         (Kind::Deployment, "Ready") => {
-            format!("{}/{}", count(&status["readyReplicas"]), count(&spec["replicas"]))
+            format!(
+                "{}/{}",
+                count(&status["readyReplicas"]),
+                count(&spec["replicas"])
+            )
         }
         (Kind::Deployment, "Up-to-date") => count(&status["updatedReplicas"]).to_string(),
         (Kind::Deployment, "Available") => count(&status["availableReplicas"]).to_string(),
         (Kind::ReplicaSet, "Desired") => count(&spec["replicas"]).to_string(),
         (Kind::ReplicaSet, "Current") => count(&status["replicas"]).to_string(),
         (Kind::ReplicaSet, "Ready") => count(&status["readyReplicas"]).to_string(),
-        (_, "Data") => object["data"].as_object().map_or(0, |data| data.len()).to_string(),
+        (_, "Data") => object["data"]
+            .as_object()
+            .map_or(0, |data| data.len())
+            .to_string(),
         (Kind::Event, "Last Seen") => age(&object["lastTimestamp"]),
         (Kind::Event, "Object") => {
             let of = &object["involvedObject"];
@@ -166,7 +201,9 @@ fn pod_status(pod: &Object) -> String {
     }
     let state = items(&pod["status"]["containerStatuses"]).find_map(|container| {
         let state = &container["state"];
-        state["waiting"]["reason"].as_str().or(state["terminated"]["reason"].as_str())
+        state["waiting"]["reason"]
+            .as_str()
+            .or(state["terminated"]["reason"].as_str())
     });
     state.unwrap_or(text(&pod["status"]["phase"])).to_string()
 }

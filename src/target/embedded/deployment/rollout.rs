@@ -23,7 +23,10 @@ pub fn sizes(deployment: &Value, new: &Set, old: &[Set]) -> Sizes {
 /// All old pods go before the first new one comes.
 fn recreate(wanted: u64, new: &Set, old: &[Set]) -> Sizes {
     let busy = old.iter().any(|set| !set.pods.is_empty() || set.ending);
-    Sizes { new: if busy { new.wanted() } else { wanted }, old: vec![0; old.len()] }
+    Sizes {
+        new: if busy { new.wanted() } else { wanted },
+        old: vec![0; old.len()],
+    }
 }
 
 /// New pods come within the surge; old ones go as far as enough stay available.
@@ -41,7 +44,10 @@ fn rolling(deployment: &Value, wanted: u64, new: &Set, old: &[Set]) -> Sizes {
     let mut may_go = all.saturating_sub(minimum + new_not_ready);
     let mut sizes: Vec<u64> = old.iter().map(Set::wanted).collect();
     if may_go == 0 {
-        return Sizes { new: grown, old: sizes };
+        return Sizes {
+            new: grown,
+            old: sizes,
+        };
     }
     // Old pods that don't serve go first: nobody misses them.
     for (set, size) in old.iter().zip(&mut sizes) {
@@ -56,7 +62,10 @@ fn rolling(deployment: &Value, wanted: u64, new: &Set, old: &[Set]) -> Sizes {
         *size -= gone;
         may_go -= gone;
     }
-    Sizes { new: grown, old: sizes }
+    Sizes {
+        new: grown,
+        old: sizes,
+    }
 }
 
 /// `maxSurge` and `maxUnavailable` as numbers of pods; never both 0.
@@ -65,12 +74,19 @@ pub fn limits(rolling: &Value, wanted: u64) -> (u64, u64) {
         Some(count) => count,
         None => {
             let text = text(value);
-            let percent: u64 = text.strip_suffix('%').and_then(|p| p.parse().ok()).unwrap_or(25);
+            let percent: u64 = text
+                .strip_suffix('%')
+                .and_then(|p| p.parse().ok())
+                .unwrap_or(25);
             let share = wanted * percent;
             if up { share.div_ceil(100) } else { share / 100 }
         }
     };
     let surge = resolve(&rolling["maxSurge"], true);
     let unavailable = resolve(&rolling["maxUnavailable"], false);
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }

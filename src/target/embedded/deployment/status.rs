@@ -40,7 +40,10 @@ pub fn of_deployment(
         ("updatedReplicas", updated),
         ("readyReplicas", ready),
         ("availableReplicas", ready),
-        ("unavailableReplicas", wanted.max(replicas).saturating_sub(ready)),
+        (
+            "unavailableReplicas",
+            wanted.max(replicas).saturating_sub(ready),
+        ),
     ] {
         if count > 0 {
             status[field] = count.into();
@@ -50,9 +53,17 @@ pub fn of_deployment(
     // The limit is what the strategy allows to be missing; for Recreate nothing may.
     let enough = ready >= minimum(deployment, wanted);
     let available = if enough {
-        ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        (
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        )
     } else {
-        ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        (
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
     };
     let available = condition(before, "Available", available.0, available.1, available.2);
     let progressing = progressing(deployment, sets, current, wanted, replicas, ready, updated);
@@ -83,13 +94,21 @@ fn progressing(
     let complete = updated == wanted && replicas == wanted && ready == wanted;
     if complete {
         let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
-        return condition(before, "Progressing", "True", "NewReplicaSetAvailable", &message);
+        return condition(
+            before,
+            "Progressing",
+            "True",
+            "NewReplicaSetAvailable",
+            &message,
+        );
     }
     // A Deployment that was complete and loses a pod stays "available": it is no rollout.
     let was = items(before).find(|condition| condition["type"] == "Progressing");
     if let Some(was) = was
         && was["reason"] == "NewReplicaSetAvailable"
-        && was["message"].as_str().is_some_and(|message| message.contains(&format!("\"{name}\"")))
+        && was["message"]
+            .as_str()
+            .is_some_and(|message| message.contains(&format!("\"{name}\"")))
     {
         return was.clone();
     }
@@ -100,14 +119,20 @@ fn progressing(
 /// Writes a status, unless nothing changed.
 fn write(store: &Store, kind: Kind, object: &Object, status: Value) -> Result<(), ApiError> {
     let uid = object.uid();
-    let written = store.update(kind, object.namespace(), object.name(), Part::Status, |old| {
-        if old["metadata"]["uid"] != uid {
-            return Err(ApiError::not_found(kind, object.name()));
-        }
-        let mut new = old.clone();
-        new["status"] = status;
-        Ok(new)
-    });
+    let written = store.update(
+        kind,
+        object.namespace(),
+        object.name(),
+        Part::Status,
+        |old| {
+            if old["metadata"]["uid"] != uid {
+                return Err(ApiError::not_found(kind, object.name()));
+            }
+            let mut new = old.clone();
+            new["status"] = status;
+            Ok(new)
+        },
+    );
     match written {
         Ok(_) => Ok(()),
         // Gone: there is nobody to tell.

@@ -19,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api, Query};
@@ -53,12 +54,14 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
     let all = || items(&spec["initContainers"]).chain(items(&spec["containers"]));
     match given {
         Some(name) if all().any(|container| container["name"] == name) => Ok(name.to_string()),
-        Some(name) => {
-            Err(ApiError::bad_request(format!("container {name} is not valid for pod {}", pod.name())))
-        }
+        Some(name) => Err(ApiError::bad_request(format!(
+            "container {name} is not valid for pod {}",
+            pod.name()
+        ))),
         None => {
-            let names: Vec<&str> =
-                items(&spec["containers"]).map(|container| text(&container["name"])).collect();
+            let names: Vec<&str> = items(&spec["containers"])
+                .map(|container| text(&container["name"]))
+                .collect();
             match names.as_slice() {
                 [name] => Ok((*name).to_string()),
                 _ => Err(ApiError::bad_request(format!(
@@ -72,7 +75,12 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
 }
 
 /// Upgrades the connection and runs the command.
-pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod: &Object) -> Answer {
+pub fn answer(
+    api: &Arc<Api>,
+    mut request: Request<Incoming>,
+    query: &Query,
+    pod: &Object,
+) -> Answer {
     if *request.method() != Method::GET {
         // POST is SPDY's way, which nothing here speaks: kubectl falls back to it only when told to.
         return Err(ApiError::method_not_allowed());
@@ -94,7 +102,9 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
                 "cannot exec into a container in a completed pod; current phase is {phase}"
             ))
         } else {
-            ApiError::internal(format!("unable to upgrade connection: container not found (\"{name}\")"))
+            ApiError::internal(format!(
+                "unable to upgrade connection: container not found (\"{name}\")"
+            ))
         });
     };
     let command = Command {
@@ -107,13 +117,19 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
         tty: query.flag("tty"),
     };
     if command.argv.is_empty() {
-        return Err(ApiError::bad_request("you must specify at least 1 command for the container"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 command for the container",
+        ));
     }
     if !command.stdin && !command.stdout && !command.stderr {
-        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 of stdin, stdout, stderr",
+        ));
     }
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let offered = offered.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let offered = offered
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let protocol = PROTOCOLS
         .into_iter()
         .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
@@ -122,9 +138,10 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
         })?;
     let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
         .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
-    response
-        .headers_mut()
-        .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    response.headers_mut().insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(protocol),
+    );
     let upgrade = hyper::upgrade::on(&mut request);
     api.tasks.spawn(async move {
         if let Ok(upgraded) = upgrade.await {
@@ -146,15 +163,29 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
                 "error executing command in container: failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"
             );
             let status = ApiError::internal(message).status();
-            finish(&mut sink, &mut stream, Some(frame(STATUS, status.to_string().as_bytes()))).await;
+            finish(
+                &mut sink,
+                &mut stream,
+                Some(frame(STATUS, status.to_string().as_bytes())),
+            )
+            .await;
             return;
         }
     };
     let (output, mut outgoing) = mpsc::channel(16);
     let (input, incoming) = mpsc::channel(64);
-    let Process { child, guard, stdin, stdout, stderr } = process;
+    let Process {
+        child,
+        guard,
+        stdin,
+        stdout,
+        stderr,
+    } = process;
     let produce = async {
-        let copies = future::join(copy(stdout, STDOUT, output.clone()), copy(stderr, STDERR, output));
+        let copies = future::join(
+            copy(stdout, STDOUT, output.clone()),
+            copy(stderr, STDERR, output),
+        );
         ended(child, guard, copies, &gone).await
     };
     let deliver = async {
@@ -229,7 +260,12 @@ async fn finish(
         if let Some(last) = last {
             sink.send(last).await.ok()?;
         }
-        sink.close().await.ok()?;
+        // kubectl takes a close without a code for an error.
+        let normal = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        sink.send(Message::Close(Some(normal))).await.ok()?;
         while stream.next().await.is_some_and(|message| message.is_ok()) {}
         Some(())
     };
@@ -274,7 +310,10 @@ async fn receive(stream: &mut SplitStream<Socket>, input: mpsc::Sender<Input>) {
         let event = match data.first() {
             Some(&STDIN) if data.len() > 1 => Input::Data(data.slice(1..)),
             Some(&RESIZE) => match serde_json::from_slice::<Size>(&data[1..]) {
-                Ok(Size { width, height }) => Input::Resize { columns: width, rows: height },
+                Ok(Size { width, height }) => Input::Resize {
+                    columns: width,
+                    rows: height,
+                },
                 Err(_) => continue,
             },
             Some(&CLOSE) if data.get(1) == Some(&STDIN) => Input::End,

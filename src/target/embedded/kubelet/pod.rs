@@ -63,8 +63,13 @@ pub struct Container {
 
 #[derive(Clone)]
 pub enum State {
-    Waiting { reason: &'static str, message: String },
-    Running { since: Timestamp },
+    Waiting {
+        reason: &'static str,
+        message: String,
+    },
+    Running {
+        since: Timestamp,
+    },
     Terminated(Terminated),
 }
 
@@ -91,7 +96,10 @@ impl PodRun {
         let container = |spec: &Value, init: bool| Container {
             spec: spec.clone(),
             init,
-            state: State::Waiting { reason: waiting, message: String::new() },
+            state: State::Waiting {
+                reason: waiting,
+                message: String::new(),
+            },
             last: None,
             restarts: 0,
             ready: false,
@@ -122,7 +130,9 @@ impl PodRun {
 
     /// The containers as they stand, init containers first.
     pub fn containers(&self) -> MutexGuard<'_, Vec<Container>> {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all containers have ended for good, and well; `None` while they haven't.
@@ -148,7 +158,10 @@ impl PodRun {
         // A pod that is gone needs no status.
         let _ = store.update(Kind::Pod, namespace, name, Part::Status, |old| {
             if old["metadata"]["uid"] != self.object.uid() {
-                return Err(crate::target::embedded::error::ApiError::not_found(Kind::Pod, name));
+                return Err(crate::target::embedded::error::ApiError::not_found(
+                    Kind::Pod,
+                    name,
+                ));
             }
             let mut new = old.clone();
             new["status"] = status::of(self, &old["status"]);
@@ -168,7 +181,14 @@ impl PodRun {
             self.object.name(),
             crate::target::embedded::NODE
         );
-        events::record(store, &self.object, "Normal", "Scheduled", &message, "default-scheduler");
+        events::record(
+            store,
+            &self.object,
+            "Normal",
+            "Scheduled",
+            &message,
+            "default-scheduler",
+        );
 
         let work = self.work(kubelet);
         tokio::pin!(work);
@@ -204,15 +224,30 @@ impl PodRun {
         let asked = Instant::now();
         let power = &kubelet.tasks.stop;
         if !power.is_cancelled() {
-            for container in self.containers().iter().filter(|c| matches!(c.state, State::Running { .. })) {
+            for container in self
+                .containers()
+                .iter()
+                .filter(|c| matches!(c.state, State::Running { .. }))
+            {
                 let message = format!("Stopping container {}", text(&container.spec["name"]));
-                events::record(&kubelet.store, &self.object, "Normal", "Killing", &message, COMPONENT);
+                events::record(
+                    &kubelet.store,
+                    &self.object,
+                    "Normal",
+                    "Killing",
+                    &message,
+                    COMPONENT,
+                );
             }
         }
         self.stop.cancel();
         loop {
             let grace = deletion.borrow_and_update().map(Duration::from_secs);
-            let limit = if power.is_cancelled() { POWER_OFF } else { grace.unwrap_or_default() };
+            let limit = if power.is_cancelled() {
+                POWER_OFF
+            } else {
+                grace.unwrap_or_default()
+            };
             tokio::select! {
                 () = &mut work => return,
                 () = tokio::time::sleep_until(asked + limit) => break,
@@ -229,7 +264,10 @@ impl PodRun {
     async fn work(&self, kubelet: &Arc<Kubelet>) {
         let (inits, all) = {
             let containers = self.containers();
-            (containers.iter().filter(|container| container.init).count(), containers.len())
+            (
+                containers.iter().filter(|container| container.init).count(),
+                containers.len(),
+            )
         };
         let mut well = true;
         for at in 0..inits {
