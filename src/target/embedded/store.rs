@@ -15,63 +15,14 @@ use super::error::ApiError;
 use super::kinds::Kind;
 use super::object::{self, Object, items, text};
 
+mod changes;
+mod types;
+
+pub use changes::Changes;
+pub use types::{Change, DeleteOptions, Deleted, Key, Part, Propagation, Verb};
+
 /// How many changes of a kind are remembered for watchers that are behind.
 const HISTORY: usize = 4096;
-
-/// Namespace (empty where there is none) and name.
-pub type Key = (String, String);
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    Added,
-    Modified,
-    Deleted,
-}
-
-/// One change, as watchers get it.
-#[derive(Clone)]
-pub struct Change {
-    pub version: u64,
-    pub verb: Verb,
-    pub object: Arc<Object>,
-    /// The version that this change replaced.
-    pub before: Option<Arc<Object>>,
-}
-
-/// Which part of an object a write may change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status, where that is a subresource.
-    Main,
-    /// Only the status.
-    Status,
-}
-
-/// What `DELETE` was asked to do.
-#[derive(Default)]
-pub struct DeleteOptions {
-    pub grace_seconds: Option<u64>,
-    pub uid: Option<String>,
-    pub resource_version: Option<String>,
-    pub propagation: Propagation,
-}
-
-/// What becomes of the objects that a deleted one owns.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub enum Propagation {
-    #[default]
-    Background,
-    Foreground,
-    Orphan,
-}
-
-/// What `DELETE` did.
-pub enum Deleted {
-    /// It is marked and goes later: a pod ends first, a finalizer is in the way.
-    Marked(Arc<Object>),
-    Removed(Arc<Object>),
-}
 
 pub struct Store {
     inner: Mutex<Inner>,
@@ -360,12 +311,7 @@ impl Store {
             return Err(ApiError::gone(version, table.forgotten));
         }
         let wake = self.changed[kind as usize].subscribe();
-        Ok(Changes {
-            store: self.clone(),
-            kind,
-            seen: version,
-            wake,
-        })
+        Ok(Changes::new(self.clone(), kind, version, wake))
     }
 
     /// Hands an object to the garbage collector.
@@ -433,59 +379,6 @@ impl Store {
         });
         self.changed[kind as usize].send_replace(version);
         object
-    }
-}
-
-/// The changes of one kind, in order, from a version on.
-pub struct Changes {
-    store: Arc<Store>,
-    kind: Kind,
-    seen: u64,
-    wake: watch::Receiver<u64>,
-}
-
-impl Changes {
-    /// The version up to which changes were handed out.
-    pub fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// Waits for changes; at least one. Gone if this watcher was too slow for the history.
-    ///
-    /// Safe to cancel: nothing is lost between calls.
-    pub async fn next(&mut self) -> Result<Vec<Change>, ApiError> {
-        loop {
-            self.wake.borrow_and_update();
-            let found = self.take()?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            if self.wake.changed().await.is_err() {
-                // The store holds the sender and is held by this.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// The changes that are there already, without waiting.
-    pub fn ready(&mut self) -> Result<Vec<Change>, ApiError> {
-        self.take()
-    }
-
-    fn take(&mut self) -> Result<Vec<Change>, ApiError> {
-        let inner = self.store.lock();
-        let table = &inner.tables[self.kind as usize];
-        if self.seen < table.forgotten {
-            return Err(ApiError::gone(self.seen, table.forgotten));
-        }
-        let start = table
-            .history
-            .partition_point(|change| change.version <= self.seen);
-        let found: Vec<Change> = table.history.range(start..).cloned().collect();
-        if let Some(last) = found.last() {
-            self.seen = last.version;
-        }
-        Ok(found)
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use super::{Cluster, Options};
 use crate::platform::{ComponentError, Pod as Inside};
 
+mod changes;
 mod containers;
 mod exec;
 mod lifecycle;

@@ -96,6 +96,11 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             "update",
             "watch",
         ];
+        // What `kubectl get all` shows.
+        let all = matches!(
+            kind,
+            Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet
+        );
         resources.push(json!({
             "name": facts.plural,
             "singularName": facts.singular,
@@ -103,6 +108,7 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             "kind": facts.kind,
             "verbs": verbs,
             "shortNames": facts.short,
+            "categories": if all { vec!["all"] } else { Vec::new() },
         }));
         let mut subresource = |name: &str, kind: &str, verbs: &[&str]| {
             resources.push(json!({

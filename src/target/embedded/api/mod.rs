@@ -120,7 +120,7 @@ impl Api {
         kind: Kind,
         namespace: Option<&str>,
     ) -> Answer {
-        let shape = Shape::wanted(request.headers());
+        let shape = Shape::wanted(request.headers(), query);
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let filter = Filter::parse(query, namespace)?;
@@ -188,7 +188,7 @@ impl Api {
             namespace,
             name,
         } = at;
-        let shape = Shape::wanted(request.headers());
+        let shape = Shape::wanted(request.headers(), query);
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let object = self.store.get(kind, namespace, name)?;

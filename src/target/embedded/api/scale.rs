@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, At, json_response, read_object, read_patch};
 use crate::target::embedded::error::ApiError;
-use crate::target::embedded::object::Object;
 use crate::target::embedded::store::Part;
 
 impl Api {
@@ -34,15 +33,8 @@ impl Api {
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
-        Ok(json_response(
-            200,
-            scale_of(object_value(&object)).to_string().into(),
-        ))
+        Ok(json_response(200, scale_of(&object).to_string().into()))
     }
-}
-
-fn object_value(object: &Object) -> &Value {
-    object.value()
 }
 
 fn resized(old: &Value, scale: &Value) -> Result<Value, ApiError> {

@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::Query;
 use crate::target::embedded::kinds::Kind;
 use crate::target::embedded::object::{Object, items, text};
 
@@ -15,11 +16,14 @@ use crate::target::embedded::object::{Object, items, text};
 pub enum Shape {
     Whole,
     Metadata,
-    Table,
+    Table {
+        /// With the whole objects beside the cells, not only their metadata.
+        whole: bool,
+    },
 }
 
 impl Shape {
-    pub fn wanted(headers: &HeaderMap) -> Shape {
+    pub fn wanted(headers: &HeaderMap, query: &Query) -> Shape {
         let accept = headers
             .get(header::ACCEPT)
             .and_then(|value| value.to_str().ok());
@@ -27,7 +31,9 @@ impl Shape {
         for option in accept.unwrap_or_default().split(',') {
             let has = |parameter| option.split(';').any(|part| part.trim() == parameter);
             if has("as=Table") && has("v=v1") {
-                return Shape::Table;
+                return Shape::Table {
+                    whole: query.get("includeObject") == Some("Object"),
+                };
             }
             if has("as=PartialObjectMetadata") || has("as=PartialObjectMetadataList") {
                 return Shape::Metadata;
@@ -43,7 +49,9 @@ impl Shape {
         match self {
             Shape::Whole => object.json(),
             Shape::Metadata => metadata(object).to_string().into(),
-            Shape::Table => table(kind, [object], object.version()).to_string().into(),
+            Shape::Table { whole } => table(kind, [object], object.version(), whole)
+                .to_string()
+                .into(),
         }
     }
 
@@ -54,9 +62,9 @@ impl Shape {
             )
         };
         let (mut list, parts): (String, Vec<Bytes>) = match self {
-            Shape::Table => {
+            Shape::Table { whole } => {
                 let objects = objects.iter().map(|object| &**object);
-                return table(kind, objects, version).to_string().into();
+                return table(kind, objects, version, whole).to_string().into();
             }
             Shape::Whole => (
                 head(&kind.api_version(), kind.facts().kind),
@@ -89,7 +97,12 @@ fn metadata(object: &Object) -> Value {
     })
 }
 
-fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version: u64) -> Value {
+fn table<'a>(
+    kind: Kind,
+    objects: impl IntoIterator<Item = &'a Object>,
+    version: u64,
+    whole: bool,
+) -> Value {
     let columns: Vec<Value> = columns(kind)
         .iter()
         .map(|name| {
@@ -104,7 +117,12 @@ fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version:
                 .iter()
                 .map(|name| cell(kind, name, object))
                 .collect();
-            json!({ "cells": cells, "object": metadata(object) })
+            let object = if whole {
+                object.value().clone()
+            } else {
+                metadata(object)
+            };
+            json!({ "cells": cells, "object": object })
         })
         .collect();
     json!({

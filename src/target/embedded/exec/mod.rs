@@ -19,7 +19,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tokio_tungstenite::tungstenite::protocol::{Message, Role};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api, Query};
@@ -259,7 +260,12 @@ async fn finish(
         if let Some(last) = last {
             sink.send(last).await.ok()?;
         }
-        sink.close().await.ok()?;
+        // kubectl takes a close without a code for an error.
+        let normal = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        sink.send(Message::Close(Some(normal))).await.ok()?;
         while stream.next().await.is_some_and(|message| message.is_ok()) {}
         Some(())
     };
