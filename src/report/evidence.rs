@@ -23,7 +23,7 @@ pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
         .evidence
         .iter()
         .map(|evidence| {
-            let name = safe_name(&evidence.file_name);
+            let name = safe_file_name(&evidence.file_name);
             let (stem, ending) = match name.rsplit_once('.') {
                 Some((stem, ending)) if !stem.is_empty() => (stem, format!(".{ending}")),
                 _ => (name.as_str(), String::new()),
@@ -42,33 +42,42 @@ pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
 
 /// `reports/evidence/harness-token__warm__stale__direct`.
 fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
-    let mut name = run.id.replace('/', "__");
-    for (_, value) in &run.parameters {
-        name = format!("{name}__{value}");
-    }
-    if let Some(n) = run.repetition {
-        name = format!("{name}__{n}");
-    }
-    folder.join(safe_name(&name))
+    let values = run.parameters.iter().map(|(_, value)| value.as_str());
+    let repetition = run.repetition.map(|n| n.to_string());
+    let parts: Vec<&str> = run
+        .id
+        .split('/')
+        .chain(values)
+        .chain(repetition.as_deref())
+        .collect();
+    let name = parts.join("__");
+    folder.join(if parts.iter().any(|part| part.contains("__")) {
+        // It could be another run's name as well.
+        format!("{}-{}", safe_name(&name, &name), digest(&run.to_string()))
+    } else {
+        safe_name(&name, &name)
+    })
 }
 
-/// A name that is one part of a path and needs no quotes in a shell. Where that
-/// takes something away, a digest keeps different names apart.
-fn safe_name(name: &str) -> String {
+/// The name in a path that a piece of evidence asks for, whatever the path.
+fn safe_file_name(asked: &str) -> String {
+    let last = asked.rsplit(['/', '\\']).next().unwrap_or_default();
+    safe_name(last, asked)
+}
+
+/// `name` as one part of a path that needs no quotes in a shell. Where that isn't
+/// all of `whole`, a digest keeps different ones apart.
+fn safe_name(name: &str, whole: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "-_.+=@".contains(c);
     let cleaned: String = name
         .chars()
         .map(|c| if kept(c) { c } else { '_' })
         .collect();
     let cleaned = cleaned.trim_start_matches(['.', '-']);
-    if cleaned == name && name.len() <= LONGEST_NAME && !name.is_empty() {
+    if cleaned == whole && whole.len() <= LONGEST_NAME && !whole.is_empty() {
         return cleaned.to_owned();
     }
-    let digest: String = Sha256::digest(name.as_bytes())
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = digest(whole);
     // Names are ASCII by now, so that any cut is between characters.
     match cleaned.rsplit_once('.') {
         Some((stem, ending)) if !stem.is_empty() && ending.len() < 16 => {
@@ -77,6 +86,14 @@ fn safe_name(name: &str) -> String {
         }
         _ => format!("{}-{digest}", &cleaned[..cleaned.len().min(LONGEST_NAME)]),
     }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// `text` with its middle cut out where it is longer than `limit` bytes, and a
@@ -151,5 +168,52 @@ impl Reporter for EvidenceFolder {
             Some(error) => Err(error),
             None => Ok(std::mem::take(&mut self.written)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_folder_and_apart() {
+        let name = |asked: &str| {
+            let name = safe_file_name(asked);
+            let path = Path::new(&name);
+            assert_eq!(path.components().count(), 1, "{name}");
+            assert_eq!(path.file_name(), Some(path.as_os_str()), "{name}");
+            assert!(name.len() < 240, "{name}");
+            name
+        };
+        assert_eq!(name("pod-x.log"), "pod-x.log");
+        for odd in [
+            "", ".", "..", "/", "../..", "a/../..", "..\\x", "-rf", ".hidden", "nul\0",
+        ] {
+            assert!(name(odd).contains('-'), "{odd}");
+        }
+        let long = name(&"x".repeat(1000));
+        assert_ne!(name(&"x".repeat(1001)), long);
+        assert_ne!(name("a b.txt"), name("a|b.txt"));
+        assert_ne!(name("a/wire.txt"), name("b/wire.txt"));
+    }
+
+    #[test]
+    fn each_run_has_a_folder_of_its_own() {
+        let run = |values: &[&str], repetition| {
+            let run = RunOf {
+                id: "c/g/r".to_owned(),
+                parameters: values
+                    .iter()
+                    .map(|v| ("p".to_owned(), v.to_string()))
+                    .collect(),
+                repetition,
+            };
+            folder_of(Path::new("e"), &run).display().to_string()
+        };
+        assert_eq!(run(&[], None), "e/c__g__r");
+        assert_eq!(run(&["direct", "1"], Some(3)), "e/c__g__r__direct__1__3");
+        assert!(run(&["//tty/"], None).starts_with("e/c__g__r____tty_-"));
+        assert_ne!(run(&["/tty"], None), run(&["?tty"], None));
+        assert_ne!(run(&["a", "b__c"], None), run(&["a__b", "c"], None));
     }
 }

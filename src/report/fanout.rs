@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::evidence::bounded;
 use super::{
-    Console, ConsoleSettings, EvidenceFolder, Format, ReportSpec, Reporter, atomic, redacted,
+    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter,
+    atomic, redacted,
 };
 use crate::redact::Redactor;
 use crate::runner::events::{Event, Evidence, ScenarioResult};
@@ -170,15 +171,17 @@ fn make(
         atomic::check(file)?;
     }
     let evidence = settings.evidence.clone();
-    let file = spec.file.clone().unwrap_or_default();
-    Ok(match spec.format {
-        Format::Console => stdout.take().map(|out| -> Box<dyn Reporter> {
+    let file = spec.file.clone().or_else(|| {
+        let file = spec.format.default_file()?;
+        Some(file.into())
+    });
+    Ok(match (spec.format, file) {
+        (Format::Console, _) | (_, None) => stdout.take().map(|out| -> Box<dyn Reporter> {
             Box::new(Console::new(out, settings.console.clone(), evidence))
         }),
-        Format::Junit | Format::Json | Format::Markdown => {
-            let _ = file;
-            return Err(io::ErrorKind::Unsupported.into());
-        }
+        (Format::Junit, Some(file)) => Some(Box::new(Junit::new(file, evidence))),
+        (Format::Json, Some(file)) => Some(Box::new(Json::new(file, evidence))),
+        (Format::Markdown, Some(file)) => Some(Box::new(Markdown::new(file, evidence))),
     })
 }
 

@@ -5,22 +5,35 @@
 
 mod atomic;
 mod collect;
-pub mod console;
+mod console;
+pub mod document;
 mod evidence;
 mod fanout;
+mod json;
+mod junit;
+mod markdown;
+pub mod matrix;
 mod redacted;
+#[cfg(test)]
+mod sample;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod text;
 mod words;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::runner::events::Event;
 
 pub use console::{Console, ConsoleSettings, Verbosity};
+pub use document::Report;
 pub use evidence::{EvidenceFolder, evidence_paths};
 pub use fanout::{Finished, Problem, Reporters, Settings};
+pub use json::Json;
+pub use junit::Junit;
+pub use markdown::Markdown;
 pub use spec::{Format, ReportSpec, SpecError};
 
 /// Tells somebody what happens in a run.
@@ -31,4 +44,10 @@ pub trait Reporter: Send {
     /// Nothing more will happen, whether or not the run came to its end. Writes
     /// what is left to write, and says which files have been written.
     fn finish(&mut self) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Writes a file whole or not at all, makes its folder, and explains what went
+/// wrong: for reports that are made of something else than events.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    atomic::write(path, bytes)
 }

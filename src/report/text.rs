@@ -9,7 +9,10 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let dangerous = |c: char| {
         (c.is_control() && c != '\n' && c != '\t')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+            || matches!(
+                c,
+                '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            )
     };
     if !text.contains(dangerous) {
         return Cow::Borrowed(text);
@@ -26,7 +29,32 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The same on one line.
+/// `text` without what CI servers read as commands in a log: `::error::` at the
+/// start of a line, `##[…]` and `##vso[…]` anywhere.
+pub(super) fn without_commands(text: &str) -> Cow<'_, str> {
+    const ANYWHERE: [&str; 3] = ["##[", "##vso[", "##teamcity["];
+    let at_start = |line: &str| line.trim_start().starts_with("::");
+    if !text.lines().any(at_start) && !ANYWHERE.iter().any(|c| text.contains(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 2);
+    for line in text.split_inclusive('\n') {
+        if at_start(line) {
+            let indent = line.len() - line.trim_start().len();
+            out += &line[..indent];
+            out += "| ";
+            out += &line[indent..];
+        } else {
+            out += line;
+        }
+    }
+    for command in ANYWHERE {
+        out = out.replace(command, &command.replacen("##", "# #", 1));
+    }
+    Cow::Owned(out)
+}
+
+/// [`printable`], on one line.
 pub(super) fn one_line(text: &str) -> String {
     printable(text)
         .lines()
@@ -126,6 +154,15 @@ mod tests {
             "a\\u{1b}[2Jb\nc\\rd\\u{202e}e\\u{7f}\té"
         );
         assert_eq!(one_line("a\n\n  b\x07\n"), "a b\\u{7}");
+    }
+
+    #[test]
+    fn ci_servers_get_no_commands() {
+        assert_eq!(
+            without_commands("a::b\n  ::set-env name=x::y\nc ##[group]d ##vso[e]"),
+            "a::b\n  | ::set-env name=x::y\nc # #[group]d # #vso[e]"
+        );
+        assert!(matches!(without_commands("## a::b\n"), Cow::Borrowed(_)));
     }
 
     #[test]

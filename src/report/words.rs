@@ -1,6 +1,6 @@
 //! The words that all reports have in common.
 
-use crate::runner::events::{RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+use crate::runner::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 
 /// A scenario run's verdict, with what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,18 @@ pub(super) fn reason(result: &ScenarioResult) -> Option<String> {
     }
 }
 
+/// What is to be said of a bad end: a reason, unless it only repeats the one
+/// check that failed, and the checks.
+pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResult>) {
+    let bad: Vec<&CheckResult> = result
+        .checks
+        .iter()
+        .filter(|c| matches!(c.verdict, Verdict::Fail | Verdict::Error))
+        .collect();
+    let told = bad.len() == 1 && Outcome::of(result) == Outcome::Fail;
+    (reason(result).filter(|_| !told), bad)
+}
+
 /// `12 passed, 1 failed, 0 errors, 2 skipped`.
 pub(super) fn counts(summary: &Summary) -> String {
     let Summary {
@@ -107,8 +119,12 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         ),
         RunVerdict::Passed => "every scenario held (exit code 0)".to_owned(),
         RunVerdict::Failed => format!(
-            "the platform was not as it should be in {} (exit code 1)",
-            scenarios(fail)
+            "in {} the platform did not do what was expected of it{} (exit code 1)",
+            scenarios(fail),
+            match error {
+                0 => String::new(),
+                n => format!("; {} could not be judged", scenarios(n)),
+            }
         ),
         RunVerdict::Error => format!(
             "no check failed, but {} could not be judged: the platform may be right or wrong \

@@ -26,7 +26,7 @@ pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usiz
     }
     rows.sort();
     let head = style.bold("Facts");
-    let mut text = format!("\n{head} (observed, not judged):\n");
+    let mut text = format!("{head} (observed, not judged):\n");
     let widest = |column: usize, most: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -42,24 +42,27 @@ pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usiz
         if fits {
             text += &format!("  {fact:name$}  {seen:value$}  {scenario}\n");
         } else {
-            for line in wrap(&format!("{fact:name$}  {seen}"), width - 2) {
-                text += &format!("  {line}\n");
+            text += &format!("  {fact:name$}  in {scenario}:\n");
+            for line in wrap(seen, width - name - 4) {
+                text += &format!("  {:name$}  {line}\n", "");
             }
-            text += &format!("  {:name$}  in {scenario}\n", "");
         }
     }
+    text.push('\n');
     text
 }
 
 /// The last lines: counts, notes, the verdict and its meaning.
 pub(super) fn summary(result: &RunResult, planned: usize, style: Style, width: usize) -> String {
-    let mut text = String::from("\n");
+    let mut text = String::new();
     for note in &result.notes {
         let lines = wrap(&one_line(note), width - 6).join("\n      ");
         text += &format!("note: {lines}\n");
     }
     let counts = words::counts(&result.summary);
-    text += &format!("{counts} in {}\n", seconds(result.duration));
+    let counts = format!("{counts} in {}", seconds(result.duration));
+    text += &wrap(&counts, width).join("\n");
+    text.push('\n');
     let word = words::verdict(result.verdict);
     let meaning = words::meaning(result, planned);
     let lines = wrap(&format!("{word}: {meaning}"), width).join("\n");

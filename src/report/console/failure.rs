@@ -7,7 +7,7 @@ use super::Style;
 use crate::report::evidence::evidence_paths;
 use crate::report::text::{cut, last_lines, one_line, pointed, printable, wrap};
 use crate::report::words::{self, Outcome};
-use crate::runner::events::{At, CheckResult, ScenarioResult, Verdict};
+use crate::runner::events::{At, CheckResult, ScenarioResult};
 use crate::scenario::ExpectationKind;
 
 /// Lines of evidence shown; the whole lies in its file.
@@ -26,23 +26,19 @@ pub(super) fn explain(
         width,
     };
     page.head(result);
-    let bad: Vec<&CheckResult> = result.checks.iter().filter(|c| is_bad(c)).collect();
-    // A reason that only repeats the one check is left to the check.
-    let told = bad.len() == 1 && Outcome::of(result) == Outcome::Fail;
-    if !told && let Some(reason) = words::reason(result) {
+    let (reason, bad) = words::story(result);
+    if let Some(reason) = reason {
         page.labelled("why", &reason);
-        page.line("");
+        page.gap();
     }
     for check in bad {
         page.check(check);
+        page.gap();
     }
     page.evidence(result, evidence);
+    page.gap();
     page.reproduce(&result.reproduce);
     page.out
-}
-
-fn is_bad(check: &CheckResult) -> bool {
-    matches!(check.verdict, Verdict::Fail | Verdict::Error)
 }
 
 struct Page {
@@ -60,12 +56,18 @@ impl Page {
         self.out.push('\n');
     }
 
+    /// An empty line where there is none yet.
+    fn gap(&mut self) {
+        if !self.out.ends_with("\n\n") {
+            self.line("");
+        }
+    }
+
     fn head(&mut self, result: &ScenarioResult) {
         let word = self.style.outcome(Outcome::of(result), 0);
         let name = self.style.bold(&result.run.to_string());
         let plain = format!("── {} {} ", Outcome::of(result).word(), result.run);
         let rest = self.width.saturating_sub(plain.chars().count());
-        self.line("");
         self.line(&format!("── {word} {name} {}", "─".repeat(rest)));
         for line in wrap(&one_line(&result.title), self.width - 2) {
             self.line(&format!("  {line}"));
@@ -102,7 +104,6 @@ impl Page {
             );
         }
         self.place(&check.at);
-        self.line("");
     }
 
     fn place(&mut self, at: &At) {
@@ -135,9 +136,6 @@ impl Page {
             if n == 0 {
                 self.excerpt(&evidence.text);
             }
-        }
-        if !paths.is_empty() {
-            self.line("");
         }
     }
 

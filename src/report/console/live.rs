@@ -68,6 +68,14 @@ impl Live {
         self.all.suspend(print)
     }
 
+    #[cfg(test)]
+    pub(super) fn redraw(&self) {
+        for line in self.running.iter().filter_map(|(_, line)| line.as_ref()) {
+            line.tick();
+        }
+        self.bar.tick();
+    }
+
     /// Takes everything away.
     pub(super) fn clear(self) {
         for (_, line) in self.running {

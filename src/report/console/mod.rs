@@ -15,7 +15,7 @@ use indicatif::ProgressDrawTarget;
 
 use super::Reporter;
 use super::collect::key;
-use super::text::{one_line, seconds, wrap};
+use super::text::{one_line, seconds, without_commands, wrap};
 use super::words::{self, Outcome};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
 use crate::scenario::ExpectationKind;
@@ -75,7 +75,6 @@ pub struct Console<W: Write + Send> {
     /// To be explained at the end.
     bad: Vec<Arc<ScenarioResult>>,
     with_facts: Vec<Arc<ScenarioResult>>,
-    skipped: usize,
     ended: bool,
 }
 
@@ -106,13 +105,13 @@ impl<W: Write + Send> Console<W> {
             info: None,
             bad: Vec::new(),
             with_facts: Vec::new(),
-            skipped: 0,
             ended: false,
         }
     }
 
     /// Prints above what is shown of the scenarios under way.
     fn print(&mut self, text: &str) -> io::Result<()> {
+        let text = without_commands(text);
         let out = &mut self.out;
         let mut write = || {
             out.write_all(text.as_bytes())?;
@@ -156,7 +155,6 @@ impl<W: Write + Send> Console<W> {
         if !result.facts.is_empty() {
             self.with_facts.push(Arc::clone(result));
         }
-        self.skipped += usize::from(outcome == Outcome::Skip);
         if self.settings.verbosity == Verbosity::Quiet {
             return Ok(());
         }
@@ -181,18 +179,26 @@ impl<W: Write + Send> Console<W> {
         self.print(&text)
     }
 
+    /// The failures, explained, apart from the lines before them.
+    fn failures(&mut self) -> String {
+        let quiet = self.settings.verbosity == Verbosity::Quiet;
+        let mut text = String::from(if quiet { "" } else { "\n" });
+        self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        for scenario in &self.bad {
+            text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
+            text.push('\n');
+        }
+        text
+    }
+
     fn end(&mut self, result: &RunResult) -> io::Result<()> {
         self.ended = true;
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         self.with_facts
             .sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
-        let mut text = String::new();
-        for scenario in &self.bad {
-            text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-        }
+        let mut text = self.failures();
         if self.settings.verbosity != Verbosity::Quiet {
             text += &end::facts(&self.with_facts, self.style, self.settings.width);
         }
@@ -253,12 +259,8 @@ impl<W: Write + Send> Reporter for Console<W> {
         }
         if !self.ended && self.info.is_some() {
             self.ended = true;
-            let mut text = String::new();
-            for scenario in &self.bad {
-                text +=
-                    &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-            }
-            text += "\nCOULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
+            let mut text = self.failures();
+            text += "COULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
             self.print(&text)?;
         }
         Ok(Vec::new())
