@@ -105,7 +105,6 @@ impl Proxy {
         Ok(Answer {
             response,
             tunnel: Some(tunnel),
-            leftovers: None,
         })
     }
 
