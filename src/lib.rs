@@ -8,6 +8,7 @@
 //! nothing of the harness.
 
 pub mod platform;
+pub mod redact;
 pub mod report;
 pub mod runner;
 pub mod scenario;

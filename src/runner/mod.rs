@@ -1,1 +1,3 @@
+//! Plans, executes and judges.
 
+pub mod events;

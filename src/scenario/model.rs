@@ -1,13 +1,14 @@
 //! A scenario as the runner gets it: parsed, validated, with the place in the
 //! user's file at everything that a message may have to point at.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
@@ -93,24 +94,6 @@ pub struct BalancerSpec {
     pub tls: bool,
 }
 
-/// A scenario file, or one text of the built-in ones.
-#[derive(Debug)]
-pub struct Source {
-    /// The path as the user knows it, relative to the scenarios' folder.
-    pub name: String,
-    pub text: String,
-}
-
-/// A place in a [`Source`].
-#[derive(Clone, Debug)]
-pub struct Place {
-    pub source: Arc<Source>,
-    /// From 1.
-    pub line: u32,
-    /// From 1, in characters.
-    pub column: u32,
-}
-
 /// A rule of a contract as a story of steps.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -126,16 +109,45 @@ pub struct Scenario {
     /// Values by name, templates, evaluated in order when the scenario starts.
     pub vars: IndexMap<String, Value>,
     /// The scenario runs once for each combination of these values.
-    pub matrix: IndexMap<String, Vec<Value>>,
+    pub matrix: IndexMap<String, Vec<Choice>>,
     /// Longest time that the whole scenario may take, worlds and evidence not counted.
     pub timeout: Option<Duration>,
     pub steps: Vec<Step>,
     /// Steps that run at the end, whatever came before.
     pub finally: Vec<Step>,
+    /// Why no step can prove that the road was open, where a refusal is all that can be seen.
+    pub open_road: Option<String>,
     pub place: Place,
 }
 
+/// One value of a matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// How the run is named: `accept[direct]`.
+    pub name: String,
+    /// A template, evaluated before `vars`.
+    pub value: Value,
+}
+
 impl Scenario {
+    /// The runs that the matrix makes: for each, a choice by name of the variable. One, and
+    /// empty, without a matrix. The last variable changes fastest.
+    pub fn combinations(&self) -> Vec<Vec<(&str, &Choice)>> {
+        self.matrix
+            .iter()
+            .fold(vec![Vec::new()], |runs, (variable, choices)| {
+                runs.iter()
+                    .flat_map(|run: &Vec<(&str, &Choice)>| {
+                        choices.iter().map(|choice| {
+                            let mut run = run.clone();
+                            run.push((variable.as_str(), choice));
+                            run
+                        })
+                    })
+                    .collect()
+            })
+    }
+
     /// The row of the contract's table: the first three parts of the id.
     pub fn row(&self) -> &str {
         match self.id.match_indices('/').nth(2) {
@@ -168,6 +180,8 @@ pub struct Step {
     pub every: Option<Duration>,
     /// `holds-for`: how long the expectations must stay true (the step is repeated).
     pub holds_for: Option<Duration>,
+    /// `reason`: why the scenario is skipped where its `needs` doesn't hold.
+    pub reason: Option<String>,
     pub place: Place,
 }
 
@@ -217,6 +231,8 @@ pub enum Claim {
         name: String,
         choices: IndexMap<String, Claim>,
     },
+    /// Paths of fields by the name that they are reported under. Always holds.
+    Facts(IndexMap<String, String>),
 }
 
 /// What is expected of one value. Operands may be templates.
@@ -242,4 +258,6 @@ pub enum Predicate {
     Count(Value),
     /// All of them hold.
     All(Vec<Predicate>),
+    /// At least one of them holds.
+    Any(Vec<Predicate>),
 }

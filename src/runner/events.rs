@@ -1,0 +1,192 @@
+//! What happens in a run, as reporters hear of it. Text in events is redacted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::scenario::{ExpectationKind, Level};
+
+/// A judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Pass,
+    /// The platform is wrong.
+    Fail,
+    /// The harness could not tell.
+    Error,
+    /// Not judged, with the reason.
+    Skip,
+}
+
+/// The verdict on a whole run; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunVerdict {
+    /// 0: everything selected passed.
+    Passed,
+    /// 1: a check failed.
+    Failed,
+    /// 3: the harness could not tell.
+    Error,
+    /// 4: nothing ran.
+    NothingRan,
+    /// 5: core scenarios of the selected contracts were skipped.
+    Partial,
+    /// 130: interrupted and cleaned up.
+    Interrupted,
+}
+
+/// What a run is, known before it starts.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunInfo {
+    /// Of this tool.
+    pub version: &'static str,
+    pub commit: Option<&'static str>,
+    /// RFC 3339.
+    pub started: String,
+    pub seed: u64,
+    pub target: String,
+    /// The selectors as given.
+    pub selection: Vec<String>,
+    /// `core`, `extended` or `all`.
+    pub level: String,
+    /// SHA-256 of the profile, hexadecimal; none without a profile.
+    pub profile_digest: Option<String>,
+    /// Scenario runs planned, skips among them.
+    pub scenarios: usize,
+}
+
+/// Which run of which scenario: a scenario with a matrix or `--repeat` has several.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq, Hash)]
+pub struct RunOf {
+    /// The scenario's id.
+    pub id: String,
+    /// The values of its matrix: `[("road", "direct")]`.
+    pub parameters: Vec<(String, String)>,
+    /// From 1, with `--repeat`.
+    pub repetition: Option<u32>,
+}
+
+impl std::fmt::Display for RunOf {
+    /// `harness-token/token/accept[direct]`, with `#3` behind it for the third repetition.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.id)?;
+        if !self.parameters.is_empty() {
+            let values: Vec<&str> = self.parameters.iter().map(|(_, v)| v.as_str()).collect();
+            write!(f, "[{}]", values.join(","))?;
+        }
+        match self.repetition {
+            Some(n) => write!(f, "#{n}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A place in a scenario file.
+#[derive(Clone, Debug, Serialize)]
+pub struct At {
+    /// The path as the user knows it.
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    /// The text of that line.
+    pub text: String,
+}
+
+/// One expectation, judged.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckResult {
+    /// The scenario run's name, `#` and the number of the step and of its expectation: `…#3.1`.
+    pub id: String,
+    pub kind: ExpectationKind,
+    pub verdict: Verdict,
+    /// What the step did, in words: `attach session s via proxy`.
+    pub what: String,
+    /// What was expected, in words.
+    pub expected: String,
+    /// What was seen, in words.
+    pub got: String,
+    /// Why it was skipped or could not be told.
+    pub reason: Option<String>,
+    pub at: At,
+}
+
+/// Something observed and reported without a verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct FactResult {
+    /// What it is about: the policy's or field's name.
+    pub name: String,
+    pub value: Value,
+    pub at: At,
+}
+
+/// What a verdict rests on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evidence {
+    /// `wire transcript`, `log of pod x`, `events`, `object Pod/x`.
+    pub title: String,
+    /// A file name for it: `wire.txt`, `pod-x.log`, `pods.yaml`.
+    pub file_name: String,
+    pub text: String,
+}
+
+/// How one run of a scenario ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScenarioResult {
+    pub run: RunOf,
+    pub title: String,
+    pub spec: String,
+    pub level: Level,
+    pub verdict: Verdict,
+    /// Why it was skipped, could not be told, or failed, in a sentence.
+    pub reason: Option<String>,
+    pub duration: Duration,
+    pub checks: Vec<CheckResult>,
+    pub facts: Vec<FactResult>,
+    /// Taken at the moment of failure; empty for a pass.
+    pub evidence: Vec<Evidence>,
+    /// Commands that a person can paste to see the failure again, secrets as `$NAME`.
+    pub reproduce: Vec<String>,
+    /// An expected failure: the reason from the file of expected failures.
+    pub expected_failure: Option<String>,
+}
+
+/// Counts of scenario runs by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub pass: usize,
+    pub fail: usize,
+    pub error: usize,
+    pub skip: usize,
+    /// Failures that the file of expected failures names; not in `fail`.
+    pub expected: usize,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunResult {
+    pub summary: Summary,
+    pub verdict: RunVerdict,
+    pub duration: Duration,
+    /// What a reader should know of the run as a whole: `12 core scenarios were skipped: …`.
+    pub notes: Vec<String>,
+}
+
+/// What happens in a run.
+#[derive(Clone, Debug)]
+pub enum Event {
+    RunStarted(Arc<RunInfo>),
+    ScenarioStarted(RunOf),
+    /// A step is under way: for live progress only.
+    StepStarted {
+        run: RunOf,
+        number: usize,
+        of: usize,
+        what: String,
+    },
+    ScenarioFinished(Arc<ScenarioResult>),
+    RunFinished(Arc<RunResult>),
+}

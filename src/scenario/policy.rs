@@ -1,0 +1,193 @@
+//! Policies: choices that a contract leaves open.
+
+use indexmap::IndexMap;
+
+use super::duration;
+
+/// A named choice that a contract leaves open.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub name: &'static str,
+    pub values: Values,
+    /// What the reference platform does.
+    pub reference: &'static str,
+    pub meaning: &'static str,
+}
+
+/// What a policy can be declared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// One of these.
+    Choices(&'static [&'static str]),
+    /// `any`, or a list of texts. For a check: `any` or `listed`.
+    List,
+    /// A length of time. Nothing that a check could choose by.
+    Duration,
+}
+
+impl Policy {
+    /// The choices that a check gives a claim for; empty where it can't choose by this policy.
+    pub fn choices(&self) -> &'static [&'static str] {
+        match self.values {
+            Values::Choices(choices) => choices,
+            Values::List => &["any", "listed"],
+            Values::Duration => &[],
+        }
+    }
+
+    /// Why a declared value is none of the policy's.
+    pub fn refuse(&self, value: &str) -> Option<String> {
+        match self.values {
+            Values::Choices(choices) if !choices.contains(&value) => Some(format!(
+                "`{}` is {}, not `{value}`",
+                self.name,
+                choices.join(" or ")
+            )),
+            Values::Duration if duration::parse(value).is_none() => Some(format!(
+                "`{}` is {}, not `{value}`",
+                self.name,
+                duration::FORM
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The policy of that name.
+pub fn policy(name: &str) -> Option<&'static Policy> {
+    POLICIES.iter().find(|policy| policy.name == name)
+}
+
+/// All policies, in the order of the contracts.
+pub const POLICIES: &[Policy] = &[
+    Policy {
+        name: "token.precedence",
+        values: Values::Choices(&["header-wins", "query-wins", "reject"]),
+        reference: "query-wins",
+        meaning: "which token counts when header and query disagree",
+    },
+    Policy {
+        name: "token.scope",
+        values: Values::Choices(&["platform", "session"]),
+        reference: "platform",
+        meaning: "what a token opens: every session, or its own",
+    },
+    Policy {
+        name: "token.duplicates",
+        values: Values::Choices(&["first", "last", "reject"]),
+        reference: "first",
+        meaning: "which token counts when the query has several",
+    },
+    Policy {
+        name: "rotation.open-terminals",
+        values: Values::Choices(&["kept", "closed"]),
+        reference: "kept",
+        meaning: "what happens to terminals that are open when the token is rotated",
+    },
+    Policy {
+        name: "rotation.direct-old-token",
+        values: Values::Choices(&["refused", "accepted"]),
+        reference: "accepted",
+        meaning: "whether an old pod still takes the old token straight, until it is restarted",
+    },
+    Policy {
+        name: "origin",
+        values: Values::List,
+        reference: "any",
+        meaning: "the origins whose pages may open a terminal",
+    },
+    Policy {
+        name: "shared-terminal",
+        values: Values::Choices(&["yes", "no"]),
+        reference: "yes",
+        meaning: "whether all clients of a pod share one terminal",
+    },
+    Policy {
+        name: "balancer.strips-authorization",
+        values: Values::Choices(&["yes", "no"]),
+        reference: "yes",
+        meaning: "whether the balancer takes `Authorization` out of upgrades",
+    },
+    Policy {
+        name: "balancer.idle-timeout",
+        values: Values::Duration,
+        reference: "1s",
+        meaning: "how long the balancer lets a connection be quiet",
+    },
+    Policy {
+        name: "tty.enter",
+        values: Values::Choices(&["yes", "no"]),
+        reference: "yes",
+        meaning: "whether checks may press Enter in a terminal: elsewhere an agent would answer, and cost money",
+    },
+];
+
+/// The policies that a profile declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policies(IndexMap<String, Declared>);
+
+/// A declared value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Declared {
+    One(String),
+    List(Vec<String>),
+}
+
+impl Policies {
+    /// None declared: what is known of a platform without a profile.
+    pub fn none() -> Policies {
+        Policies::default()
+    }
+
+    /// The reference platform's.
+    pub fn reference() -> Policies {
+        let mut policies = Policies::default();
+        for policy in POLICIES {
+            policies.declare(policy.name, policy.reference);
+        }
+        policies
+    }
+
+    pub fn declare(&mut self, name: &str, value: &str) {
+        self.0
+            .insert(name.to_owned(), Declared::One(value.to_owned()));
+    }
+
+    pub fn declare_list(&mut self, name: &str, values: Vec<String>) {
+        self.0.insert(name.to_owned(), Declared::List(values));
+    }
+
+    /// The choice declared for a policy: a list counts as `listed`.
+    pub fn choice(&self, name: &str) -> Option<&str> {
+        Some(match self.0.get(name)? {
+            Declared::One(value) => value,
+            Declared::List(_) => "listed",
+        })
+    }
+
+    /// The texts of a policy that was declared as a list.
+    pub fn list(&self, name: &str) -> Option<&[String]> {
+        match self.0.get(name)? {
+            Declared::List(values) => Some(values),
+            Declared::One(_) => None,
+        }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_declares_what_its_policies_can_be() {
+        let reference = Policies::reference();
+        for policy in POLICIES {
+            let choice = reference.choice(policy.name).expect("declared");
+            assert_eq!(policy.refuse(choice), None);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What is wrong with a file, said so that it can be put right: the place, what is
+//! the matter, and what to do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+    SourceSpan, ThemeCharacters, ThemeStyles,
+};
+
+use super::source::{Place, Source, Span};
+
+/// Something wrong in a file.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub source: Arc<Source>,
+    pub span: Span,
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Another place that has to do with it, with what it is.
+    pub related: Option<(Arc<Source>, Span, String)>,
+}
+
+impl Problem {
+    pub fn new(source: &Arc<Source>, span: Span, message: impl Into<String>) -> Problem {
+        Problem {
+            source: Arc::clone(source),
+            span,
+            message: message.into(),
+            help: None,
+            related: None,
+        }
+    }
+
+    /// A problem of a file as a whole.
+    pub fn of_file(source: &Arc<Source>, message: impl Into<String>) -> Problem {
+        Problem::new(source, Span::of(source, 0..0), message)
+    }
+
+    pub fn with_help(mut self, help: impl Into<String>) -> Problem {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Where the problem is.
+    pub fn place(&self) -> Place {
+        self.span.place(&self.source)
+    }
+}
+
+impl fmt::Display for Problem {
+    /// One line: `file:line:column: message; help`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place(), self.message)?;
+        if let Some((source, span, what)) = &self.related {
+            write!(f, " ({what}: {})", span.place(source))?;
+        }
+        match &self.help {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All problems of all files that were read together; never empty.
+#[derive(Clone, Debug)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Each with the line, a caret under the place, and help; no colours, fixed width.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for problem in &self.0 {
+            out.push_str(&render(problem, false));
+            out.push('\n');
+        }
+        out.push_str(&self.summary());
+        out.push('\n');
+        out
+    }
+
+    /// As [`Problems::render`], with colours.
+    pub fn render_coloured(&self) -> String {
+        let mut out: String = self.0.iter().map(|p| render(p, true) + "\n").collect();
+        out.push_str(&self.summary());
+        out.push('\n');
+        out
+    }
+
+    /// One line for each problem.
+    pub fn render_plain(&self) -> String {
+        self.0.iter().map(|p| format!("{p}\n")).collect()
+    }
+
+    /// `3 problems in 2 files`.
+    pub fn summary(&self) -> String {
+        let mut files: Vec<&str> = self.0.iter().map(|p| p.source.name.as_str()).collect();
+        files.sort_unstable();
+        files.dedup();
+        let plural = |n: usize, word: &str| match n {
+            1 => format!("1 {word}"),
+            n => format!("{n} {word}s"),
+        };
+        format!(
+            "{} in {}",
+            plural(self.0.len(), "problem"),
+            plural(files.len(), "file")
+        )
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render_plain().trim_end())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+/// The nearest of the known names, where one is near enough to be meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        .filter(|(distance, candidate)| {
+            *distance <= 1 + candidate.chars().count().min(name.chars().count()) / 4
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean X?`, or else all known names.
+pub fn suggestion<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+    what: &str,
+) -> String {
+    match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let all: Vec<&str> = known.into_iter().collect();
+            match all.len() {
+                0 => format!("there is no {what}"),
+                _ => format!("known {what}: {}", all.join(", ")),
+            }
+        }
+    }
+}
+
+fn render(problem: &Problem, coloured: bool) -> String {
+    let theme = match coloured {
+        true => GraphicalTheme::unicode(),
+        false => GraphicalTheme {
+            characters: ThemeCharacters::unicode(),
+            styles: ThemeStyles::none(),
+        },
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(100)
+        .with_context_lines(1)
+        .with_links(false)
+        .without_syntax_highlighting();
+    let mut out = String::new();
+    match handler.render_report(&mut out, &Shown::new(problem)) {
+        Ok(()) => out,
+        // The plain form needs nothing that could go wrong.
+        Err(fmt::Error) => format!("{problem}\n"),
+    }
+}
+
+/// A problem in miette's terms.
+#[derive(Debug)]
+struct Shown {
+    message: String,
+    help: Option<String>,
+    source: NamedSource<String>,
+    label: LabeledSpan,
+    related: Vec<Shown>,
+}
+
+impl Shown {
+    fn new(problem: &Problem) -> Shown {
+        let related = problem.related.as_ref().map(|(source, span, what)| Shown {
+            message: what.clone(),
+            help: None,
+            source: NamedSource::new(&source.name, source.text.clone()),
+            label: label(source, *span),
+            related: Vec::new(),
+        });
+        Shown {
+            message: problem.message.clone(),
+            help: problem.help.clone(),
+            source: NamedSource::new(&problem.source.name, problem.source.text.clone()),
+            label: label(&problem.source, problem.span),
+            related: related.into_iter().collect(),
+        }
+    }
+}
+
+/// Underlines the first line of the span: a step or a map can be many lines long.
+fn label(source: &Source, span: Span) -> LabeledSpan {
+    let text = source.text.get(span.start..span.end).unwrap_or("");
+    let first = text.lines().next().unwrap_or("").trim_end();
+    let span = SourceSpan::from((span.start, first.len()));
+    LabeledSpan::new_primary_with_span(Some("here".to_owned()), span)
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl Diagnostic for Shown {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|h| Box::new(h) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(std::iter::once(self.label.clone())))
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        if self.related.is_empty() {
+            return None;
+        }
+        Some(Box::new(self.related.iter().map(|r| r as &dyn Diagnostic)))
+    }
+}

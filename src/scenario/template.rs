@@ -1,0 +1,272 @@
+//! Filling templates in.
+//!
+//! A text that is exactly one `${expression}` becomes the expression's value with its
+//! type; any other text stays a text. Expressions are Jinja's (literals, operators,
+//! slices, filters) over the variables of a [`Scope`].
+
+use serde_json::Value;
+
+use super::expression::{self, Piece, Use};
+use super::problem::nearest;
+use super::scope::{Scope, canonical, lookup};
+
+/// Why a template can't be filled in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}, in `{template}`")]
+pub struct TemplateError {
+    pub message: String,
+    /// The template's text.
+    pub template: String,
+    /// The variable that isn't there, where that is the reason.
+    pub undefined: Option<String>,
+}
+
+/// Fills in all templates of a value, keys of maps too.
+pub fn render(value: &Value, scope: &Scope) -> Result<Value, TemplateError> {
+    Ok(match value {
+        Value::String(text) => render_text(text, scope)?,
+        Value::Array(items) => {
+            let items: Result<Vec<Value>, TemplateError> =
+                items.iter().map(|item| render(item, scope)).collect();
+            Value::Array(items?)
+        }
+        Value::Object(map) => {
+            let mut rendered = serde_json::Map::with_capacity(map.len());
+            for (key, value) in map {
+                rendered.insert(render_string(key, scope)?, render(value, scope)?);
+            }
+            Value::Object(rendered)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    })
+}
+
+/// Fills in a template; exactly one expression gives its value with its type.
+pub fn render_text(template: &str, scope: &Scope) -> Result<Value, TemplateError> {
+    if !expression::is_template(template) {
+        return Ok(Value::String(template.to_owned()));
+    }
+    let pieces =
+        expression::split(template).map_err(|_| error(template, "`${` without `}`".to_owned()))?;
+    if let [Piece::Expression(expression, _)] = pieces.as_slice() {
+        return evaluate(expression, template, scope);
+    }
+    let mut text = String::new();
+    for piece in &pieces {
+        match piece {
+            Piece::Text(part) => text.push_str(part),
+            Piece::Expression(expression, _) => {
+                text.push_str(&as_text(&evaluate(expression, template, scope)?));
+            }
+        }
+    }
+    Ok(Value::String(text))
+}
+
+/// Fills in a template to a text.
+pub fn render_string(template: &str, scope: &Scope) -> Result<String, TemplateError> {
+    render_text(template, scope).map(|value| as_text(&value))
+}
+
+/// A value inside a longer text: a text as it is, null as nothing, the rest as JSON.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        value => value.to_string(),
+    }
+}
+
+fn evaluate(source: &str, template: &str, scope: &Scope) -> Result<Value, TemplateError> {
+    let expression = scope
+        .engine()
+        .compile_expression_owned(expression::for_engine(source))
+        .map_err(|e| error(template, explain(&e)))?;
+    let undefined = || match missing(source, scope) {
+        Some((name, message)) => TemplateError {
+            undefined: Some(name),
+            ..error(template, message)
+        },
+        None => error(template, format!("`{}` has no value", source.trim())),
+    };
+    match expression.eval(scope.context()) {
+        Ok(value) if value.is_undefined() => Err(undefined()),
+        Ok(value) => serde_json::to_value(&value)
+            .map_err(|e| error(template, format!("its value is none that JSON has: {e}"))),
+        Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => Err(undefined()),
+        Err(e) => Err(error(template, explain(&e))),
+    }
+}
+
+fn error(template: &str, message: String) -> TemplateError {
+    TemplateError {
+        message,
+        template: template.to_owned(),
+        undefined: None,
+    }
+}
+
+/// The engine's message without its place, which is one in a text that nobody wrote.
+pub(super) fn explain(error: &minijinja::Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+/// The first name of the expression that has no value, and how to say so.
+fn missing(source: &str, scope: &Scope) -> Option<(String, String)> {
+    expression::names(source)
+        .into_iter()
+        .filter(|name| name.usage == Use::Variable)
+        .find_map(|name| {
+            let (root, fields) = name.path.split_first()?;
+            let Some(mut value) = scope.get(root) else {
+                let near = nearest(&canonical(root), scope.names());
+                return Some((
+                    root.clone(),
+                    unknown(&format!("no variable `{root}`"), near),
+                ));
+            };
+            let mut path = root.clone();
+            for field in fields {
+                let Value::Object(map) = value else {
+                    let message = format!("`{path}` has no field `{field}`: it is no map");
+                    return Some((format!("{path}.{field}"), message));
+                };
+                match lookup(map, field) {
+                    Some(inner) => value = inner,
+                    None => {
+                        let near = nearest(field, map.keys().map(String::as_str));
+                        let message = unknown(&format!("`{path}` has no field `{field}`"), near);
+                        return Some((format!("{path}.{field}"), message));
+                    }
+                }
+                path = format!("{path}.{field}");
+            }
+            None
+        })
+}
+
+fn unknown(what: &str, near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("{what}; did you mean `{near}`?"),
+        None => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn scope() -> Scope {
+        let mut scope = Scope::new(7);
+        scope.set("master-key", json!("mk"));
+        scope.set("secret", json!({"token": "abcdef", "name": "litellm-env"}));
+        scope.set("n", json!(3));
+        scope.set(
+            "r",
+            json!({"header": {"cache-control": "no-store"}, "items": [{"name": "p"}]}),
+        );
+        scope
+    }
+
+    fn text(template: &str) -> Value {
+        render_text(template, &scope()).unwrap_or_else(|e| panic!("{template}: {e}"))
+    }
+
+    #[test]
+    fn one_expression_keeps_its_type() {
+        assert_eq!(text("${n}"), json!(3));
+        assert_eq!(text("${ n + 1 }"), json!(4));
+        assert_eq!(text("n=${n}"), json!("n=3"));
+        assert_eq!(text("${r.items}"), json!([{"name": "p"}]));
+        assert_eq!(text("${r.items[0].name}"), json!("p"));
+        assert_eq!(text("${none}"), json!(null));
+    }
+
+    #[test]
+    fn names_with_a_hyphen() {
+        assert_eq!(text("Bearer ${master-key}"), json!("Bearer mk"));
+        assert_eq!(text("${master_key}"), json!("mk"));
+        assert_eq!(text("${r.header.cache-control}"), json!("no-store"));
+    }
+
+    #[test]
+    fn filters_and_slices() {
+        assert_eq!(text("${secret.token[:-1]}"), json!("abcde"));
+        assert_eq!(text("${secret.token | upper}"), json!("ABCDEF"));
+        assert_eq!(text("${secret.token | reverse}"), json!("fedcba"));
+        assert_eq!(text("${'a b' | percent}"), json!("%61%20%62"));
+        assert_eq!(text("${'a b&' | percent_once}"), json!("a%20b%26"));
+        assert_eq!(text("${'ab' | base64}"), json!("YWI="));
+        assert_eq!(text("${'ab' | repeat(n)}"), json!("ababab"));
+        assert_eq!(text("${secret.token[1:] ~ 'x'}"), json!("bcdefx"));
+    }
+
+    #[test]
+    fn plain_text_stays() {
+        for plain in ["{% if %}", "{{ x }}", "#}", "$x", "a $ {b}"] {
+            assert_eq!(text(plain), json!(plain));
+        }
+        assert_eq!(text("$${x}"), json!("${x}"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let message = |template: &str| {
+            render_text(template, &scope())
+                .expect_err("undefined")
+                .to_string()
+        };
+        assert_eq!(
+            message("x ${master-kei}"),
+            "no variable `master-kei`; did you mean `master_key`?, in `x ${master-kei}`"
+        );
+        assert_eq!(
+            message("${secret.tokn}"),
+            "`secret` has no field `tokn`; did you mean `token`?, in `${secret.tokn}`"
+        );
+        assert_eq!(
+            message("${n.x.y}"),
+            "`n` has no field `x`: it is no map, in `${n.x.y}`"
+        );
+        assert!(message("${nope | upper}").starts_with("no variable `nope`"));
+    }
+
+    #[test]
+    fn random_values_come_from_the_seed() {
+        let draw = |seed| {
+            let scope = Scope::new(seed);
+            let one = render_text("${token()}", &scope).expect("a token");
+            let two = render_text("${token()}", &scope.clone()).expect("a token");
+            (one, two)
+        };
+        let (one, two) = draw(1);
+        assert_ne!(one, two);
+        assert_eq!(draw(1), (one.clone(), two));
+        assert_ne!(draw(2).0, one);
+        let token = one.as_str().expect("a text").to_owned();
+        assert!(token.len() == 64 && token.chars().all(|c| c.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn keys_are_templates_too() {
+        let value = json!({"${secret.name}": ["${n}"]});
+        assert_eq!(render(&value, &scope()), Ok(json!({"litellm-env": [3]})));
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_without_templates_is_itself(text in "[^$]{0,40}") {
+            prop_assert_eq!(render_text(&text, &scope()), Ok(json!(text)));
+        }
+
+        #[test]
+        fn never_panics(text in "(\\$\\{|[ a-z'\"{}()|.\\[\\]:0-9+~-]){0,30}") {
+            let _ = render_text(&text, &scope());
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The keys of each verb, as scenario files have them. Their schemas make the
+//! JSON Schema of a scenario file; the verbs get them with templates filled in.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One way to a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Road {
+    /// Straight to the pod.
+    Direct,
+    /// Through web, the platform's proxy.
+    Proxy,
+    /// Through the load balancer before web.
+    Balancer,
+    /// Through the load balancer's TLS port.
+    BalancerTls,
+}
+
+/// Makes a session through the session API, or looks at one again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// `new`, or a session to look at again: `${s}`.
+    pub session: Value,
+    pub title: Option<String>,
+    /// Environment of the session's sandbox.
+    pub env_vars: Option<IndexMap<String, String>>,
+    /// `false`: do not wait until the session is ready. Default: wait.
+    pub wait: Option<bool>,
+}
+
+/// Restarts a session through the session API: a new pod for the same session.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RestartSession {
+    pub restart_session: Value,
+}
+
+/// Deletes a session through the session API.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeleteSession {
+    pub delete_session: Value,
+}
+
+/// Opens a WebSocket to a terminal. With `as`, it stays open for the steps after.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Attach {
+    /// A session, a pod, or a list of pods (each is attached to, and each is judged).
+    pub attach: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// Appended as `?token=<percent-encoded>`. Left out: no query.
+    pub token: Option<String>,
+    /// The whole query as it goes over the wire, in place of `token`.
+    pub query: Option<String>,
+    /// In place of the door's own path; `${door}` is that path.
+    pub path: Option<String>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// Further headers of the upgrade request.
+    pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// Extra bytes (masked binary frames of this text) sent right behind the upgrade request,
+    /// without waiting for the answer.
+    pub eager: Option<String>,
+}
+
+/// A header's value, or several for a header that is sent several times.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HeaderValues {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Types into an open terminal.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Type {
+    /// The keystrokes.
+    pub r#type: String,
+    /// The terminal, as bound by an `attach`.
+    pub on: Value,
+    /// Whether Enter is pressed after them. Default: no.
+    pub enter: Option<bool>,
+}
+
+/// Tells an open terminal a new size.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    pub resize: Value,
+    pub cols: u16,
+    pub rows: u16,
+}
+
+/// Sends a WebSocket ping and waits for its pong.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {
+    pub ping: Value,
+}
+
+/// Looks at an open terminal: its screen, and whether it is still open.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Terminal {
+    pub terminal: Value,
+    /// Keep the connection alive by a WebSocket ping at each look. Default: no.
+    pub ping: Option<bool>,
+}
+
+/// Closes an open terminal from the client's side.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    pub close: Value,
+}
+
+/// Sends an HTTP request: no redirect followed, no proxy, no retry.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Http {
+    /// `GET /path?query`. `${door}` is the path of a terminal's door on the road.
+    pub http: String,
+    /// For `direct`, or for `${door}`: the session or pod. A list of pods: each.
+    pub to: Option<Value>,
+    /// Default: `proxy`.
+    pub road: Option<Road>,
+    pub authorization: Option<String>,
+    pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// The request asks for a WebSocket upgrade.
+    pub upgrade: Option<bool>,
+    /// A text as it is; anything else as JSON.
+    pub body: Option<Value>,
+}
+
+/// Writes bytes to a socket as they are, and tells what came back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Raw {
+    /// The session or pod whose door it is; a list of pods: each.
+    pub raw: Value,
+    pub road: Option<Road>,
+    /// What is written, part after part.
+    pub send: Vec<RawPart>,
+    /// How long to go on reading when the other side neither answers completely nor closes.
+    /// Default 2 s. As `500ms`.
+    pub read_for: Option<String>,
+    /// So many connections at once, all with the same bytes. Default 1.
+    pub connections: Option<u32>,
+}
+
+/// A part of what `raw` writes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, untagged)]
+pub enum RawPart {
+    /// A line; CR LF is added.
+    Line(String),
+    /// The head of a correct upgrade request to the door, with changes.
+    Upgrade { upgrade: UpgradeHead },
+    /// Bytes as hexadecimal digits.
+    Hex { hex: String },
+    /// A text as it is, so many times.
+    Text { text: String, times: Option<u64> },
+    /// A WebSocket frame; sent once the upgrade was answered, unless `eager`.
+    Frame { frame: RawFrame },
+}
+
+/// A correct upgrade request, less what is said here.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct UpgradeHead {
+    pub method: Option<String>,
+    /// Request target in place of the door's path and query.
+    pub target: Option<String>,
+    pub token: Option<String>,
+    pub query: Option<String>,
+    /// Headers that are replaced, added, or (null) left out.
+    #[serde(default)]
+    pub headers: IndexMap<String, Option<String>>,
+    /// `false`: the empty line that ends the head is not sent.
+    pub ends: Option<bool>,
+}
+
+/// A WebSocket frame, correct unless it says otherwise.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RawFrame {
+    /// 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+    pub opcode: u8,
+    pub text: Option<String>,
+    pub hex: Option<String>,
+    /// The payload this many times.
+    pub times: Option<u64>,
+    pub fin: Option<bool>,
+    /// The three reserved bits, 0 to 7.
+    pub rsv: Option<u8>,
+    pub masked: Option<bool>,
+    /// The length that the header says, in place of the payload's own.
+    pub length: Option<u64>,
+    /// Sent without waiting for the answer to the upgrade.
+    pub eager: Option<bool>,
+}
+
+/// Reads a Secret.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Its name: `${secret.name}`.
+    pub secret: String,
+}
+
+/// Changes a Secret, by JSON Patch (RFC 6902).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PatchSecret {
+    pub patch_secret: String,
+    /// Values by key: `add` on `/data/<key>`.
+    #[serde(default)]
+    pub set: IndexMap<String, String>,
+    /// Keys: `remove` on `/data/<key>`.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+/// Who brings the token in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seeder {
+    /// Patches the secret and restarts web and worker, as the contract's page says.
+    Operator,
+    /// Runs the platform's own seed, as the deploy pipeline does.
+    Pipeline,
+}
+
+/// Brings the token into the platform.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SeedToken {
+    pub seed_token: Seeder,
+    /// The operator's new value. Default: `${secret.token}`.
+    pub value: Option<String>,
+}
+
+/// Restarts deployments as `kubectl rollout restart` does, and waits until that is done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// `web`, `worker`, `balancer`, or a deployment's own name; or a list.
+    pub restart: Value,
+}
+
+/// Lists pods.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pods {
+    /// `warm`, `web`, `worker`, `balancer`, `all`, a label selector, or a session (its pod).
+    pub pods: Value,
+}
+
+/// Deletes what makes pods come back: the Sandbox of each.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Pods, as bound by a `pods`.
+    pub delete: Value,
+}
+
+/// Runs a command in a pod.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub exec: Vec<String>,
+    /// A session or a pod; a list of pods: in each.
+    pub r#in: Value,
+    pub container: Option<String>,
+    pub stdin: Option<String>,
+    pub tty: Option<bool>,
+}
+
+/// Where `search` looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Haystack {
+    /// Logs of all pods of the platform, previous ones too.
+    Logs,
+    Events,
+    /// Command lines of all processes that can be seen from the sandboxes.
+    Processes,
+    /// Answers of the platform's doors that were not 2xx, in this scenario so far.
+    Errors,
+    /// Redirects' `Location` headers, in this scenario so far.
+    Redirects,
+}
+
+/// Looks for a secret value in plain, base64, percent and JSON forms.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The value looked for.
+    pub search: String,
+    pub r#in: Vec<Haystack>,
+    /// A text that must be found there, as proof that the place could be read: else `error`.
+    pub proof: Option<String>,
+}

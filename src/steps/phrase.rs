@@ -1,0 +1,68 @@
+//! Phrases: what can be expected of a verb in a word or two.
+
+use serde_json::{Value, json};
+
+/// A phrase of a verb and what it says of the observation.
+pub struct Phrase {
+    /// `refused <status>`: `<status>` stands for a number, or several joined by `or`;
+    /// `<text>` for the rest of the phrase.
+    pub pattern: &'static str,
+    /// What it means, for the schema's and the documentation's reader.
+    pub meaning: &'static str,
+    /// The predicates by field, as they would stand in a scenario file. A string
+    /// operand `<status>` or `<text>` is replaced by what stood in the phrase.
+    pub fields: fn() -> Value,
+}
+
+macro_rules! phrases {
+    ($($name:ident: [$($pattern:literal, $meaning:literal, $fields:tt;)*])*) => {
+        $(pub const $name: &[Phrase] = &[
+            $(Phrase { pattern: $pattern, meaning: $meaning, fields: || json!($fields) },)*
+        ];)*
+    };
+}
+
+phrases! {
+    SESSION: [
+        "ready", "the session gets ready", {"status": "ready"};
+        "failed", "the session fails", {"status": "failed"};
+        "creating", "the session is made but not ready", {"status": "creating"};
+        "answers <status>", "the session API answers with this status", {"http.status": {"one-of": "<status>"}};
+    ]
+    DELETED: ["deleted", "the session is deleted", {"status": "deleted"};]
+    ATTACH: [
+        "opens", "101, and a nonce that was typed is seen on the screen", {"opened": true, "works": true};
+        "upgrades", "101", {"opened": true};
+        "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
+        "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
+        "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
+    ]
+    PING: ["answered", "a pong with the same payload came back", {"answered": true};]
+    TERMINAL: [
+        "open", "the connection is open", {"open": true};
+        "closed", "the connection is closed", {"open": false};
+        "closed with <status>", "closed with this WebSocket code", {"open": false, "close.code": {"one-of": "<status>"}};
+        "closed without a code", "closed normally, without a status code", {"open": false, "close.code": null};
+        "shows <text>", "the text is on the screen", {"screen": {"contains": "<text>"}};
+        "does not show <text>", "the text is not on the screen", {"screen": {"not": {"contains": "<text>"}}};
+    ]
+    HTTP: ["answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};]
+    RAW: [
+        "opens", "101", {"opened": true};
+        "answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};
+        "refused <status>", "this HTTP status, or closed without an answer, and no 101",
+            {"opened": false, "status": {"any": [{"one-of": "<status>"}, {"absent": true}]}};
+        "closed", "the connection was closed by the other side", {"closed": true};
+        "closed with <status>", "closed with this WebSocket code", {"close.code": {"one-of": "<status>"}};
+    ]
+    SECRET: [
+        "exists", "the secret is there", {"exists": true};
+        "absent", "there is no such secret", {"exists": false};
+    ]
+    DONE: ["done", "it was carried out and has taken effect", {"done": true};]
+    EXEC: ["exits <status>", "the command ends with this code", {"exit_code": {"one-of": "<status>"}};]
+    SEARCH: [
+        "finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};
+        "finds it", "some form of the value was found", {"found": {"not": {"count": 0}}};
+    ]
+}
