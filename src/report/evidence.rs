@@ -56,10 +56,7 @@ fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
 /// takes something away, a digest keeps different names apart.
 fn safe_name(name: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "-_.+=@".contains(c);
-    let cleaned: String = name
-        .chars()
-        .map(|c| if kept(c) { c } else { '_' })
-        .collect();
+    let cleaned: String = name.chars().map(|c| if kept(c) { c } else { '_' }).collect();
     let cleaned = cleaned.trim_start_matches(['.', '-']);
     if cleaned == name && name.len() <= LONGEST_NAME && !name.is_empty() {
         return cleaned.to_owned();

@@ -27,7 +27,11 @@ pub fn token_query(token: &str) -> String {
 
 /// The road where a step names none: through the platform for a session, straight to a pod.
 pub fn default_road(subject: &Value) -> Road {
-    if subject["kind"] == "pod" { Road::Direct } else { Road::Proxy }
+    if subject["kind"] == "pod" {
+        Road::Direct
+    } else {
+        Road::Proxy
+    }
 }
 
 /// Attaches to a session or pod. `keep`: the terminal stays open for later steps.
@@ -35,7 +39,9 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
     let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
-    let door = door(&context.world, road, Some(subject)).await.map_err(|error| StepError::doing(&what, error))?;
+    let door = door(&context.world, road, Some(subject))
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
     let request = upgrade_request(&arguments, context, road, &door)?;
     let command = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
@@ -43,7 +49,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         Upgraded::Opened { socket, response } => {
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
-            let works = if keep { works(&terminal, context).await } else { works_and_closes(&terminal, context).await };
+            let works = if keep {
+                works(&terminal, context).await
+            } else {
+                works_and_closes(&terminal, context).await
+            };
             let mut value = response;
             value["opened"] = true.into();
             value["works"] = works.into();
@@ -57,7 +67,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         Upgraded::Answered { response, transcript } => (response, transcript),
     };
     value["kind"] = "terminal".into();
-    context.record(Exchange { title: what.clone(), text: transcript.text(), command: Some(command) });
+    context.record(Exchange {
+        title: what.clone(),
+        text: transcript.text(),
+        command: Some(command),
+    });
     Ok(Observation { what, value })
 }
 
@@ -68,10 +82,7 @@ enum Upgraded {
         response: Value,
     },
     /// Not 101, or nothing at all.
-    Answered {
-        response: Value,
-        transcript: Transcript,
-    },
+    Answered { response: Value, transcript: Transcript },
 }
 
 fn upgrade_request(
@@ -80,9 +91,14 @@ fn upgrade_request(
     road: Road,
     door: &Door,
 ) -> Result<Request<()>, StepError> {
-    let mut target =
-        arguments.path.clone().unwrap_or_else(|| door_path(&context.world, road, Some(&arguments.attach)));
-    let query = arguments.query.clone().or_else(|| arguments.token.as_deref().map(token_query));
+    let mut target = arguments
+        .path
+        .clone()
+        .unwrap_or_else(|| door_path(&context.world, road, Some(&arguments.attach)));
+    let query = arguments
+        .query
+        .clone()
+        .or_else(|| arguments.token.as_deref().map(token_query));
     if let Some(query) = query {
         target.push('?');
         target.push_str(&query);
@@ -109,8 +125,10 @@ pub fn headers(
     authorization: Option<&str>,
     more: Option<&indexmap::IndexMap<String, HeaderValues>>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, StepError> {
-    let mut headers: Vec<(String, String)> =
-        authorization.map(|value| ("Authorization".to_owned(), value.to_owned())).into_iter().collect();
+    let mut headers: Vec<(String, String)> = authorization
+        .map(|value| ("Authorization".to_owned(), value.to_owned()))
+        .into_iter()
+        .collect();
     for (name, values) in more.into_iter().flatten() {
         match values {
             HeaderValues::One(value) => headers.push((name.clone(), value.clone())),
@@ -121,7 +139,9 @@ pub fn headers(
         .into_iter()
         .map(|(name, value)| {
             let refused = |error: &dyn std::fmt::Display| {
-                StepError(format!("the header {name}: {error}; a `raw` step can send what is not a header"))
+                StepError(format!(
+                    "the header {name}: {error}; a `raw` step can send what is not a header"
+                ))
             };
             Ok((
                 HeaderName::from_bytes(name.as_bytes()).map_err(|e| refused(&e))?,
@@ -147,14 +167,23 @@ async fn upgrade(
     Ok(match handshake {
         Err(_) => {
             let waited = context.limits.answer;
-            Upgraded::Answered { response: json!({ "opened": null, "no_answer_within": waited.as_millis() }), transcript }
+            Upgraded::Answered {
+                response: json!({ "opened": null, "no_answer_within": waited.as_millis() }),
+                transcript,
+            }
         }
         Ok(Ok((socket, response))) => Upgraded::Opened {
             socket: Box::new(socket),
             response: json!({ "status": 101, "header": header_fields(response.headers()) }),
         },
-        Ok(Err(WsError::Http(response))) => Upgraded::Answered { response: refusal(*response, context), transcript },
-        Ok(Err(error)) => Upgraded::Answered { response: half_answer(&transcript, &error), transcript },
+        Ok(Err(WsError::Http(response))) => Upgraded::Answered {
+            response: refusal(*response, context),
+            transcript,
+        },
+        Ok(Err(error)) => Upgraded::Answered {
+            response: half_answer(&transcript, &error),
+            transcript,
+        },
     })
 }
 
@@ -165,7 +194,10 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
     context.record_answer(Answer {
         status: head.status.as_u16(),
         text: format!("{header}\n{text}"),
-        location: head.headers.get("location").map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
+        location: head
+            .headers
+            .get("location")
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
     });
     json!({
         "opened": false,
@@ -182,7 +214,8 @@ fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
     let status = wire::printable(&received)
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5).and_then(|status| status.parse::<u16>().ok()));
-    let mut value = json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
+    let mut value =
+        json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
     if let Some(status) = status {
         value["status"] = status.into();
     }
@@ -193,9 +226,16 @@ fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
 pub fn header_fields(headers: &http::HeaderMap) -> Value {
     let mut fields = serde_json::Map::new();
     for name in headers.keys() {
-        let mut values: Vec<Value> =
-            headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into()).collect();
-        let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
+        let mut values: Vec<Value> = headers
+            .get_all(name)
+            .iter()
+            .map(|v| String::from_utf8_lossy(v.as_bytes()).into())
+            .collect();
+        let value = if values.len() == 1 {
+            values.remove(0)
+        } else {
+            Value::Array(values)
+        };
         fields.insert(name.as_str().to_owned(), value);
     }
     Value::Object(fields)
@@ -214,7 +254,9 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
 async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
     let works = works(terminal, context).await;
     terminal.send(Message::Close(None)).await;
-    terminal.until(Duration::from_secs(1), |terminal| !terminal.is_open()).await;
+    terminal
+        .until(Duration::from_secs(1), |terminal| !terminal.is_open())
+        .await;
     works
 }
 

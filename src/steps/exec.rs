@@ -42,7 +42,10 @@ pub async fn pod_name(subject: &Value, context: &StepContext) -> Result<String, 
         return Ok(subject["name"].as_str().unwrap_or_default().to_owned());
     }
     let found = pods::list(Pods { pods: subject.clone() }, context).await?;
-    found.value["names"][0].as_str().map(str::to_owned).ok_or_else(|| StepError(format!("{}: there is none", found.what)))
+    found.value["names"][0]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| StepError(format!("{}: there is none", found.what)))
 }
 
 async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<Value, StepError> {
@@ -73,7 +76,9 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
     };
     match exit_code {
         Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
-        None => Err(StepError(status.message.unwrap_or_else(|| "it ended without an exit code".into()))),
+        None => Err(StepError(
+            status.message.unwrap_or_else(|| "it ended without an exit code".into()),
+        )),
     }
 }
 

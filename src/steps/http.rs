@@ -20,8 +20,9 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
     let road = arguments.road.unwrap_or(Road::Proxy);
     let what = format!("{} {}", arguments.http, subject::by(road));
     let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
-    let door =
-        door(&context.world, road, arguments.to.as_ref()).await.map_err(|error| StepError::doing(&what, error))?;
+    let door = door(&context.world, road, arguments.to.as_ref())
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
     let mut request = Request::new(method, path);
     request.headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     if arguments.upgrade == Some(true) {
@@ -45,7 +46,12 @@ pub struct Request {
 
 impl Request {
     pub fn new(method: &str, path: &str) -> Request {
-        Request { method: method.into(), path: path.trim().into(), headers: Vec::new(), body: None }
+        Request {
+            method: method.into(),
+            path: path.trim().into(),
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     /// Makes it ask for a WebSocket (RFC 6455 §4.1).
@@ -79,7 +85,9 @@ pub async fn send(
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
     let command = curl(&request, &url);
     let sent = transcript_of(&request, &door.host);
-    let mut building = client(door, context)?.request(method, &url).header("Cache-Control", "no-store");
+    let mut building = client(door, context)?
+        .request(method, &url)
+        .header("Cache-Control", "no-store");
     for (name, value) in request.headers {
         building = building.header(name, value);
     }
@@ -93,7 +101,10 @@ pub async fn send(
     let (value, received) = match answered {
         Err(_) => {
             let waited = limit.as_millis();
-            (json!({ "no_answer_within": waited }), format!("(no answer within {waited} ms)\n"))
+            (
+                json!({ "no_answer_within": waited }),
+                format!("(no answer within {waited} ms)\n"),
+            )
         }
         Ok(Err(error)) if error.is_connect() || error.is_builder() => return Err(failed(&chain(&error))),
         Ok(Err(error)) => (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error))),
@@ -106,7 +117,11 @@ pub async fn send(
             location: value["header"]["location"].as_str().map(str::to_owned),
         });
     }
-    context.record(Exchange { title: title.into(), text: format!("{sent}{received}"), command: Some(command) });
+    context.record(Exchange {
+        title: title.into(),
+        text: format!("{sent}{received}"),
+        command: Some(command),
+    });
     Ok(value)
 }
 
@@ -184,7 +199,10 @@ fn transcript_of(request: &Request, host: &str) -> String {
 fn curl(request: &Request, url: &str) -> String {
     let mut command = format!("curl -i --http1.1 --max-time 5 -X {}", request.method);
     for (name, value) in &request.headers {
-        command.push_str(&format!(" -H \"{name}: {}\"", String::from_utf8_lossy(value.as_bytes())));
+        command.push_str(&format!(
+            " -H \"{name}: {}\"",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
     }
     if let Some(body) = &request.body {
         command.push_str(&format!(" -d '{body}'"));

@@ -47,18 +47,16 @@ pub struct Verb {
 }
 
 /// Carries out a verb with its keys, templates filled in.
-pub type Run = for<'a> fn(
-    keys: Value,
-    context: &'a StepContext,
-    keep: bool,
-) -> BoxFuture<'a, Result<Observation, StepError>>;
+pub type Run =
+    for<'a> fn(keys: Value, context: &'a StepContext, keep: bool) -> BoxFuture<'a, Result<Observation, StepError>>;
 
 fn schema_of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     T::json_schema(generator)
 }
 
 fn arguments_of<T: serde::de::DeserializeOwned>(keys: Value) -> Result<T, StepError> {
-    serde_json::from_value(keys).map_err(|error| StepError::doing("with its templates filled in, the step is wrong", error))
+    serde_json::from_value(keys)
+        .map_err(|error| StepError::doing("with its templates filled in, the step is wrong", error))
 }
 
 macro_rules! verb {
@@ -92,8 +90,18 @@ macro_rules! verb {
 use arguments as a;
 
 const SESSION_FIELDS: &[&str] = &[
-    "id", "agent_id", "status", "sandbox_url", "tty_url", "tty_token", "supports_tui", "phase",
-    "failure_reason", "created_at", "last_seen_at", "http",
+    "id",
+    "agent_id",
+    "status",
+    "sandbox_url",
+    "tty_url",
+    "tty_token",
+    "supports_tui",
+    "phase",
+    "failure_reason",
+    "created_at",
+    "last_seen_at",
+    "http",
 ];
 
 /// All verbs, in the order of the documentation.

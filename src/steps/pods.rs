@@ -27,9 +27,15 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
             };
             (format!("list the {role} pods"), ListParams::default().labels(selector))
         }
-        session => (format!("find the pod of {}", subject::name(session)), ListParams::default()),
+        session => (
+            format!("find the pod of {}", subject::name(session)),
+            ListParams::default(),
+        ),
     };
-    let listed = api(context).list(&params).await.map_err(|error| StepError::doing(&what, error))?;
+    let listed = api(context)
+        .list(&params)
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
     let mut items: Vec<Value> = listed
         .items
         .iter()
@@ -53,7 +59,13 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
 /// Whether a pod is the one that a session runs in.
 fn runs(pod: &Value, session: &Value) -> bool {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
-    let host = url.split("://").nth(1).unwrap_or(url).split([':', '/']).next().unwrap_or_default();
+    let host = url
+        .split("://")
+        .nth(1)
+        .unwrap_or(url)
+        .split([':', '/'])
+        .next()
+        .unwrap_or_default();
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
 }
 
@@ -74,7 +86,9 @@ fn observed(pod: &Pod) -> Value {
 
 /// Deletes the Sandbox of each pod, since a pod deleted alone comes back; waits until the pods are gone.
 pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observation, StepError> {
-    let pods = subject::each(&arguments.delete).cloned().unwrap_or_else(|| vec![arguments.delete.clone()]);
+    let pods = subject::each(&arguments.delete)
+        .cloned()
+        .unwrap_or_else(|| vec![arguments.delete.clone()]);
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
@@ -82,14 +96,30 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
     let sandboxes: Api<DynamicObject> =
         Api::namespaced_with(context.world.kubernetes.clone(), &context.world.namespace, &resource);
     for name in &names {
-        sandboxes.delete(name, &DeleteParams::default()).await.map_err(|error| StepError::doing(&what, error))?;
-    }
-    for pod in &pods {
-        let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else { continue };
-        timeout(context.limits.ready, await_condition(api(context), name, is_deleted(uid)))
+        sandboxes
+            .delete(name, &DeleteParams::default())
             .await
-            .map_err(|_| StepError::doing(&what, format!("pod {name} was still there after {:?}", context.limits.ready)))?
             .map_err(|error| StepError::doing(&what, error))?;
     }
-    Ok(Observation { what: what.clone(), value: json!({ "done": true, "names": names }) })
+    for pod in &pods {
+        let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {
+            continue;
+        };
+        timeout(
+            context.limits.ready,
+            await_condition(api(context), name, is_deleted(uid)),
+        )
+        .await
+        .map_err(|_| {
+            StepError::doing(
+                &what,
+                format!("pod {name} was still there after {:?}", context.limits.ready),
+            )
+        })?
+        .map_err(|error| StepError::doing(&what, error))?;
+    }
+    Ok(Observation {
+        what: what.clone(),
+        value: json!({ "done": true, "names": names }),
+    })
 }

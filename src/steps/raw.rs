@@ -28,9 +28,15 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let count = arguments.connections.unwrap_or(1);
     let what = match count {
         1 => format!("raw bytes to {} {}", subject::name(&arguments.raw), subject::by(road)),
-        n => format!("{n} raw connections to {} {}", subject::name(&arguments.raw), subject::by(road)),
+        n => format!(
+            "{n} raw connections to {} {}",
+            subject::name(&arguments.raw),
+            subject::by(road)
+        ),
     };
-    let door = door(&context.world, road, Some(&arguments.raw)).await.map_err(|e| StepError::doing(&what, e))?;
+    let door = door(&context.world, road, Some(&arguments.raw))
+        .await
+        .map_err(|e| StepError::doing(&what, e))?;
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
         Some(text) => crate::scenario::duration::parse(text)
@@ -45,14 +51,25 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let mut values = Vec::new();
     while let Some(ended) = connections.join_next().await {
         let (value, transcript) = ended.map_err(|error| StepError::doing(&what, error))?;
-        context.record(Exchange { title: what.clone(), text: transcript, command: None });
+        context.record(Exchange {
+            title: what.clone(),
+            text: transcript,
+            command: None,
+        });
         if let Some(status) = value["status"].as_u64() {
             let text = value["text"].as_str().unwrap_or_default().to_owned();
-            context.record_answer(Answer { status: status as u16, text, location: None });
+            context.record_answer(Answer {
+                status: status as u16,
+                text,
+                location: None,
+            });
         }
         values.push(value);
     }
-    Ok(Observation { what, value: summed(values) })
+    Ok(Observation {
+        what,
+        value: summed(values),
+    })
 }
 
 /// One connection's observation; of several, the first, with `closed` true where all were.
@@ -74,13 +91,18 @@ struct Bytes {
 
 impl Bytes {
     fn of(arguments: &Raw, context: &StepContext, road: Road, door: &Door) -> Result<Bytes, StepError> {
-        let mut bytes = Bytes { first: Vec::new(), frames: Vec::new() };
+        let mut bytes = Bytes {
+            first: Vec::new(),
+            frames: Vec::new(),
+        };
         for part in &arguments.send {
             match part {
                 RawPart::Line(line) => bytes.first.extend_from_slice(format!("{line}\r\n").as_bytes()),
                 RawPart::Upgrade { upgrade } => {
                     let path = door_path(&context.world, road, Some(&arguments.raw));
-                    bytes.first.extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
+                    bytes
+                        .first
+                        .extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
                 }
                 RawPart::Hex { hex } => bytes.first.extend(unhex(hex)?),
                 RawPart::Text { text, times } => bytes.first.extend(repeat(text.as_bytes(), times.unwrap_or(1))?),
@@ -93,7 +115,10 @@ impl Bytes {
 }
 
 fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
-    let query = upgrade.query.clone().or_else(|| upgrade.token.as_deref().map(token_query));
+    let query = upgrade
+        .query
+        .clone()
+        .or_else(|| upgrade.token.as_deref().map(token_query));
     let target = upgrade.target.clone().unwrap_or_else(|| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -162,7 +187,12 @@ fn frame_bytes(of: &RawFrame) -> Result<Vec<u8>, StepError> {
     let fin = if of.fin.unwrap_or(true) { 0x80 } else { 0 };
     let rsv = (of.rsv.unwrap_or(0) & 7) << 4;
     let length = of.length.unwrap_or(payload.len() as u64);
-    Ok(frame(fin | rsv | (of.opcode & 0x0f), of.masked.unwrap_or(true), &payload, length))
+    Ok(frame(
+        fin | rsv | (of.opcode & 0x0f),
+        of.masked.unwrap_or(true),
+        &payload,
+        length,
+    ))
 }
 
 /// Largest thing that `times` may make.
@@ -171,7 +201,10 @@ const REPEATED: u64 = 64 << 20;
 fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
     match (bytes.len() as u64).checked_mul(times) {
         Some(size) if size <= REPEATED => Ok(bytes.repeat(times as usize)),
-        _ => Err(StepError(format!("{} bytes {times} times are more than the {REPEATED} that are sent", bytes.len()))),
+        _ => Err(StepError(format!(
+            "{} bytes {times} times are more than the {REPEATED} that are sent",
+            bytes.len()
+        ))),
     }
 }
 
@@ -199,7 +232,10 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
     let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await;
     if !closed && is_101(&received) && !bytes.frames.is_empty() {
         let _broken = timeout_at(deadline, stream.write_all(&bytes.frames)).await;
-        closed = read_until(&mut stream, &mut received, deadline, |bytes| close_frame(bytes).is_some()).await;
+        closed = read_until(&mut stream, &mut received, deadline, |bytes| {
+            close_frame(bytes).is_some()
+        })
+        .await;
     } else if !closed && !is_101(&received) {
         closed = read_until(&mut stream, &mut received, deadline, is_complete).await;
     }
@@ -228,7 +264,10 @@ async fn read_until(
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+    bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 fn is_101(bytes: &[u8]) -> bool {
@@ -245,8 +284,12 @@ fn status(bytes: &[u8]) -> Option<u16> {
 /// Whether a whole HTTP answer with a Content-Length is there.
 fn is_complete(bytes: &[u8]) -> bool {
     let Some(end) = head_end(bytes) else { return false };
-    let length = header_lines(&bytes[..end]).into_iter().find(|(name, _)| name == "content-length");
-    length.and_then(|(_, value)| value.parse::<usize>().ok()).is_some_and(|length| bytes.len() >= end + length)
+    let length = header_lines(&bytes[..end])
+        .into_iter()
+        .find(|(name, _)| name == "content-length");
+    length
+        .and_then(|(_, value)| value.parse::<usize>().ok())
+        .is_some_and(|length| bytes.len() >= end + length)
 }
 
 fn header_lines(head: &[u8]) -> Vec<(String, String)> {
@@ -281,8 +324,10 @@ fn observed(received: &[u8]) -> Value {
     let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
     if let Some(status) = status(received) {
         value["status"] = status.into();
-        value["header"] =
-            header_lines(&received[..end]).into_iter().map(|(name, text)| (name, Value::from(text))).collect();
+        value["header"] = header_lines(&received[..end])
+            .into_iter()
+            .map(|(name, text)| (name, Value::from(text)))
+            .collect();
         value["body"] = serde_json::from_slice(&received[end..]).unwrap_or(Value::Null);
     }
     if let Some(code) = close_frame(received) {

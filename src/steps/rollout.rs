@@ -17,13 +17,23 @@ use crate::target::deploy;
 pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {
     let names: Vec<String> = match &arguments.restart {
         Value::String(one) => vec![one.clone()],
-        Value::Array(several) => several.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
-        other => return Err(StepError(format!("restart: {other} is not a deployment's name or a list of names"))),
+        Value::Array(several) => several
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
+        other => {
+            return Err(StepError(format!(
+                "restart: {other} is not a deployment's name or a list of names"
+            )));
+        }
     };
     let names: Vec<&str> = names.iter().map(|name| deployment(context, name)).collect();
     let what = format!("restart {}", names.join(" and "));
     roll(context, &names).await?;
-    Ok(Observation { what, value: json!({ "done": true }) })
+    Ok(Observation {
+        what,
+        value: json!({ "done": true }),
+    })
 }
 
 /// The deployment that a role has in this installation; any other name is a deployment's own.
@@ -37,14 +47,19 @@ fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
 async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
     let api: Api<Deployment> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     for name in names {
-        api.restart(name).await.map_err(|error| StepError::doing(format!("restarting deployment {name}"), error))?;
+        api.restart(name)
+            .await
+            .map_err(|error| StepError::doing(format!("restarting deployment {name}"), error))?;
     }
     for name in names {
         let doing = format!("waiting for the rollout of {name}");
-        timeout(context.limits.ready, await_condition(api.clone(), name, is_deployment_completed()))
-            .await
-            .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
-            .map_err(|error| StepError::doing(&doing, error))?;
+        timeout(
+            context.limits.ready,
+            await_condition(api.clone(), name, is_deployment_completed()),
+        )
+        .await
+        .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
+        .map_err(|error| StepError::doing(&doing, error))?;
     }
     Ok(())
 }
@@ -59,7 +74,10 @@ pub async fn seed(arguments: SeedToken, context: &StepContext) -> Result<Observa
             let names = [deployment(context, "web"), deployment(context, "worker")];
             roll(context, &names).await?;
             let what = format!("patch the token into the secret and restart {}", names.join(" and "));
-            Ok(Observation { what, value: json!({ "done": true }) })
+            Ok(Observation {
+                what,
+                value: json!({ "done": true }),
+            })
         }
         Seeder::Pipeline => pipeline(context).await,
     }
@@ -70,18 +88,31 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     let what = "run the deploy pipeline's seed".to_owned();
     let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
     let world = &context.world;
-    let values = deploy::Values { seed: format!("seed-{}", super::attach::nonce()), ..world.values.clone() };
+    let values = deploy::Values {
+        seed: format!("seed-{}", super::attach::nonce()),
+        ..world.values.clone()
+    };
     let objects = deploy::objects(deploy::SEED, &values).map_err(|e| failed(&e))?;
-    deploy::create(&world.kubernetes, &world.namespace, objects, |_| true).await.map_err(|e| failed(&e))?;
-    let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
-    let ended = timeout(context.limits.ready, await_condition(pods.clone(), &values.seed, has_ended()))
+    deploy::create(&world.kubernetes, &world.namespace, objects, |_| true)
         .await
-        .map_err(|_| failed(&format!("the seed had not ended after {:?}", context.limits.ready)))?
         .map_err(|e| failed(&e))?;
+    let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let ended = timeout(
+        context.limits.ready,
+        await_condition(pods.clone(), &values.seed, has_ended()),
+    )
+    .await
+    .map_err(|_| failed(&format!("the seed had not ended after {:?}", context.limits.ready)))?
+    .map_err(|e| failed(&e))?;
     let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
     let log = pods.logs(&values.seed, &LogParams::default()).await.unwrap_or_default();
-    pods.delete(&values.seed, &DeleteParams::default()).await.map_err(|e| failed(&e))?;
-    Ok(Observation { what, value: json!({ "done": phase == "Succeeded", "phase": phase, "log": log }) })
+    pods.delete(&values.seed, &DeleteParams::default())
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(Observation {
+        what,
+        value: json!({ "done": phase == "Succeeded", "phase": phase, "log": log }),
+    })
 }
 
 fn has_ended() -> impl Condition<Pod> {

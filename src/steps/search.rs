@@ -21,7 +21,9 @@ struct Place {
 pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation, StepError> {
     let what = "search for the value".to_owned();
     let needle = Redactor::new();
-    needle.add("VALUE", &arguments.search).map_err(|error| StepError::doing("the value to search for", error))?;
+    needle
+        .add("VALUE", &arguments.search)
+        .map_err(|error| StepError::doing("the value to search for", error))?;
     let mut places = Vec::new();
     for haystack in &arguments.r#in {
         places.extend(read(*haystack, context).await?);
@@ -29,16 +31,23 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
     if let Some(proof) = &arguments.proof
         && !places.iter().any(|place| place.text.contains(proof.as_str()))
     {
-        return Err(StepError(format!("{what}: {proof:?} was to be found as proof that the places can be read, and isn't")));
+        return Err(StepError(format!(
+            "{what}: {proof:?} was to be found as proof that the places can be read, and isn't"
+        )));
     }
     let found: Vec<Value> = places
         .iter()
         .flat_map(|place| {
-            needle.search(place.text.as_bytes()).into_iter().map(|hit| json!({ "place": place.name, "form": hit.form.to_string() }))
+            needle
+                .search(place.text.as_bytes())
+                .into_iter()
+                .map(|hit| json!({ "place": place.name, "form": hit.form.to_string() }))
         })
         .collect();
-    let searched: serde_json::Map<String, Value> =
-        places.iter().map(|place| (place.name.clone(), place.text.len().into())).collect();
+    let searched: serde_json::Map<String, Value> = places
+        .iter()
+        .map(|place| (place.name.clone(), place.text.len().into()))
+        .collect();
     let names: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
     Ok(Observation {
         what: format!("{what} in {}", names.join(", ")),
@@ -58,13 +67,22 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
 
 fn answers(context: &StepContext, name: &str, counts: impl Fn(u16) -> bool) -> Vec<Place> {
     let texts = context.answers().into_iter().filter(|answer| counts(answer.status));
-    let text = texts.map(|a| format!("{}\n{}", a.text, a.location.unwrap_or_default())).collect::<Vec<_>>().join("\n");
-    vec![Place { name: name.into(), text }]
+    let text = texts
+        .map(|a| format!("{}\n{}", a.text, a.location.unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join("\n");
+    vec![Place {
+        name: name.into(),
+        text,
+    }]
 }
 
 async fn pods(context: &StepContext) -> Result<(Api<Pod>, Vec<Pod>), StepError> {
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
-    let listed = api.list(&ListParams::default()).await.map_err(|error| StepError::doing("listing pods", error))?;
+    let listed = api
+        .list(&ListParams::default())
+        .await
+        .map_err(|error| StepError::doing("listing pods", error))?;
     Ok((api, listed.items))
 }
 
@@ -74,9 +92,15 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
     for pod in pods {
         let name = pod.metadata.name.unwrap_or_default();
         for container in pod.spec.map(|spec| spec.containers).unwrap_or_default() {
-            let params = LogParams { container: Some(container.name.clone()), ..LogParams::default() };
+            let params = LogParams {
+                container: Some(container.name.clone()),
+                ..LogParams::default()
+            };
             let place = format!("log of {name}/{}", container.name);
-            let text = api.logs(&name, &params).await.map_err(|error| StepError::doing(format!("reading the {place}"), error))?;
+            let text = api
+                .logs(&name, &params)
+                .await
+                .map_err(|error| StepError::doing(format!("reading the {place}"), error))?;
             places.push(Place { name: place, text });
         }
     }
@@ -85,16 +109,25 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
 
 async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let api: Api<Event> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
-    let listed = api.list(&ListParams::default()).await.map_err(|error| StepError::doing("listing events", error))?;
+    let listed = api
+        .list(&ListParams::default())
+        .await
+        .map_err(|error| StepError::doing("listing events", error))?;
     let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
-    Ok(vec![Place { name: "events".into(), text }])
+    Ok(vec![Place {
+        name: "events".into(),
+        text,
+    }])
 }
 
 /// Command lines of all processes that a sandbox can see.
 async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let (_, pods) = pods(context).await?;
     let mut places = Vec::new();
-    for pod in pods.iter().filter(|pod| is_sandbox(pod) && crate::target::roads::is_ready(pod)) {
+    for pod in pods
+        .iter()
+        .filter(|pod| is_sandbox(pod) && crate::target::roads::is_ready(pod))
+    {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let script = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
         let listing = Exec {
@@ -106,12 +139,19 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
         };
         let seen = exec::run(listing, context).await?;
         let text = seen.value["stdout"].as_str().unwrap_or_default().to_owned();
-        places.push(Place { name: format!("processes of {name}"), text });
+        places.push(Place {
+            name: format!("processes of {name}"),
+            text,
+        });
     }
     Ok(places)
 }
 
 /// A sandbox is a pod that a Sandbox object owns.
 fn is_sandbox(pod: &Pod) -> bool {
-    pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Sandbox")
+    pod.metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.kind == "Sandbox")
 }

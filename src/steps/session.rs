@@ -16,7 +16,10 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
         let id = id_of(&arguments.session)?;
         let what = format!("look at session {id}");
         let value = call(context, "GET", &format!("/sessions/{id}"), None, &what).await?;
-        return Ok(Observation { what, value: observed(value, id) });
+        return Ok(Observation {
+            what,
+            value: observed(value, id),
+        });
     }
     let what = "make a session".to_owned();
     let agent = context.agent.get_or_try_init(|| agent(context)).await?;
@@ -29,10 +32,16 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     }
     let made = call(context, "POST", &format!("/agents/{agent}/session"), Some(body), &what).await?;
     let Some(id) = made["body"]["id"].as_str().map(str::to_owned) else {
-        return Ok(Observation { what, value: observed(made, String::new()) });
+        return Ok(Observation {
+            what,
+            value: observed(made, String::new()),
+        });
     };
     match arguments.wait {
-        Some(false) => Ok(Observation { what, value: observed(made, id) }),
+        Some(false) => Ok(Observation {
+            what,
+            value: observed(made, id),
+        }),
         _ => settled(context, &id, what).await,
     }
 }
@@ -45,7 +54,10 @@ pub async fn restart(arguments: RestartSession, context: &StepContext) -> Result
     let restarted = call_within(context.limits.ready, context, "POST", &path, Some(json!({})), &what).await?;
     match restarted["status"].as_u64() {
         Some(200..300) => settled(context, &id, what).await,
-        _ => Ok(Observation { what, value: observed(restarted, id) }),
+        _ => Ok(Observation {
+            what,
+            value: observed(restarted, id),
+        }),
     }
 }
 
@@ -54,7 +66,10 @@ pub async fn delete(arguments: DeleteSession, context: &StepContext) -> Result<O
     let id = id_of(&arguments.delete_session)?;
     let what = format!("delete session {id}");
     let value = call(context, "DELETE", &format!("/sessions/{id}"), None, &what).await?;
-    Ok(Observation { what, value: observed(value, id) })
+    Ok(Observation {
+        what,
+        value: observed(value, id),
+    })
 }
 
 /// Waits until a session is no longer being made.
@@ -63,9 +78,14 @@ async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observ
     let mut pause = Duration::from_millis(2);
     loop {
         let value = call(context, "GET", &format!("/sessions/{id}"), None, &what).await?;
-        let settled = value["body"]["status"].as_str().is_some_and(|status| status != "creating");
+        let settled = value["body"]["status"]
+            .as_str()
+            .is_some_and(|status| status != "creating");
         if settled || Instant::now() >= deadline {
-            return Ok(Observation { what, value: observed(value, id.to_owned()) });
+            return Ok(Observation {
+                what,
+                value: observed(value, id.to_owned()),
+            });
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(250));
@@ -80,10 +100,12 @@ async fn agent(context: &StepContext) -> Result<String, StepError> {
     }
     let body = json!({ "model": "gauntlet", "name": "gauntlet" });
     let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
-    made["body"]["id"]
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| StepError(format!("making an agent: the session API answered {}: {}", made["status"], made["text"])))
+    made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {
+        StepError(format!(
+            "making an agent: the session API answered {}: {}",
+            made["status"], made["text"]
+        ))
+    })
 }
 
 /// A session as steps see it: its own fields, and the HTTP answer under `http`.
@@ -105,7 +127,11 @@ fn id_of(session: &Value) -> Result<String, StepError> {
         .as_str()
         .or(session.as_str())
         .map(str::to_owned)
-        .ok_or_else(|| StepError(format!("this is not a session: {session}; bind one with `session: new` and `as`")))
+        .ok_or_else(|| {
+            StepError(format!(
+                "this is not a session: {session}; bind one with `session: new` and `as`"
+            ))
+        })
 }
 
 async fn call(
@@ -126,7 +152,9 @@ async fn call_within(
     body: Option<Value>,
     title: &str,
 ) -> Result<Value, StepError> {
-    let door = door(&context.world, Road::Proxy, None).await.map_err(|error| StepError::doing(title, error))?;
+    let door = door(&context.world, Road::Proxy, None)
+        .await
+        .map_err(|error| StepError::doing(title, error))?;
     let mut request = Request::new(method, &format!("{}{path}", context.world.name("api.path")));
     let key = ::http::HeaderValue::from_str(&format!("Bearer {}", context.world.master_key))
         .map_err(|error| StepError::doing("the master key as a header", error))?;

@@ -59,7 +59,13 @@ impl Terminal {
         let (tell, changed) = watch::channel(0);
         let (orders, inbox) = mpsc::channel(16);
         let task = tokio::spawn(pump(socket, state.clone(), inbox, tell));
-        Terminal { transcript, state, changed, orders, task }
+        Terminal {
+            transcript,
+            state,
+            changed,
+            orders,
+            task,
+        }
     }
 
     /// Sends a frame. A terminal that is closed swallows it; looking at the terminal shows that.
@@ -75,7 +81,10 @@ impl Terminal {
     /// Tells the other side, and the own screen, a new size.
     pub async fn resize(&self, cols: u16, rows: u16) {
         lock(&self.state).resize(cols, rows);
-        self.send(Message::text(json!({"type": "resize", "cols": cols, "rows": rows}).to_string())).await;
+        self.send(Message::text(
+            json!({"type": "resize", "cols": cols, "rows": rows}).to_string(),
+        ))
+        .await;
     }
 
     /// Whether a pong with this payload came.

@@ -52,7 +52,11 @@ impl Transcript {
     /// All that was received, as far as it was kept.
     pub fn received(&self) -> Vec<u8> {
         let all = lock(&self.0);
-        all.parts.iter().filter(|(d, _)| *d == Direction::Received).flat_map(|(_, bytes)| bytes.clone()).collect()
+        all.parts
+            .iter()
+            .filter(|(d, _)| *d == Direction::Received)
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect()
     }
 
     /// The transcript as text: `> ` what was sent, `< ` what was received.
@@ -123,12 +127,17 @@ pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<R
         .await
         .map_err(|_| StepError::doing(doing(), format!("no connection within {:?}", limits.connect)))?
         .map_err(|error| StepError::doing(doing(), error))?;
-    tcp.set_nodelay(true).map_err(|error| StepError::doing(doing(), error))?;
+    tcp.set_nodelay(true)
+        .map_err(|error| StepError::doing(doing(), error))?;
     let inner = match door.tls {
         false => Connection::Plain(tcp),
         true => Connection::Tls(Box::new(tls(tcp, door, ca, limits).await?)),
     };
-    Ok(Recorded { inner, transcript: Transcript::default(), behind: Vec::new() })
+    Ok(Recorded {
+        inner,
+        transcript: Transcript::default(),
+        behind: Vec::new(),
+    })
 }
 
 async fn tls(

@@ -187,8 +187,7 @@ impl<W: Write + Send> Console<W> {
             live.clear();
         }
         self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
-        self.with_facts
-            .sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        self.with_facts.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         let mut text = String::new();
         for scenario in &self.bad {
             text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
@@ -224,21 +223,15 @@ impl<W: Write + Send> Reporter for Console<W> {
                 }
                 Ok(())
             }
-            Event::StepStarted {
-                run,
-                number,
-                of,
-                what,
-            } => {
+            Event::StepStarted { run, number, of, what } => {
                 let what = one_line(what);
                 if let Some(live) = &mut self.live {
                     live.step(run, *number, *of, &what);
                 }
                 match self.settings.verbosity {
-                    Verbosity::Verbose => self.print(&format!(
-                        " step {:>10} {run}: {what}\n",
-                        format!("{number}/{of}")
-                    )),
+                    Verbosity::Verbose => {
+                        self.print(&format!(" step {:>10} {run}: {what}\n", format!("{number}/{of}")))
+                    }
                     _ => Ok(()),
                 }
             }
@@ -255,8 +248,7 @@ impl<W: Write + Send> Reporter for Console<W> {
             self.ended = true;
             let mut text = String::new();
             for scenario in &self.bad {
-                text +=
-                    &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
+                text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
             }
             text += "\nCOULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
             self.print(&text)?;

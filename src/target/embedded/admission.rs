@@ -92,7 +92,11 @@ pub fn update(kind: Kind, part: Part, old: &Value, new: &mut Value) -> Result<()
             Part::Status => {
                 let status = new["status"].take();
                 if !status.is_object() {
-                    return Err(ApiError::invalid(kind, name, "status: Required value: must be an object"));
+                    return Err(ApiError::invalid(
+                        kind,
+                        name,
+                        "status: Required value: must be an object",
+                    ));
                 }
                 *new = old.clone();
                 new["status"] = status;
@@ -193,7 +197,9 @@ pub fn decode(kind: Kind, value: &mut Value) -> Result<(), String> {
                 object_mut(&mut value["data"]).insert(key.clone(), encoded.into());
             }
             for (_, encoded) in strings(&value["data"], "data")? {
-                STANDARD.decode(encoded).map_err(|why| format!("illegal base64 data: {why}"))?;
+                STANDARD
+                    .decode(encoded)
+                    .map_err(|why| format!("illegal base64 data: {why}"))?;
             }
             if value["data"].is_null() {
                 object_mut(value).shift_remove("data");
@@ -348,17 +354,14 @@ fn immutable(kind: Kind, name: &str, old: &Value, new: &Value) -> Result<(), Api
         Kind::Pod if !same_pod(&old["spec"], &new["spec"]) => invalid(
             "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         ),
-        Kind::Deployment | Kind::ReplicaSet
-            if old["spec"]["selector"] != new["spec"]["selector"] =>
-        {
+        Kind::Deployment | Kind::ReplicaSet if old["spec"]["selector"] != new["spec"]["selector"] => {
             invalid("spec.selector: Invalid value: field is immutable")
         }
         Kind::Secret if old["type"] != new["type"] && !new["type"].is_null() => {
             invalid("type: Invalid value: field is immutable")
         }
         Kind::Secret | Kind::ConfigMap
-            if old["immutable"] == true
-                && (old["data"] != new["data"] || new["immutable"] != true) =>
+            if old["immutable"] == true && (old["data"] != new["data"] || new["immutable"] != true) =>
         {
             invalid("data: Forbidden: field is immutable when `immutable` is set")
         }
@@ -387,5 +390,7 @@ fn is_name(name: &str) -> bool {
     name.len() <= 253
         && edge(name.chars().next())
         && edge(name.chars().last())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c))
 }

@@ -25,10 +25,12 @@ impl Clients {
     /// Put together by hand: `Client::try_from` would load the system's root certificates,
     /// which takes longer than a whole world, and ask for a process-wide TLS provider.
     pub fn new(address: SocketAddr, token: &str) -> Result<Clients, StartError> {
-        let url = format!("http://{address}").parse().map_err(|why| StartError::new("address", &why))?;
+        let url = format!("http://{address}")
+            .parse()
+            .map_err(|why| StartError::new("address", &why))?;
         let mut config = kube::Config::new(url);
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|why| StartError::new("token", &why))?;
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", &why))?;
         bearer.set_sensitive(true);
         config.headers.push((http::header::AUTHORIZATION, bearer));
         let mut connector = HttpConnector::new();
@@ -57,7 +59,9 @@ fn build(
     config: &kube::Config,
     namespace: &str,
 ) -> Result<kube::Client, StartError> {
-    let headers = config.extra_headers_layer().map_err(|why| StartError::new("client", &why))?;
+    let headers = config
+        .extra_headers_layer()
+        .map_err(|why| StartError::new("client", &why))?;
     Ok(ClientBuilder::new(http.clone(), namespace)
         .with_layer(&config.base_uri_layer())
         .with_layer(&headers)

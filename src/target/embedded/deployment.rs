@@ -113,13 +113,14 @@ impl Set {
     }
 
     fn revision(&self) -> u64 {
-        text(&self.object["metadata"]["annotations"][REVISION]).parse().unwrap_or(0)
+        text(&self.object["metadata"]["annotations"][REVISION])
+            .parse()
+            .unwrap_or(0)
     }
 }
 
 fn is_ready(pod: &Value) -> bool {
-    items(&pod["status"]["conditions"])
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    items(&pod["status"]["conditions"]).any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError> {
@@ -131,11 +132,17 @@ fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError>
     }
     let mut sets = sets(store, &deployment);
     let hash = template_hash(&deployment["spec"]["template"]);
-    let mut current = sets.iter().position(|set| set.object["metadata"]["labels"][HASH] == hash);
+    let mut current = sets
+        .iter()
+        .position(|set| set.object["metadata"]["labels"][HASH] == hash);
     let paused = deployment["spec"]["paused"] == true;
     if current.is_none() && !paused {
         let object = make_set(store, &deployment, &hash)?;
-        sets.push(Set { object, pods: Vec::new(), ending: false });
+        sets.push(Set {
+            object,
+            pods: Vec::new(),
+            ending: false,
+        });
         current = Some(sets.len() - 1);
     }
     if let Some(at) = current.filter(|_| !paused) {
@@ -163,15 +170,18 @@ fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError>
 fn sets(store: &Store, deployment: &Object) -> Vec<Set> {
     let uid = deployment.uid();
     let namespace = Some(deployment.namespace());
-    let (objects, _) =
-        store.list(Kind::ReplicaSet, namespace, |set| set.controller() == Some(uid) && !set.deleting());
+    let (objects, _) = store.list(Kind::ReplicaSet, namespace, |set| {
+        set.controller() == Some(uid) && !set.deleting()
+    });
     objects
         .into_iter()
         .map(|object| {
-            let (all, _) =
-                store.list(Kind::Pod, namespace, |pod| pod.controller() == Some(object.uid()));
+            let (all, _) = store.list(Kind::Pod, namespace, |pod| pod.controller() == Some(object.uid()));
             let ending = all.iter().any(|pod| pod.deleting());
-            let pods = all.into_iter().filter(|pod| !pod.deleting() && !has_ended(pod)).collect();
+            let pods = all
+                .into_iter()
+                .filter(|pod| !pod.deleting() && !has_ended(pod))
+                .collect();
             Set { object, pods, ending }
         })
         .collect()
@@ -220,8 +230,7 @@ fn mark_revision(store: &Store, deployment: &Object, new: &Set, revision: u64) -
         if object["metadata"]["annotations"][REVISION] != revision {
             store.update(kind, object.namespace(), object.name(), Part::Main, |old| {
                 let mut new = old.clone();
-                object_mut(&mut new["metadata"]["annotations"])
-                    .insert(REVISION.into(), revision.clone());
+                object_mut(&mut new["metadata"]["annotations"]).insert(REVISION.into(), revision.clone());
                 Ok(new)
             })?;
         }
@@ -237,12 +246,11 @@ fn resize(store: &Store, deployment: &Object, sets: &mut [Set], sizes: Vec<u64>)
             continue;
         }
         let object = &set.object;
-        set.object =
-            store.update(Kind::ReplicaSet, object.namespace(), object.name(), Part::Main, |old| {
-                let mut new = old.clone();
-                new["spec"]["replicas"] = size.into();
-                Ok(new)
-            })?;
+        set.object = store.update(Kind::ReplicaSet, object.namespace(), object.name(), Part::Main, |old| {
+            let mut new = old.clone();
+            new["spec"]["replicas"] = size.into();
+            Ok(new)
+        })?;
         let way = if size > before { "up" } else { "down" };
         let message = format!("Scaled {way} replica set {} from {before} to {size}", set.object.name());
         events::record(store, deployment, "Normal", "ScalingReplicaSet", &message, COMPONENT);
@@ -284,7 +292,10 @@ fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
         });
         let surplus = set.pods.len() - wanted;
         for pod in set.pods.drain(..surplus) {
-            let options = DeleteOptions { uid: Some(pod.uid().into()), ..DeleteOptions::default() };
+            let options = DeleteOptions {
+                uid: Some(pod.uid().into()),
+                ..DeleteOptions::default()
+            };
             if store.delete(Kind::Pod, pod.namespace(), pod.name(), &options).is_ok() {
                 set.ending = true;
             }
@@ -319,7 +330,12 @@ fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) {
 fn template_hash(template: &Value) -> String {
     let mut hasher = Sha256::new();
     digest(template, &mut hasher);
-    hasher.finalize().iter().take(10).map(|byte| safe_letter(usize::from(*byte))).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(10)
+        .map(|byte| safe_letter(usize::from(*byte)))
+        .collect()
 }
 
 fn digest(value: &Value, hasher: &mut Sha256) {

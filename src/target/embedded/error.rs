@@ -19,7 +19,12 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError { code, reason, message: message.into(), details: None }
+        ApiError {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+        }
     }
 
     fn about(mut self, kind: Kind, name: &str) -> ApiError {
@@ -33,8 +38,7 @@ impl ApiError {
     }
 
     pub fn not_found(kind: Kind, name: &str) -> ApiError {
-        ApiError::new(404, "NotFound", format!("{} \"{name}\" not found", kind.resource()))
-            .about(kind, name)
+        ApiError::new(404, "NotFound", format!("{} \"{name}\" not found", kind.resource())).about(kind, name)
     }
 
     /// The path leads nowhere: an unknown group, version or resource.
@@ -43,8 +47,12 @@ impl ApiError {
     }
 
     pub fn already_exists(kind: Kind, name: &str) -> ApiError {
-        ApiError::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.resource()))
-            .about(kind, name)
+        ApiError::new(
+            409,
+            "AlreadyExists",
+            format!("{} \"{name}\" already exists", kind.resource()),
+        )
+        .about(kind, name)
     }
 
     /// The object changed since the client read it.
@@ -88,7 +96,11 @@ impl ApiError {
     }
 
     pub fn internal(message: impl Into<String>) -> ApiError {
-        ApiError::new(500, "InternalError", format!("Internal error occurred: {}", message.into()))
+        ApiError::new(
+            500,
+            "InternalError",
+            format!("Internal error occurred: {}", message.into()),
+        )
     }
 
     /// The history that a watch wants to start from is forgotten.

@@ -55,7 +55,10 @@ fn release(store: &Store, kind: Kind, object: &Object) {
         return;
     }
     if live.is_empty() {
-        let options = DeleteOptions { uid: Some(object.uid().into()), ..DeleteOptions::default() };
+        let options = DeleteOptions {
+            uid: Some(object.uid().into()),
+            ..DeleteOptions::default()
+        };
         // Gone meanwhile is as good.
         let _ = store.delete(kind, object.namespace(), object.name(), &options);
         return;
@@ -74,7 +77,10 @@ fn foreground(store: &Store, kind: Kind, owner: &Object) {
     let owned = store.owned_by(owner.uid());
     for (kind, object) in &owned {
         if !object.deleting() {
-            let options = DeleteOptions { uid: Some(object.uid().into()), ..DeleteOptions::default() };
+            let options = DeleteOptions {
+                uid: Some(object.uid().into()),
+                ..DeleteOptions::default()
+            };
             let _ = store.delete(*kind, object.namespace(), object.name(), &options);
         }
     }

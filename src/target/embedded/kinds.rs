@@ -77,9 +77,12 @@ impl Kind {
                 status: true,
                 ..PLAIN
             },
-            Kind::Secret => {
-                Facts { kind: "Secret", plural: "secrets", singular: "secret", ..PLAIN }
-            }
+            Kind::Secret => Facts {
+                kind: "Secret",
+                plural: "secrets",
+                singular: "secret",
+                ..PLAIN
+            },
             Kind::ConfigMap => Facts {
                 kind: "ConfigMap",
                 plural: "configmaps",

@@ -73,12 +73,19 @@ impl LogBuffer {
     /// A reader that starts where `wanted` says.
     pub fn read(&self, wanted: Wanted) -> Reader {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = wanted.since.map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
+        let recent = wanted
+            .since
+            .map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
         let tail = wanted.tail.map_or(0, |tail| lines.kept.len().saturating_sub(tail));
         let next = lines.dropped + recent.max(tail) as u64;
         drop(lines);
         let wake = self.0.progress.subscribe();
-        Reader { log: self.clone(), next, timestamps: wanted.timestamps, wake }
+        Reader {
+            log: self.clone(),
+            next,
+            timestamps: wanted.timestamps,
+            wake,
+        }
     }
 }
 
@@ -132,7 +139,13 @@ mod tests {
         for line in ["a", "b", "c\nd"] {
             log.push(line);
         }
-        let read = |tail| log.read(Wanted { tail, ..Wanted::default() }).take();
+        let read = |tail| {
+            log.read(Wanted {
+                tail,
+                ..Wanted::default()
+            })
+            .take()
+        };
         assert_eq!(read(None), "a\nb\nc\nd\n");
         assert_eq!(read(Some(2)), "c\nd\n");
         assert_eq!(read(Some(0)), "");

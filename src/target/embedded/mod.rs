@@ -31,9 +31,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use kube::config::{
-    AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
-};
+use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -74,8 +72,7 @@ const NODE: &str = "embedded";
 ///
 /// `Ok` is exit code 0; an error or a panic is exit code 1 with the text in the log.
 /// When `pod.stop` is cancelled it should end; it is aborted when its grace period is over.
-pub type Program =
-    Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
+pub type Program = Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
 
 /// How a cluster is to be.
 #[non_exhaustive]
@@ -110,7 +107,10 @@ pub struct StartError {
 
 impl StartError {
     fn new(what: &'static str, why: &dyn Display) -> StartError {
-        StartError { what, why: why.to_string() }
+        StartError {
+            what,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -136,7 +136,11 @@ impl Cluster {
         let (store, garbage) = Store::new();
         let tasks = Tasks::new();
         // Before anything runs, so that a failure leaves nothing behind.
-        let secure = if options.tls { Some((bind().await?, tls::server()?)) } else { None };
+        let secure = if options.tls {
+            Some((bind().await?, tls::server()?))
+        } else {
+            None
+        };
         store
             .create(Kind::Namespace, "", json!({ "metadata": { "name": "default" } }))
             .map_err(|why| StartError::new("namespace default", &why))?;
@@ -158,7 +162,12 @@ impl Cluster {
             endpoint = (address, Some(ca));
             tasks.spawn(server::run(api, listener, Some(acceptor)));
         }
-        Ok(Cluster { clients, tasks, token: token.into(), endpoint })
+        Ok(Cluster {
+            clients,
+            tasks,
+            token: token.into(),
+            endpoint,
+        })
     }
 
     /// A client as any other cluster's, over TCP and with the cluster's token.
@@ -177,7 +186,10 @@ impl Cluster {
             ..ClusterEntry::default()
         };
         let token = SecretString::from(self.token.expose_secret());
-        let user = AuthInfo { token: Some(token), ..AuthInfo::default() };
+        let user = AuthInfo {
+            token: Some(token),
+            ..AuthInfo::default()
+        };
         let context = Context {
             cluster: name.clone(),
             user: Some(name.clone()),
@@ -222,5 +234,7 @@ impl Drop for Cluster {
 }
 
 async fn bind() -> Result<TcpListener, StartError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|why| StartError::new("bind", &why))
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(|why| StartError::new("bind", &why))
 }

@@ -14,7 +14,10 @@ pub struct Object {
 
 impl Object {
     pub fn new(value: Value) -> Object {
-        Object { value, json: OnceLock::new() }
+        Object {
+            value,
+            json: OnceLock::new(),
+        }
     }
 
     /// The object as JSON; made once, however many clients get or watch it.
@@ -95,12 +98,21 @@ pub fn new_uid() -> String {
     let random: u128 = rand::random();
     let bits = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// A random suffix in the alphabet that Kubernetes uses: no vowels, nothing easily mistaken.
 pub fn random_suffix(length: usize) -> String {
-    (0..length).map(|_| safe_letter(rand::random::<u32>() as usize)).collect()
+    (0..length)
+        .map(|_| safe_letter(rand::random::<u32>() as usize))
+        .collect()
 }
 
 /// One letter of the alphabet for generated names.

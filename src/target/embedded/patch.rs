@@ -20,23 +20,19 @@ pub enum Patch {
 
 impl Patch {
     pub fn parse(kind: Kind, content_type: &str, body: &[u8]) -> Result<Patch, ApiError> {
-        let malformed = |why: &dyn std::fmt::Display| {
-            ApiError::bad_request(format!("error decoding patch: {why}"))
-        };
+        let malformed = |why: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding patch: {why}"));
         let read = || serde_json::from_slice::<Value>(body).map_err(|why| malformed(&why));
         match content_type {
-            "application/json-patch+json" => {
-                serde_json::from_slice(body).map(Patch::Json).map_err(|why| malformed(&why))
-            }
+            "application/json-patch+json" => serde_json::from_slice(body)
+                .map(Patch::Json)
+                .map_err(|why| malformed(&why)),
             "application/merge-patch+json" => read().map(Patch::Merge),
-            "application/strategic-merge-patch+json" if !kind.facts().custom => {
-                read().map(Patch::Strategic)
-            }
+            "application/strategic-merge-patch+json" if !kind.facts().custom => read().map(Patch::Strategic),
             "application/apply-patch+yaml" => match std::str::from_utf8(body) {
                 // YAML is a superset of JSON.
-                Ok(text) => {
-                    serde_saphyr::from_str(text).map(Patch::Apply).map_err(|why| malformed(&why))
-                }
+                Ok(text) => serde_saphyr::from_str(text)
+                    .map(Patch::Apply)
+                    .map_err(|why| malformed(&why)),
                 Err(why) => Err(malformed(&why)),
             },
             other => Err(ApiError::new(
@@ -44,7 +40,11 @@ impl Patch {
                 "UnsupportedMediaType",
                 format!(
                     "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json{}, application/apply-patch+yaml, not {other}",
-                    if kind.facts().custom { "" } else { ", application/strategic-merge-patch+json" }
+                    if kind.facts().custom {
+                        ""
+                    } else {
+                        ", application/strategic-merge-patch+json"
+                    }
                 ),
             )),
         }
@@ -80,8 +80,13 @@ impl Patch {
 /// The field by which the elements of a list are told apart; `None` for lists that are replaced whole.
 fn merge_key(list: &str) -> Option<&'static str> {
     match list {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes"
-        | "imagePullSecrets" | "secrets" => Some("name"),
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "secrets" => Some("name"),
         "volumeMounts" => Some("mountPath"),
         "ownerReferences" => Some("uid"),
         "conditions" => Some("type"),
@@ -92,7 +97,11 @@ fn merge_key(list: &str) -> Option<&'static str> {
 
 /// `ports` of a container are told apart by `containerPort`, those of a service by `port`.
 fn port_key(patch: &[Value]) -> &'static str {
-    if patch.iter().any(|port| port.get("containerPort").is_some()) { "containerPort" } else { "port" }
+    if patch.iter().any(|port| port.get("containerPort").is_some()) {
+        "containerPort"
+    } else {
+        "port"
+    }
 }
 
 fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
@@ -101,7 +110,10 @@ fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
     };
     if patch.get("$patch").is_some_and(|directive| directive == "replace") {
         let fields = patch.iter().filter(|(field, _)| !field.starts_with('$'));
-        *old = fields.map(|(field, value)| (field.clone(), value.clone())).collect::<Map<_, _>>().into();
+        *old = fields
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into();
         return Ok(());
     }
     let map = object_mut(old);
@@ -129,7 +141,11 @@ fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
             }
             Value::Object(_) => strategic_map(map.entry(field.clone()).or_insert(Value::Null), value)?,
             Value::Array(elements) => {
-                let key = if field == "ports" { Some(port_key(elements)) } else { merge_key(field) };
+                let key = if field == "ports" {
+                    Some(port_key(elements))
+                } else {
+                    merge_key(field)
+                };
                 let old = map.entry(field.clone()).or_insert(Value::Null);
                 match key {
                     Some(key) => strategic_list(old, elements, key)?,
@@ -228,9 +244,15 @@ mod tests {
 
     #[test]
     fn strategic_merge_obeys_directives() {
-        assert_eq!(strategic(json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": null } })), json!({ "a": { "c": 2 } }));
         assert_eq!(
-            strategic(json!({ "a": { "b": 1 } }), json!({ "a": { "$patch": "replace", "c": 2 } })),
+            strategic(json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": null } })),
+            json!({ "a": { "c": 2 } })
+        );
+        assert_eq!(
+            strategic(
+                json!({ "a": { "b": 1 } }),
+                json!({ "a": { "$patch": "replace", "c": 2 } })
+            ),
             json!({ "a": { "c": 2 } })
         );
         assert_eq!(
@@ -241,7 +263,10 @@ mod tests {
             json!({ "strategy": { "type": "Recreate" } })
         );
         assert_eq!(
-            strategic(json!({ "finalizers": ["a", "b"] }), json!({ "$deleteFromPrimitiveList/finalizers": ["a"] })),
+            strategic(
+                json!({ "finalizers": ["a", "b"] }),
+                json!({ "$deleteFromPrimitiveList/finalizers": ["a"] })
+            ),
             json!({ "finalizers": ["b"] })
         );
     }

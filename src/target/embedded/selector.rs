@@ -41,7 +41,9 @@ impl LabelSelector {
         }
         for expression in items(&selector["matchExpressions"]) {
             let label = text(&expression["key"]).to_string();
-            let values = items(&expression["values"]).map(|value| text(value).to_string()).collect();
+            let values = items(&expression["values"])
+                .map(|value| text(value).to_string())
+                .collect();
             all.push(match text(&expression["operator"]) {
                 "In" => Requirement::In(label, values),
                 "NotIn" => Requirement::NotIn(label, values),
@@ -60,12 +62,12 @@ impl LabelSelector {
     /// Whether a `metadata.labels` satisfies it.
     pub fn matches(&self, labels: &Value) -> bool {
         self.0.iter().all(|requirement| match requirement {
-            Requirement::In(label, values) => {
-                labels[label].as_str().is_some_and(|value| values.iter().any(|v| v == value))
-            }
-            Requirement::NotIn(label, values) => {
-                labels[label].as_str().is_none_or(|value| values.iter().all(|v| v != value))
-            }
+            Requirement::In(label, values) => labels[label]
+                .as_str()
+                .is_some_and(|value| values.iter().any(|v| v == value)),
+            Requirement::NotIn(label, values) => labels[label]
+                .as_str()
+                .is_none_or(|value| values.iter().all(|v| v != value)),
             Requirement::Exists(label) => labels.get(label).is_some(),
             Requirement::Absent(label) => labels.get(label).is_none(),
         })
@@ -76,7 +78,9 @@ fn requirement(part: &str) -> Result<Requirement, &str> {
     let label = |text: &str| {
         let text = text.trim();
         let fine = |c: char| c.is_ascii_alphanumeric() || "-._/".contains(c);
-        (!text.is_empty() && text.chars().all(fine)).then(|| text.to_string()).ok_or(part)
+        (!text.is_empty() && text.chars().all(fine))
+            .then(|| text.to_string())
+            .ok_or(part)
     };
     if let Some((head, list)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
         let values = list.split(',').map(|value| value.trim().to_string()).collect();
@@ -138,9 +142,7 @@ impl FieldSelector {
         for part in selector.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
                 (field, false, value)
-            } else if let Some((field, value)) =
-                part.split_once("==").or_else(|| part.split_once('='))
-            {
+            } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
                 (field, true, value)
             } else {
                 return Err(ApiError::bad_request(format!(
@@ -177,14 +179,29 @@ mod tests {
     fn label_selectors_follow_equality_and_set_rules() {
         let labels = || json!({ "app": "web", "tier": "front" });
         for selector in [
-            "", "app=web", "app==web", "app!=db", "other!=x", "app in (web, db)", "app notin (db)",
-            "other notin (x)", "app", "!other", "app=web,tier in (front,back),!other",
+            "",
+            "app=web",
+            "app==web",
+            "app!=db",
+            "other!=x",
+            "app in (web, db)",
+            "app notin (db)",
+            "other notin (x)",
+            "app",
+            "!other",
+            "app=web,tier in (front,back),!other",
         ] {
             assert!(selects(selector, labels()), "{selector}");
         }
-        for selector in
-            ["app=db", "app!=web", "app in (db)", "app notin (web,x)", "other", "!app", "app=web,tier=x"]
-        {
+        for selector in [
+            "app=db",
+            "app!=web",
+            "app in (db)",
+            "app notin (web,x)",
+            "other",
+            "!app",
+            "app=web,tier=x",
+        ] {
             assert!(!selects(selector, labels()), "{selector}");
         }
         for selector in ["app in web", "a b", "app within (x)", "=x"] {

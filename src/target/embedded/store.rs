@@ -326,7 +326,10 @@ impl Store {
     /// Whether a namespace has nothing in it.
     pub fn is_empty(&self, namespace: &str) -> bool {
         let inner = self.lock();
-        !inner.tables.iter().any(|table| table.objects.keys().any(|(of, _)| of == namespace))
+        !inner
+            .tables
+            .iter()
+            .any(|table| table.objects.keys().any(|(of, _)| of == namespace))
     }
 
     /// The changes of a kind after `version`, as they come. Gone if they are forgotten.
@@ -336,7 +339,12 @@ impl Store {
             return Err(ApiError::gone(version, table.forgotten));
         }
         let wake = self.changed[kind as usize].subscribe();
-        Ok(Changes { store: self.clone(), kind, seen: version, wake })
+        Ok(Changes {
+            store: self.clone(),
+            kind,
+            seen: version,
+            wake,
+        })
     }
 
     /// Hands an object to the garbage collector.
@@ -364,14 +372,7 @@ impl Store {
     }
 
     /// Numbers a version, puts it in its place and tells the watchers.
-    fn commit(
-        &self,
-        inner: &mut Inner,
-        kind: Kind,
-        key: Key,
-        verb: Verb,
-        mut value: Value,
-    ) -> Arc<Object> {
+    fn commit(&self, inner: &mut Inner, kind: Kind, key: Key, verb: Verb, mut value: Value) -> Arc<Object> {
         inner.version += 1;
         let version = inner.version;
         value["metadata"]["resourceVersion"] = version.to_string().into();
@@ -394,7 +395,12 @@ impl Store {
         {
             table.forgotten = oldest.version;
         }
-        table.history.push_back(Change { version, verb, object: object.clone(), before });
+        table.history.push_back(Change {
+            version,
+            verb,
+            object: object.clone(),
+            before,
+        });
         self.changed[kind as usize].send_replace(version);
         object
     }

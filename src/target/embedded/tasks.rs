@@ -15,7 +15,10 @@ pub struct Tasks {
 
 impl Tasks {
     pub fn new() -> Tasks {
-        Tasks { stop: CancellationToken::new(), tracker: TaskTracker::new() }
+        Tasks {
+            stop: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        }
     }
 
     /// Runs `task` until it is done or the cluster ends.

@@ -8,8 +8,8 @@ use futures_util::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret};
 use kube::api::{
-    Api, AttachParams, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams,
-    WatchEvent, WatchParams,
+    Api, AttachParams, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent,
+    WatchParams,
 };
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::await_condition;
@@ -122,7 +122,10 @@ where
     K: Clone + std::fmt::Debug + Send + DeserializeOwned + kube::Resource + 'static,
 {
     let waiting = await_condition(api, name, move |object: Option<&K>| wanted(object));
-    tokio::time::timeout(LIMIT, waiting).await.unwrap_or_else(|_| panic!("{name} never was as wanted")).unwrap()
+    tokio::time::timeout(LIMIT, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{name} never was as wanted"))
+        .unwrap()
 }
 
 async fn running(api: &Api<Pod>, name: &str) -> Pod {

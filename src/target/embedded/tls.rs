@@ -24,12 +24,14 @@ pub fn server() -> Result<Server, StartError> {
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "gauntlet embedded cluster");
+    ca.distinguished_name
+        .push(DnType::CommonName, "gauntlet embedded cluster");
     let ca_certificate = ca.self_signed(&ca_key).map_err(certificate)?;
 
     let key = KeyPair::generate().map_err(certificate)?;
     let mut leaf = CertificateParams::new(vec!["localhost".to_string()]).map_err(certificate)?;
-    leaf.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    leaf.subject_alt_names
+        .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     leaf.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     let issuer = Issuer::new(ca, ca_key);
     let leaf = leaf.signed_by(&key, &issuer).map_err(certificate)?;
@@ -46,5 +48,8 @@ pub fn server() -> Result<Server, StartError> {
         )
         .map_err(tls)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Server { acceptor: TlsAcceptor::from(Arc::new(config)), ca: ca_certificate.pem() })
+    Ok(Server {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        ca: ca_certificate.pem(),
+    })
 }

@@ -83,7 +83,16 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             continue;
         }
         group_version = Some(kind.api_version());
-        let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        let verbs = [
+            "create",
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "update",
+            "watch",
+        ];
         resources.push(json!({
             "name": facts.plural,
             "singularName": facts.singular,

@@ -23,7 +23,10 @@ impl Api {
         let run = self.kubelet.pod(pod.uid());
         let name = super::super::exec::container_name(&pod, query.get("container"))?;
         let container = run.and_then(|run| {
-            run.containers().iter().find(|container| text(&container.spec["name"]) == name).cloned()
+            run.containers()
+                .iter()
+                .find(|container| text(&container.spec["name"]) == name)
+                .cloned()
         });
         let log = if query.flag("previous") {
             container.and_then(|container| container.previous_log).ok_or_else(|| {
@@ -37,21 +40,25 @@ impl Api {
                 Some(State::Waiting { reason, .. }) => reason,
                 _ => "ContainerCreating",
             };
-            container.as_ref().and_then(|container| container.log.clone()).ok_or_else(|| {
-                ApiError::bad_request(format!(
-                    "container \"{name}\" in pod \"{}\" is waiting to start: {reason}",
-                    at.name
-                ))
-            })?
+            container
+                .as_ref()
+                .and_then(|container| container.log.clone())
+                .ok_or_else(|| {
+                    ApiError::bad_request(format!(
+                        "container \"{name}\" in pod \"{}\" is waiting to start: {reason}",
+                        at.name
+                    ))
+                })?
         };
         let since = match (query.number("sinceSeconds")?, query.get("sinceTime")) {
             (Some(seconds), _) => {
                 let span = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
                 Some(Timestamp::now().checked_sub(span).unwrap_or(Timestamp::MIN))
             }
-            (None, Some(at)) => Some(at.parse().map_err(|why| {
-                ApiError::bad_request(format!("invalid value for sinceTime: {why}"))
-            })?),
+            (None, Some(at)) => Some(
+                at.parse()
+                    .map_err(|why| ApiError::bad_request(format!("invalid value for sinceTime: {why}")))?,
+            ),
             (None, None) => None,
         };
         let tail = query.number("tailLines")?;

@@ -74,13 +74,20 @@ impl Api {
             Target::Collection { kind, namespace } => {
                 self.collection(request, &query, kind, namespace.as_deref()).await
             }
-            Target::Object { kind, namespace, name, subresource } => {
-                let at = At { kind, namespace: &namespace, name: &name };
+            Target::Object {
+                kind,
+                namespace,
+                name,
+                subresource,
+            } => {
+                let at = At {
+                    kind,
+                    namespace: &namespace,
+                    name: &name,
+                };
                 match subresource.as_deref() {
                     None => self.object(request, &query, at, Part::Main).await,
-                    Some("status") if kind.facts().status => {
-                        self.object(request, &query, at, Part::Status).await
-                    }
+                    Some("status") if kind.facts().status => self.object(request, &query, at, Part::Status).await,
                     Some("scale") if matches!(kind, Kind::Deployment | Kind::ReplicaSet) => {
                         self.scale(request, at).await
                     }
@@ -147,7 +154,8 @@ impl Api {
     }
 
     fn list(&self, kind: Kind, filter: &Filter) -> (Vec<Arc<Object>>, u64) {
-        self.store.list(kind, filter.namespace.as_deref(), |object| filter.matches(object))
+        self.store
+            .list(kind, filter.namespace.as_deref(), |object| filter.matches(object))
     }
 
     async fn object(&self, request: Request<Incoming>, query: &Query, at: At<'_>, part: Part) -> Answer {
@@ -173,8 +181,7 @@ impl Api {
                     Deleted::Marked(object) => Ok(json_response(200, shape.object(kind, &object))),
                     Deleted::Removed(object) => {
                         let facts = kind.facts();
-                        let mut details =
-                            json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
+                        let mut details = json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
                         if !facts.group.is_empty() {
                             details["group"] = facts.group.into();
                         }
@@ -193,12 +200,7 @@ impl Api {
         }
     }
 
-    async fn patch(
-        &self,
-        request: Request<Incoming>,
-        at: At<'_>,
-        part: Part,
-    ) -> Result<(u16, Arc<Object>), ApiError> {
+    async fn patch(&self, request: Request<Incoming>, at: At<'_>, part: Part) -> Result<(u16, Arc<Object>), ApiError> {
         let At { kind, namespace, name } = at;
         let patch = read_patch(request, kind).await?;
         let updated = self.store.update(kind, namespace, name, part, |old| {
@@ -244,7 +246,9 @@ impl Filter {
     }
 
     fn matches(&self, object: &Object) -> bool {
-        self.namespace.as_deref().is_none_or(|namespace| namespace == object.namespace())
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| namespace == object.namespace())
             && self.labels.matches(&object["metadata"]["labels"])
             && self.fields.matches(object)
     }
@@ -265,14 +269,17 @@ fn content_type(headers: &HeaderMap) -> &str {
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let message = format!("Request entity too large: limit is {BODY_LIMIT}");
-            ApiError::new(413, "RequestEntityTooLarge", message)
-        } else {
-            ApiError::bad_request(format!("reading the body: {error}"))
-        }
-    })?;
+    let body = Limited::new(request.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                let message = format!("Request entity too large: limit is {BODY_LIMIT}");
+                ApiError::new(413, "RequestEntityTooLarge", message)
+            } else {
+                ApiError::bad_request(format!("reading the body: {error}"))
+            }
+        })?;
     Ok(body.to_bytes())
 }
 
@@ -289,9 +296,8 @@ async fn read_object(request: Request<Incoming>) -> Result<Value, ApiError> {
         ));
     }
     let body = read_body(request).await?;
-    let malformed = |why: &dyn std::fmt::Display| {
-        ApiError::bad_request(format!("the object provided is unrecognized: {why}"))
-    };
+    let malformed =
+        |why: &dyn std::fmt::Display| ApiError::bad_request(format!("the object provided is unrecognized: {why}"));
     if yaml {
         let text = std::str::from_utf8(&body).map_err(|why| malformed(&why))?;
         return serde_saphyr::from_str(text).map_err(|why| malformed(&why));
@@ -313,7 +319,9 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
     if body["dryRun"].as_array().is_some_and(|runs| !runs.is_empty()) {
         return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
     }
-    let policy = body["propagationPolicy"].as_str().or_else(|| query.get("propagationPolicy"));
+    let policy = body["propagationPolicy"]
+        .as_str()
+        .or_else(|| query.get("propagationPolicy"));
     let owned = |value: &Value| value.as_str().map(str::to_string);
     Ok(DeleteOptions {
         grace_seconds: match body["gracePeriodSeconds"].as_u64() {
@@ -325,9 +333,7 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
         propagation: match policy {
             Some("Foreground") => Propagation::Foreground,
             Some("Orphan") => Propagation::Orphan,
-            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => {
-                Propagation::Orphan
-            }
+            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => Propagation::Orphan,
             _ => Propagation::Background,
         },
     })

@@ -10,8 +10,16 @@ use crate::target::embedded::kinds::Kind;
 pub enum Target {
     /// Discovery and the like: the segments of the path.
     Other,
-    Collection { kind: Kind, namespace: Option<String> },
-    Object { kind: Kind, namespace: String, name: String, subresource: Option<String> },
+    Collection {
+        kind: Kind,
+        namespace: Option<String>,
+    },
+    Object {
+        kind: Kind,
+        namespace: String,
+        name: String,
+        subresource: Option<String>,
+    },
 }
 
 impl Target {
@@ -37,7 +45,11 @@ impl Target {
             subresource: subresource.map(str::to_string),
         };
         let namespaced = |kind: Kind| {
-            if kind.facts().namespaced { Ok(kind) } else { Err(ApiError::no_such_path()) }
+            if kind.facts().namespaced {
+                Ok(kind)
+            } else {
+                Err(ApiError::no_such_path())
+            }
         };
         match rest {
             ["namespaces", name] => Ok(object(find("namespaces")?, "", name, None)),
@@ -46,13 +58,14 @@ impl Target {
                 kind: namespaced(find(plural)?)?,
                 namespace: Some(namespace.to_string()),
             }),
-            ["namespaces", namespace, plural, name] => {
-                Ok(object(namespaced(find(plural)?)?, namespace, name, None))
-            }
+            ["namespaces", namespace, plural, name] => Ok(object(namespaced(find(plural)?)?, namespace, name, None)),
             ["namespaces", namespace, plural, name, subresource] => {
                 Ok(object(namespaced(find(plural)?)?, namespace, name, Some(subresource)))
             }
-            [plural] => Ok(Target::Collection { kind: find(plural)?, namespace: None }),
+            [plural] => Ok(Target::Collection {
+                kind: find(plural)?,
+                namespace: None,
+            }),
             _ => Err(ApiError::no_such_path()),
         }
     }
@@ -83,7 +96,10 @@ impl Query {
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(of, _)| of == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn flag(&self, name: &str) -> bool {
@@ -95,9 +111,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         self.get(name)
             .map(|value| {
-                value.parse().map_err(|_| {
-                    ApiError::bad_request(format!("invalid value for {name}: \"{value}\""))
-                })
+                value
+                    .parse()
+                    .map_err(|_| ApiError::bad_request(format!("invalid value for {name}: \"{value}\"")))
             })
             .transpose()
     }
@@ -117,11 +133,35 @@ mod tests {
         };
         for (path, target) in [
             ("/api/v1/namespaces/a", object(Kind::Namespace, "", "a", None)),
-            ("/api/v1/namespaces/a/pods/b/log", object(Kind::Pod, "a", "b", Some("log"))),
-            ("/apis/apps/v1/namespaces/a/deployments/b", object(Kind::Deployment, "a", "b", None)),
-            ("/apis/apps/v1/deployments", Target::Collection { kind: Kind::Deployment, namespace: None }),
-            ("/api/v1/namespaces", Target::Collection { kind: Kind::Namespace, namespace: None }),
-            ("/api/v1/namespaces/a/pods", Target::Collection { kind: Kind::Pod, namespace: Some("a".into()) }),
+            (
+                "/api/v1/namespaces/a/pods/b/log",
+                object(Kind::Pod, "a", "b", Some("log")),
+            ),
+            (
+                "/apis/apps/v1/namespaces/a/deployments/b",
+                object(Kind::Deployment, "a", "b", None),
+            ),
+            (
+                "/apis/apps/v1/deployments",
+                Target::Collection {
+                    kind: Kind::Deployment,
+                    namespace: None,
+                },
+            ),
+            (
+                "/api/v1/namespaces",
+                Target::Collection {
+                    kind: Kind::Namespace,
+                    namespace: None,
+                },
+            ),
+            (
+                "/api/v1/namespaces/a/pods",
+                Target::Collection {
+                    kind: Kind::Pod,
+                    namespace: Some("a".into()),
+                },
+            ),
             ("/apis/apps/v1", Target::Other),
         ] {
             assert_eq!(Target::parse(path).unwrap(), target, "{path}");

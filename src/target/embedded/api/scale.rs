@@ -16,7 +16,8 @@ impl Api {
             Method::GET => self.store.get(kind, namespace, name)?,
             Method::PUT => {
                 let scale = read_object(request).await?;
-                self.store.update(kind, namespace, name, Part::Main, |old| resized(old, &scale))?
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| resized(old, &scale))?
             }
             Method::PATCH => {
                 let patch = read_patch(request, kind).await?;

@@ -62,7 +62,10 @@ impl Shape {
             ),
             Shape::Metadata => (
                 head("meta.k8s.io/v1", "PartialObjectMetadata"),
-                objects.iter().map(|object| metadata(object).to_string().into()).collect(),
+                objects
+                    .iter()
+                    .map(|object| metadata(object).to_string().into())
+                    .collect(),
             ),
         };
         for (at, part) in parts.iter().enumerate() {
@@ -95,8 +98,10 @@ fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version:
     let rows: Vec<Value> = objects
         .into_iter()
         .map(|object| {
-            let cells: Vec<String> =
-                self::columns(kind).iter().map(|name| cell(kind, name, object)).collect();
+            let cells: Vec<String> = self::columns(kind)
+                .iter()
+                .map(|name| cell(kind, name, object))
+                .collect();
             json!({ "cells": cells, "object": metadata(object) })
         })
         .collect();
@@ -130,13 +135,16 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
         (_, "Name") => object.name().to_string(),
         (_, "Age") => age(&object["metadata"]["creationTimestamp"]),
         (Kind::Pod, "Ready") => {
-            let ready = items(&status["containerStatuses"]).filter(|c| c["ready"] == true).count();
+            let ready = items(&status["containerStatuses"])
+                .filter(|c| c["ready"] == true)
+                .count();
             format!("{ready}/{}", items(&spec["containers"]).count())
         }
         (Kind::Pod, "Status") => pod_status(object),
-        (Kind::Pod, "Restarts") => {
-            items(&status["containerStatuses"]).map(|c| count(&c["restartCount"])).sum::<u64>().to_string()
-        }
+        (Kind::Pod, "Restarts") => items(&status["containerStatuses"])
+            .map(|c| count(&c["restartCount"]))
+            .sum::<u64>()
+            .to_string(),
         (Kind::Deployment, "Ready") => {
             format!("{}/{}", count(&status["readyReplicas"]), count(&spec["replicas"]))
         }
@@ -166,7 +174,9 @@ fn pod_status(pod: &Object) -> String {
     }
     let state = items(&pod["status"]["containerStatuses"]).find_map(|container| {
         let state = &container["state"];
-        state["waiting"]["reason"].as_str().or(state["terminated"]["reason"].as_str())
+        state["waiting"]["reason"]
+            .as_str()
+            .or(state["terminated"]["reason"].as_str())
     });
     state.unwrap_or(text(&pod["status"]["phase"])).to_string()
 }

@@ -23,7 +23,10 @@ pub fn sizes(deployment: &Value, new: &Set, old: &[Set]) -> Sizes {
 /// All old pods go before the first new one comes.
 fn recreate(wanted: u64, new: &Set, old: &[Set]) -> Sizes {
     let busy = old.iter().any(|set| !set.pods.is_empty() || set.ending);
-    Sizes { new: if busy { new.wanted() } else { wanted }, old: vec![0; old.len()] }
+    Sizes {
+        new: if busy { new.wanted() } else { wanted },
+        old: vec![0; old.len()],
+    }
 }
 
 /// New pods come within the surge; old ones go as far as enough stay available.
@@ -72,5 +75,9 @@ pub fn limits(rolling: &Value, wanted: u64) -> (u64, u64) {
     };
     let surge = resolve(&rolling["maxSurge"], true);
     let unavailable = resolve(&rolling["maxUnavailable"], false);
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }

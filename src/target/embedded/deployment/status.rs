@@ -22,12 +22,7 @@ pub fn of_set(store: &Store, set: &Set) -> Result<(), ApiError> {
     write(store, Kind::ReplicaSet, &set.object, status)
 }
 
-pub fn of_deployment(
-    store: &Store,
-    deployment: &Object,
-    sets: &[Set],
-    current: Option<usize>,
-) -> Result<(), ApiError> {
+pub fn of_deployment(store: &Store, deployment: &Object, sets: &[Set], current: Option<usize>) -> Result<(), ApiError> {
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     let count = |set: &Set| set.pods.len() as u64;
     let replicas: u64 = sets.iter().map(count).sum();
@@ -50,9 +45,17 @@ pub fn of_deployment(
     // The limit is what the strategy allows to be missing; for Recreate nothing may.
     let enough = ready >= minimum(deployment, wanted);
     let available = if enough {
-        ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
+        (
+            "True",
+            "MinimumReplicasAvailable",
+            "Deployment has minimum availability.",
+        )
     } else {
-        ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
+        (
+            "False",
+            "MinimumReplicasUnavailable",
+            "Deployment does not have minimum availability.",
+        )
     };
     let available = condition(before, "Available", available.0, available.1, available.2);
     let progressing = progressing(deployment, sets, current, wanted, replicas, ready, updated);
@@ -89,7 +92,9 @@ fn progressing(
     let was = items(before).find(|condition| condition["type"] == "Progressing");
     if let Some(was) = was
         && was["reason"] == "NewReplicaSetAvailable"
-        && was["message"].as_str().is_some_and(|message| message.contains(&format!("\"{name}\"")))
+        && was["message"]
+            .as_str()
+            .is_some_and(|message| message.contains(&format!("\"{name}\"")))
     {
         return was.clone();
     }

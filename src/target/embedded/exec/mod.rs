@@ -53,12 +53,14 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
     let all = || items(&spec["initContainers"]).chain(items(&spec["containers"]));
     match given {
         Some(name) if all().any(|container| container["name"] == name) => Ok(name.to_string()),
-        Some(name) => {
-            Err(ApiError::bad_request(format!("container {name} is not valid for pod {}", pod.name())))
-        }
+        Some(name) => Err(ApiError::bad_request(format!(
+            "container {name} is not valid for pod {}",
+            pod.name()
+        ))),
         None => {
-            let names: Vec<&str> =
-                items(&spec["containers"]).map(|container| text(&container["name"])).collect();
+            let names: Vec<&str> = items(&spec["containers"])
+                .map(|container| text(&container["name"]))
+                .collect();
             match names.as_slice() {
                 [name] => Ok((*name).to_string()),
                 _ => Err(ApiError::bad_request(format!(
@@ -94,7 +96,9 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
                 "cannot exec into a container in a completed pod; current phase is {phase}"
             ))
         } else {
-            ApiError::internal(format!("unable to upgrade connection: container not found (\"{name}\")"))
+            ApiError::internal(format!(
+                "unable to upgrade connection: container not found (\"{name}\")"
+            ))
         });
     };
     let command = Command {
@@ -107,19 +111,21 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
         tty: query.flag("tty"),
     };
     if command.argv.is_empty() {
-        return Err(ApiError::bad_request("you must specify at least 1 command for the container"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 command for the container",
+        ));
     }
     if !command.stdin && !command.stdout && !command.stderr {
-        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 of stdin, stdout, stderr",
+        ));
     }
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let offered = offered.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let protocol = PROTOCOLS
         .into_iter()
         .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
-        .ok_or_else(|| {
-            ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}"))
-        })?;
+        .ok_or_else(|| ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}")))?;
     let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
         .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
     response
@@ -146,13 +152,24 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
                 "error executing command in container: failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"
             );
             let status = ApiError::internal(message).status();
-            finish(&mut sink, &mut stream, Some(frame(STATUS, status.to_string().as_bytes()))).await;
+            finish(
+                &mut sink,
+                &mut stream,
+                Some(frame(STATUS, status.to_string().as_bytes())),
+            )
+            .await;
             return;
         }
     };
     let (output, mut outgoing) = mpsc::channel(16);
     let (input, incoming) = mpsc::channel(64);
-    let Process { child, guard, stdin, stdout, stderr } = process;
+    let Process {
+        child,
+        guard,
+        stdin,
+        stdout,
+        stderr,
+    } = process;
     let produce = async {
         let copies = future::join(copy(stdout, STDOUT, output.clone()), copy(stderr, STDERR, output));
         ended(child, guard, copies, &gone).await
@@ -220,11 +237,7 @@ async fn ended(
 
 /// Sends what is left, closes, and waits for the client to close, so that nothing
 /// is lost to a reset.
-async fn finish(
-    sink: &mut SplitSink<Socket, Message>,
-    stream: &mut SplitStream<Socket>,
-    last: Option<Message>,
-) {
+async fn finish(sink: &mut SplitSink<Socket, Message>, stream: &mut SplitStream<Socket>, last: Option<Message>) {
     let close = async {
         if let Some(last) = last {
             sink.send(last).await.ok()?;
@@ -274,7 +287,10 @@ async fn receive(stream: &mut SplitStream<Socket>, input: mpsc::Sender<Input>) {
         let event = match data.first() {
             Some(&STDIN) if data.len() > 1 => Input::Data(data.slice(1..)),
             Some(&RESIZE) => match serde_json::from_slice::<Size>(&data[1..]) {
-                Ok(Size { width, height }) => Input::Resize { columns: width, rows: height },
+                Ok(Size { width, height }) => Input::Resize {
+                    columns: width,
+                    rows: height,
+                },
                 Err(_) => continue,
             },
             Some(&CLOSE) if data.get(1) == Some(&STDIN) => Input::End,

@@ -70,13 +70,25 @@ impl Command {
 
     fn spawn(self) -> io::Result<Process> {
         let mut command = tokio::process::Command::new(&self.argv[0]);
-        command.args(&self.argv[1..]).env_clear().env("PATH", PATH).env("HOME", "/root");
+        command
+            .args(&self.argv[1..])
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", "/root");
         if self.tty {
             command.env("TERM", "xterm");
         }
         command.envs(self.env.iter()).kill_on_drop(true);
-        command.current_dir(if self.directory.is_empty() { "/" } else { &self.directory });
-        if self.tty { self.on_terminal(command) } else { self.on_pipes(command) }
+        command.current_dir(if self.directory.is_empty() {
+            "/"
+        } else {
+            &self.directory
+        });
+        if self.tty {
+            self.on_terminal(command)
+        } else {
+            self.on_pipes(command)
+        }
     }
 
     fn on_pipes(self, mut command: tokio::process::Command) -> io::Result<Process> {
@@ -196,7 +208,9 @@ impl Drop for Guard {
 
 fn session_members(leader: Pid) -> Vec<Pid> {
     let session = leader.as_raw_nonzero().get();
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     processes
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())

@@ -28,7 +28,12 @@ impl Address {
             // 127.0.x.y is left to the machine: localhost and local resolvers.
             let ip = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
             match UdpSocket::bind((ip, PORT)) {
-                Ok(reservation) => return Ok(Address { ip, _reservation: reservation }),
+                Ok(reservation) => {
+                    return Ok(Address {
+                        ip,
+                        _reservation: reservation,
+                    });
+                }
                 Err(error) => last = Some(error),
             }
         }

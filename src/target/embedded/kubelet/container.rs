@@ -14,8 +14,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::pod::{PodRun, State, Terminated};
 use super::probe::Probe;
 use super::{COMPONENT, Kubelet, env};
-use crate::platform::pod::{Log, Pod};
 use crate::platform::ComponentError;
+use crate::platform::pod::{Log, Pod};
 use crate::target::embedded::events;
 use crate::target::embedded::kinds::Kind;
 use crate::target::embedded::logs::LogBuffer;
@@ -71,11 +71,17 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
                 pod.object.namespace(),
                 pod.object.uid()
             );
-            let event = format!("Back-off restarting failed container {name} in pod {}", pod.object.name());
+            let event = format!(
+                "Back-off restarting failed container {name} in pod {}",
+                pod.object.name()
+            );
             events::record(store, &pod.object, "Warning", "BackOff", &event, COMPONENT);
             pod.change(store, at, |container| {
                 container.last = Some(ended.clone());
-                container.state = State::Waiting { reason: "CrashLoopBackOff", message };
+                container.state = State::Waiting {
+                    reason: "CrashLoopBackOff",
+                    message,
+                };
             });
             if pod.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return well;
@@ -88,12 +94,7 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
 }
 
 /// The container's environment, as soon as all that it needs is there; `None` if the pod ends first.
-async fn environment(
-    pod: &PodRun,
-    kubelet: &Kubelet,
-    at: usize,
-    spec: &Value,
-) -> Option<BTreeMap<String, String>> {
+async fn environment(pod: &PodRun, kubelet: &Kubelet, at: usize, spec: &Value) -> Option<BTreeMap<String, String>> {
     let store = &kubelet.store;
     let ip = pod.ip().to_string();
     loop {
@@ -105,13 +106,24 @@ async fn environment(
             Ok(env) => return Some(env),
             Err(why) => why,
         };
-        events::record(store, &pod.object, "Warning", "Failed", &format!("Error: {why}"), COMPONENT);
+        events::record(
+            store,
+            &pod.object,
+            "Warning",
+            "Failed",
+            &format!("Error: {why}"),
+            COMPONENT,
+        );
         pod.change(store, at, |container| {
-            container.state = State::Waiting { reason: "CreateContainerConfigError", message: why };
+            container.state = State::Waiting {
+                reason: "CreateContainerConfigError",
+                message: why,
+            };
         });
-        let (Ok(mut secrets), Ok(mut maps)) =
-            (store.changes(Kind::Secret, version), store.changes(Kind::ConfigMap, version))
-        else {
+        let (Ok(mut secrets), Ok(mut maps)) = (
+            store.changes(Kind::Secret, version),
+            store.changes(Kind::ConfigMap, version),
+        ) else {
             continue;
         };
         tokio::select! {
@@ -174,7 +186,12 @@ async fn once(
     let (exit_code, reason) = verdict(result, &log);
     gone.cancel();
     log.close();
-    Terminated { exit_code, reason, started, finished: Timestamp::now() }
+    Terminated {
+        exit_code,
+        reason,
+        started,
+        finished: Timestamp::now(),
+    }
 }
 
 /// The exit code and reason; what went wrong goes to the log.
@@ -205,12 +222,7 @@ fn verdict(
 }
 
 /// Keeps a container's readiness up to date. Never ends.
-async fn probing(
-    pod: &PodRun,
-    kubelet: &Kubelet,
-    at: usize,
-    probe: Result<Option<Probe>, String>,
-) -> Infallible {
+async fn probing(pod: &PodRun, kubelet: &Kubelet, at: usize, probe: Result<Option<Probe>, String>) -> Infallible {
     let store = &kubelet.store;
     let unhealthy = |why: &str| {
         let message = format!("Readiness probe failed: {why}");
@@ -241,7 +253,11 @@ async fn probing(
                 }
             }
         }
-        let now = if ready { bad < probe.failure_threshold } else { good >= probe.success_threshold };
+        let now = if ready {
+            bad < probe.failure_threshold
+        } else {
+            good >= probe.success_threshold
+        };
         if now != ready {
             ready = now;
             pod.change(store, at, |container| container.ready = ready);

@@ -16,12 +16,7 @@ use crate::target::embedded::store::Store;
 /// # Errors
 /// What the kubelet writes into the container's status: a secret, ConfigMap or key
 /// that isn't there and isn't optional.
-pub fn resolve(
-    store: &Store,
-    pod: &Value,
-    ip: &str,
-    container: &Value,
-) -> Result<BTreeMap<String, String>, String> {
+pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Result<BTreeMap<String, String>, String> {
     let namespace = text(&pod["metadata"]["namespace"]);
     let mut env = BTreeMap::new();
     env.insert("HOSTNAME".to_string(), text(&pod["metadata"]["name"]).to_string());
@@ -61,7 +56,10 @@ pub fn resolve(
 
 fn missing(error: &ApiError) -> String {
     // As the kubelet says it: `secret "x" not found`.
-    error.message.replacen("secrets ", "secret ", 1).replacen("configmaps ", "configmap ", 1)
+    error
+        .message
+        .replacen("secrets ", "secret ", 1)
+        .replacen("configmaps ", "configmap ", 1)
 }
 
 /// The value behind a `secretKeyRef` or `configMapKeyRef`; `None` if it is optional and missing.
@@ -99,7 +97,9 @@ fn data(kind: Kind, object: &Value, key: &str) -> Result<Option<String>, String>
     }
     let bytes = STANDARD.decode(value).map_err(|why| format!("key {key}: {why}"))?;
     // An environment can't hold a NUL, and components read text.
-    String::from_utf8(bytes).map(Some).map_err(|why| format!("key {key}: {why}"))
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|why| format!("key {key}: {why}"))
 }
 
 fn field(pod: &Value, ip: &str, reference: &Value) -> Result<String, String> {
@@ -140,9 +140,7 @@ pub fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;
-        } else if let Some((name, after)) =
-            rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
-        {
+        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
             match env.get(name) {
                 Some(value) => out.push_str(value),
                 None => {

@@ -37,7 +37,13 @@ pub struct Kubelet {
 
 impl Kubelet {
     pub fn new(store: Arc<Store>, tasks: Tasks, program: Program, clients: Clients) -> Arc<Kubelet> {
-        Arc::new(Kubelet { store, tasks, program, clients, pods: Mutex::default() })
+        Arc::new(Kubelet {
+            store,
+            tasks,
+            program,
+            clients,
+            pods: Mutex::default(),
+        })
     }
 
     /// The pod with this uid; `None` before the kubelet saw it and after it is gone.

@@ -91,7 +91,10 @@ impl PodRun {
         let container = |spec: &Value, init: bool| Container {
             spec: spec.clone(),
             init,
-            state: State::Waiting { reason: waiting, message: String::new() },
+            state: State::Waiting {
+                reason: waiting,
+                message: String::new(),
+            },
             last: None,
             restarts: 0,
             ready: false,
@@ -168,7 +171,14 @@ impl PodRun {
             self.object.name(),
             crate::target::embedded::NODE
         );
-        events::record(store, &self.object, "Normal", "Scheduled", &message, "default-scheduler");
+        events::record(
+            store,
+            &self.object,
+            "Normal",
+            "Scheduled",
+            &message,
+            "default-scheduler",
+        );
 
         let work = self.work(kubelet);
         tokio::pin!(work);
@@ -204,7 +214,11 @@ impl PodRun {
         let asked = Instant::now();
         let power = &kubelet.tasks.stop;
         if !power.is_cancelled() {
-            for container in self.containers().iter().filter(|c| matches!(c.state, State::Running { .. })) {
+            for container in self
+                .containers()
+                .iter()
+                .filter(|c| matches!(c.state, State::Running { .. }))
+            {
                 let message = format!("Stopping container {}", text(&container.spec["name"]));
                 events::record(&kubelet.store, &self.object, "Normal", "Killing", &message, COMPONENT);
             }
@@ -212,7 +226,11 @@ impl PodRun {
         self.stop.cancel();
         loop {
             let grace = deletion.borrow_and_update().map(Duration::from_secs);
-            let limit = if power.is_cancelled() { POWER_OFF } else { grace.unwrap_or_default() };
+            let limit = if power.is_cancelled() {
+                POWER_OFF
+            } else {
+                grace.unwrap_or_default()
+            };
             tokio::select! {
                 () = &mut work => return,
                 () = tokio::time::sleep_until(asked + limit) => break,
@@ -229,7 +247,10 @@ impl PodRun {
     async fn work(&self, kubelet: &Arc<Kubelet>) {
         let (inits, all) = {
             let containers = self.containers();
-            (containers.iter().filter(|container| container.init).count(), containers.len())
+            (
+                containers.iter().filter(|container| container.init).count(),
+                containers.len(),
+            )
         };
         let mut well = true;
         for at in 0..inits {

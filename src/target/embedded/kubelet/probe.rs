@@ -34,7 +34,11 @@ impl Probe {
             return Ok(None);
         }
         let seconds = |field: &str, default: u64| spec[field].as_u64().unwrap_or(default);
-        let handler = if spec["httpGet"].is_object() { &spec["httpGet"] } else { &spec["tcpSocket"] };
+        let handler = if spec["httpGet"].is_object() {
+            &spec["httpGet"]
+        } else {
+            &spec["tcpSocket"]
+        };
         let host = handler["host"].as_str().and_then(|host| host.parse().ok());
         let address = SocketAddr::new(host.unwrap_or(IpAddr::V4(ip)), port(container, &handler["port"])?);
         let http = spec["httpGet"].is_object().then(|| {
@@ -65,8 +69,9 @@ impl Probe {
 
     async fn attempt(&self) -> Result<(), String> {
         let address = self.address;
-        let stream =
-            TcpStream::connect(address).await.map_err(|why| format!("dial tcp {address}: {why}"))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|why| format!("dial tcp {address}: {why}"))?;
         let Some((path, headers)) = &self.http else {
             return Ok(());
         };

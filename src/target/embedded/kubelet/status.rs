@@ -12,22 +12,24 @@ use crate::target::embedded::store::{Part, Store};
 /// The status of a pod; `before` is the one that it has, for the times of its conditions.
 pub fn of(pod: &PodRun, before: &Value) -> Value {
     let containers = pod.containers();
-    let (inits, apps): (Vec<&Container>, Vec<&Container>) =
-        containers.iter().partition(|container| container.init);
-    let initialized = inits.iter().all(|container| {
-        matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0)
-    });
-    let begun = apps.iter().any(|container| {
-        container.last.is_some() || !matches!(container.state, State::Waiting { .. })
-    });
+    let (inits, apps): (Vec<&Container>, Vec<&Container>) = containers.iter().partition(|container| container.init);
+    let initialized = inits
+        .iter()
+        .all(|container| matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0));
+    let begun = apps
+        .iter()
+        .any(|container| container.last.is_some() || !matches!(container.state, State::Waiting { .. }));
     let phase = match pod.outcome() {
         Some(true) => "Succeeded",
         Some(false) => "Failed",
         None if begun => "Running",
         None => "Pending",
     };
-    let unready: Vec<&str> =
-        apps.iter().filter(|c| !c.ready).map(|c| text(&c.spec["name"])).collect();
+    let unready: Vec<&str> = apps
+        .iter()
+        .filter(|c| !c.ready)
+        .map(|c| text(&c.spec["name"]))
+        .collect();
     let ready = unready.is_empty();
     let not_ready = format!("containers with unready status: [{}]", unready.join(" "));
     let reason = match pod.outcome() {
@@ -99,7 +101,10 @@ fn condition(before: &Value, kind: &str, holds: bool, reason: &str, message: &st
     let status = if holds { "True" } else { "False" };
     let since = items(before)
         .find(|old| old["type"] == kind && old["status"] == status)
-        .map_or_else(|| time(Timestamp::now()).into(), |old| old["lastTransitionTime"].clone());
+        .map_or_else(
+            || time(Timestamp::now()).into(),
+            |old| old["lastTransitionTime"].clone(),
+        );
     let mut condition = json!({
         "type": kind,
         "status": status,
@@ -118,7 +123,14 @@ fn condition(before: &Value, kind: &str, holds: bool, reason: &str, message: &st
 /// Says that a pod can't run because there was no address for it.
 pub fn no_address(store: &Store, pod: &Object, why: &str) {
     let message = format!("no loopback address for the pod: {why}");
-    events::record(store, pod, "Warning", "FailedCreatePodSandBox", &message, super::COMPONENT);
+    events::record(
+        store,
+        pod,
+        "Warning",
+        "FailedCreatePodSandBox",
+        &message,
+        super::COMPONENT,
+    );
     // A pod that is gone needs no status.
     let _ = store.update(Kind::Pod, pod.namespace(), pod.name(), Part::Status, |old| {
         let mut new = old.clone();

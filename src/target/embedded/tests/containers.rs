@@ -14,7 +14,10 @@ async fn a_container_waits_for_its_secret() {
         let statuses = pod?.status.as_ref()?.container_statuses.as_ref()?;
         statuses[0].state.as_ref()?.waiting.as_ref()?.reason.clone()
     };
-    until(pods.clone(), "waits", move |pod| reason(pod).as_deref() == Some("CreateContainerConfigError")).await;
+    until(pods.clone(), "waits", move |pod| {
+        reason(pod).as_deref() == Some("CreateContainerConfigError")
+    })
+    .await;
     let log = pods.logs("waits", &LogParams::default()).await.unwrap_err();
     assert_eq!(code(log).0, 400);
     let secrets = Api::<Secret>::default_namespaced(client.clone());
@@ -26,7 +29,13 @@ async fn a_container_waits_for_its_secret() {
     assert_eq!(wait_for_log(&pods, "waits", "token there").await, "token there");
     let events = Api::<Event>::default_namespaced(client.clone());
     let about = ListParams::default().fields("involvedObject.name=waits");
-    let reasons: Vec<_> = events.list(&about).await.unwrap().into_iter().filter_map(|e| e.reason).collect();
+    let reasons: Vec<_> = events
+        .list(&about)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter_map(|e| e.reason)
+        .collect();
     for reason in ["Scheduled", "Failed", "Started"] {
         assert!(reasons.iter().any(|r| r == reason), "{reason} in {reasons:?}");
     }
@@ -35,7 +44,10 @@ async fn a_container_waits_for_its_secret() {
 
 /// Follows a log until a line is there.
 async fn wait_for_log(pods: &Api<Pod>, name: &str, wanted: &str) -> String {
-    let params = LogParams { follow: true, ..LogParams::default() };
+    let params = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
     let mut lines = pods.log_stream(name, &params).await.unwrap().lines();
     let find = async {
         while let Some(line) = lines.try_next().await.unwrap() {
@@ -53,9 +65,25 @@ async fn the_environment_is_what_the_spec_says() {
     let cluster = cluster().await;
     let client = cluster.client();
     let maps = Api::<ConfigMap>::default_namespaced(client.clone());
-    create(&maps, json!({ "metadata": { "name": "map" }, "data": { "A": "1", "B": "2" } })).await;
+    create(
+        &maps,
+        json!({ "metadata": { "name": "map" }, "data": { "A": "1", "B": "2" } }),
+    )
+    .await;
     let pods = Api::<Pod>::default_namespaced(client.clone());
-    let mut with_env = pod("env", &["log", "$(NAME)", "$(NAMESPACE)", "$(LABEL)", "$(IP)", "$(MAP)", "$(P_B)", "$(NONE)"]);
+    let mut with_env = pod(
+        "env",
+        &[
+            "log",
+            "$(NAME)",
+            "$(NAMESPACE)",
+            "$(LABEL)",
+            "$(IP)",
+            "$(MAP)",
+            "$(P_B)",
+            "$(NONE)",
+        ],
+    );
     with_env["spec"]["restartPolicy"] = "Never".into();
     with_env["spec"]["containers"][0]["envFrom"] = json!([{ "prefix": "P_", "configMapRef": { "name": "map" } }]);
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
@@ -77,7 +105,8 @@ async fn the_environment_is_what_the_spec_says() {
 
 fn conditions_phase(phase: &'static str) -> impl Fn(Option<&Pod>) -> bool {
     move |pod| {
-        pod.and_then(|pod| pod.status.as_ref()).is_some_and(|status| status.phase.as_deref() == Some(phase))
+        pod.and_then(|pod| pod.status.as_ref())
+            .is_some_and(|status| status.phase.as_deref() == Some(phase))
     }
 }
 
@@ -90,23 +119,55 @@ async fn containers_end_and_start_again() {
         failing["spec"]["restartPolicy"] = "Never".into();
         create(&pods, failing).await;
         let failed = until(pods.clone(), name, conditions_phase("Failed")).await.unwrap();
-        let state = failed.status.unwrap().container_statuses.unwrap()[0].state.clone().unwrap();
+        let state = failed.status.unwrap().container_statuses.unwrap()[0]
+            .state
+            .clone()
+            .unwrap();
         assert_eq!(state.terminated.unwrap().exit_code, 1);
     }
     assert_eq!(pods.logs("fails", &LogParams::default()).await.unwrap(), "it failed\n");
-    assert_eq!(pods.logs("panics", &LogParams::default()).await.unwrap(), "panicked: it panicked\n");
+    assert_eq!(
+        pods.logs("panics", &LogParams::default()).await.unwrap(),
+        "panicked: it panicked\n"
+    );
 
     create(&pods, pod("again", &["log", "x"])).await;
     let again = until(pods.clone(), "again", |pod| {
-        let statuses = pod.and_then(|pod| pod.status.as_ref()).and_then(|s| s.container_statuses.as_ref());
+        let statuses = pod
+            .and_then(|pod| pod.status.as_ref())
+            .and_then(|s| s.container_statuses.as_ref());
         statuses.is_some_and(|all| all[0].restart_count >= 1 && all[0].state.as_ref().unwrap().waiting.is_some())
     })
     .await
     .unwrap();
     let status = &again.status.unwrap().container_statuses.unwrap()[0];
-    assert_eq!(status.last_state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code, 0);
-    assert_eq!(status.state.as_ref().unwrap().waiting.as_ref().unwrap().reason.as_deref(), Some("CrashLoopBackOff"));
-    let previous = LogParams { previous: true, ..LogParams::default() };
+    assert_eq!(
+        status
+            .last_state
+            .as_ref()
+            .unwrap()
+            .terminated
+            .as_ref()
+            .unwrap()
+            .exit_code,
+        0
+    );
+    assert_eq!(
+        status
+            .state
+            .as_ref()
+            .unwrap()
+            .waiting
+            .as_ref()
+            .unwrap()
+            .reason
+            .as_deref(),
+        Some("CrashLoopBackOff")
+    );
+    let previous = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
     assert_eq!(pods.logs("again", &previous).await.unwrap(), "x\n");
     cluster.stop().await;
 }
@@ -130,7 +191,10 @@ async fn containers_of_a_pod_share_its_address_and_init_containers_come_first() 
     assert_eq!(status.init_container_statuses.unwrap().len(), 2);
     assert_eq!(status.container_statuses.unwrap().len(), 2);
     assert_eq!(code(pods.logs("both", &LogParams::default()).await.unwrap_err()).0, 400);
-    let first = LogParams { container: Some("first".into()), ..LogParams::default() };
+    let first = LogParams {
+        container: Some("first".into()),
+        ..LogParams::default()
+    };
     assert_eq!(pods.logs("both", &first).await.unwrap(), "1\n");
     cluster.stop().await;
 }
@@ -141,9 +205,17 @@ async fn deleted_pods_get_their_grace_and_no_more() {
     let pods = Api::<Pod>::default_namespaced(cluster.client());
     create(&pods, pod("polite", &["wait"])).await;
     running(&pods, "polite").await;
-    let params = LogParams { follow: true, ..LogParams::default() };
+    let params = LogParams {
+        follow: true,
+        ..LogParams::default()
+    };
     let log = pods.log_stream("polite", &params).await.unwrap();
-    let deleted = pods.delete("polite", &DeleteParams::default()).await.unwrap().left().unwrap();
+    let deleted = pods
+        .delete("polite", &DeleteParams::default())
+        .await
+        .unwrap()
+        .left()
+        .unwrap();
     assert_eq!(deleted.metadata.deletion_grace_period_seconds, Some(30));
     until(pods.clone(), "polite", |pod| pod.is_none()).await;
     let lines: Vec<String> = log.lines().try_collect().await.unwrap();
@@ -151,14 +223,28 @@ async fn deleted_pods_get_their_grace_and_no_more() {
 
     create(&pods, pod("stubborn", &["stubborn"])).await;
     running(&pods, "stubborn").await;
-    pods.delete("stubborn", &DeleteParams::default().grace_period(1)).await.unwrap();
-    assert!(pods.get("stubborn").await.unwrap().metadata.deletion_timestamp.is_some());
+    pods.delete("stubborn", &DeleteParams::default().grace_period(1))
+        .await
+        .unwrap();
+    assert!(
+        pods.get("stubborn")
+            .await
+            .unwrap()
+            .metadata
+            .deletion_timestamp
+            .is_some()
+    );
     until(pods.clone(), "stubborn", |pod| pod.is_none()).await;
 
     create(&pods, pod("forced", &["stubborn"])).await;
     let uid = running(&pods, "forced").await.uid().unwrap();
-    pods.delete("forced", &DeleteParams::default().grace_period(0)).await.unwrap();
-    until(pods.clone(), "forced", move |pod: Option<&Pod>| pod.is_none_or(|pod| pod.uid().as_deref() != Some(&uid))).await;
+    pods.delete("forced", &DeleteParams::default().grace_period(0))
+        .await
+        .unwrap();
+    until(pods.clone(), "forced", move |pod: Option<&Pod>| {
+        pod.is_none_or(|pod| pod.uid().as_deref() != Some(&uid))
+    })
+    .await;
     cluster.stop().await;
 }
 
@@ -172,15 +258,34 @@ async fn readiness_follows_the_probe() {
         pod["spec"]["containers"][0]["ports"] = json!([{ "name": "http", "containerPort": 8080 }]);
         pod
     };
-    create(&pods, probed("http", &["serve"], json!({ "httpGet": { "path": "/", "port": "http" } }))).await;
-    create(&pods, probed("tcp", &["serve"], json!({ "tcpSocket": { "port": 8080 } }))).await;
-    create(&pods, probed("never", &["wait"], json!({ "tcpSocket": { "port": 8080 } }))).await;
+    create(
+        &pods,
+        probed(
+            "http",
+            &["serve"],
+            json!({ "httpGet": { "path": "/", "port": "http" } }),
+        ),
+    )
+    .await;
+    create(
+        &pods,
+        probed("tcp", &["serve"], json!({ "tcpSocket": { "port": 8080 } })),
+    )
+    .await;
+    create(
+        &pods,
+        probed("never", &["wait"], json!({ "tcpSocket": { "port": 8080 } })),
+    )
+    .await;
     running(&pods, "http").await;
     running(&pods, "tcp").await;
     let events = Api::<Event>::default_namespaced(cluster.client());
     let params = WatchParams::default().fields("involvedObject.name=never,reason=Unhealthy");
     let mut unhealthy = events.watch(&params, "0").await.unwrap().boxed();
-    let event = tokio::time::timeout(LIMIT, unhealthy.try_next()).await.unwrap().unwrap();
+    let event = tokio::time::timeout(LIMIT, unhealthy.try_next())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(event, Some(WatchEvent::Added(_))));
     let never = pods.get("never").await.unwrap();
     assert!(!ready(&never));
@@ -197,10 +302,35 @@ async fn logs_have_times_and_tails() {
     create(&pods, three).await;
     until(pods.clone(), "three", conditions_phase("Succeeded")).await;
     let logs = async |params: LogParams| pods.logs("three", &params).await.unwrap();
-    assert_eq!(logs(LogParams { tail_lines: Some(2), ..LogParams::default() }).await, "b\nc\n");
-    assert_eq!(logs(LogParams { since_seconds: Some(60), ..LogParams::default() }).await, "a\nb\nc\n");
-    assert_eq!(logs(LogParams { limit_bytes: Some(3), ..LogParams::default() }).await, "a\nb");
-    let timed = logs(LogParams { timestamps: true, ..LogParams::default() }).await;
+    assert_eq!(
+        logs(LogParams {
+            tail_lines: Some(2),
+            ..LogParams::default()
+        })
+        .await,
+        "b\nc\n"
+    );
+    assert_eq!(
+        logs(LogParams {
+            since_seconds: Some(60),
+            ..LogParams::default()
+        })
+        .await,
+        "a\nb\nc\n"
+    );
+    assert_eq!(
+        logs(LogParams {
+            limit_bytes: Some(3),
+            ..LogParams::default()
+        })
+        .await,
+        "a\nb"
+    );
+    let timed = logs(LogParams {
+        timestamps: true,
+        ..LogParams::default()
+    })
+    .await;
     let (time, text) = timed.lines().next().unwrap().split_once(' ').unwrap();
     assert_eq!(text, "a");
     assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");

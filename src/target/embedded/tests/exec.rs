@@ -1,8 +1,8 @@
 use super::*;
 
+use futures_util::SinkExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachedProcess, TerminalSize};
-use futures_util::SinkExt;
 
 async fn with_pod() -> (Cluster, Api<Pod>) {
     let cluster = cluster().await;
@@ -16,7 +16,10 @@ async fn with_pod() -> (Cluster, Api<Pod>) {
 
 async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
     let mut text = String::new();
-    tokio::time::timeout(LIMIT, from.unwrap().read_to_string(&mut text)).await.unwrap().unwrap();
+    tokio::time::timeout(LIMIT, from.unwrap().read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
     text
 }
 
@@ -30,7 +33,11 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
     let (cluster, pods) = with_pod().await;
     let both = AttachParams::default();
     let mut process = pods
-        .exec("shell", ["sh", "-c", "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3"], &both)
+        .exec(
+            "shell",
+            ["sh", "-c", "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3"],
+            &both,
+        )
         .await
         .unwrap();
     assert_eq!(read(process.stdout()).await, "a b in shell\n");
@@ -38,23 +45,37 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
     let ended = status(&mut process).await;
     assert_eq!(ended.reason.as_deref(), Some("NonZeroExitCode"));
     let cause = &ended.details.unwrap().causes.unwrap()[0];
-    assert_eq!((cause.reason.as_deref(), cause.message.as_deref()), (Some("ExitCode"), Some("3")));
+    assert_eq!(
+        (cause.reason.as_deref(), cause.message.as_deref()),
+        (Some("ExitCode"), Some("3"))
+    );
 
     let mut process = pods.exec("shell", ["env"], &both).await.unwrap();
     let env = read(process.stdout()).await;
     let mut names: Vec<&str> = env.lines().map(|line| line.split('=').next().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["HOME", "HOSTNAME", "PATH", "TOKEN"], "nothing of this process's own");
+    assert_eq!(
+        names,
+        ["HOME", "HOSTNAME", "PATH", "TOKEN"],
+        "nothing of this process's own"
+    );
     assert_eq!(status(&mut process).await.status.as_deref(), Some("Success"));
 
     let mut process = pods.exec("shell", ["no-such-program"], &both).await.unwrap();
     let failed = status(&mut process).await;
-    assert_eq!((failed.code, failed.reason.as_deref()), (Some(500), Some("InternalError")));
+    assert_eq!(
+        (failed.code, failed.reason.as_deref()),
+        (Some(500), Some("InternalError"))
+    );
     assert!(failed.message.unwrap().contains("executable file not found in $PATH"));
 
     let error = pods.exec("nobody", ["env"], &both).await.err().unwrap();
     assert_eq!(code(error), (404, "NotFound".into()));
-    let error = pods.exec("shell", ["env"], &both.container("other")).await.err().unwrap();
+    let error = pods
+        .exec("shell", ["env"], &both.container("other"))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(code(error), (400, "BadRequest".into()));
     cluster.stop().await;
 }
@@ -76,7 +97,10 @@ async fn input_is_read_to_its_end() {
 #[tokio::test]
 async fn a_terminal_has_a_size_and_takes_keystrokes() {
     let (cluster, pods) = with_pod().await;
-    let mut process = pods.exec("shell", ["sh"], &AttachParams::interactive_tty()).await.unwrap();
+    let mut process = pods
+        .exec("shell", ["sh"], &AttachParams::interactive_tty())
+        .await
+        .unwrap();
     let size = TerminalSize { width: 123, height: 45 };
     process.terminal_size().unwrap().send(size).await.unwrap();
     let (mut stdin, mut stdout) = (process.stdin().unwrap(), process.stdout().unwrap());
@@ -107,7 +131,10 @@ async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i3
     let mut text = String::new();
     while !text.ends_with('\n') {
         let mut byte = [0];
-        tokio::time::timeout(LIMIT, stdout.read_exact(&mut byte)).await.unwrap().unwrap();
+        tokio::time::timeout(LIMIT, stdout.read_exact(&mut byte))
+            .await
+            .unwrap()
+            .unwrap();
         text.push(char::from(byte[0]));
     }
     (process, text.trim().parse().unwrap())
@@ -139,7 +166,10 @@ async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
     let (mut process, group) = endless(&pods, &pipes).await;
     pods.delete("shell", &DeleteParams::default()).await.unwrap();
     let killed = status(&mut process).await;
-    assert_eq!(killed.details.unwrap().causes.unwrap()[0].message.as_deref(), Some("137"));
+    assert_eq!(
+        killed.details.unwrap().causes.unwrap()[0].message.as_deref(),
+        Some("137")
+    );
     ended(group).await;
 
     until(pods.clone(), "shell", |pod| pod.is_none()).await;

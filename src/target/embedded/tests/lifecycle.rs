@@ -20,7 +20,10 @@ async fn nothing_is_left_after_stop() {
     tokio::time::timeout(LIMIT, rest).await.unwrap();
     let door = std::net::SocketAddr::new(ip(&pod).parse().unwrap(), 8080);
     assert!(tokio::net::TcpStream::connect(door).await.is_err());
-    assert!(std::net::UdpSocket::bind((door.ip(), 10250)).is_ok(), "the pod's address is free again");
+    assert!(
+        std::net::UdpSocket::bind((door.ip(), 10250)).is_ok(),
+        "the pod's address is free again"
+    );
     assert!(pods.list(&ListParams::default()).await.is_err());
 }
 
@@ -41,14 +44,22 @@ async fn the_kubeconfig_leads_to_a_trusted_endpoint() {
     let cluster = Cluster::start(options).await.unwrap();
     let kubeconfig = cluster.kubeconfig();
     let entry = kubeconfig.clusters[0].cluster.as_ref().unwrap();
-    let address: std::net::SocketAddr =
-        entry.server.as_ref().unwrap().strip_prefix("https://").unwrap().parse().unwrap();
+    let address: std::net::SocketAddr = entry
+        .server
+        .as_ref()
+        .unwrap()
+        .strip_prefix("https://")
+        .unwrap()
+        .parse()
+        .unwrap();
     use base64::Engine;
     use rustls::pki_types::pem::PemObject;
     let ca = entry.certificate_authority_data.as_ref().unwrap();
     let ca = base64::engine::general_purpose::STANDARD.decode(ca).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -57,9 +68,14 @@ async fn the_kubeconfig_leads_to_a_trusted_endpoint() {
         .with_no_client_auth();
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let name = rustls::pki_types::ServerName::IpAddress(address.ip().into());
-    let mut stream =
-        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    stream.write_all(b"GET /version HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+        .unwrap();
+    stream
+        .write_all(b"GET /version HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");

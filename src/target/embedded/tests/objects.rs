@@ -15,7 +15,10 @@ async fn an_object_is_created_read_changed_and_deleted() {
     assert!(made.uid().is_some() && made.resource_version().is_some());
     assert!(made.creation_timestamp().is_some());
 
-    let error = api.create(&PostParams::default(), &from(secret("env", "x"))).await.unwrap_err();
+    let error = api
+        .create(&PostParams::default(), &from(secret("env", "x")))
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (409, "AlreadyExists".into()));
     assert_eq!(code(api.get("none").await.unwrap_err()), (404, "NotFound".into()));
 
@@ -33,7 +36,10 @@ async fn an_object_is_created_read_changed_and_deleted() {
         uid: Some("other".into()),
         resource_version: None,
     });
-    assert_eq!(code(api.delete("env", &wrong).await.unwrap_err()), (409, "Conflict".into()));
+    assert_eq!(
+        code(api.delete("env", &wrong).await.unwrap_err()),
+        (409, "Conflict".into())
+    );
     assert!(api.delete("env", &DeleteParams::default()).await.unwrap().is_right());
     assert_eq!(code(api.get("env").await.unwrap_err()).0, 404);
     cluster.stop().await;
@@ -43,13 +49,8 @@ async fn an_object_is_created_read_changed_and_deleted() {
 async fn what_is_invalid_is_refused() {
     let cluster = cluster().await;
     let client = cluster.client();
-    let secrets = Api::<DynamicObject>::default_namespaced_with(
-        client.clone(),
-        &ApiResource::erase::<Secret>(&()),
-    );
-    let refused = async |value: Value| {
-        code(secrets.create(&PostParams::default(), &from(value)).await.unwrap_err())
-    };
+    let secrets = Api::<DynamicObject>::default_namespaced_with(client.clone(), &ApiResource::erase::<Secret>(&()));
+    let refused = async |value: Value| code(secrets.create(&PostParams::default(), &from(value)).await.unwrap_err());
     let named = |name: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
     let mut bad = named("a");
     bad["data"] = json!({ "k": "***" });
@@ -65,7 +66,10 @@ async fn what_is_invalid_is_refused() {
     let deployments = Api::<Deployment>::default_namespaced(client.clone());
     let mut mismatched = deployment("web", &[]);
     mismatched["spec"]["selector"]["matchLabels"]["app"] = "other".into();
-    let error = deployments.create(&PostParams::default(), &from(mismatched)).await.unwrap_err();
+    let error = deployments
+        .create(&PostParams::default(), &from(mismatched))
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (422, "Invalid".into()));
 
     let elsewhere = Api::<ConfigMap>::namespaced(client.clone(), "nowhere");
@@ -83,10 +87,17 @@ async fn what_is_invalid_is_refused() {
 async fn names_are_generated_and_versions_count_changes_only() {
     let cluster = cluster().await;
     let api = Api::<ConfigMap>::default_namespaced(cluster.client());
-    let made = create(&api, json!({ "metadata": { "generateName": "map-" }, "data": { "a": "1" } })).await;
+    let made = create(
+        &api,
+        json!({ "metadata": { "generateName": "map-" }, "data": { "a": "1" } }),
+    )
+    .await;
     assert!(made.name_any().starts_with("map-") && made.name_any().len() == 9);
     let patch = Patch::Merge(json!({ "data": { "a": "1" } }));
-    let same = api.patch(&made.name_any(), &PatchParams::default(), &patch).await.unwrap();
+    let same = api
+        .patch(&made.name_any(), &PatchParams::default(), &patch)
+        .await
+        .unwrap();
     assert_eq!(same.resource_version(), made.resource_version());
     cluster.stop().await;
 }
@@ -98,12 +109,14 @@ async fn patches_of_every_kind() {
     let api = Api::<Secret>::default_namespaced(client.clone());
     create(&api, json!({ "metadata": { "name": "env" }, "data": { "A": "MQ==" } })).await;
     let params = PatchParams::default();
-    let json_patch = async |patch: Value| {
-        api.patch("env", &params, &Patch::<()>::Json(from(patch))).await
-    };
-    let added = json_patch(json!([{ "op": "add", "path": "/data/TOKEN", "value": "YWJj" }])).await.unwrap();
+    let json_patch = async |patch: Value| api.patch("env", &params, &Patch::<()>::Json(from(patch))).await;
+    let added = json_patch(json!([{ "op": "add", "path": "/data/TOKEN", "value": "YWJj" }]))
+        .await
+        .unwrap();
     assert_eq!(added.data.unwrap()["TOKEN"].0, b"abc");
-    let again = json_patch(json!([{ "op": "add", "path": "/data/TOKEN", "value": "ZGVm" }])).await.unwrap();
+    let again = json_patch(json!([{ "op": "add", "path": "/data/TOKEN", "value": "ZGVm" }]))
+        .await
+        .unwrap();
     assert_eq!(again.data.unwrap()["TOKEN"].0, b"def");
     for bad in [
         json!([{ "op": "test", "path": "/data/TOKEN", "value": "no" }, { "op": "remove", "path": "/data/TOKEN" }]),
@@ -131,13 +144,19 @@ async fn patches_of_every_kind() {
     assert_eq!(web.metadata.generation, Some(2));
 
     let sandboxes = ApiResource::from_gvk(&GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox"));
-    let sandboxes = ApiResource { plural: "sandboxes".into(), ..sandboxes };
+    let sandboxes = ApiResource {
+        plural: "sandboxes".into(),
+        ..sandboxes
+    };
     let sandboxes = Api::<DynamicObject>::default_namespaced_with(client.clone(), &sandboxes);
     let apply = Patch::Apply(json!({
         "apiVersion": "agents.x-k8s.io/v1alpha1", "kind": "Sandbox",
         "metadata": { "name": "one" }, "spec": { "podTemplate": {} },
     }));
-    let applied = sandboxes.patch("one", &PatchParams::apply("test"), &apply).await.unwrap();
+    let applied = sandboxes
+        .patch("one", &PatchParams::apply("test"), &apply)
+        .await
+        .unwrap();
     assert_eq!(applied.metadata.generation, Some(1));
     let strategic = Patch::Strategic(json!({ "spec": {} }));
     let error = sandboxes.patch("one", &params, &strategic).await.unwrap_err();
@@ -158,11 +177,19 @@ async fn lists_are_selected() {
     let client = cluster.client();
     let api = Api::<ConfigMap>::default_namespaced(client.clone());
     for (name, tier) in [("a", "front"), ("b", "back"), ("c", "back")] {
-        create(&api, json!({ "metadata": { "name": name, "labels": { "tier": tier } } })).await;
+        create(
+            &api,
+            json!({ "metadata": { "name": name, "labels": { "tier": tier } } }),
+        )
+        .await;
     }
     let names = async |params: ListParams| {
         let list = api.list(&params).await.unwrap();
-        list.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(" ")
+        list.items
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let labels = |selector: &str| ListParams::default().labels(selector);
     assert_eq!(names(labels("tier=back")).await, "b c");
@@ -171,14 +198,29 @@ async fn lists_are_selected() {
     let error = api.list(&labels("tier in back")).await.unwrap_err();
     assert_eq!(code(error), (400, "BadRequest".into()));
 
-    create(&Api::<Namespace>::all(client.clone()), json!({ "metadata": { "name": "other" } })).await;
+    create(
+        &Api::<Namespace>::all(client.clone()),
+        json!({ "metadata": { "name": "other" } }),
+    )
+    .await;
     let other = Api::<ConfigMap>::namespaced(client.clone(), "other");
     create(&other, json!({ "metadata": { "name": "z" } })).await;
     assert_eq!(names(ListParams::default()).await, "a b c");
-    assert_eq!(Api::<ConfigMap>::all(client).list(&ListParams::default()).await.unwrap().items.len(), 4);
+    assert_eq!(
+        Api::<ConfigMap>::all(client)
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        4
+    );
     assert_eq!(api.list_metadata(&ListParams::default()).await.unwrap().items.len(), 3);
 
-    let deleted = api.delete_collection(&DeleteParams::default(), &labels("tier=back")).await.unwrap();
+    let deleted = api
+        .delete_collection(&DeleteParams::default(), &labels("tier=back"))
+        .await
+        .unwrap();
     assert_eq!(deleted.left().unwrap().items.len(), 2);
     assert_eq!(names(ListParams::default()).await, "a");
     cluster.stop().await;
@@ -188,20 +230,40 @@ async fn lists_are_selected() {
 async fn watches_tell_every_change_in_order() {
     let cluster = cluster().await;
     let api = Api::<ConfigMap>::default_namespaced(cluster.client());
-    create(&api, json!({ "metadata": { "name": "before", "labels": { "a": "1" } } })).await;
+    create(
+        &api,
+        json!({ "metadata": { "name": "before", "labels": { "a": "1" } } }),
+    )
+    .await;
     let list = api.list(&ListParams::default()).await.unwrap();
     let params = WatchParams::default().labels("a=1").timeout(20);
-    let mut events = api.watch(&params, &list.metadata.resource_version.unwrap()).await.unwrap().boxed();
+    let mut events = api
+        .watch(&params, &list.metadata.resource_version.unwrap())
+        .await
+        .unwrap()
+        .boxed();
     create(&api, json!({ "metadata": { "name": "unlabelled" } })).await;
     create(&api, json!({ "metadata": { "name": "new", "labels": { "a": "1" } } })).await;
     let patch = |value: Value| Patch::Merge(value);
     let params = PatchParams::default();
-    api.patch("new", &params, &patch(json!({ "data": { "x": "1" } }))).await.unwrap();
-    api.patch("new", &params, &patch(json!({ "metadata": { "labels": { "a": "2" } } }))).await.unwrap();
+    api.patch("new", &params, &patch(json!({ "data": { "x": "1" } })))
+        .await
+        .unwrap();
+    api.patch(
+        "new",
+        &params,
+        &patch(json!({ "metadata": { "labels": { "a": "2" } } })),
+    )
+    .await
+    .unwrap();
     api.delete("before", &DeleteParams::default()).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < 4 {
-        let event = tokio::time::timeout(LIMIT, events.try_next()).await.unwrap().unwrap().unwrap();
+        let event = tokio::time::timeout(LIMIT, events.try_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         seen.push(match event {
             WatchEvent::Added(map) => format!("added {}", map.name_any()),
             WatchEvent::Modified(map) => format!("modified {}", map.name_any()),
@@ -247,7 +309,10 @@ async fn what_is_owned_goes_with_its_owner() {
     api.delete("first", &DeleteParams::default()).await.unwrap();
     until(api.clone(), "grandchild", |map| map.is_none()).await;
     until(api.clone(), "child", |map| map.is_none()).await;
-    until(api.clone(), "shared", |map| map.is_some_and(|map| map.owner_references().len() == 1)).await;
+    until(api.clone(), "shared", |map| {
+        map.is_some_and(|map| map.owner_references().len() == 1)
+    })
+    .await;
     // An owner that is gone already.
     create(&api, owned("late", &[&first])).await;
     until(api.clone(), "late", |map| map.is_none()).await;
@@ -266,15 +331,24 @@ async fn finalizers_hold_an_object_and_namespaces_take_their_content_along() {
     let namespaces = Api::<Namespace>::all(client.clone());
     create(&namespaces, json!({ "metadata": { "name": "other" } })).await;
     let api = Api::<ConfigMap>::namespaced(client.clone(), "other");
-    create(&api, json!({ "metadata": { "name": "held", "finalizers": ["test/hold"] } })).await;
+    create(
+        &api,
+        json!({ "metadata": { "name": "held", "finalizers": ["test/hold"] } }),
+    )
+    .await;
     let pods = Api::<Pod>::namespaced(client.clone(), "other");
     create(&pods, pod("inside", &["wait"])).await;
     running(&pods, "inside").await;
     namespaces.delete("other", &DeleteParams::default()).await.unwrap();
     until(pods.clone(), "inside", |pod| pod.is_none()).await;
-    let held = until(api.clone(), "held", |map| map.is_some_and(|map| map.metadata.deletion_timestamp.is_some())).await;
+    let held = until(api.clone(), "held", |map| {
+        map.is_some_and(|map| map.metadata.deletion_timestamp.is_some())
+    })
+    .await;
     assert!(held.is_some());
-    let error = api.create(&PostParams::default(), &from(json!({ "metadata": { "name": "x" } }))).await;
+    let error = api
+        .create(&PostParams::default(), &from(json!({ "metadata": { "name": "x" } })))
+        .await;
     assert_eq!(code(error.unwrap_err()), (403, "Forbidden".into()));
     let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     api.patch("held", &PatchParams::default(), &free).await.unwrap();
@@ -290,7 +364,10 @@ async fn without_the_token_nothing_is_served() {
     let server = kubeconfig.clusters[0].cluster.as_ref().unwrap().server.clone().unwrap();
     let address: std::net::SocketAddr = server.strip_prefix("http://").unwrap().parse().unwrap();
     let client = super::super::client::Clients::new(address, "wrong").unwrap().default();
-    let error = Api::<Secret>::default_namespaced(client).list(&ListParams::default()).await.unwrap_err();
+    let error = Api::<Secret>::default_namespaced(client)
+        .list(&ListParams::default())
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (401, "Unauthorized".into()));
     cluster.stop().await;
 }

@@ -8,8 +8,14 @@ fn restart(at: &str) -> Patch<Value> {
 
 async fn pods_of(client: &Client, app: &str) -> Vec<Pod> {
     let params = ListParams::default().labels(&format!("app={app}"));
-    let pods = Api::<Pod>::default_namespaced(client.clone()).list(&params).await.unwrap();
-    pods.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect()
+    let pods = Api::<Pod>::default_namespaced(client.clone())
+        .list(&params)
+        .await
+        .unwrap();
+    pods.items
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .collect()
 }
 
 #[tokio::test]
@@ -17,7 +23,11 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     let cluster = cluster().await;
     let client = cluster.client();
     let secrets = Api::<Secret>::default_namespaced(client.clone());
-    create(&secrets, json!({ "metadata": { "name": "env" }, "stringData": { "TOKEN": "old" } })).await;
+    create(
+        &secrets,
+        json!({ "metadata": { "name": "env" }, "stringData": { "TOKEN": "old" } }),
+    )
+    .await;
     let api = Api::<Deployment>::default_namespaced(client.clone());
     create(&api, deployment("web", &["serve"])).await;
     let web = rolled_out(&api, "web").await;
@@ -32,8 +42,13 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     let patch = Patch::Merge(json!({ "stringData": { "TOKEN": "new" } }));
     secrets.patch("env", &PatchParams::default(), &patch).await.unwrap();
     assert_eq!(ask(&ip(&old)).await, "old", "the environment is that of the start");
-    let watch = api.watch(&WatchParams::default(), &web.metadata.resource_version.unwrap()).await.unwrap();
-    api.patch("web", &PatchParams::default(), &restart("now")).await.unwrap();
+    let watch = api
+        .watch(&WatchParams::default(), &web.metadata.resource_version.unwrap())
+        .await
+        .unwrap();
+    api.patch("web", &PatchParams::default(), &restart("now"))
+        .await
+        .unwrap();
     let web = rolled_out(&api, "web").await;
     assert_eq!(web.annotations()["deployment.kubernetes.io/revision"], "2");
     let [new] = pods_of(&client, "web").await.try_into().unwrap();
@@ -43,7 +58,11 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     let last = web.metadata.resource_version;
     let mut watch = watch.boxed();
     loop {
-        let event = tokio::time::timeout(LIMIT, watch.try_next()).await.unwrap().unwrap().unwrap();
+        let event = tokio::time::timeout(LIMIT, watch.try_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         let WatchEvent::Modified(web) = event else { continue };
         assert!(web.status.unwrap().available_replicas >= Some(1));
         if web.metadata.resource_version == last {
@@ -76,7 +95,9 @@ async fn a_restart_that_never_gets_ready_leaves_the_old_pod_serving() {
         tokio::task::yield_now().await;
     };
     let new = until(pods.clone(), &name, |pod| {
-        let status = pod.and_then(|pod| pod.status.as_ref()).and_then(|s| s.container_statuses.as_ref());
+        let status = pod
+            .and_then(|pod| pod.status.as_ref())
+            .and_then(|s| s.container_statuses.as_ref());
         status.is_some_and(|all| all[0].restart_count >= 2)
     })
     .await
@@ -90,7 +111,8 @@ async fn a_restart_that_never_gets_ready_leaves_the_old_pod_serving() {
     pods.delete(&old.name_any(), &DeleteParams::default()).await.unwrap();
     until(pods.clone(), &old.name_any(), |pod| pod.is_none()).await;
     until(api.clone(), "web", |web| {
-        web.and_then(|web| web.status.as_ref()).is_some_and(|status| status.available_replicas == Some(1))
+        web.and_then(|web| web.status.as_ref())
+            .is_some_and(|status| status.available_replicas == Some(1))
     })
     .await;
     // What is repaired rolls out.
@@ -149,10 +171,17 @@ async fn recreate_ends_the_old_pod_first() {
         .await
         .unwrap()
         .boxed();
-    api.patch("web", &PatchParams::default(), &restart("now")).await.unwrap();
+    api.patch("web", &PatchParams::default(), &restart("now"))
+        .await
+        .unwrap();
     let mut order = Vec::new();
     while order.len() < 2 {
-        match tokio::time::timeout(LIMIT, watch.try_next()).await.unwrap().unwrap().unwrap() {
+        match tokio::time::timeout(LIMIT, watch.try_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+        {
             WatchEvent::Added(_) => order.push("added"),
             WatchEvent::Deleted(_) => order.push("deleted"),
             _ => {}
