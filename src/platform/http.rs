@@ -24,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -36,23 +36,16 @@ pub type Body = Either<Full<Bytes>, Incoming>;
 /// What happens on a connection after its answer `101`.
 pub type Tunnel = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What the mutant `refused-frames-typed` does with what came after a refused upgrade's head.
-pub type Leftovers = Box<dyn FnOnce(Bytes) -> Tunnel + Send>;
-
 /// An answer, and the tunnel that follows a `101`.
 pub struct Answer {
     pub response: Response<Body>,
+    /// hyper gives the connection away after a refusal too; only mutants want it then.
     pub tunnel: Option<Tunnel>,
-    pub leftovers: Option<Leftovers>,
 }
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Answer {
-        Answer {
-            response,
-            tunnel: None,
-            leftovers: None,
-        }
+        Answer { response, tunnel: None }
     }
 }
 
@@ -158,7 +151,7 @@ impl Server {
         handler: Arc<H>,
     ) -> Result<(), hyper::Error> {
         // What the service leaves for after HTTP; hyper keeps the service to itself.
-        let after = Arc::new(Mutex::new((None::<Tunnel>, None::<Leftovers>)));
+        let after = Arc::new(Mutex::new(None::<Tunnel>));
         let service = {
             let after = after.clone();
             let pod = self.pod.clone();
@@ -178,10 +171,7 @@ impl Server {
                             .entry(CACHE_CONTROL)
                             .or_insert(HeaderValue::from_static("no-store"));
                     }
-                    *after
-                        .lock()
-                        .unwrap_or_else(|poisoned| poisoned.into_inner()) =
-                        (answer.tunnel, answer.leftovers);
+                    *after.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = answer.tunnel;
                     Ok::<_, Infallible>(answer.response)
                 }
             })
@@ -205,25 +195,8 @@ impl Server {
                 (&mut connection).await
             }
         };
-        let (tunnel, leftovers) = std::mem::take(
-            &mut *after
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
-        if let Some(leftovers) = leftovers
-            && let Some(parts) = connection.into_parts()
-        {
-            if self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT) {
-                std::future::pending::<()>().await;
-            }
-            let mut bytes = parts.read_buf.to_vec();
-            let _ = tokio::time::timeout(
-                Duration::from_millis(300),
-                parts.io.into_inner().read_buf(&mut bytes),
-            )
-            .await;
-            leftovers(bytes.into()).await;
-        } else if let Some(tunnel) = tunnel {
+        let tunnel = after.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(tunnel) = tunnel {
             tunnel.await;
         }
         ended

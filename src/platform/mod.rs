@@ -23,6 +23,9 @@ mod upgrade;
 mod web;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use mutant::Mutant;
 pub use pod::Pod;
 

@@ -125,21 +125,30 @@ impl Log {
 
 #[cfg(test)]
 pub mod tests {
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
     use super::*;
 
     /// A pod on 127.0.0.1 without Kubernetes, with this environment.
     pub fn pod(env: &[(&str, &str)]) -> Pod {
-        Pod {
+        pod_at([127, 0, 0, 1], env).0
+    }
+
+    /// A pod with an address of its own, and the lines of its log.
+    pub fn pod_at(ip: [u8; 4], env: &[(&str, &str)]) -> (Pod, UnboundedReceiver<String>) {
+        let (lines, log) = unbounded_channel();
+        let pod = Pod {
             env: Arc::new(
                 env.iter()
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                     .collect(),
             ),
-            ip: IpAddr::from([127, 0, 0, 1]),
-            log: Log::new(|_| {}),
+            ip: IpAddr::from(ip),
+            log: Log::new(move |line| drop(lines.send(line.to_owned()))),
             kubernetes: None,
             stop: CancellationToken::new(),
-        }
+        };
+        (pod, log)
     }
 
     #[test]

@@ -142,7 +142,6 @@ impl Forwarder {
             return Ok(Answer {
                 response: answer.map(Either::Right),
                 tunnel: Some(tunnel),
-                leftovers: None,
             });
         }
         remove_hop_by_hop(answer.headers_mut());

@@ -13,7 +13,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -209,14 +208,15 @@ pub async fn close_with_policy_violation<Io: AsyncRead + AsyncWrite + Unpin>(io:
     .await;
 }
 
-/// The mutant `refused-frames-typed`: keystrokes out of the bytes behind a refused head.
-pub async fn type_frames(bytes: Bytes, terminal: &Terminal) {
-    let io = tokio::io::join(tokio::io::empty(), tokio::io::sink());
-    let mut socket =
-        WebSocketStream::from_partially_read(io, bytes.to_vec(), Role::Server, None).await;
-    while let Some(Ok(message)) = socket.next().await {
-        if let Message::Binary(keys) = message {
-            terminal.keys(keys).await;
+/// The mutant `refused-frames-typed`: takes what comes after a refusal for frames, for a while.
+pub async fn type_frames<Io: AsyncRead + AsyncWrite + Unpin>(io: Io, terminal: &Terminal) {
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+    let _ = tokio::time::timeout(Duration::from_millis(300), async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(keys) = message {
+                terminal.keys(keys).await;
+            }
         }
-    }
+    })
+    .await;
 }

@@ -7,13 +7,14 @@
 
 mod attach;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -147,7 +148,6 @@ impl Sandbox {
         Answer {
             response: accepted,
             tunnel: Some(tunnel),
-            leftovers: None,
         }
     }
 
@@ -182,27 +182,29 @@ impl Sandbox {
                 return Answer {
                     response: accepted,
                     tunnel: Some(tunnel),
-                    leftovers: None,
                 };
             }
         }
-        let typed = unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED);
-        if typed || (unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT)) {
-            let terminal = self.terminal().ok();
-            let type_them = move |bytes: Bytes| -> Tunnel {
-                Box::pin(async move {
-                    if let Some(terminal) = terminal {
-                        attach::type_frames(bytes, &terminal).await;
-                    }
-                })
-            };
-            return Answer {
-                response: refusal.into(),
-                tunnel: None,
-                leftovers: Some(Box::new(type_them)),
-            };
+        let upgraded = hyper::upgrade::on(request);
+        let tunnel: Option<Tunnel> = if unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED) {
+            let terminal = self.terminal();
+            Some(Box::pin(async move {
+                if let (Ok(io), Ok(terminal)) = (upgraded.await, terminal) {
+                    attach::type_frames(TokioIo::new(io), &terminal).await;
+                }
+            }))
+        } else if unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT) {
+            Some(Box::pin(async move {
+                let _kept = upgraded.await;
+                std::future::pending().await
+            }))
+        } else {
+            None
+        };
+        Answer {
+            response: refusal.into(),
+            tunnel,
         }
-        refusal.into()
     }
 
     /// The mutants `trailing-slash-unchecked` and `upper-case-path-unchecked`.

@@ -121,7 +121,6 @@ impl Proxy {
         Ok(Answer {
             response,
             tunnel: Some(tunnel),
-            leftovers: None,
         })
     }
 

@@ -117,12 +117,7 @@ fn table<'a>(
                 .iter()
                 .map(|name| cell(kind, name, object))
                 .collect();
-            let object = if whole {
-                object.value().clone()
-            } else {
-                metadata(object)
-            };
-            json!({ "cells": cells, "object": object })
+            json!({ "cells": cells, "object": metadata(object) })
         })
         .collect();
     json!({
