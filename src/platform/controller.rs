@@ -72,10 +72,8 @@ struct Known {
 
 impl Controller {
     async fn follow(&mut self) {
-        let mut sandboxes =
-            pin!(watcher(self.sandboxes.clone(), Config::default()).default_backoff());
-        let mut pods =
-            pin!(watcher(self.pods.clone(), Config::default().labels(LABEL)).default_backoff());
+        let mut sandboxes = pin!(watcher(self.sandboxes.clone(), Config::default()).default_backoff());
+        let mut pods = pin!(watcher(self.pods.clone(), Config::default().labels(LABEL)).default_backoff());
         let mut retry: Option<Instant> = None;
         loop {
             // The names that are to be looked at.
@@ -165,11 +163,7 @@ impl Controller {
             if !is_there {
                 return Ok(());
             }
-            match self
-                .pods
-                .create(&PostParams::default(), &pod_of(&sandbox))
-                .await
-            {
+            match self.pods.create(&PostParams::default(), &pod_of(&sandbox)).await {
                 Ok(made) => drop(self.known.pods.insert(name.to_owned(), made)),
                 // One that is being deleted is still in the way; its end is an event.
                 Err(error) if has_code(&error, 409) => return Ok(()),
@@ -184,11 +178,7 @@ impl Controller {
             return Ok(());
         }
         let patch = Patch::Merge(json!({ "status": status }));
-        match self
-            .sandboxes
-            .patch_status(name, &PatchParams::default(), &patch)
-            .await
-        {
+        match self.sandboxes.patch_status(name, &PatchParams::default(), &patch).await {
             Ok(now) => drop(self.known.sandboxes.insert(name.to_owned(), now)),
             Err(error) if has_code(&error, 404) => {}
             Err(error) => return Err(error),
@@ -245,18 +235,12 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
         .flatten()
         .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let (ready, reason, message) = if pod.metadata.deletion_timestamp.is_some() {
-        (
-            "False",
-            "PodTerminating",
-            "its pod is being deleted".to_owned(),
-        )
+        ("False", "PodTerminating", "its pod is being deleted".to_owned())
     } else if matches!(phase.as_str(), "Failed" | "Succeeded") {
         (
             "False",
             FAILED,
-            status
-                .message
-                .unwrap_or_else(|| format!("its pod ended: {phase}")),
+            status.message.unwrap_or_else(|| format!("its pod ended: {phase}")),
         )
     } else if is_ready {
         ("True", "PodReady", String::new())
@@ -265,10 +249,7 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
         (
             "False",
             FAILED,
-            format!(
-                "{reason}: {}",
-                waiting.message.as_deref().unwrap_or("no message")
-            ),
+            format!("{reason}: {}", waiting.message.as_deref().unwrap_or("no message")),
         )
     } else {
         ("False", "PodNotReady", "its pod is not ready".to_owned())

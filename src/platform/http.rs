@@ -51,11 +51,7 @@ impl From<Response<Body>> for Answer {
 
 /// A component's answers.
 pub trait Handler: Send + Sync + 'static {
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> impl Future<Output = Answer> + Send;
+    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Answer> + Send;
 }
 
 /// A server's limits and its count of connections.
@@ -87,8 +83,7 @@ impl Server {
         listener: TcpListener,
         handler: Arc<H>,
     ) -> Result<(), ComponentError> {
-        self.serve_with(listener, handler, |stream| async { Ok(stream) })
-            .await
+        self.serve_with(listener, handler, |stream| async { Ok(stream) }).await
     }
 
     /// The same, with a handshake of the transport (TLS) before HTTP.
@@ -137,10 +132,7 @@ impl Server {
             }
         }
         drop(listener);
-        let _ = tokio::time::timeout(self.drain, async {
-            while connections.join_next().await.is_some() {}
-        })
-        .await;
+        let _ = tokio::time::timeout(self.drain, async { while connections.join_next().await.is_some() {} }).await;
         Ok(())
     }
 
@@ -161,8 +153,7 @@ impl Server {
                     let line = log_line(&pod, &request);
                     let mut answer = handler.answer(request, peer).await;
                     if let Some(line) = line {
-                        pod.log
-                            .line(format!("{line} {}", answer.response.status().as_u16()));
+                        pod.log.line(format!("{line} {}", answer.response.status().as_u16()));
                     }
                     if !pod.has(&mutant::TOKEN_ANSWERS_CACHEABLE) {
                         answer
@@ -185,9 +176,7 @@ impl Server {
         } else {
             http.header_read_timeout(self.header_timeout);
         }
-        let mut connection = http
-            .serve_connection(TokioIo::new(io), service)
-            .with_upgrades();
+        let mut connection = http.serve_connection(TokioIo::new(io), service).with_upgrades();
         let ended = tokio::select! {
             ended = &mut connection => ended,
             () = self.pod.stop.cancelled() => {
@@ -206,9 +195,7 @@ impl Server {
     pub fn common(&self, method: &Method, path: &str) -> Option<Response<Body>> {
         match (method, path) {
             (&Method::GET | &Method::HEAD, "/healthz") => Some(text(StatusCode::OK, "ok\n".into())),
-            (&Method::GET | &Method::HEAD, "/metrics") => {
-                Some(text(StatusCode::OK, self.metrics()))
-            }
+            (&Method::GET | &Method::HEAD, "/metrics") => Some(text(StatusCode::OK, self.metrics())),
             _ => None,
         }
     }

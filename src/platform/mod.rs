@@ -91,9 +91,7 @@ pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
         .filter(|name| !name.is_empty())
     {
         if mutant::by_name(name).is_none() {
-            return Err(ComponentError(format!(
-                "GAUNTLET_MUTANTS: there is no mutant {name:?}"
-            )));
+            return Err(ComponentError(format!("GAUNTLET_MUTANTS: there is no mutant {name:?}")));
         }
     }
     match component {

@@ -11,9 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
@@ -227,12 +225,7 @@ impl Names {
 
     /// A new sandbox. The token is a literal in its template, so that its pod
     /// has what held when it was made, and so has a pod that comes back.
-    pub fn sandbox(
-        &self,
-        purpose: Purpose<'_>,
-        token: Option<&str>,
-        variables: &BTreeMap<String, String>,
-    ) -> Sandbox {
+    pub fn sandbox(&self, purpose: Purpose<'_>, token: Option<&str>, variables: &BTreeMap<String, String>) -> Sandbox {
         let (prefix, label) = match purpose {
             Purpose::Pool => ("warm", self.warm_label.clone()),
             Purpose::Session(id) => ("session", (self.session_label.clone(), id.to_owned())),

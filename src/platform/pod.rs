@@ -40,11 +40,7 @@ impl Pod {
     }
 
     /// A number from the environment, or its default.
-    pub fn number<T: std::str::FromStr>(
-        &self,
-        name: &str,
-        default: T,
-    ) -> Result<T, ComponentError> {
+    pub fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, ComponentError> {
         match self.var(name) {
             None => Ok(default),
             Some(text) => text
@@ -58,11 +54,8 @@ impl Pod {
     pub fn duration(&self, name: &str, default: Duration) -> Result<Duration, ComponentError> {
         match self.var(name) {
             None => Ok(default),
-            Some(text) => parse_duration(text).ok_or_else(|| {
-                ComponentError(format!(
-                    "{name} is not a duration like 500ms, 10s or 2m: {text:?}"
-                ))
-            }),
+            Some(text) => parse_duration(text)
+                .ok_or_else(|| ComponentError(format!("{name} is not a duration like 500ms, 10s or 2m: {text:?}"))),
         }
     }
 

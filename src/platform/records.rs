@@ -39,14 +39,9 @@ impl Status {
     }
 
     fn from_name(name: &str) -> Option<Status> {
-        [
-            Status::Creating,
-            Status::Ready,
-            Status::Failed,
-            Status::Dead,
-        ]
-        .into_iter()
-        .find(|status| status.name() == name)
+        [Status::Creating, Status::Ready, Status::Failed, Status::Dead]
+            .into_iter()
+            .find(|status| status.name() == name)
     }
 }
 
@@ -87,20 +82,13 @@ impl Records {
         }
     }
 
-    pub async fn create_agent(
-        &self,
-        name: Option<&str>,
-        model: &str,
-        harness_id: Option<&str>,
-    ) -> Result<Agent> {
+    pub async fn create_agent(&self, name: Option<&str>, model: &str, harness_id: Option<&str>) -> Result<Agent> {
         let id = new_id();
         let mut data = BTreeMap::from([("model".to_owned(), model.to_owned())]);
         data.insert("name".into(), name.unwrap_or(model).to_owned());
         data.extend(harness_id.map(|harness| ("harness_id".into(), harness.to_owned())));
         let labels = BTreeMap::from([(RECORD.to_owned(), "agent".to_owned())]);
-        Ok(agent(
-            self.create(format!("agent-{id}"), labels, data).await?,
-        ))
+        Ok(agent(self.create(format!("agent-{id}"), labels, data).await?))
     }
 
     pub async fn agent(&self, id: &str) -> Result<Option<Agent>> {
@@ -136,9 +124,7 @@ impl Records {
             (RECORD.to_owned(), "session".to_owned()),
             (AGENT.to_owned(), agent_id.to_owned()),
         ]);
-        Ok(session(
-            self.create(format!("session-{id}"), labels, data).await?,
-        ))
+        Ok(session(self.create(format!("session-{id}"), labels, data).await?))
     }
 
     pub async fn session(&self, id: &str) -> Result<Option<Session>> {
@@ -151,12 +137,7 @@ impl Records {
         if let Some(agent_id) = agent_id {
             selector += &format!(",{AGENT}={agent_id}");
         }
-        Ok(self
-            .list(selector)
-            .await?
-            .into_iter()
-            .map(session)
-            .collect())
+        Ok(self.list(selector).await?.into_iter().map(session).collect())
     }
 
     pub async fn delete_session(&self, id: &str) -> Result<()> {
@@ -169,22 +150,12 @@ impl Records {
     }
 
     pub async fn set_sandbox(&self, id: &str, sandbox: &str) -> Result<()> {
-        gone(
-            self.patch(id, json!({ "data": { "sandbox": sandbox } }))
-                .await,
-        )
+        gone(self.patch(id, json!({ "data": { "sandbox": sandbox } })).await)
     }
 
     /// What became of a session.
-    pub async fn set_status(
-        &self,
-        id: &str,
-        status: Status,
-        sandbox: &str,
-        failure: Option<&str>,
-    ) -> Result<()> {
-        let mut data =
-            json!({ "status": status.name(), "sandbox": sandbox, "failure_reason": failure });
+    pub async fn set_status(&self, id: &str, status: Status, sandbox: &str, failure: Option<&str>) -> Result<()> {
+        let mut data = json!({ "status": status.name(), "sandbox": sandbox, "failure_reason": failure });
         if status == Status::Ready {
             data["last_seen_at"] = jiff::Timestamp::now().to_string().into();
         }
@@ -202,42 +173,25 @@ impl Records {
     }
 
     /// Waits until a session is no longer being created; `None` if it was deleted.
-    pub async fn settled(
-        &self,
-        id: &str,
-    ) -> std::result::Result<Option<Session>, kube::runtime::wait::Error> {
-        let settled =
-            |map: Option<&ConfigMap>| map.is_none_or(|map| status(map) != Status::Creating);
-        let map = kube::runtime::wait::await_condition(
-            self.maps.clone(),
-            &format!("session-{id}"),
-            settled,
-        )
-        .await?;
+    pub async fn settled(&self, id: &str) -> std::result::Result<Option<Session>, kube::runtime::wait::Error> {
+        let settled = |map: Option<&ConfigMap>| map.is_none_or(|map| status(map) != Status::Creating);
+        let map = kube::runtime::wait::await_condition(self.maps.clone(), &format!("session-{id}"), settled).await?;
         Ok(map.map(session))
     }
 
     /// Whether the API answers.
     pub async fn ping(&self) -> Result<()> {
-        self.maps
-            .list(&ListParams::default().limit(1))
-            .await
-            .map(drop)
+        self.maps.list(&ListParams::default().limit(1)).await.map(drop)
     }
 
     /// Keeps a value under a name and gives the one that was there: what mutants remember.
     pub async fn swap(&self, name: &str, value: &str) -> Result<Option<String>> {
         let data = BTreeMap::from([("value".to_owned(), value.to_owned())]);
         match self.get(name).await? {
-            None => self
-                .create(name.to_owned(), BTreeMap::new(), data)
-                .await
-                .map(|_| None),
+            None => self.create(name.to_owned(), BTreeMap::new(), data).await.map(|_| None),
             Some(map) => {
                 let patch = Patch::Merge(json!({ "data": data }));
-                self.maps
-                    .patch(name, &PatchParams::default(), &patch)
-                    .await?;
+                self.maps.patch(name, &PatchParams::default(), &patch).await?;
                 Ok(map.data.and_then(|mut data| data.remove("value")))
             }
         }
@@ -267,18 +221,9 @@ impl Records {
     }
 
     async fn list(&self, selector: String) -> Result<Vec<ConfigMap>> {
-        let mut maps = self
-            .maps
-            .list(&ListParams::default().labels(&selector))
-            .await?
-            .items;
+        let mut maps = self.maps.list(&ListParams::default().labels(&selector)).await?.items;
         maps.sort_by(|a, b| {
-            let key = |map: &ConfigMap| {
-                (
-                    map.metadata.creation_timestamp.clone(),
-                    map.metadata.name.clone(),
-                )
-            };
+            let key = |map: &ConfigMap| (map.metadata.creation_timestamp.clone(), map.metadata.name.clone());
             key(a).cmp(&key(b))
         });
         Ok(maps)
@@ -286,11 +231,7 @@ impl Records {
 
     async fn patch(&self, id: &str, patch: Value) -> Result<()> {
         self.maps
-            .patch(
-                &format!("session-{id}"),
-                &PatchParams::default(),
-                &Patch::Merge(patch),
-            )
+            .patch(&format!("session-{id}"), &PatchParams::default(), &Patch::Merge(patch))
             .await
             .map(drop)
     }
@@ -314,15 +255,11 @@ pub fn is_id(text: &str) -> bool {
 
 fn status(map: &ConfigMap) -> Status {
     let name = map.data.as_ref().and_then(|data| data.get("status"));
-    name.and_then(|name| Status::from_name(name))
-        .unwrap_or(Status::Failed)
+    name.and_then(|name| Status::from_name(name)).unwrap_or(Status::Failed)
 }
 
 fn created_at(map: &ConfigMap) -> Option<String> {
-    map.metadata
-        .creation_timestamp
-        .as_ref()
-        .map(|time| time.0.to_string())
+    map.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string())
 }
 
 fn id(map: &ConfigMap, prefix: &str) -> String {

@@ -29,8 +29,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     for _ in 0..TRIES {
         match fill(&pod, &secrets, name, &keys).await {
             Ok(filled) => {
-                pod.log
-                    .line(format!("seed: secret {name}: filled {filled:?}"));
+                pod.log.line(format!("seed: secret {name}: filled {filled:?}"));
                 return Ok(());
             }
             Err(error) if has_code(&error, 409) => {}
@@ -43,12 +42,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
 }
 
 /// One try; gives the keys that it filled. A 409 means that someone else was there first.
-async fn fill<'k>(
-    pod: &Pod,
-    secrets: &Api<Secret>,
-    name: &str,
-    keys: &[&'k str],
-) -> Result<Vec<&'k str>, kube::Error> {
+async fn fill<'k>(pod: &Pod, secrets: &Api<Secret>, name: &str, keys: &[&'k str]) -> Result<Vec<&'k str>, kube::Error> {
     let Some(secret) = secrets.get_opt(name).await? else {
         let secret = Secret {
             metadata: ObjectMeta {
@@ -92,15 +86,8 @@ fn values(pod: &Pod, keys: &[&str]) -> BTreeMap<String, ByteString> {
 /// 32 random bytes as 64 hex digits, no newline.
 fn value(pod: &Pod) -> String {
     let bytes: [u8; 32] = rand::random();
-    let length = if pod.has(&mutant::SEED_SHORT_TOKEN) {
-        16
-    } else {
-        32
-    };
-    let mut digits: String = bytes[..length]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let length = if pod.has(&mutant::SEED_SHORT_TOKEN) { 16 } else { 32 };
+    let mut digits: String = bytes[..length].iter().map(|byte| format!("{byte:02x}")).collect();
     if pod.has(&mutant::SEED_WITH_NEWLINE) {
         digits.push('\n');
     }
@@ -116,10 +103,7 @@ mod tests {
     fn values_are_64_hex_digits_and_never_the_same() {
         let (one, other) = (value(&pod(&[])), value(&pod(&[])));
         assert!(
-            one.len() == 64
-                && one
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+            one.len() == 64 && one.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
             "{one}"
         );
         assert_ne!(one, other);

@@ -79,8 +79,7 @@ impl Door {
             (Some(given), None) => self.opens_without_token(given),
             (None, Some(_)) => self.pod.has(&mutant::MISSING_TOKEN_OPENS),
             (None, None) => self.pod.has(&mutant::UNSET_TOKEN_OPENS),
-        } || (self.pod.has(&mutant::ANY_DUPLICATE_OPENS)
-            && self.any_opens(query.unwrap_or("")));
+        } || (self.pod.has(&mutant::ANY_DUPLICATE_OPENS) && self.any_opens(query.unwrap_or("")));
         if opens {
             self.opened.store(true, Ordering::Relaxed);
         }
@@ -95,12 +94,11 @@ impl Door {
             return Some(Cow::Borrowed(bearer));
         }
         let mut tokens = self.tokens(query);
-        let from_query =
-            if self.side == Side::Sandbox && self.pod.has(&mutant::SANDBOX_LAST_DUPLICATE) {
-                tokens.last()
-            } else {
-                tokens.next()
-            };
+        let from_query = if self.side == Side::Sandbox && self.pod.has(&mutant::SANDBOX_LAST_DUPLICATE) {
+            tokens.last()
+        } else {
+            tokens.next()
+        };
         from_query.or_else(|| self.bearer(headers).map(Cow::Borrowed))
     }
 
@@ -110,8 +108,7 @@ impl Door {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let name = self.decode(name);
             let matches = &*name == b"token"
-                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED)
-                    && name.eq_ignore_ascii_case(b"token"));
+                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(b"token"));
             matches.then(|| self.decode(value))
         })
     }
@@ -119,14 +116,10 @@ impl Door {
     fn decode<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
         let decoded: Cow<'a, [u8]> = percent_decode_str(text).into();
         if self.pod.has(&mutant::DOUBLE_DECODING) {
-            return percent_encoding::percent_decode(&decoded)
-                .collect::<Vec<u8>>()
-                .into();
+            return percent_encoding::percent_decode(&decoded).collect::<Vec<u8>>().into();
         }
         if self.side == Side::Sandbox && self.pod.has(&mutant::SANDBOX_PLUS_IS_SPACE) {
-            return percent_decode_str(&text.replace('+', " "))
-                .collect::<Vec<u8>>()
-                .into();
+            return percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>().into();
         }
         decoded
     }
@@ -170,14 +163,8 @@ impl Door {
 
     /// What a door without a token says to one that it is shown: no, but for its mutants.
     fn opens_without_token(&self, given: &[u8]) -> bool {
-        if self.side == Side::Sandbox
-            && self.pod.has(&mutant::UNSET_SANDBOX_ADOPTS_TOKEN)
-            && !given.is_empty()
-        {
-            let mut adopted = self
-                .adopted
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.side == Side::Sandbox && self.pod.has(&mutant::UNSET_SANDBOX_ADOPTS_TOKEN) && !given.is_empty() {
+            let mut adopted = self.adopted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             return adopted.get_or_insert_with(|| given.to_vec()) == given;
         }
         self.pod.has(&mutant::UNSET_TOKEN_OPENS)
@@ -191,44 +178,33 @@ impl Door {
             Side::Proxy => self.pod.has(&mutant::PROXY_UNCHECKED),
             Side::Sandbox => {
                 self.pod.has(&mutant::SANDBOX_UNCHECKED)
-                    || (self.pod.has(&mutant::PROXY_VOUCHES)
-                        && headers.contains_key("x-litellm-checked"))
-                    || (self.pod.has(&mutant::CHECK_FIRST_CONNECT_ONLY)
-                        && self.opened.load(Ordering::Relaxed))
+                    || (self.pod.has(&mutant::PROXY_VOUCHES) && headers.contains_key("x-litellm-checked"))
+                    || (self.pod.has(&mutant::CHECK_FIRST_CONNECT_ONLY) && self.opened.load(Ordering::Relaxed))
             }
         }
     }
 
     fn any_opens(&self, query: &str) -> bool {
-        self.token.as_ref().is_some_and(|token| {
-            self.tokens(query)
-                .any(|given| equal(&given, token.as_bytes()))
-        })
+        self.token
+            .as_ref()
+            .is_some_and(|token| self.tokens(query).any(|given| equal(&given, token.as_bytes())))
     }
 }
 
 /// The credentials of a `Bearer` value.
 pub fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| rest.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }
 
 /// Equality in a time that depends on the lengths alone.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
-    Sha256::digest(a)
-        .as_slice()
-        .ct_eq(Sha256::digest(b).as_slice())
-        .into()
+    Sha256::digest(a).as_slice().ct_eq(Sha256::digest(b).as_slice()).into()
 }
 
 fn trimmed(given: &[u8]) -> &[u8] {
     let idle = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
-    let start = given
-        .iter()
-        .position(|byte| !idle(byte))
-        .unwrap_or(given.len());
+    let start = given.iter().position(|byte| !idle(byte)).unwrap_or(given.len());
     let end = given
         .iter()
         .rposition(|byte| !idle(byte))
@@ -263,18 +239,11 @@ mod tests {
     const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     fn door(side: Side, token: Option<&str>, mutants: &str) -> Door {
-        Door::new(
-            &pod(&[("GAUNTLET_MUTANTS", mutants)]),
-            side,
-            token.map(str::to_owned),
-        )
+        Door::new(&pod(&[("GAUNTLET_MUTANTS", mutants)]), side, token.map(str::to_owned))
     }
 
     fn header(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(
-            AUTHORIZATION,
-            HeaderValue::from_str(value).expect("a header value"),
-        )])
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"))])
     }
 
     #[test]
@@ -283,10 +252,7 @@ mod tests {
         let none = HeaderMap::new();
         assert!(door.opens(Some(&format!("token={TOKEN}")), &none));
         assert!(door.opens(Some(&format!("a=b&token={TOKEN}&token=x")), &none));
-        assert!(door.opens(
-            Some(&format!("%74oken={}", TOKEN.replace('a', "%61"))),
-            &none
-        ));
+        assert!(door.opens(Some(&format!("%74oken={}", TOKEN.replace('a', "%61"))), &none));
         assert!(door.opens(None, &header(&format!("Bearer {TOKEN}"))));
         assert!(door.opens(None, &header(&format!("bearer {TOKEN}"))));
         assert!(door.opens(Some(&format!("token={TOKEN}")), &header("Bearer wrong")));
@@ -298,10 +264,7 @@ mod tests {
         let right = header(&format!("Bearer {TOKEN}"));
         for query in ["token", "token=", "token=null", "token=%00", "token=+"] {
             assert!(!door.opens(Some(query), &HeaderMap::new()), "{query}");
-            assert!(
-                !door.opens(Some(query), &right),
-                "{query} with the right header"
-            );
+            assert!(!door.opens(Some(query), &right), "{query} with the right header");
         }
         for query in [
             format!("token={}", &TOKEN[..63]),
@@ -362,31 +325,15 @@ mod tests {
             ("unset-token-opens", None, None),
             ("undefined-opens", None, query("undefined")),
             ("unset-sandbox-adopts-token", None, query(TOKEN)),
-            (
-                "token-trimmed",
-                Some(TOKEN),
-                query(&format!("%20{TOKEN}%00")),
-            ),
-            (
-                "double-decoding",
-                Some(TOKEN),
-                query(&TOKEN.replace('a', "%2561")),
-            ),
+            ("token-trimmed", Some(TOKEN), query(&format!("%20{TOKEN}%00"))),
+            ("double-decoding", Some(TOKEN), query(&TOKEN.replace('a', "%2561"))),
             (
                 "sandbox-last-duplicate",
                 Some(TOKEN),
                 query(&format!("x&token={TOKEN}")),
             ),
-            (
-                "any-duplicate-opens",
-                Some(TOKEN),
-                query(&format!("x&token={TOKEN}")),
-            ),
-            (
-                "parameter-case-ignored",
-                Some(TOKEN),
-                Some(format!("TOKEN={TOKEN}")),
-            ),
+            ("any-duplicate-opens", Some(TOKEN), query(&format!("x&token={TOKEN}"))),
+            ("parameter-case-ignored", Some(TOKEN), Some(format!("TOKEN={TOKEN}"))),
             ("sandbox-plus-is-space", Some("a b"), query("a+b")),
         ] {
             assert!(
@@ -398,10 +345,7 @@ mod tests {
                 "without {mutants}"
             );
         }
-        assert!(
-            !door(Side::Sandbox, Some(TOKEN), "token-with-newline")
-                .opens(query(TOKEN).as_deref(), &none)
-        );
+        assert!(!door(Side::Sandbox, Some(TOKEN), "token-with-newline").opens(query(TOKEN).as_deref(), &none));
         let opened = door(Side::Sandbox, Some(TOKEN), "check-first-connect-only");
         assert!(!opened.opens(None, &none));
         assert!(opened.opens(query(TOKEN).as_deref(), &none));

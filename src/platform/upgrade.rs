@@ -3,9 +3,7 @@
 //!
 //! The form comes first, so that its answers say nothing about the token.
 
-use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use tokio_tungstenite::tungstenite::Error;
@@ -45,29 +43,24 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
 /// The `101` if the request is a WebSocket handshake, else what it is answered.
 fn form<B>(request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
-    let accepted =
-        create_response_with_body(request, || Either::Left(Full::default())).map_err(|wrong| {
-            match wrong {
-                Error::Protocol(ProtocolError::WrongHttpMethod) => error(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "a terminal is attached with GET",
-                )
-                .with(ALLOW, value("GET"))
-                .closing(),
-                Error::Protocol(
-                    ProtocolError::MissingConnectionUpgradeHeader
-                    | ProtocolError::MissingUpgradeWebSocketHeader,
-                ) => needs_upgrade("a terminal is attached with a WebSocket"),
-                // RFC 6455 §4.4: the answer names the version that is understood.
-                Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
-                    needs_upgrade("WebSocket version 13 is needed").with(
-                        HeaderName::from_static("sec-websocket-version"),
-                        value("13"),
-                    )
-                }
-                other => error(StatusCode::BAD_REQUEST, other.to_string()).closing(),
+    let accepted = create_response_with_body(request, || Either::Left(Full::default())).map_err(|wrong| {
+        match wrong {
+            Error::Protocol(ProtocolError::WrongHttpMethod) => {
+                error(StatusCode::METHOD_NOT_ALLOWED, "a terminal is attached with GET")
+                    .with(ALLOW, value("GET"))
+                    .closing()
             }
-        })?;
+            Error::Protocol(
+                ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
+            ) => needs_upgrade("a terminal is attached with a WebSocket"),
+            // RFC 6455 §4.4: the answer names the version that is understood.
+            Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+                needs_upgrade("WebSocket version 13 is needed")
+                    .with(HeaderName::from_static("sec-websocket-version"), value("13"))
+            }
+            other => error(StatusCode::BAD_REQUEST, other.to_string()).closing(),
+        }
+    })?;
     if headers.get_all(HOST).iter().count() != 1 {
         return Err(error(StatusCode::BAD_REQUEST, "exactly one Host header is needed").closing());
     }

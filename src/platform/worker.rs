@@ -32,10 +32,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let namespace = pod.namespace(&client);
     let mut worker = Worker {
         size: pod.number("WARM_POOL_SIZE", 0)?,
-        token: pod
-            .var(TOKEN)
-            .filter(|token| !token.is_empty())
-            .map(str::to_owned),
+        token: pod.var(TOKEN).filter(|token| !token.is_empty()).map(str::to_owned),
         names: Names::new(&pod)?,
         sandboxes: Api::namespaced(client.clone(), &namespace),
         events: Api::namespaced(client.clone(), &namespace),
@@ -45,8 +42,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         namespace,
         pod: pod.clone(),
     };
-    pod.log
-        .line(format!("worker: warm pool of {}", worker.size));
+    pod.log.line(format!("worker: warm pool of {}", worker.size));
     tokio::select! {
         () = worker.follow() => Ok(()),
         () = pod.stop.cancelled() => Ok(()),
@@ -101,9 +97,7 @@ impl Worker {
             retry = match done {
                 Ok(()) => None,
                 Err(error) => {
-                    self.pod
-                        .log
-                        .line(format!("tries again in {RETRY:?}: {error}"));
+                    self.pod.log.line(format!("tries again in {RETRY:?}: {error}"));
                     Some(Instant::now() + RETRY)
                 }
             };
@@ -118,10 +112,7 @@ impl Worker {
                 .values()
                 .filter(|sandbox| sandbox.token() != self.token.as_deref())
             {
-                let _ = self
-                    .sandboxes
-                    .delete(sandbox.name(), &DeleteParams::default())
-                    .await;
+                let _ = self.sandboxes.delete(sandbox.name(), &DeleteParams::default()).await;
             }
         }
         for session in self.records.sessions(None).await? {
@@ -129,12 +120,7 @@ impl Worker {
                 Some(sandbox) => self.session_follows(&session.id, sandbox).await?,
                 None if session.status == Status::Ready => {
                     self.records
-                        .set_status(
-                            &session.id,
-                            Status::Dead,
-                            &session.sandbox,
-                            Some("its sandbox is gone"),
-                        )
+                        .set_status(&session.id, Status::Dead, &session.sandbox, Some("its sandbox is gone"))
                         .await?;
                 }
                 None => {}
@@ -145,8 +131,7 @@ impl Worker {
 
     async fn applied(&mut self, sandbox: Sandbox) -> Result<(), kube::Error> {
         let session = sandbox.label(&self.names.session_label).map(str::to_owned);
-        self.known
-            .insert(sandbox.name().to_owned(), sandbox.clone());
+        self.known.insert(sandbox.name().to_owned(), sandbox.clone());
         if let Some(session) = session {
             self.session_follows(&session, &sandbox).await?;
         }
@@ -160,12 +145,7 @@ impl Worker {
             && session.sandbox == sandbox.name()
         {
             self.records
-                .set_status(
-                    id,
-                    Status::Dead,
-                    sandbox.name(),
-                    Some("its sandbox is gone"),
-                )
+                .set_status(id, Status::Dead, sandbox.name(), Some("its sandbox is gone"))
                 .await?;
         }
         self.fill().await
@@ -190,9 +170,7 @@ impl Worker {
             (Status::Ready, Some(_)) => Status::Dead,
             _ => return Ok(()),
         };
-        self.records
-            .set_status(id, status, sandbox.name(), failure)
-            .await
+        self.records.set_status(id, status, sandbox.name(), failure).await
     }
 
     /// Makes the warm sandboxes that are missing.
@@ -201,14 +179,9 @@ impl Worker {
         let there = self.known.values().filter(warm).count();
         for _ in there..self.size {
             let token = self.token_for_pool();
-            let sandbox = self
-                .names
-                .sandbox(Purpose::Pool, token.as_deref(), &BTreeMap::new());
+            let sandbox = self.names.sandbox(Purpose::Pool, token.as_deref(), &BTreeMap::new());
             // Known at once: the watch may tell of it only after the next count.
-            let made = self
-                .sandboxes
-                .create(&PostParams::default(), &sandbox)
-                .await?;
+            let made = self.sandboxes.create(&PostParams::default(), &sandbox).await?;
             self.tell(&made).await;
             self.known.entry(made.name().to_owned()).or_insert(made);
         }
@@ -217,10 +190,7 @@ impl Worker {
 
     fn token_for_pool(&mut self) -> Option<String> {
         if self.pod.has(&mutant::WARM_CLONES_TEMPLATE)
-            && let Some(model) = self
-                .known
-                .values()
-                .find(|sandbox| self.names.is_warm(sandbox))
+            && let Some(model) = self.known.values().find(|sandbox| self.names.is_warm(sandbox))
         {
             self.copied = Some(model.token().map(str::to_owned));
         }
@@ -231,10 +201,7 @@ impl Worker {
     async fn tell(&self, sandbox: &Sandbox) {
         let mut message = format!("made warm sandbox {}", sandbox.name());
         if self.pod.has(&mutant::TOKEN_IN_EVENT) {
-            message += &format!(
-                " with {}",
-                serde_json::json!(sandbox.spec.pod_template.spec)
-            );
+            message += &format!(" with {}", serde_json::json!(sandbox.spec.pod_template.spec));
         }
         let now = Time(jiff::Timestamp::now());
         let event = KubernetesEvent {
@@ -263,9 +230,7 @@ impl Worker {
             ..KubernetesEvent::default()
         };
         if let Err(error) = self.events.create(&PostParams::default(), &event).await {
-            self.pod
-                .log
-                .line(format!("can't tell of {}: {error}", sandbox.name()));
+            self.pod.log.line(format!("can't tell of {}: {error}", sandbox.name()));
         }
     }
 }

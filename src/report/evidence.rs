@@ -69,7 +69,10 @@ fn safe_file_name(asked: &str) -> String {
 /// all of `whole`, a digest keeps different ones apart.
 fn safe_name(name: &str, whole: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "-_.+=@".contains(c);
-    let cleaned: String = name.chars().map(|c| if kept(c) { c } else { '_' }).collect();
+    let cleaned: String = name
+        .chars()
+        .map(|c| if kept(c) { c } else { '_' })
+        .collect();
     let cleaned = cleaned.trim_start_matches(['.', '-']);
     if cleaned == whole && whole.len() <= LONGEST_NAME && !whole.is_empty() {
         return cleaned.to_owned();

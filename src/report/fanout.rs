@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::evidence::bounded;
-use super::{Console, ConsoleSettings, EvidenceFolder, Format, ReportSpec, Reporter, atomic, redacted};
+use super::{
+    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter,
+    atomic, redacted,
+};
 use crate::redact::Redactor;
 use crate::runner::events::{Event, Evidence, ScenarioResult};
 
@@ -127,14 +130,15 @@ impl Reporters {
         }
         let event = shortened(event);
         let problems = &mut self.problems;
-        self.others.retain_mut(|(name, reporter)| match reporter.event(&event) {
-            Ok(()) => true,
-            Err(error) => {
-                let report = name.clone();
-                problems.push(Problem { report, error });
-                false
-            }
-        });
+        self.others
+            .retain_mut(|(name, reporter)| match reporter.event(&event) {
+                Ok(()) => true,
+                Err(error) => {
+                    let report = name.clone();
+                    problems.push(Problem { report, error });
+                    false
+                }
+            });
     }
 
     /// Closes all reports, the files before the console.
@@ -167,22 +171,26 @@ fn make(
         atomic::check(file)?;
     }
     let evidence = settings.evidence.clone();
-    let file = spec.file.clone().unwrap_or_default();
-    Ok(match spec.format {
-        Format::Console => stdout
-            .take()
-            .map(|out| -> Box<dyn Reporter> { Box::new(Console::new(out, settings.console.clone(), evidence)) }),
-        Format::Junit | Format::Json | Format::Markdown => {
-            let _ = file;
-            return Err(io::ErrorKind::Unsupported.into());
-        }
+    let file = spec.file.clone().or_else(|| {
+        let file = spec.format.default_file()?;
+        Some(file.into())
+    });
+    Ok(match (spec.format, file) {
+        (Format::Console, _) | (_, None) => stdout.take().map(|out| -> Box<dyn Reporter> {
+            Box::new(Console::new(out, settings.console.clone(), evidence))
+        }),
+        (Format::Junit, Some(file)) => Some(Box::new(Junit::new(file, evidence))),
+        (Format::Json, Some(file)) => Some(Box::new(Json::new(file, evidence))),
+        (Format::Markdown, Some(file)) => Some(Box::new(Markdown::new(file, evidence))),
     })
 }
 
 /// Evidence cut to what a report may show of it.
 fn shortened(event: Event) -> Event {
     match event {
-        Event::ScenarioFinished(result) if result.evidence.iter().any(|e| e.text.len() > EXCERPT) => {
+        Event::ScenarioFinished(result)
+            if result.evidence.iter().any(|e| e.text.len() > EXCERPT) =>
+        {
             let evidence = result
                 .evidence
                 .iter()

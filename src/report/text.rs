@@ -182,7 +182,11 @@ mod tests {
             ("  check: opens".into(), "  ^^^^^^^^^^^^".into())
         );
         assert_eq!(pointed("", 9, 40), (String::new(), "^".into()));
-        let (line, caret) = pointed(&format!("{}HERE{}", "a".repeat(100), "b".repeat(100)), 101, 40);
+        let (line, caret) = pointed(
+            &format!("{}HERE{}", "a".repeat(100), "b".repeat(100)),
+            101,
+            40,
+        );
         assert_eq!(line, format!("{}HERE{}", "a".repeat(10), "b".repeat(26)));
         assert_eq!(caret, format!("{}{}", " ".repeat(10), "^".repeat(30)));
     }

@@ -137,17 +137,19 @@ impl Scenario {
     /// The runs that the matrix makes: for each, a choice by name of the variable. One, and
     /// empty, without a matrix. The last variable changes fastest.
     pub fn combinations(&self) -> Vec<Vec<(&str, &Choice)>> {
-        self.matrix.iter().fold(vec![Vec::new()], |runs, (variable, choices)| {
-            runs.iter()
-                .flat_map(|run: &Vec<(&str, &Choice)>| {
-                    choices.iter().map(|choice| {
-                        let mut run = run.clone();
-                        run.push((variable.as_str(), choice));
-                        run
+        self.matrix
+            .iter()
+            .fold(vec![Vec::new()], |runs, (variable, choices)| {
+                runs.iter()
+                    .flat_map(|run: &Vec<(&str, &Choice)>| {
+                        choices.iter().map(|choice| {
+                            let mut run = run.clone();
+                            run.push((variable.as_str(), choice));
+                            run
+                        })
                     })
-                })
-                .collect()
-        })
+                    .collect()
+            })
     }
 
     /// The row of the contract's table: the first three parts of the id.

@@ -25,7 +25,11 @@ const SPOKEN: &[(&str, &str, &str)] = &[
     ),
     ("exists", "that it is there", "that it is not there"),
     ("answered", "an answer", "no answer"),
-    ("done", "that it was carried out", "that it was not carried out"),
+    (
+        "done",
+        "that it was carried out",
+        "that it was not carried out",
+    ),
 ];
 
 /// A field with its value: `status 101`, `an open terminal`.

@@ -93,7 +93,10 @@ enum Upgraded {
         response: Value,
     },
     /// Not 101, or nothing at all.
-    Answered { response: Value, transcript: Transcript },
+    Answered {
+        response: Value,
+        transcript: Transcript,
+    },
 }
 
 fn upgrade_request(
@@ -239,8 +242,7 @@ fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
     let status = wire::printable(&received)
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5).and_then(|status| status.parse::<u16>().ok()));
-    let mut value =
-        json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
+    let mut value = json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
     if let Some(status) = status {
         value["status"] = status.into();
     }

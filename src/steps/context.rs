@@ -114,13 +114,9 @@ impl StepContext {
     /// The terminal that an observation of `attach` names.
     pub fn terminal(&self, observed: &Value) -> Result<Arc<Terminal>, StepError> {
         let number = observed["terminal"].as_u64();
-        number
-            .and_then(|n| lock(&self.terminals).get(n as usize).cloned())
-            .ok_or_else(|| {
-                StepError(
-                    "this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into(),
-                )
-            })
+        number.and_then(|n| lock(&self.terminals).get(n as usize).cloned()).ok_or_else(|| {
+            StepError("this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into())
+        })
     }
 
     /// Closes all terminals.

@@ -49,7 +49,13 @@ pub async fn pod_name(subject: &Value, context: &StepContext) -> Result<String, 
     if subject["kind"] == "pod" {
         return Ok(subject["name"].as_str().unwrap_or_default().to_owned());
     }
-    let found = pods::list(Pods { pods: subject.clone() }, context).await?;
+    let found = pods::list(
+        Pods {
+            pods: subject.clone(),
+        },
+        context,
+    )
+    .await?;
     found.value["names"][0]
         .as_str()
         .map(str::to_owned)
@@ -86,7 +92,9 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
     match exit_code {
         Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
         None => Err(StepError(
-            status.message.unwrap_or_else(|| "it ended without an exit code".into()),
+            status
+                .message
+                .unwrap_or_else(|| "it ended without an exit code".into()),
         )),
     }
 }

@@ -19,7 +19,10 @@ const BODY_READ: usize = 1 << 20;
 pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road.unwrap_or(Road::Proxy);
     let what = format!("{} {}", arguments.http, subject::by(road));
-    let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
+    let (method, path) = arguments
+        .http
+        .split_once(' ')
+        .unwrap_or(("GET", &arguments.http));
     let door = door(&context.world, road, arguments.to.as_ref())
         .await
         .map_err(|error| StepError::doing(&what, error))?;

@@ -126,7 +126,10 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
         .map_err(|_| {
             StepError::doing(
                 &what,
-                format!("pod {name} was still there after {:?}", context.limits.ready),
+                format!(
+                    "pod {name} was still there after {:?}",
+                    context.limits.ready
+                ),
             )
         })?
         .map_err(|error| StepError::doing(&what, error))?;

@@ -29,7 +29,11 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         .unwrap_or_else(|| default_road(&arguments.raw));
     let count = arguments.connections.unwrap_or(1);
     let what = match count {
-        1 => format!("raw bytes to {} {}", subject::name(&arguments.raw), subject::by(road)),
+        1 => format!(
+            "raw bytes to {} {}",
+            subject::name(&arguments.raw),
+            subject::by(road)
+        ),
         n => format!(
             "{n} raw connections to {} {}",
             subject::name(&arguments.raw),
@@ -102,7 +106,12 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn of(arguments: &Raw, context: &StepContext, road: Road, door: &Door) -> Result<Bytes, StepError> {
+    fn of(
+        arguments: &Raw,
+        context: &StepContext,
+        road: Road,
+        door: &Door,
+    ) -> Result<Bytes, StepError> {
         let mut bytes = Bytes {
             first: Vec::new(),
             frames: Vec::new(),
@@ -328,7 +337,9 @@ fn status(bytes: &[u8]) -> Option<u16> {
 
 /// Whether a whole HTTP answer with a Content-Length is there.
 fn is_complete(bytes: &[u8]) -> bool {
-    let Some(end) = head_end(bytes) else { return false };
+    let Some(end) = head_end(bytes) else {
+        return false;
+    };
     let length = header_lines(&bytes[..end])
         .into_iter()
         .find(|(name, _)| name == "content-length");

@@ -70,7 +70,10 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
 }
 
 fn answers(context: &StepContext, name: &str, counts: impl Fn(u16) -> bool) -> Vec<Place> {
-    let texts = context.answers().into_iter().filter(|answer| counts(answer.status));
+    let texts = context
+        .answers()
+        .into_iter()
+        .filter(|answer| counts(answer.status));
     let text = texts
         .map(|a| format!("{}\n{}", a.text, a.location.unwrap_or_default()))
         .collect::<Vec<_>>()
@@ -112,12 +115,14 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
 }
 
 async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
-    let api: Api<Event> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    let api: Api<Event> =
+        Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let listed = api
         .list(&ListParams::default())
         .await
         .map_err(|error| StepError::doing("listing events", error))?;
-    let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
+    let text = serde_json::to_string(&listed.items)
+        .map_err(|error| StepError::doing("reading events", error))?;
     Ok(vec![Place {
         name: "events".into(),
         text,

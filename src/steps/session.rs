@@ -121,12 +121,15 @@ async fn agent(context: &StepContext) -> Result<String, StepError> {
     }
     let body = json!({ "model": "gauntlet", "name": "gauntlet" });
     let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
-    made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {
-        StepError(format!(
-            "making an agent: the session API answered {}: {}",
-            made["status"], made["text"]
-        ))
-    })
+    made["body"]["id"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            StepError(format!(
+                "making an agent: the session API answered {}: {}",
+                made["status"], made["text"]
+            ))
+        })
 }
 
 /// A session as steps see it: its own fields, and the HTTP answer under `http`.

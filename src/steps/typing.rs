@@ -26,7 +26,10 @@ pub async fn keys(arguments: Type, context: &StepContext) -> Result<Observation,
 /// Tells the terminal a new size.
 pub async fn resize(arguments: Resize, context: &StepContext) -> Result<Observation, StepError> {
     let (cols, rows) = (arguments.cols, arguments.rows);
-    context.terminal(&arguments.resize)?.resize(cols, rows).await;
+    context
+        .terminal(&arguments.resize)?
+        .resize(cols, rows)
+        .await;
     Ok(Observation {
         what: format!("resize the terminal to {cols} × {rows}"),
         value: json!({}),

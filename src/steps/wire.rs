@@ -158,8 +158,6 @@ pub async fn connect(
     };
     tcp.set_nodelay(true)
         .map_err(|error| StepError::doing(doing(), error))?;
-    tcp.set_nodelay(true)
-        .map_err(|error| StepError::doing(doing(), error))?;
     let inner = match door.tls {
         false => Connection::Plain(tcp),
         true => match tls(tcp, door, ca, limits).await? {
@@ -167,11 +165,11 @@ pub async fn connect(
             Err(refused) => return Ok(Connected::Refused(refused)),
         },
     };
-    Ok(Recorded {
+    Ok(Connected::Yes(Box::new(Recorded {
         inner,
         transcript: Transcript::default(),
         behind: Vec::new(),
-    })
+    })))
 }
 
 async fn tls(

@@ -53,12 +53,9 @@ impl Backends {
             .var("TARGETS")
             .filter(|text| !text.trim().is_empty())
             .unwrap_or(DEFAULT_TARGETS);
-        let rules: Vec<Rule> = serde_json::from_str(text)
-            .map_err(|error| ComponentError(format!("TARGETS: {error}")))?;
-        let mut targets = rules
-            .into_iter()
-            .map(Target::new)
-            .collect::<Result<Vec<_>, _>>()?;
+        let rules: Vec<Rule> =
+            serde_json::from_str(text).map_err(|error| ComponentError(format!("TARGETS: {error}")))?;
+        let mut targets = rules.into_iter().map(Target::new).collect::<Result<Vec<_>, _>>()?;
         targets.sort_by_key(|target| std::cmp::Reverse(target.path_prefix.len()));
         Ok(Backends {
             targets,
@@ -72,10 +69,7 @@ impl Backends {
             .targets
             .iter()
             .find(|target| path.starts_with(&target.path_prefix))?;
-        let ready = self
-            .ready
-            .read()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let ready = self.ready.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut addresses: Vec<_> = ready
             .values()
             .filter(|backend| target.selects(&backend.labels))
@@ -117,12 +111,7 @@ impl Backends {
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Backend>)) {
-        change(
-            &mut self
-                .ready
-                .write()
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        );
+        change(&mut self.ready.write().unwrap_or_else(|poisoned| poisoned.into_inner()));
     }
 
     #[cfg(test)]
@@ -140,12 +129,9 @@ impl Backends {
 impl Target {
     fn new(rule: Rule) -> Result<Target, ComponentError> {
         let labels = rule.selector.split(',').map(|pair| {
-            let (key, value) = pair.split_once('=').ok_or_else(|| {
-                ComponentError(format!(
-                    "TARGETS: {:?} is not key=value,key=value",
-                    rule.selector
-                ))
-            })?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| ComponentError(format!("TARGETS: {:?} is not key=value,key=value", rule.selector)))?;
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         });
         Ok(Target {
@@ -157,9 +143,7 @@ impl Target {
     }
 
     fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.labels
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }
 
@@ -211,10 +195,7 @@ mod tests {
             r#"[{"path_prefix":"/"}]"#,
             r#"[{"path_prefix":"/","selector":"app","port":1}]"#,
         ] {
-            assert!(
-                Backends::new(&pod(&[("TARGETS", targets)])).is_err(),
-                "{targets}"
-            );
+            assert!(Backends::new(&pod(&[("TARGETS", targets)])).is_err(), "{targets}");
         }
     }
 }

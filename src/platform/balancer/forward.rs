@@ -64,12 +64,7 @@ impl Forwarder {
     }
 
     /// Hands a request on: 503 where nobody is there for it, 502 where nobody answers.
-    pub async fn forward(
-        &self,
-        mut request: Request<Incoming>,
-        peer: SocketAddr,
-        proto: &'static str,
-    ) -> Answer {
+    pub async fn forward(&self, mut request: Request<Incoming>, peer: SocketAddr, proto: &'static str) -> Answer {
         let Some(stream) = self.connect(request.uri().path()).await else {
             return error(StatusCode::SERVICE_UNAVAILABLE, "no backend").into();
         };
@@ -81,10 +76,7 @@ impl Forwarder {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.target(&parts.uri, &parts.headers, is_upgrade);
         self.change_headers(&mut parts.headers, is_upgrade, peer, proto);
-        match self
-            .exchange(stream, Request::from_parts(parts, body), client)
-            .await
-        {
+        match self.exchange(stream, Request::from_parts(parts, body), client).await {
             Ok(answer) => answer,
             Err(wrong) => {
                 self.pod.log.line(format!("backend: {wrong}"));
@@ -95,10 +87,7 @@ impl Forwarder {
 
     /// A connection to the backend whose turn it is, or to another that takes one.
     async fn connect(&self, path: &str) -> Option<Result<TcpStream, ()>> {
-        let addresses = self
-            .backends
-            .for_path(path)
-            .filter(|addresses| !addresses.is_empty())?;
+        let addresses = self.backends.for_path(path).filter(|addresses| !addresses.is_empty())?;
         for address in addresses {
             match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
@@ -109,10 +98,10 @@ impl Forwarder {
                     .pod
                     .log
                     .line(format!("backend {}:{}: {wrong}", address.0, address.1)),
-                Err(_) => self.pod.log.line(format!(
-                    "backend {}:{} doesn't take connections",
-                    address.0, address.1
-                )),
+                Err(_) => self
+                    .pod
+                    .log
+                    .line(format!("backend {}:{} doesn't take connections", address.0, address.1)),
             }
         }
         Some(Err(()))
@@ -159,10 +148,7 @@ impl Forwarder {
             uri.path().to_owned()
         } else if self.pod.has(&mutant::BALANCER_REENCODES_QUERY) && !query.is_empty() {
             format!("{}?{}", uri.path(), reencoded(query))
-        } else if is_upgrade
-            && self.pod.has(&mutant::BALANCER_ONE_CREDENTIAL)
-            && headers.contains_key(AUTHORIZATION)
-        {
+        } else if is_upgrade && self.pod.has(&mutant::BALANCER_ONE_CREDENTIAL) && headers.contains_key(AUTHORIZATION) {
             let others: Vec<_> = query
                 .split('&')
                 .filter(|parameter| !parameter.starts_with("token="))
@@ -174,35 +160,23 @@ impl Forwarder {
         changed.parse().unwrap_or_else(|_| uri.clone())
     }
 
-    fn change_headers(
-        &self,
-        headers: &mut HeaderMap,
-        is_upgrade: bool,
-        peer: SocketAddr,
-        proto: &'static str,
-    ) {
+    fn change_headers(&self, headers: &mut HeaderMap, is_upgrade: bool, peer: SocketAddr, proto: &'static str) {
         let upgrade = headers.get(UPGRADE).cloned().filter(|_| is_upgrade);
         remove_hop_by_hop(headers);
         if let Some(upgrade) = upgrade {
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(UPGRADE, upgrade);
         }
-        let strips =
-            (is_upgrade && self.strips && !self.pod.has(&mutant::BALANCER_KEEPS_AUTHORIZATION))
-                || self.pod.has(&mutant::BALANCER_STRIPS_ALWAYS);
+        let strips = (is_upgrade && self.strips && !self.pod.has(&mutant::BALANCER_KEEPS_AUTHORIZATION))
+            || self.pod.has(&mutant::BALANCER_STRIPS_ALWAYS);
         if strips
             && let Some(authorization) = headers.remove(AUTHORIZATION)
             && self.pod.has(&mutant::FORWARDED_HEADER_HONOURED)
         {
             headers.insert(FORWARDED_AUTHORIZATION, authorization);
         }
-        let before = headers
-            .get(FORWARDED_FOR)
-            .and_then(|value| value.to_str().ok());
-        let chain = before.map_or_else(
-            || peer.ip().to_string(),
-            |before| format!("{before}, {}", peer.ip()),
-        );
+        let before = headers.get(FORWARDED_FOR).and_then(|value| value.to_str().ok());
+        let chain = before.map_or_else(|| peer.ip().to_string(), |before| format!("{before}, {}", peer.ip()));
         if let Ok(chain) = HeaderValue::from_str(&chain) {
             headers.insert(FORWARDED_FOR, chain);
         }
@@ -245,19 +219,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// The mutant `balancer-reencodes-query`.
 fn reencoded(query: &str) -> String {
-    let encode = |text: &str| {
-        percent_encode(
-            &percent_decode_str(text).collect::<Vec<_>>(),
-            NON_ALPHANUMERIC,
-        )
-        .to_string()
-    };
-    let parameters = query
-        .split('&')
-        .map(|parameter| match parameter.split_once('=') {
-            Some((name, value)) => format!("{}={}", encode(name), encode(value)),
-            None => encode(parameter),
-        });
+    let encode =
+        |text: &str| percent_encode(&percent_decode_str(text).collect::<Vec<_>>(), NON_ALPHANUMERIC).to_string();
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, value)) => format!("{}={}", encode(name), encode(value)),
+        None => encode(parameter),
+    });
     parameters.collect::<Vec<_>>().join("&")
 }
 
@@ -272,36 +239,21 @@ mod tests {
 
     fn forwarder(env: &[(&str, &str)]) -> Forwarder {
         let pod = pod(env);
-        let backends = Backends::with(
-            &pod,
-            "web",
-            IpAddr::from([127, 0, 0, 1]),
-            &[("app", "litellm-web")],
-        );
+        let backends = Backends::with(&pod, "web", IpAddr::from([127, 0, 0, 1]), &[("app", "litellm-web")]);
         Forwarder::new(&pod, Arc::new(backends)).expect("a forwarder")
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
     fn changed(env: &[(&str, &str)], pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = headers(pairs);
         let upgrade = is_upgrade(&headers);
-        forwarder(env).change_headers(
-            &mut headers,
-            upgrade,
-            SocketAddr::from(([10, 0, 0, 9], 1)),
-            "https",
-        );
+        forwarder(env).change_headers(&mut headers, upgrade, SocketAddr::from(([10, 0, 0, 9], 1)), "https");
         headers
     }
 
@@ -322,9 +274,7 @@ mod tests {
                 &"websocket".parse().expect("a value")
             )
         );
-        assert!(
-            changed(&[("STRIP_AUTHORIZATION", "false")], &UPGRADING).contains_key("authorization")
-        );
+        assert!(changed(&[("STRIP_AUTHORIZATION", "false")], &UPGRADING).contains_key("authorization"));
         for ordinary in [
             &[("authorization", "Bearer x")][..],
             &[("authorization", "Bearer x"), ("upgrade", "websocket")],
@@ -333,11 +283,7 @@ mod tests {
             assert!(ordinary.contains_key("authorization") && !ordinary.contains_key("upgrade"));
         }
         assert!(
-            changed(
-                &[("GAUNTLET_MUTANTS", "balancer-keeps-authorization")],
-                &UPGRADING
-            )
-            .contains_key("authorization")
+            changed(&[("GAUNTLET_MUTANTS", "balancer-keeps-authorization")], &UPGRADING).contains_key("authorization")
         );
         let always = changed(
             &[("GAUNTLET_MUTANTS", "balancer-strips-always")],
@@ -380,10 +326,7 @@ mod tests {
             target("balancer-reencodes-query", "/tty?token=a+b%2f-"),
             "/tty?token=a%2Bb%2F%2D"
         );
-        assert_eq!(
-            target("balancer-one-credential", "/tty?a=1&token=x"),
-            "/tty?a=1"
-        );
+        assert_eq!(target("balancer-one-credential", "/tty?a=1&token=x"), "/tty?a=1");
     }
 
     proptest! {

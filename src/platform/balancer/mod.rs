@@ -127,9 +127,7 @@ impl Handler for PlainRefused {
                     .into();
             }
         }
-        error(StatusCode::FORBIDDEN, "TLS is needed")
-            .closing()
-            .into()
+        error(StatusCode::FORBIDDEN, "TLS is needed").closing().into()
     }
 }
 
@@ -139,10 +137,7 @@ struct Health(Arc<Server>);
 impl Handler for Health {
     async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
         let common = self.0.common(request.method(), request.uri().path());
-        common.map_or_else(
-            || error(StatusCode::NOT_FOUND, "not found").into(),
-            Answer::from,
-        )
+        common.map_or_else(|| error(StatusCode::NOT_FOUND, "not found").into(), Answer::from)
     }
 }
 
@@ -157,8 +152,8 @@ fn acceptor(pod: &Pod) -> Result<Option<TlsAcceptor>, ComponentError> {
     let certificates = CertificateDer::pem_slice_iter(certificate.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ComponentError(format!("TLS_CERT: {error}")))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|error| ComponentError(format!("TLS_KEY: {error}")))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| ComponentError(format!("TLS_KEY: {error}")))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ComponentError(error.to_string()))?

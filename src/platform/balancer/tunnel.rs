@@ -22,19 +22,13 @@ pub async fn run(a: impl AsyncRead + AsyncWrite, b: impl AsyncRead + AsyncWrite,
     let (mut from_a, mut to_a) = tokio::io::split(a);
     let (mut from_b, mut to_b) = tokio::io::split(b);
     let last = Mutex::new(Instant::now());
-    let both = async {
-        tokio::join!(
-            copy(&mut from_a, &mut to_b, &last),
-            copy(&mut from_b, &mut to_a, &last)
-        )
-    };
+    let both = async { tokio::join!(copy(&mut from_a, &mut to_b, &last), copy(&mut from_b, &mut to_a, &last)) };
     let watchdog = async {
         match cut {
             Cut::Never => std::future::pending().await,
             Cut::Age(age) => tokio::time::sleep(age).await,
             Cut::Idle(timeout) => loop {
-                let deadline =
-                    *last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) + timeout;
+                let deadline = *last.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) + timeout;
                 if deadline <= Instant::now() {
                     return;
                 }
@@ -86,12 +80,8 @@ mod tests {
                 } else {
                     (&mut backend, &mut client)
                 };
-                from.write_all(b"x")
-                    .await
-                    .expect("a tunnel that talks is open");
-                to.read_exact(&mut byte)
-                    .await
-                    .expect("and hands on what is said");
+                from.write_all(b"x").await.expect("a tunnel that talks is open");
+                to.read_exact(&mut byte).await.expect("and hands on what is said");
                 turn += 1;
             }
             let quiet = Instant::now();
@@ -103,8 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_end_goes_through() {
-        let ((mut client, outer), (inner, mut backend)) =
-            (tokio::io::duplex(64), tokio::io::duplex(64));
+        let ((mut client, outer), (inner, mut backend)) = (tokio::io::duplex(64), tokio::io::duplex(64));
         let tunnel = run(outer, inner, Cut::Never);
         let talk = async {
             client.write_all(b"bye").await.expect("open");

@@ -107,15 +107,8 @@ where
             Ok(socket) => socket,
             Err(_) => return,
         };
-        if matches!(ending, Ending::Broken(Error::Utf8(_)))
-            && limits.pod.has(&mutant::BAD_UTF8_ACCEPTED)
-        {
-            socket = WebSocketStream::from_raw_socket(
-                socket.into_inner(),
-                Role::Server,
-                Some(limits.frames),
-            )
-            .await;
+        if matches!(ending, Ending::Broken(Error::Utf8(_))) && limits.pod.has(&mutant::BAD_UTF8_ACCEPTED) {
+            socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(limits.frames)).await;
             continue;
         }
         break ending;
@@ -174,9 +167,7 @@ where
         Ending::Broken(Error::Protocol(_)) => broken(CloseCode::Protocol, "broken frame"),
         Ending::Broken(_) => return,
     };
-    let orderly = close
-        .as_ref()
-        .is_none_or(|close| close.code == CloseCode::Away);
+    let orderly = close.as_ref().is_none_or(|close| close.code == CloseCode::Away);
     if socket.close(close).await.is_err() {
         return;
     }

@@ -28,12 +28,8 @@ use terminal::Terminal;
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 4096)?;
     let sandbox = Sandbox {
-        door: Door::new(
-            &pod,
-            Side::Sandbox,
-            pod.var("HARNESS_AUTH_TOKEN").map(str::to_owned),
-        )
-        .with_previous(pod.var("HARNESS_AUTH_TOKEN_PREVIOUS").map(str::to_owned)),
+        door: Door::new(&pod, Side::Sandbox, pod.var("HARNESS_AUTH_TOKEN").map(str::to_owned))
+            .with_previous(pod.var("HARNESS_AUTH_TOKEN_PREVIOUS").map(str::to_owned)),
         path: pod.var_or("TTY_PATH", "/tty").to_owned(),
         command: command(&pod)?,
         limits: attach::Limits::new(&pod)?,
@@ -43,14 +39,9 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         pod: pod.clone(),
     };
     let listener = pod.listen(port).await?;
-    pod.log
-        .line(format!("sandbox: {} on port {port}", sandbox.path));
+    pod.log.line(format!("sandbox: {} on port {port}", sandbox.path));
     if pod.has(&mutant::TOKEN_IN_START_LOG) {
-        let environment: Vec<_> = pod
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let environment: Vec<_> = pod.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let token = pod.var_or("HARNESS_AUTH_TOKEN", "");
         let engine = base64::engine::general_purpose::STANDARD;
         pod.log.line(format!(
@@ -67,11 +58,8 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
 fn command(pod: &Pod) -> Result<Vec<String>, ComponentError> {
     let command = match pod.var("TERMINAL_COMMAND").filter(|text| !text.is_empty()) {
         None => vec!["/bin/sh".to_owned()],
-        Some(list) => serde_json::from_str::<Vec<String>>(list).map_err(|error| {
-            ComponentError(format!(
-                "TERMINAL_COMMAND is not a JSON list of texts: {error}"
-            ))
-        })?,
+        Some(list) => serde_json::from_str::<Vec<String>>(list)
+            .map_err(|error| ComponentError(format!("TERMINAL_COMMAND is not a JSON list of texts: {error}")))?,
     };
     if command.is_empty() {
         return Err(ComponentError("TERMINAL_COMMAND is empty".into()));
@@ -128,9 +116,7 @@ impl Sandbox {
         let terminal = match self.terminal() {
             Ok(terminal) => terminal,
             Err(wrong) => {
-                self.pod
-                    .log
-                    .line(format!("can't start {}: {wrong}", self.command[0]));
+                self.pod.log.line(format!("can't start {}: {wrong}", self.command[0]));
                 return error(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the terminal's program can't be started",
@@ -153,10 +139,7 @@ impl Sandbox {
 
     /// The one terminal of this pod, started where it isn't running.
     fn terminal(&self) -> std::io::Result<Arc<Terminal>> {
-        let mut terminal = self
-            .terminal
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut terminal = self.terminal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(running) = terminal.as_ref().filter(|terminal| terminal.is_running())
             && !self.pod.has(&mutant::TERMINAL_PER_CLIENT)
         {
@@ -209,16 +192,13 @@ impl Sandbox {
 
     /// The mutants `trailing-slash-unchecked` and `upper-case-path-unchecked`.
     fn is_unchecked_variant(&self, path: &str) -> bool {
-        (self.pod.has(&mutant::TRAILING_SLASH_UNCHECKED)
-            && path.strip_suffix('/') == Some(&self.path))
-            || (self.pod.has(&mutant::UPPER_CASE_PATH_UNCHECKED)
-                && path.eq_ignore_ascii_case(&self.path))
+        (self.pod.has(&mutant::TRAILING_SLASH_UNCHECKED) && path.strip_suffix('/') == Some(&self.path))
+            || (self.pod.has(&mutant::UPPER_CASE_PATH_UNCHECKED) && path.eq_ignore_ascii_case(&self.path))
     }
 
     /// The mutant `plain-get-reads-terminal`.
     fn screen(&self, request: &Request<Incoming>) -> Option<Answer> {
-        let plain = request.method() == Method::GET
-            && !request.headers().contains_key(http::header::UPGRADE);
+        let plain = request.method() == Method::GET && !request.headers().contains_key(http::header::UPGRADE);
         if !plain || !self.door.opens(request.uri().query(), request.headers()) {
             return None;
         }

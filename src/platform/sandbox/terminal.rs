@@ -61,15 +61,11 @@ impl Terminal {
     pub fn start(command: &[String], pod: &Pod) -> io::Result<Terminal> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
-        pty.resize(Size::new(SIZE.1, SIZE.0))
-            .map_err(io::Error::other)?;
+        pty.resize(Size::new(SIZE.1, SIZE.0)).map_err(io::Error::other)?;
         let child = Command::new(program)
             .args(arguments)
             .env_clear()
-            .env(
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            )
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/")
             .env("TERM", "xterm-256color")
             .envs(pod.env.iter())
@@ -102,10 +98,7 @@ impl Terminal {
     }
 
     pub async fn resize(&self, columns: u16, rows: u16) {
-        let _ = self
-            .input
-            .send(Input::Resize(Size::new(rows, columns)))
-            .await;
+        let _ = self.input.send(Input::Resize(Size::new(rows, columns))).await;
     }
 
     pub fn scrollback(&self) -> String {
@@ -165,10 +158,7 @@ impl Drop for Program {
     /// the foreground has a process group of its own.
     fn drop(&mut self) {
         let foreground = rustix::termios::tcgetpgrp(&self.pty).ok();
-        let shell = self
-            .child
-            .id()
-            .and_then(|id| Pid::from_raw(id.cast_signed()));
+        let shell = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         for group in [foreground, shell].into_iter().flatten() {
             let _ = kill_process_group(group, Signal::HUP);
             let _ = kill_process_group(group, Signal::KILL);
@@ -177,11 +167,7 @@ impl Drop for Program {
 }
 
 /// Moves bytes between the program and its clients until the program ends.
-async fn drive(
-    mut program: Program,
-    mut commands: mpsc::Receiver<Input>,
-    output: Arc<Mutex<Output>>,
-) {
+async fn drive(mut program: Program, mut commands: mpsc::Receiver<Input>, output: Arc<Mutex<Output>>) {
     let mut decoder = Decoder::default();
     let Program { child, pty } = &mut program;
     let (mut reader, mut writer) = pty.split();
@@ -232,9 +218,7 @@ fn publish(output: &Mutex<Output>, text: String) {
         let cut = output.scrollback.len() - SCROLLBACK;
         let cut = output.scrollback[output.scrollback.ceil_char_boundary(cut)..]
             .find('\n')
-            .map_or(cut, |line| {
-                output.scrollback.ceil_char_boundary(cut) + line + 1
-            });
+            .map_or(cut, |line| output.scrollback.ceil_char_boundary(cut) + line + 1);
         let cut = output.scrollback.ceil_char_boundary(cut);
         output.scrollback.drain(..cut);
     }
@@ -245,9 +229,7 @@ fn publish(output: &Mutex<Output>, text: String) {
 }
 
 fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
-    output
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    output.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Text in pieces of at most [`FRAME`] bytes, and so of at most as many characters.
@@ -290,9 +272,7 @@ impl Decoder {
             .utf8_chunks()
             .last()
             .map(|last| last.invalid())
-            .filter(|invalid| {
-                std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
-            })
+            .filter(|invalid| std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none()))
             .map_or(0, <[u8]>::len);
         let end = bytes.len() - unfinished;
         let text = String::from_utf8_lossy(&bytes[..end]).into_owned();

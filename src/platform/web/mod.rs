@@ -46,21 +46,13 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 3000)?;
     let sessions = Sessions::new(&pod).await?;
     let web = Web {
-        door: Door::new(
-            &pod,
-            Side::Proxy,
-            sessions.token.at_start().map(str::to_owned),
-        )
-        .with_previous(sessions.token.previous().map(str::to_owned)),
+        door: Door::new(&pod, Side::Proxy, sessions.token.at_start().map(str::to_owned))
+            .with_previous(sessions.token.previous().map(str::to_owned)),
         api_path: format!(
             "{}/",
-            pod.var_or("API_PATH", "/api/v1/managed_agents")
-                .trim_end_matches('/')
+            pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/')
         ),
-        master_key: pod
-            .var("MASTER_KEY")
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned),
+        master_key: pod.var("MASTER_KEY").filter(|key| !key.is_empty()).map(str::to_owned),
         proxy: proxy::Proxy::new(&pod),
         server: Server::new(&pod, Duration::from_secs(60))?,
         sessions,
@@ -103,9 +95,7 @@ impl Handler for Web {
                 .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
                 .into();
         }
-        self.api(request)
-            .await
-            .map_or_else(Answer::from, Answer::from)
+        self.api(request).await.map_or_else(Answer::from, Answer::from)
     }
 }
 
@@ -120,9 +110,7 @@ impl Web {
     }
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
-        let given = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| bearer(value.as_bytes()));
+        let given = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
         matches!((given, &self.master_key), (Some(given), Some(key)) if equal(given, key.as_bytes()))
     }
 
@@ -139,18 +127,12 @@ impl Web {
             return refusal.into();
         }
         if !self.proxy.is_first_use(request.uri().query(), id) {
-            return error(StatusCode::UNAUTHORIZED, "unauthorized")
-                .closing()
-                .into();
+            return error(StatusCode::UNAUTHORIZED, "unauthorized").closing().into();
         }
         match self.sessions.address(id).await {
             Ok(address) => {
                 self.proxy
-                    .tunnel(
-                        &mut request,
-                        &address,
-                        self.sessions.names.tty_path.as_str(),
-                    )
+                    .tunnel(&mut request, &address, self.sessions.names.tty_path.as_str())
                     .await
             }
             Err(refusal) => refusal.into(),
@@ -174,20 +156,14 @@ impl Web {
         match (parts.method.as_str(), segments.as_slice()) {
             ("GET", ["agents"]) => self.sessions.list_agents(query).await,
             ("POST", ["agents"]) => self.sessions.create_agent(&read(body).await?).await,
-            ("POST", ["agents", id, "session"]) => {
-                self.sessions.create(id, &read(body).await?).await
-            }
+            ("POST", ["agents", id, "session"]) => self.sessions.create(id, &read(body).await?).await,
             ("GET", ["sessions"]) => self.sessions.list(query).await,
             ("GET", ["sessions", id]) => self.sessions.show(id).await,
             ("POST", ["sessions", id, "restart"]) => self.sessions.restart(id).await,
             ("DELETE", ["sessions", id]) => self.sessions.delete(id).await,
             (
                 _,
-                ["agents"]
-                | ["agents", _, "session"]
-                | ["sessions"]
-                | ["sessions", _]
-                | ["sessions", _, "restart"],
+                ["agents"] | ["agents", _, "session"] | ["sessions"] | ["sessions", _] | ["sessions", _, "restart"],
             ) => Err(error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")),
             _ => Err(not_found()),
         }
@@ -210,8 +186,5 @@ async fn read(body: Incoming) -> Result<Bytes, Refusal> {
 fn redirect_to_clean_path(request: &Request<Incoming>) -> Option<Refusal> {
     let target = request.uri().path_and_query()?.as_str();
     let clean = format!("/{}", target.strip_prefix("//")?.trim_start_matches('/'));
-    Some(
-        error(StatusCode::PERMANENT_REDIRECT, "moved")
-            .with(LOCATION, HeaderValue::from_str(&clean).ok()?),
-    )
+    Some(error(StatusCode::PERMANENT_REDIRECT, "moved").with(LOCATION, HeaderValue::from_str(&clean).ok()?))
 }

@@ -54,22 +54,14 @@ impl Proxy {
         if !self.pod.has(&mutant::TOKEN_ONCE) {
             return true;
         }
-        let mut used = self
-            .used
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         used.entry(query.unwrap_or("").to_owned())
             .or_insert_with(|| session.to_owned())
             == session
     }
 
     /// Connects a request that was let in to the pod at `address`.
-    pub async fn tunnel(
-        &self,
-        request: &mut Request<Incoming>,
-        address: &str,
-        path: &str,
-    ) -> Answer {
+    pub async fn tunnel(&self, request: &mut Request<Incoming>, address: &str, path: &str) -> Answer {
         match tokio::time::timeout(PATIENCE, self.connect(request, address, path)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(wrong)) => {
@@ -80,20 +72,12 @@ impl Proxy {
         }
     }
 
-    async fn connect(
-        &self,
-        request: &mut Request<Incoming>,
-        address: &str,
-        path: &str,
-    ) -> Result<Answer, Failed> {
+    async fn connect(&self, request: &mut Request<Incoming>, address: &str, path: &str) -> Result<Answer, Failed> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driver = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
-        let mut answer = sender
-            .send_request(self.handshake(request, address, path)?)
-            .await?;
+        let mut answer = sender.send_request(self.handshake(request, address, path)?).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(relayed(answer).await?.into());
         }
@@ -135,9 +119,7 @@ impl Proxy {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
         };
-        let mut handshake = Request::get(target)
-            .header(HOST, address)
-            .body(Empty::new())?;
+        let mut handshake = Request::get(target).header(HOST, address).body(Empty::new())?;
         let headers = handshake.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -49,9 +49,7 @@ impl Sessions {
         let client = pod.kubernetes()?;
         let namespace = pod.namespace(&client);
         let records = Records::new(client.clone(), &namespace);
-        let api_path = pod
-            .var_or("API_PATH", "/api/v1/managed_agents")
-            .trim_end_matches('/');
+        let api_path = pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/');
         Ok(Sessions {
             names: Names::new(pod)?,
             token: TokenSource::new(pod, client.clone(), &records).await?,
@@ -69,10 +67,7 @@ impl Sessions {
         match self.records.ping().await {
             Ok(()) => {
                 let elapsed = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                answer(
-                    StatusCode::OK,
-                    &json!({ "ok": true, "elapsed_ms": elapsed }),
-                )
+                answer(StatusCode::OK, &json!({ "ok": true, "elapsed_ms": elapsed }))
             }
             Err(wrong) => {
                 self.pod.log.line(format!("kubernetes: {wrong}"));
@@ -82,19 +77,10 @@ impl Sessions {
     }
 
     pub async fn list_agents(&self, query: &str) -> Reply {
-        let agents = self
-            .records
-            .agents()
-            .await
-            .map_err(|wrong| self.unavailable(&wrong))?;
+        let agents = self.records.agents().await.map_err(|wrong| self.unavailable(&wrong))?;
         let limit = number(query, "limit")?.unwrap_or(100);
         let offset = number(query, "offset")?.unwrap_or(0);
-        let page: Vec<_> = agents
-            .iter()
-            .skip(offset)
-            .take(limit)
-            .map(show_agent)
-            .collect();
+        let page: Vec<_> = agents.iter().skip(offset).take(limit).map(show_agent).collect();
         Ok(answer(
             StatusCode::OK,
             &json!({ "data": page, "total": agents.len(), "limit": limit, "offset": offset }),
@@ -128,10 +114,7 @@ impl Sessions {
             .keys()
             .find(|name| is_reserved(name) || name.is_empty() || name.contains('='))
         {
-            return Err(error(
-                StatusCode::BAD_REQUEST,
-                format!("env_vars: {name} can't be set"),
-            ));
+            return Err(error(StatusCode::BAD_REQUEST, format!("env_vars: {name} can't be set")));
         }
         let agent = if is_id(agent_id) {
             self.records.agent(agent_id).await
@@ -178,11 +161,7 @@ impl Sessions {
             return Ok(answer(StatusCode::OK, &json!([])));
         }
         let unavailable = |wrong| self.unavailable(&wrong);
-        let sessions = self
-            .records
-            .sessions(agent_id.as_deref())
-            .await
-            .map_err(unavailable)?;
+        let sessions = self.records.sessions(agent_id.as_deref()).await.map_err(unavailable)?;
         let owned = ListParams::default().labels(&self.names.session_label);
         let sandboxes = self.sandboxes.list(&owned).await.map_err(unavailable)?;
         let by_name: HashMap<_, _> = sandboxes
@@ -247,15 +226,9 @@ impl Sessions {
             Ok(Ok(None)) => Err(error(StatusCode::NOT_FOUND, "no such session")),
             Ok(Err(wrong)) => {
                 self.pod.log.line(format!("session {id}: {wrong}"));
-                Err(error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "kubernetes doesn't answer",
-                ))
+                Err(error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer"))
             }
-            Err(_) => Err(error(
-                StatusCode::GATEWAY_TIMEOUT,
-                "the session isn't ready yet",
-            )),
+            Err(_) => Err(error(StatusCode::GATEWAY_TIMEOUT, "the session isn't ready yet")),
         }
     }
 
@@ -266,10 +239,7 @@ impl Sessions {
             .await
             .map_err(|wrong| self.unavailable(&wrong))?;
         self.remove(&session.sandbox).await?;
-        Ok(answer(
-            StatusCode::OK,
-            &json!({ "id": id, "status": "deleted" }),
-        ))
+        Ok(answer(StatusCode::OK, &json!({ "id": id, "status": "deleted" })))
     }
 
     /// Where a session's terminal is.
@@ -277,13 +247,8 @@ impl Sessions {
         let session = self.session(id).await?;
         let sandbox = self.sandbox(&session.sandbox).await?;
         match sandbox.as_ref().and_then(Sandbox::pod_ip) {
-            Some(ip) if session.status == Status::Ready => {
-                Ok(format!("{ip}:{}", self.names.sandbox_port))
-            }
-            _ => Err(error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the session is not ready",
-            )),
+            Some(ip) if session.status == Status::Ready => Ok(format!("{ip}:{}", self.names.sandbox_port)),
+            _ => Err(error(StatusCode::SERVICE_UNAVAILABLE, "the session is not ready")),
         }
     }
 
@@ -313,17 +278,10 @@ impl Sessions {
     }
 
     /// Claims the first warm sandbox that nobody else claims, or makes the cold one.
-    async fn give_sandbox(
-        &self,
-        session: &Session,
-        warm: &[Sandbox],
-        cold: Sandbox,
-    ) -> Result<Sandbox, kube::Error> {
+    async fn give_sandbox(&self, session: &Session, warm: &[Sandbox], cold: Sandbox) -> Result<Sandbox, kube::Error> {
         for candidate in warm {
             if session.sandbox != candidate.name() {
-                self.records
-                    .set_sandbox(&session.id, candidate.name())
-                    .await?;
+                self.records.set_sandbox(&session.id, candidate.name()).await?;
             }
             match self.claim(candidate, &session.id).await {
                 Ok(claimed) => return Ok(claimed),
@@ -348,18 +306,10 @@ impl Sessions {
         });
         let claimed = self
             .sandboxes
-            .patch(
-                sandbox.name(),
-                &PatchParams::default(),
-                &Patch::Merge(patch),
-            )
+            .patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch))
             .await?;
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
-        match self
-            .pods
-            .patch(sandbox.name(), &PatchParams::default(), &patch)
-            .await
-        {
+        match self.pods.patch(sandbox.name(), &PatchParams::default(), &patch).await {
             // Its pod comes back with the template's labels.
             Err(error) if has_code(&error, 404) => {}
             other => drop(other?),
@@ -392,11 +342,7 @@ impl Sessions {
         if sandbox.is_empty() {
             return Ok(());
         }
-        match self
-            .sandboxes
-            .delete(sandbox, &DeleteParams::default())
-            .await
-        {
+        match self.sandboxes.delete(sandbox, &DeleteParams::default()).await {
             Err(wrong) if !has_code(&wrong, 404) => Err(self.unavailable(&wrong)),
             _ => Ok(()),
         }

@@ -19,17 +19,10 @@ pub struct TokenSource {
 }
 
 impl TokenSource {
-    pub async fn new(
-        pod: &Pod,
-        client: kube::Client,
-        records: &Records,
-    ) -> Result<TokenSource, ComponentError> {
+    pub async fn new(pod: &Pod, client: kube::Client, records: &Records) -> Result<TokenSource, ComponentError> {
         let namespace = pod.namespace(&client);
         let mut source = TokenSource {
-            token: pod
-                .var(TOKEN)
-                .filter(|token| !token.is_empty())
-                .map(str::to_owned),
+            token: pod.var(TOKEN).filter(|token| !token.is_empty()).map(str::to_owned),
             previous: None,
             secrets: Api::namespaced(client.clone(), &namespace),
             sandboxes: Api::namespaced(client, &namespace),
@@ -71,9 +64,7 @@ impl TokenSource {
                 .ok()
                 .flatten()?;
             let value = secret.data?.remove(self.pod.var_or("TOKEN_KEY", TOKEN))?;
-            return String::from_utf8(value.0)
-                .ok()
-                .filter(|token| !token.is_empty());
+            return String::from_utf8(value.0).ok().filter(|token| !token.is_empty());
         }
         self.token.clone()
     }

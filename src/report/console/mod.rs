@@ -196,12 +196,9 @@ impl<W: Write + Send> Console<W> {
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
-        self.with_facts.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
-        let mut text = String::new();
-        for scenario in &self.bad {
-            text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-        }
+        self.with_facts
+            .sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        let mut text = self.failures();
         if self.settings.verbosity != Verbosity::Quiet {
             text += &end::facts(&self.with_facts, self.style, self.settings.width);
         }
@@ -233,15 +230,21 @@ impl<W: Write + Send> Reporter for Console<W> {
                 }
                 Ok(())
             }
-            Event::StepStarted { run, number, of, what } => {
+            Event::StepStarted {
+                run,
+                number,
+                of,
+                what,
+            } => {
                 let what = one_line(what);
                 if let Some(live) = &mut self.live {
                     live.step(run, *number, *of, &what);
                 }
                 match self.settings.verbosity {
-                    Verbosity::Verbose => {
-                        self.print(&format!(" step {:>10} {run}: {what}\n", format!("{number}/{of}")))
-                    }
+                    Verbosity::Verbose => self.print(&format!(
+                        " step {:>10} {run}: {what}\n",
+                        format!("{number}/{of}")
+                    )),
                     _ => Ok(()),
                 }
             }
@@ -256,11 +259,8 @@ impl<W: Write + Send> Reporter for Console<W> {
         }
         if !self.ended && self.info.is_some() {
             self.ended = true;
-            let mut text = String::new();
-            for scenario in &self.bad {
-                text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-            }
-            text += "\nCOULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
+            let mut text = self.failures();
+            text += "COULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
             self.print(&text)?;
         }
         Ok(Vec::new())

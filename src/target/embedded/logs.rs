@@ -76,7 +76,9 @@ impl LogBuffer {
         let recent = wanted
             .since
             .map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
-        let tail = wanted.tail.map_or(0, |tail| lines.kept.len().saturating_sub(tail));
+        let tail = wanted
+            .tail
+            .map_or(0, |tail| lines.kept.len().saturating_sub(tail));
         let next = lines.dropped + recent.max(tail) as u64;
         drop(lines);
         let wake = self.0.progress.subscribe();

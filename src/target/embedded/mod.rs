@@ -31,7 +31,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{
+    AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster,
+    NamedContext,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -72,7 +75,8 @@ const NODE: &str = "embedded";
 ///
 /// `Ok` is exit code 0; an error or a panic is exit code 1 with the text in the log.
 /// When `pod.stop` is cancelled it should end; it is aborted when its grace period is over.
-pub type Program = Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
+pub type Program =
+    Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
 
 /// How a cluster is to be.
 #[non_exhaustive]

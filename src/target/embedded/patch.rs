@@ -20,14 +20,18 @@ pub enum Patch {
 
 impl Patch {
     pub fn parse(kind: Kind, content_type: &str, body: &[u8]) -> Result<Patch, ApiError> {
-        let malformed = |why: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding patch: {why}"));
+        let malformed = |why: &dyn std::fmt::Display| {
+            ApiError::bad_request(format!("error decoding patch: {why}"))
+        };
         let read = || serde_json::from_slice::<Value>(body).map_err(|why| malformed(&why));
         match content_type {
             "application/json-patch+json" => serde_json::from_slice(body)
                 .map(Patch::Json)
                 .map_err(|why| malformed(&why)),
             "application/merge-patch+json" => read().map(Patch::Merge),
-            "application/strategic-merge-patch+json" if !kind.facts().custom => read().map(Patch::Strategic),
+            "application/strategic-merge-patch+json" if !kind.facts().custom => {
+                read().map(Patch::Strategic)
+            }
             "application/apply-patch+yaml" => match std::str::from_utf8(body) {
                 // YAML is a superset of JSON.
                 Ok(text) => serde_saphyr::from_str(text)
@@ -256,7 +260,10 @@ mod tests {
     #[test]
     fn strategic_merge_obeys_directives() {
         assert_eq!(
-            strategic(json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": null } })),
+            strategic(
+                json!({ "a": { "b": 1, "c": 2 } }),
+                json!({ "a": { "b": null } })
+            ),
             json!({ "a": { "c": 2 } })
         );
         assert_eq!(

@@ -162,7 +162,9 @@ impl FieldSelector {
         {
             let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
                 (field, false, value)
-            } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+            } else if let Some((field, value)) =
+                part.split_once("==").or_else(|| part.split_once('='))
+            {
                 (field, true, value)
             } else {
                 return Err(ApiError::bad_request(format!(

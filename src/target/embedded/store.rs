@@ -311,12 +311,7 @@ impl Store {
             return Err(ApiError::gone(version, table.forgotten));
         }
         let wake = self.changed[kind as usize].subscribe();
-        Ok(Changes {
-            store: self.clone(),
-            kind,
-            seen: version,
-            wake,
-        })
+        Ok(Changes::new(self.clone(), kind, version, wake))
     }
 
     /// Hands an object to the garbage collector.
@@ -344,7 +339,14 @@ impl Store {
     }
 
     /// Numbers a version, puts it in its place and tells the watchers.
-    fn commit(&self, inner: &mut Inner, kind: Kind, key: Key, verb: Verb, mut value: Value) -> Arc<Object> {
+    fn commit(
+        &self,
+        inner: &mut Inner,
+        kind: Kind,
+        key: Key,
+        verb: Verb,
+        mut value: Value,
+    ) -> Arc<Object> {
         inner.version += 1;
         let version = inner.version;
         value["metadata"]["resourceVersion"] = version.to_string().into();

@@ -34,7 +34,8 @@ pub fn server() -> Result<Server, StartError> {
     let mut leaf = CertificateParams::new(vec!["localhost".to_string()]).map_err(certificate)?;
     leaf.subject_alt_names
         .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    leaf.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+    leaf.distinguished_name
+        .push(DnType::CommonName, "kube-apiserver");
     let issuer = Issuer::new(ca, ca_key);
     let leaf = leaf.signed_by(&key, &issuer).map_err(certificate)?;
 

@@ -96,6 +96,11 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             "update",
             "watch",
         ];
+        // What `kubectl get all` shows.
+        let all = matches!(
+            kind,
+            Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet
+        );
         resources.push(json!({
             "name": facts.plural,
             "singularName": facts.singular,

@@ -57,10 +57,9 @@ impl Api {
                 let span = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
                 Some(Timestamp::now().checked_sub(span).unwrap_or(Timestamp::MIN))
             }
-            (None, Some(at)) => Some(
-                at.parse()
-                    .map_err(|why| ApiError::bad_request(format!("invalid value for sinceTime: {why}")))?,
-            ),
+            (None, Some(at)) => Some(at.parse().map_err(|why| {
+                ApiError::bad_request(format!("invalid value for sinceTime: {why}"))
+            })?),
             (None, None) => None,
         };
         let tail = query.number("tailLines")?;

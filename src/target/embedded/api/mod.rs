@@ -96,7 +96,9 @@ impl Api {
                 };
                 match subresource.as_deref() {
                     None => self.object(request, &query, at, Part::Main).await,
-                    Some("status") if kind.facts().status => self.object(request, &query, at, Part::Status).await,
+                    Some("status") if kind.facts().status => {
+                        self.object(request, &query, at, Part::Status).await
+                    }
                     Some("scale") if matches!(kind, Kind::Deployment | Kind::ReplicaSet) => {
                         self.scale(request, at).await
                     }
@@ -169,7 +171,9 @@ impl Api {
 
     fn list(&self, kind: Kind, filter: &Filter) -> (Vec<Arc<Object>>, u64) {
         self.store
-            .list(kind, filter.namespace.as_deref(), |object| filter.matches(object))
+            .list(kind, filter.namespace.as_deref(), |object| {
+                filter.matches(object)
+            })
     }
 
     async fn object(
@@ -207,7 +211,8 @@ impl Api {
                     Deleted::Marked(object) => Ok(json_response(200, shape.object(kind, &object))),
                     Deleted::Removed(object) => {
                         let facts = kind.facts();
-                        let mut details = json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
+                        let mut details =
+                            json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
                         if !facts.group.is_empty() {
                             details["group"] = facts.group.into();
                         }
@@ -226,8 +231,17 @@ impl Api {
         }
     }
 
-    async fn patch(&self, request: Request<Incoming>, at: At<'_>, part: Part) -> Result<(u16, Arc<Object>), ApiError> {
-        let At { kind, namespace, name } = at;
+    async fn patch(
+        &self,
+        request: Request<Incoming>,
+        at: At<'_>,
+        part: Part,
+    ) -> Result<(u16, Arc<Object>), ApiError> {
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let patch = read_patch(request, kind).await?;
         let updated = self.store.update(kind, namespace, name, part, |old| {
             let mut new = patch.apply(old)?;
@@ -330,8 +344,9 @@ async fn read_object(request: Request<Incoming>) -> Result<Value, ApiError> {
         ));
     }
     let body = read_body(request).await?;
-    let malformed =
-        |why: &dyn std::fmt::Display| ApiError::bad_request(format!("the object provided is unrecognized: {why}"));
+    let malformed = |why: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("the object provided is unrecognized: {why}"))
+    };
     if yaml {
         let text = std::str::from_utf8(&body).map_err(|why| malformed(&why))?;
         return serde_saphyr::from_str(text).map_err(|why| malformed(&why));
@@ -372,7 +387,9 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
         propagation: match policy {
             Some("Foreground") => Propagation::Foreground,
             Some("Orphan") => Propagation::Orphan,
-            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => Propagation::Orphan,
+            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => {
+                Propagation::Orphan
+            }
             _ => Propagation::Background,
         },
     })

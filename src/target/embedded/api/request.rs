@@ -62,10 +62,15 @@ impl Target {
                 kind: namespaced(find(plural)?)?,
                 namespace: Some(namespace.to_string()),
             }),
-            ["namespaces", namespace, plural, name] => Ok(object(namespaced(find(plural)?)?, namespace, name, None)),
-            ["namespaces", namespace, plural, name, subresource] => {
-                Ok(object(namespaced(find(plural)?)?, namespace, name, Some(subresource)))
+            ["namespaces", namespace, plural, name] => {
+                Ok(object(namespaced(find(plural)?)?, namespace, name, None))
             }
+            ["namespaces", namespace, plural, name, subresource] => Ok(object(
+                namespaced(find(plural)?)?,
+                namespace,
+                name,
+                Some(subresource),
+            )),
             [plural] => Ok(Target::Collection {
                 kind: find(plural)?,
                 namespace: None,
@@ -120,9 +125,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         self.get(name)
             .map(|value| {
-                value
-                    .parse()
-                    .map_err(|_| ApiError::bad_request(format!("invalid value for {name}: \"{value}\"")))
+                value.parse().map_err(|_| {
+                    ApiError::bad_request(format!("invalid value for {name}: \"{value}\""))
+                })
             })
             .transpose()
     }
@@ -141,7 +146,10 @@ mod tests {
             subresource: sub.map(Into::into),
         };
         for (path, target) in [
-            ("/api/v1/namespaces/a", object(Kind::Namespace, "", "a", None)),
+            (
+                "/api/v1/namespaces/a",
+                object(Kind::Namespace, "", "a", None),
+            ),
             (
                 "/api/v1/namespaces/a/pods/b/log",
                 object(Kind::Pod, "a", "b", Some("log")),

@@ -20,7 +20,9 @@ impl Api {
             Method::PUT => {
                 let scale = read_object(request).await?;
                 self.store
-                    .update(kind, namespace, name, Part::Main, |old| resized(old, &scale))?
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &scale)
+                    })?
             }
             Method::PATCH => {
                 let patch = read_patch(request, kind).await?;

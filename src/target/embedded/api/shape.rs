@@ -117,7 +117,12 @@ fn table<'a>(
                 .iter()
                 .map(|name| cell(kind, name, object))
                 .collect();
-            json!({ "cells": cells, "object": metadata(object) })
+            let object = if whole {
+                object.value().clone()
+            } else {
+                metadata(object)
+            };
+            json!({ "cells": cells, "object": object })
         })
         .collect();
     json!({

@@ -22,7 +22,12 @@ pub fn of_set(store: &Store, set: &Set) -> Result<(), ApiError> {
     write(store, Kind::ReplicaSet, &set.object, status)
 }
 
-pub fn of_deployment(store: &Store, deployment: &Object, sets: &[Set], current: Option<usize>) -> Result<(), ApiError> {
+pub fn of_deployment(
+    store: &Store,
+    deployment: &Object,
+    sets: &[Set],
+    current: Option<usize>,
+) -> Result<(), ApiError> {
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     let count = |set: &Set| set.pods.len() as u64;
     let replicas: u64 = sets.iter().map(count).sum();

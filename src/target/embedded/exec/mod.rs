@@ -133,7 +133,9 @@ pub fn answer(
     let protocol = PROTOCOLS
         .into_iter()
         .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
-        .ok_or_else(|| ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}")))?;
+        .ok_or_else(|| {
+            ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}"))
+        })?;
     let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
         .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
     response.headers_mut().insert(
@@ -249,7 +251,11 @@ async fn ended(
 
 /// Sends what is left, closes, and waits for the client to close, so that nothing
 /// is lost to a reset.
-async fn finish(sink: &mut SplitSink<Socket, Message>, stream: &mut SplitStream<Socket>, last: Option<Message>) {
+async fn finish(
+    sink: &mut SplitSink<Socket, Message>,
+    stream: &mut SplitStream<Socket>,
+    last: Option<Message>,
+) {
     let close = async {
         if let Some(last) = last {
             sink.send(last).await.ok()?;

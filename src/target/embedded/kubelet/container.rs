@@ -99,7 +99,12 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
 }
 
 /// The container's environment, as soon as all that it needs is there; `None` if the pod ends first.
-async fn environment(pod: &PodRun, kubelet: &Kubelet, at: usize, spec: &Value) -> Option<BTreeMap<String, String>> {
+async fn environment(
+    pod: &PodRun,
+    kubelet: &Kubelet,
+    at: usize,
+    spec: &Value,
+) -> Option<BTreeMap<String, String>> {
     let store = &kubelet.store;
     let ip = pod.ip().to_string();
     loop {
@@ -230,7 +235,12 @@ fn verdict(
 }
 
 /// Keeps a container's readiness up to date. Never ends.
-async fn probing(pod: &PodRun, kubelet: &Kubelet, at: usize, probe: Result<Option<Probe>, String>) -> Infallible {
+async fn probing(
+    pod: &PodRun,
+    kubelet: &Kubelet,
+    at: usize,
+    probe: Result<Option<Probe>, String>,
+) -> Infallible {
     let store = &kubelet.store;
     let unhealthy = |why: &str| {
         let message = format!("Readiness probe failed: {why}");

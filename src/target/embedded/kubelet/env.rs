@@ -16,7 +16,12 @@ use crate::target::embedded::store::Store;
 /// # Errors
 /// What the kubelet writes into the container's status: a secret, ConfigMap or key
 /// that isn't there and isn't optional.
-pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Result<BTreeMap<String, String>, String> {
+pub fn resolve(
+    store: &Store,
+    pod: &Value,
+    ip: &str,
+    container: &Value,
+) -> Result<BTreeMap<String, String>, String> {
     let namespace = text(&pod["metadata"]["namespace"]);
     let mut env = BTreeMap::new();
     env.insert(
@@ -156,7 +161,9 @@ pub fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        } else if let Some((name, after)) =
+            rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
+        {
             match env.get(name) {
                 Some(value) => out.push_str(value),
                 None => {

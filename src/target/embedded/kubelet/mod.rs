@@ -36,7 +36,12 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    pub fn new(store: Arc<Store>, tasks: Tasks, program: Program, clients: Clients) -> Arc<Kubelet> {
+    pub fn new(
+        store: Arc<Store>,
+        tasks: Tasks,
+        program: Program,
+        clients: Clients,
+    ) -> Arc<Kubelet> {
         Arc::new(Kubelet {
             store,
             tasks,

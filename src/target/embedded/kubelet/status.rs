@@ -12,13 +12,14 @@ use crate::target::embedded::store::{Part, Store};
 /// The status of a pod; `before` is the one that it has, for the times of its conditions.
 pub fn of(pod: &PodRun, before: &Value) -> Value {
     let containers = pod.containers();
-    let (inits, apps): (Vec<&Container>, Vec<&Container>) = containers.iter().partition(|container| container.init);
-    let initialized = inits
-        .iter()
-        .all(|container| matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0));
-    let begun = apps
-        .iter()
-        .any(|container| container.last.is_some() || !matches!(container.state, State::Waiting { .. }));
+    let (inits, apps): (Vec<&Container>, Vec<&Container>) =
+        containers.iter().partition(|container| container.init);
+    let initialized = inits.iter().all(
+        |container| matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0),
+    );
+    let begun = apps.iter().any(|container| {
+        container.last.is_some() || !matches!(container.state, State::Waiting { .. })
+    });
     let phase = match pod.outcome() {
         Some(true) => "Succeeded",
         Some(false) => "Failed",

@@ -136,14 +136,19 @@ async fn containers_end_and_start_again() {
         let mut failing = pod(name, &[args]);
         failing["spec"]["restartPolicy"] = "Never".into();
         create(&pods, failing).await;
-        let failed = until(pods.clone(), name, conditions_phase("Failed")).await.unwrap();
+        let failed = until(pods.clone(), name, conditions_phase("Failed"))
+            .await
+            .unwrap();
         let state = failed.status.unwrap().container_statuses.unwrap()[0]
             .state
             .clone()
             .unwrap();
         assert_eq!(state.terminated.unwrap().exit_code, 1);
     }
-    assert_eq!(pods.logs("fails", &LogParams::default()).await.unwrap(), "it failed\n");
+    assert_eq!(
+        pods.logs("fails", &LogParams::default()).await.unwrap(),
+        "it failed\n"
+    );
     assert_eq!(
         pods.logs("panics", &LogParams::default()).await.unwrap(),
         "panicked: it panicked\n"
@@ -154,7 +159,9 @@ async fn containers_end_and_start_again() {
         let statuses = pod
             .and_then(|pod| pod.status.as_ref())
             .and_then(|s| s.container_statuses.as_ref());
-        statuses.is_some_and(|all| all[0].restart_count >= 1 && all[0].state.as_ref().unwrap().waiting.is_some())
+        statuses.is_some_and(|all| {
+            all[0].restart_count >= 1 && all[0].state.as_ref().unwrap().waiting.is_some()
+        })
     })
     .await
     .unwrap();
@@ -209,7 +216,10 @@ async fn containers_of_a_pod_share_its_address_and_init_containers_come_first() 
     let status = up.status.unwrap();
     assert_eq!(status.init_container_statuses.unwrap().len(), 2);
     assert_eq!(status.container_statuses.unwrap().len(), 2);
-    assert_eq!(code(pods.logs("both", &LogParams::default()).await.unwrap_err()).0, 400);
+    assert_eq!(
+        code(pods.logs("both", &LogParams::default()).await.unwrap_err()).0,
+        400
+    );
     let first = LogParams {
         container: Some("first".into()),
         ..LogParams::default()

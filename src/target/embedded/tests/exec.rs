@@ -35,7 +35,11 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
     let mut process = pods
         .exec(
             "shell",
-            ["sh", "-c", "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3"],
+            [
+                "sh",
+                "-c",
+                "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3",
+            ],
             &both,
         )
         .await
@@ -62,7 +66,10 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
         ["HOME", "HOSTNAME", "PATH", "TOKEN"],
         "nothing of this process's own"
     );
-    assert_eq!(status(&mut process).await.status.as_deref(), Some("Success"));
+    assert_eq!(
+        status(&mut process).await.status.as_deref(),
+        Some("Success")
+    );
 
     let mut process = pods
         .exec("shell", ["no-such-program"], &both)
@@ -73,7 +80,12 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
         (failed.code, failed.reason.as_deref()),
         (Some(500), Some("InternalError"))
     );
-    assert!(failed.message.unwrap().contains("executable file not found in $PATH"));
+    assert!(
+        failed
+            .message
+            .unwrap()
+            .contains("executable file not found in $PATH")
+    );
 
     let error = pods.exec("nobody", ["env"], &both).await.err().unwrap();
     assert_eq!(code(error), (404, "NotFound".into()));
@@ -110,7 +122,10 @@ async fn a_terminal_has_a_size_and_takes_keystrokes() {
         .exec("shell", ["sh"], &AttachParams::interactive_tty())
         .await
         .unwrap();
-    let size = TerminalSize { width: 123, height: 45 };
+    let size = TerminalSize {
+        width: 123,
+        height: 45,
+    };
     process.terminal_size().unwrap().send(size).await.unwrap();
     let (mut stdin, mut stdout) = (process.stdin().unwrap(), process.stdout().unwrap());
     let mut screen = String::new();
@@ -189,7 +204,9 @@ async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
         .unwrap();
     let killed = status(&mut process).await;
     assert_eq!(
-        killed.details.unwrap().causes.unwrap()[0].message.as_deref(),
+        killed.details.unwrap().causes.unwrap()[0]
+            .message
+            .as_deref(),
         Some("137")
     );
     ended(group).await;

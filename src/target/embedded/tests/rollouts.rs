@@ -46,10 +46,20 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     assert_eq!(ask(&ip(&old)).await, "old");
 
     let patch = Patch::Merge(json!({ "stringData": { "TOKEN": "new" } }));
-    secrets.patch("env", &PatchParams::default(), &patch).await.unwrap();
-    assert_eq!(ask(&ip(&old)).await, "old", "the environment is that of the start");
+    secrets
+        .patch("env", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    assert_eq!(
+        ask(&ip(&old)).await,
+        "old",
+        "the environment is that of the start"
+    );
     let watch = api
-        .watch(&WatchParams::default(), &web.metadata.resource_version.unwrap())
+        .watch(
+            &WatchParams::default(),
+            &web.metadata.resource_version.unwrap(),
+        )
         .await
         .unwrap();
     api.patch("web", &PatchParams::default(), &restart("now"))
@@ -69,7 +79,9 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
             .unwrap()
             .unwrap()
             .unwrap();
-        let WatchEvent::Modified(web) = event else { continue };
+        let WatchEvent::Modified(web) = event else {
+            continue;
+        };
         assert!(web.status.unwrap().available_replicas >= Some(1));
         if web.metadata.resource_version == last {
             break;
