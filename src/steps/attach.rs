@@ -221,7 +221,7 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
     let header = header_fields(&head.headers);
     context.record_answer(Answer {
         status: head.status.as_u16(),
-        text: format!("{header}\n{text}"),
+        text: format!("{} {header}\n{text}", head.status),
         location: head
             .headers
             .get("location")
