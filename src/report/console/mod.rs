@@ -83,7 +83,11 @@ impl<W: Write + Send> Console<W> {
     pub fn new(out: W, settings: ConsoleSettings, evidence: PathBuf) -> Console<W> {
         let live = settings.stderr_terminal && settings.verbosity != Verbosity::Quiet;
         let target = live.then(ProgressDrawTarget::stderr);
-        Console::with_live(out, settings, evidence, target)
+        let console = Console::with_live(out, settings, evidence, target);
+        if let Some(live) = &console.live {
+            live.keep_time();
+        }
+        console
     }
 
     fn with_live(
@@ -117,10 +121,17 @@ impl<W: Write + Send> Console<W> {
             out.write_all(text.as_bytes())?;
             out.flush()
         };
-        match &self.live {
+        let printed = match &self.live {
             Some(live) => live.aside(write),
             None => write(),
+        };
+        if printed.is_err()
+            && let Some(live) = self.live.take()
+        {
+            // Nothing will be heard of this reporter any more.
+            live.clear();
         }
+        printed
     }
 
     fn started(&mut self, info: &Arc<RunInfo>) -> io::Result<()> {
