@@ -61,6 +61,9 @@ impl Default for ConsoleSettings {
     }
 }
 
+/// Narrower terminals break the lines themselves.
+const NARROWEST: usize = 40;
+
 /// Columns before a scenario's name: ` PASS [  0.012s] `.
 const MARGIN: usize = 17;
 
@@ -92,10 +95,11 @@ impl<W: Write + Send> Console<W> {
 
     fn with_live(
         out: W,
-        settings: ConsoleSettings,
+        mut settings: ConsoleSettings,
         evidence: PathBuf,
         target: Option<ProgressDrawTarget>,
     ) -> Console<W> {
+        settings.width = settings.width.max(NARROWEST);
         let style = Style {
             colored: settings.stdout_terminal && !settings.no_color,
         };
@@ -197,7 +201,6 @@ impl<W: Write + Send> Console<W> {
         self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         for scenario in &self.bad {
             text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-            text.push('\n');
         }
         text
     }
