@@ -38,6 +38,7 @@ pub(super) fn explain(
     page.evidence(result, evidence);
     page.gap();
     page.reproduce(&result.reproduce);
+    page.gap();
     page.out
 }
 
