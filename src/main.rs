@@ -46,10 +46,13 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
     on_signals(&stop)?;
     match cli.command {
         Command::Run(options) => {
-            let scenarios = scenario::load(options.selection.scenarios.as_deref())
-                .map_err(|problems| UsageError(problems.render()))?;
+            let scenarios = scenarios(&options.selection)?;
             let process = process(stop, options.quiet, options.verbose);
             cli::run::run(options, scenarios, process).await
+        }
+        Command::Prove(options) => {
+            let scenarios = scenarios(&options.selection)?;
+            cli::prove::run(options, scenarios, process(stop, false, false)).await
         }
         Command::Up(options) => {
             cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await
@@ -58,6 +61,10 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
             cli::platform::run(&options.component, std::env::vars().collect(), stop).await
         }
     }
+}
+
+fn scenarios(selection: &cli::Selection) -> Result<Vec<scenario::Scenario>, UsageError> {
+    scenario::load(selection.scenarios.as_deref()).map_err(|problems| UsageError(problems.render()))
 }
 
 fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {

@@ -1,6 +1,7 @@
 //! The command line: one definition per flag, and what each command does with them.
 
 pub mod platform;
+pub mod prove;
 pub mod run;
 pub mod up;
 
@@ -35,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios and give a verdict
     Run(Run),
+    /// Prove that every check can fail: each mutant of the reference platform against its row
+    Prove(Prove),
     /// Keep a platform running for a person, with a kubeconfig
     Up(Up),
     /// Run one component of the reference platform as a process
@@ -127,6 +130,24 @@ pub struct Run {
     /// Print every step
     #[arg(long, short, conflicts_with = "quiet")]
     pub verbose: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Prove {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Write the matrix to this file: JSON where it ends in .json, else Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Scenarios at once [default: 4 for each processor]
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Seed of random values
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Longest time of a scenario that doesn't say its own
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +55,7 @@ pub async fn run(
     let info = RunInfo {
         version: process.version,
         commit: process.commit,
-        started: process.started,
+        started: process.started.clone(),
         seed,
         target: "embedded".into(),
         selection: options.selection.selectors.clone(),
@@ -62,17 +63,7 @@ pub async fn run(
         profile_digest: None,
         scenarios: planned.len(),
     };
-    let shared = Arc::new(Shared {
-        program: process.program,
-        names: Arc::new(names::contract()),
-        policies: Policies::reference(),
-        redactor: redactor.clone(),
-        limits: Limits::default(),
-        seed,
-        timeout: options.timeout,
-        mutants: mutants(&options.mutant)?,
-        stop: process.stop,
-    });
+    let shared = Arc::new(shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?));
     let pace = Pace {
         jobs: options
             .jobs
@@ -106,6 +97,21 @@ pub async fn run(
             (code, _) => code,
         },
     )
+}
+
+/// What the runs of a command share.
+pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Duration, mutants: Vec<String>) -> Shared {
+    Shared {
+        program: process.program.clone(),
+        names: Arc::new(names::contract()),
+        policies: Policies::reference(),
+        redactor: redactor.clone(),
+        limits: Limits::default(),
+        seed,
+        timeout,
+        mutants,
+        stop: process.stop.clone(),
+    }
 }
 
 /// The scenarios that the selectors and the level choose.
