@@ -29,6 +29,9 @@ pub fn token_query(token: &str) -> String {
     format!("token={}", utf8_percent_encode(token, UNRESERVED))
 }
 
+/// How long a taken back nonce may stay on the screen; a program may leave it there for ever.
+const ERASED_WITHIN: Duration = Duration::from_millis(500);
+
 /// The road where a step names none: through the platform for a session, straight to a pod.
 pub fn default_road(subject: &Value) -> Road {
     if subject["kind"] == "pod" {
@@ -274,6 +277,8 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
     terminal.keys(&nonce).await;
     let seen = terminal.shows(&nonce, context.limits.screen).await;
     terminal.keys("\u{15}").await;
+    // What others type next must not be taken back with it: wait until it is gone from the screen.
+    terminal.until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce)).await;
     seen
 }
 
