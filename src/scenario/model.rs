@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::duration::DurationText;
 use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
@@ -92,6 +93,7 @@ pub struct BalancerSpec {
     pub strips_authorization: bool,
     /// How long a connection may be quiet, as `500ms` or `60s`.
     #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
     pub idle_timeout: Option<String>,
     /// Whether it ends TLS, with a certificate of a CA made for the run.
     #[serde(default)]
@@ -119,6 +121,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Steps that run at the end, whatever came before.
     pub finally: Vec<Step>,
+    /// Mutants of the reference platform that it is there to catch; none named: those of its row.
+    pub kills: Vec<String>,
     /// Why no step can prove that the road was open, where a refusal is all that can be seen.
     pub open_road: Option<String>,
     pub place: Place,
@@ -177,6 +181,7 @@ pub struct Step {
     pub bind: Option<String>,
     /// `capture`: values taken out of the observation.
     pub capture: IndexMap<String, Capture>,
+    /// Never empty for a verb that has a default given.
     pub expectations: Vec<Expectation>,
     /// `within`: how long the expectations may take to become true (the step is repeated).
     pub within: Option<Duration>,

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::scenario::duration::DurationText;
+
 /// One way to a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -151,6 +153,7 @@ pub struct Raw {
     pub send: Vec<RawPart>,
     /// How long to go on reading when the other side neither answers completely nor closes.
     /// Default 2 s. As `500ms`.
+    #[schemars(with = "Option<DurationText>")]
     pub read_for: Option<String>,
     /// So many connections at once, all with the same bytes. Default 1.
     pub connections: Option<u32>,
@@ -321,7 +324,9 @@ pub struct Timing {
     /// The right token; prefixes of it are tried.
     pub token: String,
     /// The smallest effect that must be seen if it is there, per byte. As `20us`.
+    #[schemars(with = "DurationText")]
     pub smallest_effect: String,
     /// Longest time that sampling may take.
+    #[schemars(with = "Option<DurationText>")]
     pub at_most: Option<String>,
 }

@@ -1,0 +1,115 @@
+//! Whether a scenario can prove what it says: that the road was open where it says that a door
+//! was shut, and that it does no more than it says.
+
+use serde_json::Value;
+
+use super::checker::Checker;
+use super::model::{Claim, Expectation, ExpectationKind, Intrusion, Predicate};
+use super::node::Node;
+use super::step::Read;
+
+/// The least intrusion that a step of a verb is.
+fn least(verb: &str) -> Intrusion {
+    match verb {
+        "session" | "restart-session" | "delete-session" | "attach" | "type" | "resize" | "exec" => Intrusion::Use,
+        "patch-secret" | "seed-token" | "restart" | "delete" => Intrusion::Disrupt,
+        "raw" | "timing" => Intrusion::Attack,
+        _ => Intrusion::Observe,
+    }
+}
+
+fn name(intrusion: Intrusion) -> &'static str {
+    match intrusion {
+        Intrusion::Observe => "observe",
+        Intrusion::Use => "use",
+        Intrusion::Disrupt => "disrupt",
+        Intrusion::Attack => "attack",
+    }
+}
+
+/// A platform that isn't ours is protected by what scenarios say of themselves.
+pub(super) fn intrusion<'r>(
+    root: &Node,
+    declared: Intrusion,
+    steps: impl Iterator<Item = &'r Read<'r>>,
+    checker: &mut Checker,
+) {
+    let greatest = steps.map(|read| (least(read.verb.name), read)).max_by_key(|(least, _)| *least);
+    let Some((least, read)) = greatest.filter(|(least, _)| *least > declared) else { return };
+    let span = match root.get("intrusion") {
+        Some(node) => node.span,
+        None => read.node.span,
+    };
+    let message = format!(
+        "`{}` in line {} does more to a platform than `{}`",
+        read.verb.name,
+        read.node.span.line,
+        name(declared)
+    );
+    checker.report_with_help(span, message, format!("`intrusion: {}`", name(least)));
+}
+
+/// A refusal says nothing where nothing could have been let in.
+pub(super) fn open_road(root: &Node, steps: &[Read<'_>], checker: &mut Checker) {
+    if root.get("open-road").is_some() {
+        return;
+    }
+    let expectations = || steps.iter().flat_map(|read| &read.step.expectations);
+    let judged = |e: &&Expectation| matches!(e.kind, ExpectationKind::Check | ExpectationKind::Given);
+    if expectations().filter(judged).any(|e| opens(&e.claim)) {
+        return;
+    }
+    let refusal = expectations()
+        .filter(|e| e.kind == ExpectationKind::Check)
+        .find(|e| refuses(&e.claim));
+    if let Some(refusal) = refusal {
+        let place = &refusal.place;
+        let span = super::source::Span {
+            line: place.line,
+            column: place.column,
+            ..offset(checker, place.line, place.column)
+        };
+        checker.report_with_help(
+            span,
+            "a refusal, and nothing shows that the road was open",
+            "attach with what is right too (`check: opens`), or say at the top why that can't be: `open-road: …`",
+        );
+    }
+}
+
+/// The bytes of the rest of a line from a column on.
+fn offset(checker: &Checker, line: u32, column: u32) -> super::source::Span {
+    let text = &checker.source.text;
+    let before: usize = text.split_inclusive('\n').take(line as usize - 1).map(str::len).sum();
+    let rest = checker.source.line(line);
+    let skipped: usize = rest.chars().take(column as usize - 1).map(char::len_utf8).sum();
+    super::source::Span {
+        start: before + skipped,
+        end: before + rest.len(),
+        line,
+        column,
+    }
+}
+
+fn opens(claim: &Claim) -> bool {
+    match claim {
+        Claim::Phrase(phrase) => ["opens", "upgrades"].contains(&phrase.trim()),
+        Claim::Fields(fields) => is(fields, true),
+        // Whichever choice is declared, the road must have been open.
+        Claim::Policy { choices, .. } => choices.values().all(opens),
+        Claim::Facts(_) => false,
+    }
+}
+
+fn refuses(claim: &Claim) -> bool {
+    match claim {
+        Claim::Phrase(phrase) => phrase.trim().starts_with("refused") || phrase.trim() == "not opened",
+        Claim::Fields(fields) => is(fields, false),
+        Claim::Policy { choices, .. } => choices.values().any(refuses),
+        Claim::Facts(_) => false,
+    }
+}
+
+fn is(fields: &indexmap::IndexMap<String, Predicate>, yes: bool) -> bool {
+    fields.get("opened") == Some(&Predicate::Equals(Value::Bool(yes)))
+}
