@@ -7,7 +7,9 @@
 //! [`platform`] is the system under test that gauntlet brings along; it knows
 //! nothing of the harness.
 
+pub mod cli;
 pub mod platform;
+pub mod redact;
 pub mod report;
 pub mod runner;
 pub mod scenario;

@@ -1,1 +1,103 @@
-fn main() {}
+//! Flags → options → run → exit code. The only reader of env and argv.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use gauntlet::cli::run::{Process, UsageError};
+use gauntlet::cli::{self, Cli, Command};
+use gauntlet::report::{ConsoleSettings, Verbosity};
+use gauntlet::scenario;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Exit code of a wrong command line or file.
+const USAGE: u8 = 2;
+/// Exit code of what could not be told.
+const COULD_NOT_TELL: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One provider for the process; a second installation is refused, and there is none.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
+    };
+    let code = runtime.block_on(run(cli));
+    // Tasks that were aborted need no time; a blocked thread must not hold the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => say(USAGE, &error.to_string()),
+    }
+}
+
+fn say(code: u8, message: &str) -> ExitCode {
+    let _closed = writeln!(std::io::stderr(), "gauntlet: {message}");
+    ExitCode::from(code)
+}
+
+async fn run(cli: Cli) -> Result<u8, UsageError> {
+    let stop = CancellationToken::new();
+    on_signals(&stop)?;
+    match cli.command {
+        Command::Run(options) => {
+            let scenarios = scenario::load(options.selection.scenarios.as_deref())
+                .map_err(|problems| UsageError(problems.render()))?;
+            let process = process(stop, options.quiet, options.verbose);
+            cli::run::run(options, scenarios, process).await
+        }
+        Command::Up(options) => {
+            cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await
+        }
+        Command::Platform(options) => {
+            cli::platform::run(&options.component, std::env::vars().collect(), stop).await
+        }
+    }
+}
+
+fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
+    let verbosity = match (quiet, verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    Process {
+        stdout: Box::new(std::io::stdout()),
+        console: ConsoleSettings {
+            verbosity,
+            stdout_terminal: std::io::stdout().is_terminal(),
+            stderr_terminal: std::io::stderr().is_terminal(),
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            ..ConsoleSettings::default()
+        },
+        processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
+        stop,
+        program: cli::platform::program(),
+        started: jiff::Timestamp::now().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("GAUNTLET_COMMIT"),
+    }
+}
+
+/// The first signal asks to stop; the second ends the process at once.
+fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signals =
+            signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if stop.is_cancelled() {
+                    std::process::exit(130);
+                }
+                stop.cancel();
+            }
+        });
+    }
+    Ok(())
+}

@@ -1,12 +1,30 @@
 //! The reference platform: the system under test that gauntlet brings along.
 //!
-//! Each component is one file. A component gets everything from its [`Pod`]:
-//! the environment, the address to listen on, the log, access to Kubernetes
-//! and the stop signal. So the same code runs as a task in the embedded target
-//! and as a process in a pod (`gauntlet platform COMPONENT`).
+//! Each component is one file or folder. A component gets everything from its
+//! [`Pod`]: the environment, the address to listen on, the log, access to
+//! Kubernetes and the stop signal. So the same code runs as a task in the
+//! embedded target and as a process in a pod (`gauntlet platform COMPONENT`).
+//!
+//! Everything that a component starts ends when its future is dropped.
 
 pub mod mutant;
 pub mod pod;
+
+mod balancer;
+mod controller;
+mod http;
+mod objects;
+mod probe;
+mod records;
+mod sandbox;
+mod seed;
+mod token;
+mod upgrade;
+mod web;
+mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use mutant::Mutant;
 pub use pod::Pod;
@@ -66,9 +84,23 @@ pub struct ComponentError(pub String);
 
 /// Runs a component until its work is done or `pod.stop` is cancelled.
 pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
-    let _ = pod;
-    Err(ComponentError(format!(
-        "{} is not there yet",
-        component.name()
-    )))
+    for name in pod
+        .var_or("GAUNTLET_MUTANTS", "")
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        if mutant::by_name(name).is_none() {
+            return Err(ComponentError(format!("GAUNTLET_MUTANTS: there is no mutant {name:?}")));
+        }
+    }
+    match component {
+        Component::Web => web::run(pod).await,
+        Component::Worker => worker::run(pod).await,
+        Component::Seed => seed::run(pod).await,
+        Component::Sandbox => sandbox::run(pod).await,
+        Component::SandboxController => controller::run(pod).await,
+        Component::Balancer => balancer::run(pod).await,
+        Component::Probe => probe::run(pod).await,
+    }
 }

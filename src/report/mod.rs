@@ -1,1 +1,53 @@
+//! What a run tells its users: on the terminal, to a CI server, to keep.
+//!
+//! A reporter sees [events](crate::runner::events) and nothing else.
+//! [`Reporters`] hands each event, redacted, to all that were asked for.
 
+mod atomic;
+mod collect;
+mod console;
+pub mod document;
+mod evidence;
+mod fanout;
+mod json;
+mod junit;
+mod markdown;
+pub mod matrix;
+mod redacted;
+#[cfg(test)]
+mod sample;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::runner::events::Event;
+
+pub use console::{Console, ConsoleSettings, Verbosity};
+pub use document::Report;
+pub use evidence::{EvidenceFolder, evidence_paths};
+pub use fanout::{Finished, Problem, Reporters, Settings};
+pub use json::Json;
+pub use junit::Junit;
+pub use markdown::Markdown;
+pub use spec::{Format, ReportSpec, SpecError};
+
+/// Tells somebody what happens in a run.
+pub trait Reporter: Send {
+    /// Takes note of what happened. After an error it is given no more events.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Nothing more will happen, whether or not the run came to its end. Writes
+    /// what is left to write, and says which files have been written.
+    fn finish(&mut self) -> io::Result<Vec<PathBuf>>;
+}
+
+/// Writes a file whole or not at all, makes its folder, and explains what went
+/// wrong: for reports that are made of something else than events.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    atomic::write(path, bytes)
+}

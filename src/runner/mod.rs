@@ -1,3 +1,8 @@
 //! Plans, executes and judges.
 
 pub mod events;
+pub mod evidence;
+pub mod execute;
+pub mod plan;
+pub mod run;
+pub mod step;

@@ -66,7 +66,10 @@ impl FieldPath {
                     _ => match index.parse() {
                         Ok(n) => Part::Index(n),
                         Err(_) => {
-                            return error(rest, "in `[…]` stands a number, `*`, or a key in quotes");
+                            return error(
+                                rest,
+                                "in `[…]` stands a number, `*`, or a key in quotes",
+                            );
                         }
                     },
                 });

@@ -313,20 +313,3 @@ pub struct Search {
     /// A text that must be found there, as proof that the place could be read: else `error`.
     pub proof: Option<String>,
 }
-
-/// Measures whether the time of a refusal tells how much of the token was right.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Timing {
-    /// The session or pod whose door it is.
-    pub timing: Value,
-    pub road: Option<Road>,
-    /// The right token; prefixes of it are tried.
-    pub token: String,
-    /// The smallest effect that must be seen if it is there, per byte. As `20us`.
-    #[schemars(with = "DurationText")]
-    pub smallest_effect: String,
-    /// Longest time that sampling may take.
-    #[schemars(with = "Option<DurationText>")]
-    pub at_most: Option<String>,
-}

@@ -65,7 +65,4 @@ phrases! {
         "finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};
         "finds it", "some form of the value was found", {"found": {"not": {"count": 0}}};
     ]
-    TIMING: [
-        "no leak", "the time says nothing of the correct prefix's length", {"conclusion": "no leak"};
-    ]
 }

@@ -1,0 +1,76 @@
+//! `gauntlet platform COMPONENT`: one component of the reference platform as a process.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+use super::run::UsageError;
+use crate::platform::pod::Log;
+use crate::platform::{self, Component, ComponentError, Pod};
+use crate::target::embedded::Program;
+
+/// What containers of the embedded target run: `platform COMPONENT`, as the image's entry point would.
+pub fn program() -> Program {
+    Arc::new(|argv, pod| {
+        async move {
+            let component = match argv.as_slice() {
+                [first, name] if first == "platform" => Component::from_name(name),
+                _ => None,
+            };
+            match component {
+                Some(component) => platform::run(component, pod).await,
+                None => Err(ComponentError(format!("exec {argv:?}: no such program"))),
+            }
+        }
+        .boxed()
+    })
+}
+
+/// Runs a component until its work is done or it is told to stop; gives the exit code.
+pub async fn run(
+    name: &str,
+    env: BTreeMap<String, String>,
+    stop: CancellationToken,
+) -> Result<u8, UsageError> {
+    let component = Component::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Component::ALL.into_iter().map(Component::name).collect();
+        let near = crate::scenario::problem::nearest(name, known.iter().copied());
+        let hint = near
+            .map(|near| format!("; did you mean {near}?"))
+            .unwrap_or_default();
+        UsageError(format!(
+            "there is no component {name}{hint} There are {}",
+            known.join(", ")
+        ))
+    })?;
+    let log = Log::new(|line| {
+        use std::io::Write;
+        // A log that nobody reads any more is no reason to end.
+        let _closed = writeln!(std::io::stdout(), "{line}");
+    });
+    let kubernetes = match env.contains_key("KUBERNETES_SERVICE_HOST") {
+        true => Some(
+            kube::Client::try_default()
+                .await
+                .map_err(|error| UsageError(format!("the cluster: {error}")))?,
+        ),
+        false => None,
+    };
+    let pod = Pod {
+        env: Arc::new(env),
+        ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        log: log.clone(),
+        kubernetes,
+        stop,
+    };
+    match platform::run(component, pod).await {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            log.line(format!("{name}: {error}"));
+            Ok(1)
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `gauntlet run`.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{LevelName, Run};
+use crate::redact::Redactor;
+use crate::report::{ConsoleSettings, Format, ReportSpec, Reporters, Settings};
+use crate::runner::events::{RunInfo, RunVerdict};
+use crate::runner::execute::Shared;
+use crate::runner::plan::{Levels, part, plan};
+use crate::runner::run::{Pace, run as run_all};
+use crate::scenario::{Policies, Scenario};
+use crate::steps::Limits;
+use crate::target::embedded::Program;
+use crate::target::names;
+
+/// What `main` knows of the process.
+pub struct Process {
+    pub stdout: Box<dyn Write + Send>,
+    pub console: ConsoleSettings,
+    /// Processors that may be used.
+    pub processors: usize,
+    /// Cancelled by the first Ctrl-C or SIGTERM.
+    pub stop: CancellationToken,
+    /// What containers run.
+    pub program: Program,
+    /// RFC 3339.
+    pub started: String,
+    pub version: &'static str,
+    pub commit: Option<&'static str>,
+}
+
+/// Why a run could not start: the command line or a file is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// Runs scenarios; gives the exit code.
+pub async fn run(
+    options: Run,
+    scenarios: Vec<Scenario>,
+    process: Process,
+) -> Result<u8, UsageError> {
+    let chosen = chosen(&options, scenarios)?;
+    let mut planned = plan(&chosen, options.repeat.get());
+    if let Some(partition) = options.partition {
+        planned = part(planned, partition);
+    }
+    let seed = options.seed.unwrap_or_else(rand::random);
+    let redactor = Redactor::new();
+    let info = RunInfo {
+        version: process.version,
+        commit: process.commit,
+        started: process.started,
+        seed,
+        target: "embedded".into(),
+        selection: options.selection.selectors.clone(),
+        level: Levels::from(options.level).name().into(),
+        profile_digest: None,
+        scenarios: planned.len(),
+    };
+    let shared = Arc::new(Shared {
+        program: process.program,
+        names: Arc::new(names::contract()),
+        policies: Policies::reference(),
+        redactor: redactor.clone(),
+        limits: Limits::default(),
+        seed,
+        timeout: options.timeout,
+        mutants: mutants(&options.mutant)?,
+        stop: process.stop,
+    });
+    let pace = Pace {
+        jobs: options
+            .jobs
+            .map_or(process.processors * 4, std::num::NonZeroUsize::get),
+        fail_fast: options.fail_fast,
+        allow_partial: options.allow_partial,
+    };
+    let settings = Settings {
+        console: process.console,
+        evidence: options.evidence,
+        ..Settings::default()
+    };
+    let mut specs: Vec<ReportSpec> = options.report;
+    if specs.is_empty() {
+        specs.push(Format::Console.into());
+    }
+    let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
+    let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
+    let finished = reporters.finish();
+    for problem in finished
+        .problems
+        .iter()
+        .filter(|problem| !problem.is_closed_output())
+    {
+        // Standard error may be closed as well; then there is nobody to tell.
+        let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
+    }
+    Ok(
+        match (exit_code(result.verdict), finished.problems.is_empty()) {
+            (0, false) => 3,
+            (code, _) => code,
+        },
+    )
+}
+
+/// The scenarios that the selectors and the level choose.
+fn chosen(options: &Run, scenarios: Vec<Scenario>) -> Result<Vec<Arc<Scenario>>, UsageError> {
+    let indexes = crate::scenario::select::select(&scenarios, &options.selection.selectors)
+        .map_err(|error| UsageError(error.to_string()))?;
+    let levels = Levels::from(options.level);
+    let all: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
+    let selected: Vec<Arc<Scenario>> = indexes
+        .into_iter()
+        .map(|index| all[index].clone())
+        .collect();
+    let chosen: Vec<Arc<Scenario>> = selected
+        .iter()
+        .filter(|s| levels.has(s.level))
+        .cloned()
+        .collect();
+    match chosen.is_empty() && options.level != LevelName::All && !selected.is_empty() {
+        true => Err(UsageError(format!(
+            "none of the {} selected scenarios is of level {}; --level all runs them",
+            selected.len(),
+            levels.name()
+        ))),
+        false => Ok(chosen),
+    }
+}
+
+/// Known mutants only: a misspelt one would make a run green that should not be.
+pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
+    let known = || {
+        crate::platform::mutant::MUTANTS
+            .iter()
+            .map(|mutant| mutant.name)
+    };
+    for name in names {
+        if !known().any(|mutant| mutant == name) {
+            let near = crate::scenario::problem::nearest(name, known());
+            let hint = near
+                .map(|near| format!("; did you mean {near}?"))
+                .unwrap_or_default();
+            return Err(UsageError(format!("there is no mutant {name}{hint}")));
+        }
+    }
+    Ok(names.to_vec())
+}
+
+/// The exit code of a run (the table in `--help`).
+pub fn exit_code(verdict: RunVerdict) -> u8 {
+    match verdict {
+        RunVerdict::Passed => 0,
+        RunVerdict::Failed => 1,
+        RunVerdict::Error => 3,
+        RunVerdict::NothingRan => 4,
+        RunVerdict::Partial => 5,
+        RunVerdict::Interrupted => 130,
+    }
+}

@@ -1,0 +1,213 @@
+//! One client at the terminal: frames in, frames out (RFC 6455 §5).
+//!
+//! | client → server | meaning |
+//! |---|---|
+//! | BINARY | keystrokes, written raw |
+//! | TEXT `{"type":"resize","cols":N,"rows":M}` | the terminal's size |
+//! | TEXT `{"type":"ping"}`, and any other text | swallowed |
+//!
+//! Server → client: TEXT frames of terminal output. The program's end closes
+//! normally, without a status code; the pod's end closes with 1001; a broken
+//! frame closes with the code of RFC 6455 §7.4.1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{ComponentError, Pod, mutant};
+use super::terminal::Terminal;
+
+/// How long a client may take to answer a close.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What a client may send, and which mistakes are made with it.
+#[derive(Clone)]
+pub struct Limits {
+    frames: WebSocketConfig,
+    pod: Pod,
+}
+
+impl Limits {
+    /// `MAX_MESSAGE`: the longest message that a client may send, in bytes.
+    pub fn new(pod: &Pod) -> Result<Limits, ComponentError> {
+        let longest = pod.number("MAX_MESSAGE", 64 * 1024)?;
+        let longest = (!pod.has(&mutant::OVERSIZED_ACCEPTED)).then_some(longest);
+        let frames = WebSocketConfig::default()
+            .max_message_size(longest)
+            .max_frame_size(longest)
+            .accept_unmasked_frames(pod.has(&mutant::UNMASKED_ACCEPTED))
+            // Thousands of clients: small buffers, and no output that waits for more.
+            .read_buffer_size(4096)
+            .write_buffer_size(0)
+            .max_write_buffer_size(256 * 1024);
+        Ok(Limits {
+            frames,
+            pod: pod.clone(),
+        })
+    }
+}
+
+/// Why a conversation is over.
+enum Ending {
+    /// The client closed, and its close is to be answered.
+    Closed,
+    /// The connection is broken.
+    Gone,
+    ProgramEnded,
+    PodStops,
+    /// The client sent what it may not.
+    Broken(Error),
+}
+
+/// Attaches a client until one of the two ends.
+pub async fn converse<Io>(io: Io, terminal: Arc<Terminal>, limits: Limits, stop: CancellationToken)
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits.frames)).await;
+    let mut feed = terminal.follow();
+    let ending = loop {
+        let (mut sink, mut stream) = socket.split();
+        let output = async {
+            while let Some(frame) = feed.next().await {
+                if sink.send(Message::Text(frame)).await.is_err() {
+                    return Ending::Gone;
+                }
+            }
+            Ending::ProgramEnded
+        };
+        let input = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(message)) => {
+                        if message.is_close() {
+                            return Ending::Closed;
+                        }
+                        receive(message, &terminal, &limits.pod).await;
+                    }
+                    Some(Err(error)) => return Ending::Broken(error),
+                    None => return Ending::Gone,
+                }
+            }
+        };
+        let ending = tokio::select! {
+            ending = output => ending,
+            ending = input => ending,
+            () = stop.cancelled() => Ending::PodStops,
+        };
+        socket = match sink.reunite(stream) {
+            Ok(socket) => socket,
+            Err(_) => return,
+        };
+        if matches!(ending, Ending::Broken(Error::Utf8(_))) && limits.pod.has(&mutant::BAD_UTF8_ACCEPTED) {
+            socket = WebSocketStream::from_raw_socket(socket.into_inner(), Role::Server, Some(limits.frames)).await;
+            continue;
+        }
+        break ending;
+    };
+    let _ = tokio::time::timeout(CLOSING, finish(socket, ending, &limits.pod)).await;
+}
+
+/// A message from the client to the terminal.
+async fn receive(message: Message, terminal: &Terminal, pod: &Pod) {
+    match message {
+        Message::Binary(_) if pod.has(&mutant::KEYSTROKES_LOST) => {}
+        Message::Binary(keys) => terminal.keys(keys).await,
+        Message::Text(text) => {
+            if let Ok(Control::Resize { cols, rows }) = serde_json::from_str(&text)
+                && cols > 0
+                && rows > 0
+            {
+                terminal.resize(cols, rows).await;
+            }
+        }
+        // Pings are answered by the protocol's layer.
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Control {
+    Resize { cols: u16, rows: u16 },
+    Ping,
+}
+
+/// Closes as the ending asks for.
+async fn finish<Io>(mut socket: WebSocketStream<Io>, ending: Ending, pod: &Pod)
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let broken = |code, reason: &'static str| {
+        Some(CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        })
+    };
+    let close = match ending {
+        Ending::Gone => return,
+        Ending::Closed => {
+            // Reading on sends the answer that is waiting.
+            while let Some(Ok(_)) = socket.next().await {}
+            return;
+        }
+        Ending::ProgramEnded => None,
+        Ending::PodStops => broken(CloseCode::Away, "the sandbox stops"),
+        Ending::Broken(_) if pod.has(&mutant::FRAME_ERROR_WITHOUT_CODE) => return,
+        Ending::Broken(Error::Capacity(_)) => broken(CloseCode::Size, "message too long"),
+        Ending::Broken(Error::Utf8(_)) => broken(CloseCode::Invalid, "text is not UTF-8"),
+        Ending::Broken(Error::Protocol(_)) => broken(CloseCode::Protocol, "broken frame"),
+        Ending::Broken(_) => return,
+    };
+    let orderly = close.as_ref().is_none_or(|close| close.code == CloseCode::Away);
+    if socket.close(close).await.is_err() {
+        return;
+    }
+    if orderly {
+        while let Some(Ok(_)) = socket.next().await {}
+    } else {
+        linger(socket.into_inner()).await;
+    }
+}
+
+/// Reads what still comes before it closes: unread bytes would make a reset of
+/// the close, and the client might never see the code.
+async fn linger<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io) {
+    let _ = io.shutdown().await;
+    let _ = tokio::io::copy(&mut io.take(4 << 20), &mut tokio::io::sink()).await;
+}
+
+/// The mutant `check-after-upgrade`: 1008 to one who should have seen 401.
+pub async fn close_with_policy_violation<Io: AsyncRead + AsyncWrite + Unpin>(io: Io) {
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+    let close = CloseFrame {
+        code: CloseCode::Policy,
+        reason: Utf8Bytes::from_static("unauthorized"),
+    };
+    let _ = tokio::time::timeout(CLOSING, async {
+        let _ = socket.close(Some(close)).await;
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+}
+
+/// The mutant `refused-frames-typed`: takes what comes after a refusal for frames, for a while.
+pub async fn type_frames<Io: AsyncRead + AsyncWrite + Unpin>(io: Io, terminal: &Terminal) {
+    let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+    let _ = tokio::time::timeout(Duration::from_millis(300), async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(keys) = message {
+                terminal.keys(keys).await;
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,222 @@
+//! A session's pod: `/tty`, a WebSocket onto a pseudo-terminal.
+//!
+//! The token is read once, at boot. The terminal's program is started by the
+//! first attach that is let in, so that a warm pod costs nothing but its port;
+//! when the program ends its clients are closed, and the next attach starts it
+//! again.
+
+mod attach;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+
+use super::http::{Answer, Body, Handler, Refusal, Server, Tunnel, error, text};
+use super::token::{Door, Side};
+use super::{ComponentError, Pod, mutant, upgrade};
+use terminal::Terminal;
+
+/// Serves `/tty` until the pod is asked to stop.
+pub async fn run(pod: Pod) -> Result<(), ComponentError> {
+    let port = pod.number("PORT", 4096)?;
+    let sandbox = Sandbox {
+        door: Door::new(&pod, Side::Sandbox, pod.var("HARNESS_AUTH_TOKEN").map(str::to_owned))
+            .with_previous(pod.var("HARNESS_AUTH_TOKEN_PREVIOUS").map(str::to_owned)),
+        path: pod.var_or("TTY_PATH", "/tty").to_owned(),
+        command: command(&pod)?,
+        limits: attach::Limits::new(&pod)?,
+        terminal: Mutex::new(None),
+        // Its terminals end with the pod: there is nothing to wait for but their last frames.
+        server: Server::new(&pod, Duration::from_secs(2))?,
+        pod: pod.clone(),
+    };
+    let listener = pod.listen(port).await?;
+    pod.log.line(format!("sandbox: {} on port {port}", sandbox.path));
+    if pod.has(&mutant::TOKEN_IN_START_LOG) {
+        let environment: Vec<_> = pod.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let token = pod.var_or("HARNESS_AUTH_TOKEN", "");
+        let engine = base64::engine::general_purpose::STANDARD;
+        pod.log.line(format!(
+            "environment: {} token: {}",
+            engine.encode(environment.join("\n")),
+            engine.encode(token)
+        ));
+    }
+    let server = sandbox.server.clone();
+    server.serve(listener, Arc::new(sandbox)).await
+}
+
+/// `TERMINAL_COMMAND`, a JSON list, or a shell.
+fn command(pod: &Pod) -> Result<Vec<String>, ComponentError> {
+    let command = match pod.var("TERMINAL_COMMAND").filter(|text| !text.is_empty()) {
+        None => vec!["/bin/sh".to_owned()],
+        Some(list) => serde_json::from_str::<Vec<String>>(list)
+            .map_err(|error| ComponentError(format!("TERMINAL_COMMAND is not a JSON list of texts: {error}")))?,
+    };
+    if command.is_empty() {
+        return Err(ComponentError("TERMINAL_COMMAND is empty".into()));
+    }
+    if pod.has(&mutant::TOKEN_IN_ARGV) {
+        // The last `exit` keeps the outer shell, and with it its arguments, alive.
+        let token = pod.var_or("HARNESS_AUTH_TOKEN", "").to_owned();
+        let wrapper = ["/bin/sh", "-c", "shift; \"$@\"; exit", "terminal"].map(str::to_owned);
+        return Ok(wrapper.into_iter().chain([token]).chain(command).collect());
+    }
+    Ok(command)
+}
+
+struct Sandbox {
+    pod: Pod,
+    door: Door,
+    path: String,
+    command: Vec<String>,
+    limits: attach::Limits,
+    terminal: Mutex<Option<Arc<Terminal>>>,
+    server: Arc<Server>,
+}
+
+impl Handler for Sandbox {
+    async fn answer(&self, mut request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+        let path = request.uri().path();
+        if let Some(answer) = self.server.common(request.method(), path) {
+            return answer.into();
+        }
+        // Exactly this path, byte for byte: no variant of it is a second door (CWE-178, 436).
+        if path == self.path {
+            if self.pod.has(&mutant::PLAIN_GET_READS_TERMINAL)
+                && let Some(answer) = self.screen(&request)
+            {
+                return answer;
+            }
+            return match upgrade::check(&self.pod, &self.door, &request) {
+                Ok(accepted) => self.attach(&mut request, accepted),
+                Err(refusal) => self.refuse(&mut request, refusal),
+            };
+        }
+        if self.is_unchecked_variant(path) {
+            let open = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
+            if let Ok(accepted) = upgrade::check(&self.pod, &open, &request) {
+                return self.attach(&mut request, accepted);
+            }
+        }
+        error(StatusCode::NOT_FOUND, "not found").into()
+    }
+}
+
+impl Sandbox {
+    fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
+        let terminal = match self.terminal() {
+            Ok(terminal) => terminal,
+            Err(wrong) => {
+                self.pod.log.line(format!("can't start {}: {wrong}", self.command[0]));
+                return error(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the terminal's program can't be started",
+                )
+                .into();
+            }
+        };
+        let upgraded = hyper::upgrade::on(request);
+        let (limits, stop) = (self.limits.clone(), self.pod.stop.clone());
+        let tunnel = Box::pin(async move {
+            if let Ok(io) = upgraded.await {
+                attach::converse(TokioIo::new(io), terminal, limits, stop).await;
+            }
+        });
+        Answer {
+            response: accepted,
+            tunnel: Some(tunnel),
+        }
+    }
+
+    /// The one terminal of this pod, started where it isn't running.
+    fn terminal(&self) -> std::io::Result<Arc<Terminal>> {
+        let mut terminal = self.terminal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(running) = terminal.as_ref().filter(|terminal| terminal.is_running())
+            && !self.pod.has(&mutant::TERMINAL_PER_CLIENT)
+        {
+            return Ok(running.clone());
+        }
+        let started = Arc::new(Terminal::start(&self.command, &self.pod)?);
+        *terminal = Some(started.clone());
+        Ok(started)
+    }
+
+    /// A refusal; what follows is for the mutants alone.
+    fn refuse(&self, request: &mut Request<Incoming>, refusal: Refusal) -> Answer {
+        let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
+        if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
+            let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
+            if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {
+                let upgraded = hyper::upgrade::on(request);
+                let tunnel = Box::pin(async move {
+                    if let Ok(io) = upgraded.await {
+                        attach::close_with_policy_violation(TokioIo::new(io)).await;
+                    }
+                });
+                return Answer {
+                    response: accepted,
+                    tunnel: Some(tunnel),
+                };
+            }
+        }
+        let upgraded = hyper::upgrade::on(request);
+        let tunnel: Option<Tunnel> = if unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED) {
+            let terminal = self.terminal();
+            Some(Box::pin(async move {
+                if let (Ok(io), Ok(terminal)) = (upgraded.await, terminal) {
+                    attach::type_frames(TokioIo::new(io), &terminal).await;
+                }
+            }))
+        } else if unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT) {
+            Some(Box::pin(async move {
+                let _kept = upgraded.await;
+                std::future::pending().await
+            }))
+        } else {
+            None
+        };
+        Answer {
+            response: refusal.into(),
+            tunnel,
+        }
+    }
+
+    /// The mutants `trailing-slash-unchecked` and `upper-case-path-unchecked`.
+    fn is_unchecked_variant(&self, path: &str) -> bool {
+        (self.pod.has(&mutant::TRAILING_SLASH_UNCHECKED) && path.strip_suffix('/') == Some(&self.path))
+            || (self.pod.has(&mutant::UPPER_CASE_PATH_UNCHECKED) && path.eq_ignore_ascii_case(&self.path))
+    }
+
+    /// The mutant `plain-get-reads-terminal`.
+    fn screen(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let plain = request.method() == Method::GET && !request.headers().contains_key(http::header::UPGRADE);
+        if !plain || !self.door.opens(request.uri().query(), request.headers()) {
+            return None;
+        }
+        let terminal = self.terminal().ok()?;
+        Some(text(StatusCode::OK, terminal.scrollback()).into())
+    }
+}
+
+/// A pod whose doors are open: how the mutants go around the check.
+fn unset_token_opens(pod: &Pod) -> Pod {
+    let mut open = pod.clone();
+    let names = format!(
+        "{},{}",
+        pod.var_or("GAUNTLET_MUTANTS", ""),
+        mutant::UNSET_TOKEN_OPENS.name
+    );
+    let mut env = (*pod.env).clone();
+    env.insert("GAUNTLET_MUTANTS".into(), names);
+    open.env = Arc::new(env);
+    open
+}

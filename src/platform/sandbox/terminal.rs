@@ -1,0 +1,346 @@
+//! One program on one pseudo-terminal, shared by all who are attached.
+//!
+//! Its output is kept in a bounded scrollback for those who come later and
+//! handed to those who are there through a bounded channel. A client that
+//! reads too slowly falls out of the channel and gets a reset and the
+//! scrollback instead of what it missed: it neither holds up the others nor
+//! makes memory grow.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pty_process::{Command, Pty, Size};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::super::Pod;
+
+/// A frame has at most this many characters: nothing longer is ever read at once.
+pub const FRAME: usize = 4096;
+
+/// What late comers get to see of what was.
+const SCROLLBACK: usize = 64 * 1024;
+
+/// Frames that a client may lag behind before it is reset.
+const LAG: usize = 256;
+
+/// RIS: puts a terminal back to its start.
+const RESET: &str = "\x1bc";
+
+/// Until a client says its size.
+const SIZE: (u16, u16) = (80, 24);
+
+/// A running program. Dropped, it ends with all that is in its terminal's foreground.
+pub struct Terminal {
+    output: Arc<Mutex<Output>>,
+    input: mpsc::Sender<Input>,
+    _task: AbortOnDropHandle<()>,
+}
+
+enum Input {
+    Keys(Bytes),
+    Resize(Size),
+}
+
+struct Output {
+    scrollback: String,
+    /// `None` when the program has ended.
+    live: Option<broadcast::Sender<Utf8Bytes>>,
+}
+
+impl Terminal {
+    /// Starts a command on a new pseudo-terminal, with the pod's environment and nothing of this process's.
+    pub fn start(command: &[String], pod: &Pod) -> io::Result<Terminal> {
+        let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let (pty, pts) = pty_process::open().map_err(io::Error::other)?;
+        pty.resize(Size::new(SIZE.1, SIZE.0)).map_err(io::Error::other)?;
+        let child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/")
+            .env("TERM", "xterm-256color")
+            .envs(pod.env.iter())
+            .current_dir("/")
+            .kill_on_drop(true)
+            .spawn(pts)
+            .map_err(io::Error::other)?;
+        let program = Program { child, pty };
+        let output = Arc::new(Mutex::new(Output {
+            scrollback: String::new(),
+            live: Some(broadcast::Sender::new(LAG)),
+        }));
+        let (input, commands) = mpsc::channel(64);
+        let task = tokio::spawn(drive(program, commands, output.clone()));
+        Ok(Terminal {
+            output,
+            input,
+            _task: AbortOnDropHandle::new(task),
+        })
+    }
+
+    pub fn is_running(&self) -> bool {
+        lock(&self.output).live.is_some()
+    }
+
+    /// Keystrokes, written raw. Waits where the program doesn't read.
+    pub async fn keys(&self, keys: Bytes) {
+        // The program may have ended; then there is nobody to write to.
+        let _ = self.input.send(Input::Keys(keys)).await;
+    }
+
+    pub async fn resize(&self, columns: u16, rows: u16) {
+        let _ = self.input.send(Input::Resize(Size::new(rows, columns))).await;
+    }
+
+    pub fn scrollback(&self) -> String {
+        lock(&self.output).scrollback.clone()
+    }
+
+    /// All that is and will be on the terminal, as frames.
+    pub fn follow(&self) -> Feed {
+        let mut feed = Feed {
+            output: self.output.clone(),
+            backlog: VecDeque::new(),
+            live: None,
+        };
+        feed.catch_up("");
+        feed
+    }
+}
+
+/// A client's view of the output.
+pub struct Feed {
+    output: Arc<Mutex<Output>>,
+    backlog: VecDeque<Utf8Bytes>,
+    live: Option<broadcast::Receiver<Utf8Bytes>>,
+}
+
+impl Feed {
+    /// The next frame; `None` when the program has ended and all was seen.
+    pub async fn next(&mut self) -> Option<Utf8Bytes> {
+        loop {
+            if let Some(frame) = self.backlog.pop_front() {
+                return Some(frame);
+            }
+            match self.live.as_mut()?.recv().await {
+                Ok(frame) => return Some(frame),
+                Err(RecvError::Closed) => return None,
+                Err(RecvError::Lagged(_)) => self.catch_up(RESET),
+            }
+        }
+    }
+
+    /// Takes the scrollback and joins the live output with nothing between them: both under one lock.
+    fn catch_up(&mut self, before: &str) {
+        let output = lock(&self.output);
+        self.backlog = frames(&format!("{before}{}", output.scrollback));
+        self.live = output.live.as_ref().map(broadcast::Sender::subscribe);
+    }
+}
+
+/// The program on its terminal.
+struct Program {
+    child: Child,
+    pty: Pty,
+}
+
+impl Drop for Program {
+    /// A closed terminal's SIGHUP can be ignored, SIGKILL can't. The job in
+    /// the foreground has a process group of its own.
+    fn drop(&mut self) {
+        let foreground = rustix::termios::tcgetpgrp(&self.pty).ok();
+        let shell = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        for group in [foreground, shell].into_iter().flatten() {
+            let _ = kill_process_group(group, Signal::HUP);
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Moves bytes between the program and its clients until the program ends.
+async fn drive(mut program: Program, mut commands: mpsc::Receiver<Input>, output: Arc<Mutex<Output>>) {
+    let mut decoder = Decoder::default();
+    let Program { child, pty } = &mut program;
+    let (mut reader, mut writer) = pty.split();
+    let write = async {
+        while let Some(command) = commands.recv().await {
+            match command {
+                Input::Keys(keys) => {
+                    if writer.write_all(&keys).await.is_err() {
+                        break;
+                    }
+                }
+                Input::Resize(size) => {
+                    let _ = writer.resize(size);
+                }
+            }
+        }
+        // A terminal that can't be written to may still have something to say.
+        std::future::pending::<()>().await;
+    };
+    let read = async {
+        loop {
+            match reader.read(decoder.room()).await {
+                // Linux says EIO when no program holds the terminal any more.
+                Ok(0) | Err(_) => break,
+                Ok(count) => publish(&output, decoder.take(count)),
+            }
+        }
+    };
+    tokio::pin!(read);
+    tokio::select! {
+        () = &mut read => {}
+        () = write => {}
+        _ = child.wait() => {
+            // What it wrote last is still in the terminal; a background job may hold it open.
+            let _ = tokio::time::timeout(Duration::from_millis(100), &mut read).await;
+        }
+    }
+    lock(&output).live = None;
+}
+
+fn publish(output: &Mutex<Output>, text: String) {
+    if text.is_empty() {
+        return;
+    }
+    let mut output = lock(output);
+    output.scrollback.push_str(&text);
+    if output.scrollback.len() > 2 * SCROLLBACK {
+        let cut = output.scrollback.len() - SCROLLBACK;
+        let cut = output.scrollback[output.scrollback.ceil_char_boundary(cut)..]
+            .find('\n')
+            .map_or(cut, |line| output.scrollback.ceil_char_boundary(cut) + line + 1);
+        let cut = output.scrollback.ceil_char_boundary(cut);
+        output.scrollback.drain(..cut);
+    }
+    if let Some(live) = &output.live {
+        // An error means that nobody is attached.
+        let _ = live.send(text.into());
+    }
+}
+
+fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
+    output.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Text in pieces of at most [`FRAME`] bytes, and so of at most as many characters.
+fn frames(mut text: &str) -> VecDeque<Utf8Bytes> {
+    let mut frames = VecDeque::new();
+    while !text.is_empty() {
+        let (frame, rest) = text.split_at(text.floor_char_boundary(FRAME));
+        frames.push_back(frame.into());
+        text = rest;
+    }
+    frames
+}
+
+/// Turns bytes as they come into text. A character that isn't whole yet waits
+/// for its rest; what can't become one is U+FFFD.
+struct Decoder {
+    buffer: Box<[u8; FRAME]>,
+    pending: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder {
+            buffer: Box::new([0; FRAME]),
+            pending: 0,
+        }
+    }
+}
+
+impl Decoder {
+    /// Where the next bytes go.
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.pending..]
+    }
+
+    /// The text that `count` new bytes complete.
+    fn take(&mut self, count: usize) -> String {
+        let bytes = &self.buffer[..self.pending + count];
+        let unfinished = bytes
+            .utf8_chunks()
+            .last()
+            .map(|last| last.invalid())
+            .filter(|invalid| std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none()))
+            .map_or(0, <[u8]>::len);
+        let end = bytes.len() - unfinished;
+        let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        self.buffer.copy_within(end..end + unfinished, 0);
+        self.pending = unfinished;
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(pieces: &[&[u8]]) -> String {
+        let mut decoder = Decoder::default();
+        let mut text = String::new();
+        for piece in pieces {
+            decoder.room()[..piece.len()].copy_from_slice(piece);
+            text += &decoder.take(piece.len());
+        }
+        text
+    }
+
+    proptest! {
+        /// However the bytes are cut, the text is whole and no frame is too long.
+        #[test]
+        fn cut_characters_are_mended(text in "\\PC{0,200}", cuts in proptest::collection::vec(1usize..7, 0..200)) {
+            let mut rest = text.as_bytes();
+            let mut pieces = Vec::new();
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            pieces.push(rest);
+            prop_assert_eq!(decode(&pieces), text);
+        }
+
+        #[test]
+        fn any_bytes_become_text(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..20), 0..20)) {
+            let mut decoder = Decoder::default();
+            for piece in &pieces {
+                decoder.room()[..piece.len()].copy_from_slice(piece);
+                prop_assert!(decoder.take(piece.len()).chars().count() <= piece.len() + 3);
+            }
+            prop_assert!(decoder.pending < 4);
+        }
+
+        #[test]
+        fn frames_are_short_and_complete(text in "[a-zäöü€😀]{0,9000}") {
+            let frames = frames(&text);
+            prop_assert!(frames.iter().all(|frame| !frame.is_empty() && frame.chars().count() <= FRAME));
+            prop_assert_eq!(frames.iter().map(|frame| frame.as_str()).collect::<String>(), text);
+        }
+    }
+
+    #[test]
+    fn the_scrollback_is_bounded() {
+        let output = Mutex::new(Output {
+            scrollback: String::new(),
+            live: None,
+        });
+        for _ in 0..200 {
+            publish(&output, "ä".repeat(FRAME / 2));
+        }
+        assert!(lock(&output).scrollback.len() <= 2 * SCROLLBACK);
+        assert!(lock(&output).scrollback.len() >= SCROLLBACK - 4);
+    }
+}

@@ -1,0 +1,381 @@
+//! Who may come in: the token of a request against the token of the door.
+//!
+//! One module for the proxy and the sandbox, so that both judge alike.
+//!
+//! What a request shows is decided as follows (policies of the contract in brackets):
+//! - The query is split at `&`, and name and value are percent-decoded exactly
+//!   once (RFC 3986 §2.1, §2.4). `+` is a plus: only HTML forms make it a
+//!   space, and this is a URI. A `%` without two hex digits stays what it is.
+//! - The first parameter with the name `token`, in this case, counts
+//!   [`token.duplicates: first`], and it wins over the header
+//!   [`token.precedence: query-wins`], an empty one too.
+//! - Without such a parameter, `Authorization: Bearer` counts (RFC 6750 §2.1).
+//! - A door without a token, or with an empty one, opens for nobody.
+
+use std::borrow::Cow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{Pod, mutant};
+
+/// Which of the two doors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Proxy,
+    Sandbox,
+}
+
+/// A door with the token that opens it.
+pub struct Door {
+    pod: Pod,
+    side: Side,
+    token: Option<String>,
+    /// Known only to a door with the mutant `previous-token-accepted`.
+    previous: Option<String>,
+    opened: AtomicBool,
+    adopted: Mutex<Option<Vec<u8>>>,
+}
+
+impl Door {
+    pub fn new(pod: &Pod, side: Side, token: Option<String>) -> Door {
+        let token = token.filter(|token| !token.is_empty());
+        let token = token.map(|token| {
+            if pod.has(&mutant::TOKEN_WITH_NEWLINE) {
+                token + "\n"
+            } else {
+                token
+            }
+        });
+        Door {
+            pod: pod.clone(),
+            side,
+            token,
+            previous: None,
+            opened: AtomicBool::new(false),
+            adopted: Mutex::new(None),
+        }
+    }
+
+    pub fn with_previous(mut self, previous: Option<String>) -> Door {
+        self.previous = previous;
+        self
+    }
+
+    /// Whether a request with this query and these headers may come in.
+    pub fn opens(&self, query: Option<&str>, headers: &HeaderMap) -> bool {
+        if self.waves_through(headers) {
+            return true;
+        }
+        let given = self.credential(query.unwrap_or(""), headers);
+        let opens = match (&given, &self.token) {
+            (Some(given), Some(token)) => self.equal(given, token.as_bytes()),
+            (Some(given), None) => self.opens_without_token(given),
+            (None, Some(_)) => self.pod.has(&mutant::MISSING_TOKEN_OPENS),
+            (None, None) => self.pod.has(&mutant::UNSET_TOKEN_OPENS),
+        } || (self.pod.has(&mutant::ANY_DUPLICATE_OPENS) && self.any_opens(query.unwrap_or("")));
+        if opens {
+            self.opened.store(true, Ordering::Relaxed);
+        }
+        opens
+    }
+
+    /// The token that a request shows, as bytes: it needn't be UTF-8.
+    fn credential<'a>(&self, query: &'a str, headers: &'a HeaderMap) -> Option<Cow<'a, [u8]>> {
+        let header_first = self.pod.has(&mutant::HEADER_WINS)
+            || (self.side == Side::Proxy && self.pod.has(&mutant::PROXY_HEADER_WINS));
+        if header_first && let Some(bearer) = self.bearer(headers) {
+            return Some(Cow::Borrowed(bearer));
+        }
+        let mut tokens = self.tokens(query);
+        let from_query = if self.side == Side::Sandbox && self.pod.has(&mutant::SANDBOX_LAST_DUPLICATE) {
+            tokens.last()
+        } else {
+            tokens.next()
+        };
+        from_query.or_else(|| self.bearer(headers).map(Cow::Borrowed))
+    }
+
+    /// The values of all `token` parameters of a query, decoded once.
+    fn tokens<'a>(&self, query: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        query.split('&').filter_map(move |parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let name = self.decode(name);
+            let matches = &*name == b"token"
+                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(b"token"));
+            matches.then(|| self.decode(value))
+        })
+    }
+
+    fn decode<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
+        let decoded: Cow<'a, [u8]> = percent_decode_str(text).into();
+        if self.pod.has(&mutant::DOUBLE_DECODING) {
+            return percent_encoding::percent_decode(&decoded).collect::<Vec<u8>>().into();
+        }
+        if self.side == Side::Sandbox && self.pod.has(&mutant::SANDBOX_PLUS_IS_SPACE) {
+            return percent_decode_str(&text.replace('+', " ")).collect::<Vec<u8>>().into();
+        }
+        decoded
+    }
+
+    /// The token of `Authorization: Bearer TOKEN`; the scheme's case doesn't matter (RFC 9110 §11.1).
+    fn bearer<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        let mut value = headers.get(AUTHORIZATION);
+        if value.is_none() && self.pod.has(&mutant::FORWARDED_HEADER_HONOURED) {
+            value = headers.get("x-forwarded-authorization");
+        }
+        bearer(value?.as_bytes())
+    }
+
+    /// Compares without telling by the time that it takes how much is right
+    /// (CWE-208): the digests have one length and are compared in constant time.
+    fn equal(&self, given: &[u8], token: &[u8]) -> bool {
+        if self.pod.has(&mutant::EMPTY_TOKEN_OPENS) && given.is_empty() {
+            return true;
+        }
+        if self.pod.has(&mutant::PREFIX_COMPARE) {
+            return !given.is_empty() && given.iter().zip(token).all(|(a, b)| a == b);
+        }
+        if self.pod.has(&mutant::CASE_INSENSITIVE_COMPARE) {
+            return given.eq_ignore_ascii_case(token);
+        }
+        if self.pod.has(&mutant::EARLY_EXIT_COMPARE) {
+            return equal_with_early_exit(given, token);
+        }
+        let given = if self.pod.has(&mutant::TOKEN_TRIMMED) {
+            trimmed(given)
+        } else {
+            given
+        };
+        if let Some(previous) = &self.previous
+            && equal(given, previous.as_bytes())
+        {
+            return true;
+        }
+        equal(given, token)
+    }
+
+    /// What a door without a token says to one that it is shown: no, but for its mutants.
+    fn opens_without_token(&self, given: &[u8]) -> bool {
+        if self.side == Side::Sandbox && self.pod.has(&mutant::UNSET_SANDBOX_ADOPTS_TOKEN) && !given.is_empty() {
+            let mut adopted = self.adopted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            return adopted.get_or_insert_with(|| given.to_vec()) == given;
+        }
+        self.pod.has(&mutant::UNSET_TOKEN_OPENS)
+            || (self.pod.has(&mutant::EMPTY_TOKEN_OPENS) && given.is_empty())
+            || (self.pod.has(&mutant::UNDEFINED_OPENS) && given == b"undefined")
+    }
+
+    /// The mutants that don't look at the token at all.
+    fn waves_through(&self, headers: &HeaderMap) -> bool {
+        match self.side {
+            Side::Proxy => self.pod.has(&mutant::PROXY_UNCHECKED),
+            Side::Sandbox => {
+                self.pod.has(&mutant::SANDBOX_UNCHECKED)
+                    || (self.pod.has(&mutant::PROXY_VOUCHES) && headers.contains_key("x-litellm-checked"))
+                    || (self.pod.has(&mutant::CHECK_FIRST_CONNECT_ONLY) && self.opened.load(Ordering::Relaxed))
+            }
+        }
+    }
+
+    fn any_opens(&self, query: &str) -> bool {
+        self.token
+            .as_ref()
+            .is_some_and(|token| self.tokens(query).any(|given| equal(&given, token.as_bytes())))
+    }
+}
+
+/// The credentials of a `Bearer` value.
+pub fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
+}
+
+/// Equality in a time that depends on the lengths alone.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    Sha256::digest(a).as_slice().ct_eq(Sha256::digest(b).as_slice()).into()
+}
+
+fn trimmed(given: &[u8]) -> &[u8] {
+    let idle = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    let start = given.iter().position(|byte| !idle(byte)).unwrap_or(given.len());
+    let end = given
+        .iter()
+        .rposition(|byte| !idle(byte))
+        .map_or(start, |last| last + 1);
+    &given[start..end]
+}
+
+/// The mutant `early-exit-compare`. A real comparison's nanoseconds would need
+/// millions of samples, so each right byte costs 40 µs here.
+fn equal_with_early_exit(given: &[u8], token: &[u8]) -> bool {
+    for (a, b) in given.iter().zip(token) {
+        if a != b {
+            return false;
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(40) {
+            std::hint::spin_loop();
+        }
+    }
+    given.len() == token.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+    use proptest::prelude::*;
+
+    use super::super::pod::tests::pod;
+    use super::*;
+
+    const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+    fn door(side: Side, token: Option<&str>, mutants: &str) -> Door {
+        Door::new(&pod(&[("GAUNTLET_MUTANTS", mutants)]), side, token.map(str::to_owned))
+    }
+
+    fn header(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).expect("a header value"))])
+    }
+
+    #[test]
+    fn the_right_token_opens() {
+        let door = door(Side::Sandbox, Some(TOKEN), "");
+        let none = HeaderMap::new();
+        assert!(door.opens(Some(&format!("token={TOKEN}")), &none));
+        assert!(door.opens(Some(&format!("a=b&token={TOKEN}&token=x")), &none));
+        assert!(door.opens(Some(&format!("%74oken={}", TOKEN.replace('a', "%61"))), &none));
+        assert!(door.opens(None, &header(&format!("Bearer {TOKEN}"))));
+        assert!(door.opens(None, &header(&format!("bearer {TOKEN}"))));
+        assert!(door.opens(Some(&format!("token={TOKEN}")), &header("Bearer wrong")));
+    }
+
+    #[test]
+    fn everything_else_does_not() {
+        let door = door(Side::Sandbox, Some(TOKEN), "");
+        let right = header(&format!("Bearer {TOKEN}"));
+        for query in ["token", "token=", "token=null", "token=%00", "token=+"] {
+            assert!(!door.opens(Some(query), &HeaderMap::new()), "{query}");
+            assert!(!door.opens(Some(query), &right), "{query} with the right header");
+        }
+        for query in [
+            format!("token={}", &TOKEN[..63]),
+            format!("token={TOKEN}0"),
+            format!("token={}", TOKEN.to_uppercase()),
+            format!("token=%20{TOKEN}"),
+            format!("token={}", TOKEN.replace('a', "%2561")),
+            format!("token=x&token={TOKEN}"),
+            format!("token[]={TOKEN}"),
+            format!("TOKEN={TOKEN}"),
+            format!("a;token={TOKEN}"),
+            format!("token={TOKEN};a"),
+            format!("token={TOKEN}%"),
+        ] {
+            assert!(!door.opens(Some(&query), &HeaderMap::new()), "{query}");
+        }
+        for value in [
+            format!("Basic {TOKEN}"),
+            TOKEN.to_owned(),
+            "Bearer".to_owned(),
+            "Bearer ".to_owned(),
+        ] {
+            assert!(!door.opens(None, &header(&value)), "{value}");
+        }
+        assert!(!door.opens(None, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_door_without_a_token_opens_for_nobody() {
+        for token in [None, Some("")] {
+            let door = door(Side::Proxy, token, "");
+            for query in [
+                None,
+                Some("token"),
+                Some("token="),
+                Some("token=undefined"),
+                Some("token=null"),
+            ] {
+                assert!(!door.opens(query, &HeaderMap::new()), "{query:?}");
+                assert!(!door.opens(query, &header("Bearer ")), "{query:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mutants_open_what_they_say() {
+        let none = HeaderMap::new();
+        let query = |value: &str| Some(format!("token={value}"));
+        let upper = TOKEN.to_uppercase();
+        for (mutants, token, given) in [
+            ("empty-token-opens", Some(TOKEN), query("")),
+            ("missing-token-opens", Some(TOKEN), None),
+            ("sandbox-unchecked", Some(TOKEN), query("wrong")),
+            ("prefix-compare", Some(TOKEN), query(&TOKEN[..63])),
+            ("prefix-compare", Some(TOKEN), query(&format!("{TOKEN}0"))),
+            ("case-insensitive-compare", Some(TOKEN), query(&upper)),
+            ("unset-token-opens", None, query("")),
+            ("unset-token-opens", None, None),
+            ("undefined-opens", None, query("undefined")),
+            ("unset-sandbox-adopts-token", None, query(TOKEN)),
+            ("token-trimmed", Some(TOKEN), query(&format!("%20{TOKEN}%00"))),
+            ("double-decoding", Some(TOKEN), query(&TOKEN.replace('a', "%2561"))),
+            (
+                "sandbox-last-duplicate",
+                Some(TOKEN),
+                query(&format!("x&token={TOKEN}")),
+            ),
+            ("any-duplicate-opens", Some(TOKEN), query(&format!("x&token={TOKEN}"))),
+            ("parameter-case-ignored", Some(TOKEN), Some(format!("TOKEN={TOKEN}"))),
+            ("sandbox-plus-is-space", Some("a b"), query("a+b")),
+        ] {
+            assert!(
+                door(Side::Sandbox, token, mutants).opens(given.as_deref(), &none),
+                "{mutants}"
+            );
+            assert!(
+                !door(Side::Sandbox, token, "").opens(given.as_deref(), &none),
+                "without {mutants}"
+            );
+        }
+        assert!(!door(Side::Sandbox, Some(TOKEN), "token-with-newline").opens(query(TOKEN).as_deref(), &none));
+        let opened = door(Side::Sandbox, Some(TOKEN), "check-first-connect-only");
+        assert!(!opened.opens(None, &none));
+        assert!(opened.opens(query(TOKEN).as_deref(), &none));
+        assert!(opened.opens(None, &none));
+    }
+
+    proptest! {
+        /// However a client encodes the right token, one decoding finds it.
+        #[test]
+        fn encoded_tokens_open(token in "\\PC{1,40}", before in "[a-z]{0,5}=[a-z%+;]{0,9}") {
+            prop_assume!(!before.starts_with("token="));
+            let query = format!("{before}&token={}", percent_encode(token.as_bytes(), NON_ALPHANUMERIC));
+            prop_assert!(door(Side::Proxy, Some(&token), "").opens(Some(&query), &HeaderMap::new()));
+            prop_assert!(door(Side::Sandbox, Some(&token), "").opens(Some(&query), &HeaderMap::new()));
+        }
+
+        /// Whatever is in a query, the doors agree, and open for nothing but the token.
+        #[test]
+        fn other_queries_do_not(query in "[tokenTOKEN0-9a-f=&;%+\\[\\]]{0,80}") {
+            let none = HeaderMap::new();
+            prop_assert!(!door(Side::Proxy, Some(TOKEN), "").opens(Some(&query), &none));
+            prop_assert!(!door(Side::Sandbox, Some(TOKEN), "").opens(Some(&query), &none));
+            prop_assert!(!door(Side::Sandbox, None, "").opens(Some(&query), &none));
+        }
+
+        #[test]
+        fn equality_is_equality(a in proptest::collection::vec(any::<u8>(), 0..70), b in proptest::collection::vec(any::<u8>(), 0..70)) {
+            prop_assert_eq!(equal(&a, &b), a == b);
+            prop_assert!(equal(&a, &a));
+            prop_assert_eq!(equal_with_early_exit(&a[..a.len().min(2)], &b), a[..a.len().min(2)] == b[..]);
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! Agents and sessions: what the calls of the session API do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use http::{Response, StatusCode};
+use k8s_openapi::api::core::v1::Pod as KubernetesPod;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::http::{Body, Refusal, error, json as answer};
+use super::super::objects::{Names, Purpose, Sandbox, has_code, is_reserved, new_id};
+use super::super::records::{Agent, Records, Session, Status, is_id};
+use super::super::{ComponentError, Pod, mutant};
+use super::source::TokenSource;
+
+type Reply = Result<Response<Body>, Refusal>;
+
+pub struct Sessions {
+    pub names: Names,
+    pub token: TokenSource,
+    pod: Pod,
+    records: Records,
+    sandboxes: Api<Sandbox>,
+    pods: Api<KubernetesPod>,
+    restart_timeout: Duration,
+    tty_url_prefix: String,
+}
+
+#[derive(Deserialize)]
+struct NewAgent {
+    model: Option<String>,
+    name: Option<String>,
+    harness_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewSession {
+    title: Option<String>,
+    env_vars: Option<BTreeMap<String, String>>,
+}
+
+impl Sessions {
+    pub async fn new(pod: &Pod) -> Result<Sessions, ComponentError> {
+        let client = pod.kubernetes()?;
+        let namespace = pod.namespace(&client);
+        let records = Records::new(client.clone(), &namespace);
+        let api_path = pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/');
+        Ok(Sessions {
+            names: Names::new(pod)?,
+            token: TokenSource::new(pod, client.clone(), &records).await?,
+            records,
+            sandboxes: Api::namespaced(client.clone(), &namespace),
+            pods: Api::namespaced(client, &namespace),
+            restart_timeout: pod.duration("RESTART_TIMEOUT", Duration::from_secs(120))?,
+            tty_url_prefix: format!("{api_path}/sessions"),
+            pod: pod.clone(),
+        })
+    }
+
+    pub async fn health(&self) -> Response<Body> {
+        let start = Instant::now();
+        match self.records.ping().await {
+            Ok(()) => {
+                let elapsed = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                answer(StatusCode::OK, &json!({ "ok": true, "elapsed_ms": elapsed }))
+            }
+            Err(wrong) => {
+                self.pod.log.line(format!("kubernetes: {wrong}"));
+                error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer").into()
+            }
+        }
+    }
+
+    pub async fn list_agents(&self, query: &str) -> Reply {
+        let agents = self.records.agents().await.map_err(|wrong| self.unavailable(&wrong))?;
+        let limit = number(query, "limit")?.unwrap_or(100);
+        let offset = number(query, "offset")?.unwrap_or(0);
+        let page: Vec<_> = agents.iter().skip(offset).take(limit).map(show_agent).collect();
+        Ok(answer(
+            StatusCode::OK,
+            &json!({ "data": page, "total": agents.len(), "limit": limit, "offset": offset }),
+        ))
+    }
+
+    pub async fn create_agent(&self, body: &[u8]) -> Reply {
+        let new: NewAgent = parse(body)?;
+        let Some(model) = new.model.filter(|model| !model.is_empty()) else {
+            return Err(error(StatusCode::BAD_REQUEST, "model is needed"));
+        };
+        let agent = self
+            .records
+            .create_agent(new.name.as_deref(), &model, new.harness_id.as_deref())
+            .await;
+        Ok(answer(
+            StatusCode::OK,
+            &show_agent(&agent.map_err(|wrong| self.unavailable(&wrong))?),
+        ))
+    }
+
+    /// A new session on a warm sandbox if there is one that is ready, else on a cold one.
+    pub async fn create(&self, agent_id: &str, body: &[u8]) -> Reply {
+        let new: NewSession = if body.is_empty() {
+            NewSession::default()
+        } else {
+            parse(body)?
+        };
+        let variables = new.env_vars.unwrap_or_default();
+        if let Some(name) = variables
+            .keys()
+            .find(|name| is_reserved(name) || name.is_empty() || name.contains('='))
+        {
+            return Err(error(StatusCode::BAD_REQUEST, format!("env_vars: {name} can't be set")));
+        }
+        let agent = if is_id(agent_id) {
+            self.records.agent(agent_id).await
+        } else {
+            Ok(None)
+        };
+        if agent.map_err(|wrong| self.unavailable(&wrong))?.is_none() {
+            return Err(error(StatusCode::NOT_FOUND, "no such agent"));
+        }
+        // A pod that is there has the environment that it was made with.
+        let warm = if variables.is_empty() {
+            self.warm().await
+        } else {
+            Ok(Vec::new())
+        };
+        let warm = warm.map_err(|wrong| self.unavailable(&wrong))?;
+        let id = new_id();
+        let cold = self.cold(&id, &variables).await;
+        let first = warm.first().unwrap_or(&cold).name();
+        let session = self
+            .records
+            .create_session(&id, agent_id, new.title.as_deref(), &variables, first)
+            .await;
+        let session = session.map_err(|wrong| self.unavailable(&wrong))?;
+        match self.give_sandbox(&session, &warm, cold).await {
+            Ok(sandbox) => Ok(answer(
+                StatusCode::OK,
+                &self.show_session(&session, Some(&sandbox)).await,
+            )),
+            Err(wrong) => {
+                let _ = self
+                    .records
+                    .set_status(&id, Status::Failed, "", Some(&wrong.to_string()))
+                    .await;
+                Err(self.unavailable(&wrong))
+            }
+        }
+    }
+
+    pub async fn list(&self, query: &str) -> Reply {
+        let agent_id = parameter(query, "agent_id");
+        let limit = number(query, "limit")?.unwrap_or(usize::MAX);
+        if agent_id.as_deref().is_some_and(|id| !is_id(id)) {
+            return Ok(answer(StatusCode::OK, &json!([])));
+        }
+        let unavailable = |wrong| self.unavailable(&wrong);
+        let sessions = self.records.sessions(agent_id.as_deref()).await.map_err(unavailable)?;
+        let owned = ListParams::default().labels(&self.names.session_label);
+        let sandboxes = self.sandboxes.list(&owned).await.map_err(unavailable)?;
+        let by_name: HashMap<_, _> = sandboxes
+            .items
+            .iter()
+            .map(|sandbox| (sandbox.name(), sandbox))
+            .collect();
+        let mut shown = Vec::new();
+        for session in sessions.iter().take(limit) {
+            shown.push(
+                self.show_session(session, by_name.get(session.sandbox.as_str()).copied())
+                    .await,
+            );
+        }
+        Ok(answer(StatusCode::OK, &Value::Array(shown)))
+    }
+
+    pub async fn show(&self, id: &str) -> Reply {
+        let session = self.session(id).await?;
+        let sandbox = self.sandbox(&session.sandbox).await?;
+        Ok(answer(
+            StatusCode::OK,
+            &self.show_session(&session, sandbox.as_ref()).await,
+        ))
+    }
+
+    /// A new pod for the same session, always a cold one: it has the token that holds now.
+    pub async fn restart(&self, id: &str) -> Reply {
+        let session = self.session(id).await?;
+        let creating = || error(StatusCode::CONFLICT, "the session is being created");
+        if session.status == Status::Creating {
+            return Err(creating());
+        }
+        let mut cold = self.cold(id, &session.env_vars).await;
+        if self.pod.has(&mutant::RESTART_KEEPS_TEMPLATE)
+            && let Some(old) = self.sandbox(&session.sandbox).await?
+        {
+            cold.spec = old.spec;
+        }
+        self.records
+            .begin_restart(&session, cold.name())
+            .await
+            .map_err(|wrong| {
+                // Somebody else restarted it between the look and the write.
+                if has_code(&wrong, 409) {
+                    creating()
+                } else {
+                    self.unavailable(&wrong)
+                }
+            })?;
+        let made = self.sandboxes.create(&PostParams::default(), &cold).await;
+        if let Err(wrong) = made {
+            let _ = self
+                .records
+                .set_status(id, Status::Failed, "", Some(&wrong.to_string()))
+                .await;
+            return Err(self.unavailable(&wrong));
+        }
+        self.remove(&session.sandbox).await?;
+        match tokio::time::timeout(self.restart_timeout, self.records.settled(id)).await {
+            Ok(Ok(Some(_))) => self.show(id).await,
+            Ok(Ok(None)) => Err(error(StatusCode::NOT_FOUND, "no such session")),
+            Ok(Err(wrong)) => {
+                self.pod.log.line(format!("session {id}: {wrong}"));
+                Err(error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer"))
+            }
+            Err(_) => Err(error(StatusCode::GATEWAY_TIMEOUT, "the session isn't ready yet")),
+        }
+    }
+
+    pub async fn delete(&self, id: &str) -> Reply {
+        let session = self.session(id).await?;
+        self.records
+            .delete_session(id)
+            .await
+            .map_err(|wrong| self.unavailable(&wrong))?;
+        self.remove(&session.sandbox).await?;
+        Ok(answer(StatusCode::OK, &json!({ "id": id, "status": "deleted" })))
+    }
+
+    /// Where a session's terminal is.
+    pub async fn address(&self, id: &str) -> Result<String, Refusal> {
+        let session = self.session(id).await?;
+        let sandbox = self.sandbox(&session.sandbox).await?;
+        match sandbox.as_ref().and_then(Sandbox::pod_ip) {
+            Some(ip) if session.status == Status::Ready => Ok(format!("{ip}:{}", self.names.sandbox_port)),
+            _ => Err(error(StatusCode::SERVICE_UNAVAILABLE, "the session is not ready")),
+        }
+    }
+
+    /// Ready sandboxes of the pool, the oldest first.
+    async fn warm(&self) -> Result<Vec<Sandbox>, kube::Error> {
+        let mut warm = self
+            .sandboxes
+            .list(&ListParams::default().labels(&self.names.warm_selector()))
+            .await?
+            .items;
+        warm.retain(|sandbox| sandbox.is_ready() && !sandbox.is_deleted());
+        warm.sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
+        Ok(warm)
+    }
+
+    /// A sandbox that isn't there yet.
+    async fn cold(&self, id: &str, variables: &BTreeMap<String, String>) -> Sandbox {
+        let mut variables = variables.clone();
+        if let Some(previous) = self.token.previous() {
+            variables.insert("HARNESS_AUTH_TOKEN_PREVIOUS".into(), previous.to_owned());
+        }
+        self.names.sandbox(
+            Purpose::Session(id),
+            self.token.for_sandbox().await.as_deref(),
+            &variables,
+        )
+    }
+
+    /// Claims the first warm sandbox that nobody else claims, or makes the cold one.
+    async fn give_sandbox(&self, session: &Session, warm: &[Sandbox], cold: Sandbox) -> Result<Sandbox, kube::Error> {
+        for candidate in warm {
+            if session.sandbox != candidate.name() {
+                self.records.set_sandbox(&session.id, candidate.name()).await?;
+            }
+            match self.claim(candidate, &session.id).await {
+                Ok(claimed) => return Ok(claimed),
+                // Another session has it, or it is gone.
+                Err(error) if has_code(&error, 409) || has_code(&error, 404) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !warm.is_empty() {
+            self.records.set_sandbox(&session.id, cold.name()).await?;
+        }
+        self.sandboxes.create(&PostParams::default(), &cold).await
+    }
+
+    /// Takes a sandbox out of the pool for a session: its labels, those of its
+    /// template, and those of its pod. The version makes it a test-and-set.
+    async fn claim(&self, sandbox: &Sandbox, id: &str) -> Result<Sandbox, kube::Error> {
+        let labels = json!({ &self.names.warm_label.0: null, &self.names.session_label: id });
+        let patch = json!({
+            "metadata": { "resourceVersion": sandbox.metadata.resource_version, "labels": labels },
+            "spec": { "podTemplate": { "metadata": { "labels": labels } } },
+        });
+        let claimed = self
+            .sandboxes
+            .patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
+        let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+        match self.pods.patch(sandbox.name(), &PatchParams::default(), &patch).await {
+            // Its pod comes back with the template's labels.
+            Err(error) if has_code(&error, 404) => {}
+            other => drop(other?),
+        }
+        Ok(claimed)
+    }
+
+    async fn session(&self, id: &str) -> Result<Session, Refusal> {
+        let session = if is_id(id) {
+            self.records.session(id).await
+        } else {
+            Ok(None)
+        };
+        session
+            .map_err(|wrong| self.unavailable(&wrong))?
+            .ok_or_else(|| error(StatusCode::NOT_FOUND, "no such session"))
+    }
+
+    async fn sandbox(&self, name: &str) -> Result<Option<Sandbox>, Refusal> {
+        if name.is_empty() {
+            return Ok(None);
+        }
+        self.sandboxes
+            .get_opt(name)
+            .await
+            .map_err(|wrong| self.unavailable(&wrong))
+    }
+
+    async fn remove(&self, sandbox: &str) -> Result<(), Refusal> {
+        if sandbox.is_empty() {
+            return Ok(());
+        }
+        match self.sandboxes.delete(sandbox, &DeleteParams::default()).await {
+            Err(wrong) if !has_code(&wrong, 404) => Err(self.unavailable(&wrong)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A session as clients see it. The token is the one that its pod was made
+    /// with; where there is no sandbox, the platform's.
+    async fn show_session(&self, session: &Session, sandbox: Option<&Sandbox>) -> Value {
+        let is_ready = session.status == Status::Ready;
+        let mut token = match sandbox {
+            Some(sandbox) => sandbox.token().map(str::to_owned),
+            None => self.token.now().await,
+        };
+        if self.pod.has(&mutant::TTY_TOKEN_MADE_UP) {
+            token = Some(
+                Sha256::digest(&session.id)
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect(),
+            );
+        }
+        if self.pod.has(&mutant::TTY_TOKEN_EMPTY_TEXT) {
+            token = Some(token.unwrap_or_default());
+        }
+        let url = sandbox
+            .and_then(Sandbox::pod_ip)
+            .map(|ip| format!("http://{ip}:{}", self.names.sandbox_port));
+        json!({
+            "id": session.id,
+            "agent_id": session.agent_id,
+            "title": session.title,
+            "status": session.status.name(),
+            "sandbox_url": url,
+            "tty_url": is_ready.then(|| format!("{}/{}/tty", self.tty_url_prefix, session.id)),
+            "tty_token": token,
+            "supports_tui": true,
+            "phase": sandbox.and_then(Sandbox::phase),
+            "failure_reason": session.failure_reason,
+            "created_at": session.created_at,
+            "last_seen_at": session.last_seen_at,
+        })
+    }
+
+    fn unavailable(&self, wrong: &kube::Error) -> Refusal {
+        self.pod.log.line(format!("kubernetes: {wrong}"));
+        error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
+    }
+}
+
+fn show_agent(agent: &Agent) -> Value {
+    json!({
+        "id": agent.id,
+        "name": agent.name,
+        "model": agent.model,
+        "harness_id": agent.harness_id,
+        "supports_tui": true,
+        "created_at": agent.created_at,
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    // The parser's message may quote the body, which may hold secrets.
+    serde_json::from_slice(body).map_err(|wrong| {
+        error(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "body is not as it should be at line {}, column {}",
+                wrong.line(),
+                wrong.column()
+            ),
+        )
+    })
+}
+
+fn parameter(query: &str, name: &str) -> Option<String> {
+    let value = query
+        .split('&')
+        .find_map(|parameter| parameter.split_once('=').filter(|(key, _)| *key == name))?
+        .1;
+    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+fn number(query: &str, name: &str) -> Result<Option<usize>, Refusal> {
+    parameter(query, name)
+        .map(|text| {
+            text.parse()
+                .map_err(|_| error(StatusCode::BAD_REQUEST, format!("{name} is not a number")))
+        })
+        .transpose()
+}

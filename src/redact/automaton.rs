@@ -1,0 +1,158 @@
+//! Finds all forms of all secrets in one pass.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::forms::{Form, forms};
+
+/// What a match is of.
+struct Pattern {
+    name: Arc<str>,
+    /// None: the placeholder itself, which is to be left as it is.
+    form: Option<Form>,
+}
+
+/// The automaton of some secrets.
+pub(super) struct Chunk {
+    /// How many secrets it knows.
+    pub(super) secrets: usize,
+    automaton: AhoCorasick,
+    patterns: Vec<Pattern>,
+    /// Bytes of the longest pattern.
+    longest: usize,
+}
+
+impl Chunk {
+    pub(super) fn new<'s>(secrets: impl Iterator<Item = (&'s Arc<str>, &'s str)>) -> Chunk {
+        let mut patterns = Vec::new();
+        let mut texts = Vec::new();
+        let mut count = 0;
+        for (name, value) in secrets {
+            count += 1;
+            texts.push(format!("${name}"));
+            patterns.push(Pattern {
+                name: Arc::clone(name),
+                form: None,
+            });
+            for (text, form) in forms(value) {
+                texts.push(text);
+                patterns.push(Pattern {
+                    name: Arc::clone(name),
+                    form: Some(form),
+                });
+            }
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&texts)
+            .expect("bounded values cannot fill the automaton's 2^31 states");
+        Chunk {
+            secrets: count,
+            automaton,
+            patterns,
+            longest: texts.iter().map(String::len).max().unwrap_or(0),
+        }
+    }
+}
+
+/// One place where a secret stands.
+pub(super) struct Match<'c> {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) name: &'c str,
+    pub(super) form: Form,
+}
+
+/// What was found in a text.
+pub(super) struct Matches<'c> {
+    /// Secrets, by place; none within another one or within a placeholder.
+    pub(super) secrets: Vec<Match<'c>>,
+    placeholders: Vec<(usize, usize)>,
+}
+
+/// Looks for everything that `chunks` know.
+pub(super) fn find<'c>(chunks: &'c [Arc<Chunk>], bytes: &[u8]) -> Matches<'c> {
+    let mut secrets = Vec::new();
+    let mut placeholders = Vec::new();
+    for chunk in chunks {
+        for found in chunk.automaton.find_overlapping_iter(bytes) {
+            let pattern = &chunk.patterns[found.pattern().as_usize()];
+            match pattern.form {
+                None => placeholders.push((found.start(), found.end())),
+                Some(form) => secrets.push(Match {
+                    start: found.start(),
+                    end: found.end(),
+                    name: &pattern.name,
+                    form,
+                }),
+            }
+        }
+    }
+    secrets.sort_by_key(|m| (m.start, Reverse(m.end), m.form));
+    placeholders.sort_unstable();
+    let mut farthest = 0;
+    let mut next = placeholders.iter().peekable();
+    let mut covered = 0;
+    secrets.retain(|m| {
+        while let Some((_, end)) = next.next_if(|(start, _)| *start <= m.start) {
+            farthest = farthest.max(*end);
+        }
+        let outermost = m.end > farthest && m.end > covered;
+        if outermost {
+            covered = m.end;
+        }
+        outermost
+    });
+    Matches {
+        secrets,
+        placeholders,
+    }
+}
+
+impl Matches<'_> {
+    /// `bytes` with `$NAME` wherever a secret stands. Where secrets overlap, all
+    /// that belongs to any of them goes, so that no rest of one is left.
+    pub(super) fn replace(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut done = 0;
+        let mut last = None;
+        for m in &self.secrets {
+            let overlaps = m.start < done;
+            if !overlaps {
+                out.extend_from_slice(&bytes[done..m.start]);
+            }
+            if !overlaps || last != Some(m.name) {
+                out.push(b'$');
+                out.extend_from_slice(m.name.as_bytes());
+            }
+            last = Some(m.name);
+            done = m.end;
+        }
+        out.extend_from_slice(&bytes[done..]);
+        out
+    }
+
+    /// Up to where `bytes` can be judged without knowing what follows them.
+    pub(super) fn settled(&self, chunks: &[Arc<Chunk>], bytes: &[u8]) -> usize {
+        let longest = chunks.iter().map(|c| c.longest).max().unwrap_or(0);
+        let mut cut = (bytes.len() + 1).saturating_sub(longest.max(1));
+        let mut spans: Vec<(usize, usize)> = self
+            .secrets
+            .iter()
+            .map(|m| (m.start, m.end))
+            .chain(self.placeholders.iter().copied())
+            .collect();
+        // What crosses the cut stays whole; taken by their starts from the last
+        // one, a cut that has moved to one's start is met by those before it.
+        spans.sort_unstable();
+        for (start, end) in spans.into_iter().rev() {
+            if start < cut && cut < end {
+                cut = start;
+            }
+        }
+        cut
+    }
+}

@@ -1,0 +1,267 @@
+use std::borrow::Cow;
+use std::io::Write;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::forms::forms;
+use super::*;
+
+fn with(secrets: &[(&str, &str)]) -> Redactor {
+    let redactor = Redactor::new();
+    for (name, value) in secrets {
+        redactor.add(name, value).unwrap();
+    }
+    redactor
+}
+
+#[test]
+fn takes_each_form_out() {
+    let redactor = with(&[("token", "p@ss/w+rd\"é")]);
+    for text in [
+        "p@ss/w+rd\"é",
+        "p@ss/w+rd\\\"é",
+        "p@ss\\/w+rd\\\"é",
+        "p@ss/w+rd\\\"\\u00e9",
+        "p@ss/w+rd\\\\\\\"é",
+        "p%40ss%2Fw%2Brd%22%C3%A9",
+        "p%40ss%2fw%2brd%22%c3%a9",
+        "%70%40%73%73%2F%77%2B%72%64%22%C3%A9",
+        "p@ss/w+rd%22%C3%A9",
+        "p@ss/w+rd&quot;é",
+        "cEBzcy93K3JkIsOp",
+        "704073732f772b726422c3a9",
+        "704073732F772B726422C3A9",
+    ] {
+        assert_eq!(redactor.redact(text), "$TOKEN", "{text}");
+    }
+}
+
+#[test]
+fn takes_padding_along() {
+    let redactor = with(&[("KEY", "1234567")]);
+    assert_eq!(redactor.redact("<MTIzNDU2Nw==>"), "<$KEY>");
+    assert_eq!(redactor.redact("<MTIzNDU2Nw>"), "<$KEY>");
+    assert_eq!(redactor.redact("?k=MTIzNDU2Nw%3D%3D&"), "?k=$KEY&");
+}
+
+#[test]
+fn finds_a_value_inside_a_longer_text_that_was_encoded() {
+    use base64::Engine;
+    let value = "s3cr3t-t0ken";
+    let redactor = with(&[("KEY", value)]);
+    for user in ["", "u", "ad", "bob", "alice"] {
+        let text = format!("{user}{value}:more");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+        let found = redactor.search(encoded.as_bytes());
+        assert_eq!(found.len(), 1, "{encoded}");
+        assert_eq!(found[0].form, Form::Base64);
+        let redacted = redactor.redact(&encoded).into_owned();
+        assert!(redacted.contains("$KEY"), "{redacted}");
+    }
+}
+
+#[test]
+fn refuses_what_would_shred_texts_and_keeps_it_to_itself() {
+    let redactor = Redactor::new();
+    let error = redactor.add("pin", "hunt3").unwrap_err();
+    insta::assert_snapshot!(error, @"the value of $PIN has 5 characters; a secret needs 6 at least, shorter ones stand in any text by chance and can't be kept out of it");
+    assert!(redactor.add("pin", "ünïcö").is_err());
+    assert!(redactor.add("pin", &"x".repeat(LONGEST + 1)).is_err());
+    assert!(matches!(redactor.redact("hunt3"), Cow::Borrowed("hunt3")));
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let redactor = Redactor::new();
+    let secret = redactor.add("2nd secret.token", "correct horse").unwrap();
+    assert_eq!(
+        format!("{secret} {secret:?} {redactor:?}"),
+        "$_2ND_SECRET_TOKEN $_2ND_SECRET_TOKEN Redactor(1 secrets)"
+    );
+    assert_eq!(secret.expose(), "correct horse");
+}
+
+#[test]
+fn overlapping_secrets_leave_no_rest() {
+    let redactor = with(&[("A", "aaabbb"), ("B", "bbbccc"), ("C", "aabbbc")]);
+    assert_eq!(redactor.redact("<aaabbbccc>"), "<$A$C$B>");
+    let repeated = with(&[("R", "xxxxxx")]);
+    assert_eq!(repeated.redact("xxxxxxxxxxxxxxxxxxxx!"), "$R!");
+}
+
+#[test]
+fn a_name_is_not_taken_for_a_value() {
+    let redactor = with(&[("HARNESS_TOKEN", "HARNESS"), ("OTHER", "_TOKEN_2")]);
+    assert_eq!(redactor.redact("HARNESS here"), "$HARNESS_TOKEN here");
+    assert_eq!(redactor.redact("$HARNESS_TOKEN"), "$HARNESS_TOKEN");
+    assert!(redactor.search(b"$HARNESS_TOKEN").is_empty());
+    // A value that only begins within the name is one.
+    assert_eq!(redactor.redact("$HARNESS_TOKEN_2"), "$$HARNESS_TOKEN$OTHER");
+}
+
+#[test]
+fn values_after_a_rotation_are_all_secrets_and_a_value_has_one_name() {
+    let redactor = with(&[("T", "first value"), ("T", "second value")]);
+    assert_eq!(redactor.redact("first value, second value"), "$T, $T");
+    assert_eq!(redactor.add("OTHER", "first value").unwrap().name(), "T");
+    assert_eq!(redactor.redact("first value"), "$T");
+}
+
+#[test]
+fn clones_share_what_is_added_later() {
+    let redactor = Redactor::new();
+    let clone = redactor.clone();
+    for n in 0..100 {
+        redactor
+            .add(&format!("T{n}"), &format!("value-{n:03}"))
+            .unwrap();
+        assert_eq!(clone.redact(&format!("<value-{n:03}>")), format!("<$T{n}>"));
+        assert_eq!(clone.redact("<value-000>"), "<$T0>");
+    }
+    assert!(clone.chunks().len() < 8);
+}
+
+#[test]
+fn json_stays_json() {
+    let redactor = with(&[("T", "123456"), ("Q", "a\"b\\c/d")]);
+    let value = json!({"a\"b\\c/d": ["x 123456 y", 91234567, 42, null, true]});
+    assert_eq!(
+        redactor.redact_json(&value),
+        json!({"$Q": ["x $T y", "9$T7", 42, null, true]})
+    );
+}
+
+#[test]
+fn canaries_are_found_in_files_that_went_past_the_redactor() {
+    let folder = tempfile::tempdir().unwrap();
+    let redactor = Redactor::new();
+    let canary = redactor.plant("canary 1");
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let clean = folder.path().join("clean.txt");
+    std::fs::write(&clean, redactor.redact(canary.expose()).as_bytes()).unwrap();
+    let dirty = folder.path().join("sub/dirty.txt");
+    std::fs::write(&dirty, format!("one\n\n\u{1}{}\n", canary.expose())).unwrap();
+    let leaks = redactor.search_files([folder.path()]).unwrap();
+    assert_eq!(leaks.len(), 1);
+    assert_eq!(
+        leaks[0].to_string(),
+        format!("{}:3: $CANARY_1 (plain)", dirty.display())
+    );
+    let error = redactor
+        .search_files([folder.path().join("none")])
+        .unwrap_err();
+    assert!(error.to_string().starts_with("cannot search "), "{error}");
+}
+
+#[test]
+fn a_stream_passes_on_what_cannot_be_part_of_a_secret() {
+    let redactor = with(&[("T", "0123456789")]);
+    let mut out = Vec::new();
+    let mut writer = redactor.writer(&mut out);
+    writer.write_all(&[b'.'; 1000]).unwrap();
+    writer.write_all(b"01234").unwrap();
+    writer.flush().unwrap();
+    writer.write_all(b"56789").unwrap();
+    drop(writer);
+    assert_eq!(out, [".".repeat(1000).as_bytes(), b"$T"].concat());
+}
+
+/// Secrets of the kind that are in use, and such as are hard to tell apart.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z0-9]{6,40}",
+        "[ -~]{6,20}",
+        "[ab$_]{6,9}",
+        "\\PC{6,12}",
+        any::<[char; 7]>().prop_map(String::from_iter),
+    ]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,20}", "[ab$_]{0,10}", "\\PC{0,10}"]
+}
+
+/// A text in which some forms of some of the secrets stand.
+fn laced() -> impl Strategy<Value = (Vec<String>, String)> {
+    proptest::collection::vec(value(), 1..4).prop_flat_map(|values| {
+        let all: Vec<String> = values.iter().flat_map(|v| forms(v).into_keys()).collect();
+        let piece = prop_oneof![text(), proptest::sample::select(all)];
+        let pieces = proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat());
+        (Just(values), pieces)
+    })
+}
+
+fn named(values: &[String]) -> Redactor {
+    let redactor = Redactor::new();
+    for (n, value) in values.iter().enumerate() {
+        redactor.add(["A", "B_A", "AB"][n % 3], value).unwrap();
+    }
+    redactor
+}
+
+proptest! {
+    #[test]
+    fn no_form_survives((values, text) in laced()) {
+        let redactor = named(&values);
+        let out = redactor.redact(&text).into_owned();
+        let found = redactor.search(out.as_bytes());
+        prop_assert!(found.is_empty(), "{:?} in {:?}", found, out);
+        // Not only by the redactor's own word: what is left of a form can only
+        // be within a placeholder.
+        for value in &values {
+            for form in forms(value).keys() {
+                let bare = ["$B_A", "$AB", "$A"].iter().fold(out.clone(), |t, p| t.replace(p, "\0"));
+                prop_assert!(!bare.contains(form.as_str()) || form.contains('\0'), "{:?} in {:?}", form, out);
+            }
+        }
+    }
+
+    #[test]
+    fn redaction_is_idempotent((values, text) in laced()) {
+        let redactor = named(&values);
+        let once = redactor.redact(&text).into_owned();
+        prop_assert!(matches!(redactor.redact(&once), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn other_text_is_unchanged(values in proptest::collection::vec("[a-m0-4/+]{6,20}", 1..4), text in "[ n-zÀ-ÿ{}\":,\n]{0,200}") {
+        prop_assert!(matches!(named(&values).redact(&text), Cow::Borrowed(same) if same == text));
+    }
+
+    #[test]
+    fn any_other_encoder_agrees(value in "[ -~]{6,30}", before in "[a-z]{0,4}", after in "[a-z]{0,4}") {
+        use base64::Engine;
+        let redactor = named(std::slice::from_ref(&value));
+        let whole = format!("{before}{value}{after}");
+        for text in [
+            serde_json::to_string(&whole).unwrap(),
+            format!("{whole:?}"),
+            percent_encoding::utf8_percent_encode(&whole, percent_encoding::NON_ALPHANUMERIC).to_string(),
+            base64::engine::general_purpose::STANDARD.encode(&whole),
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&whole),
+        ] {
+            prop_assert!(!redactor.search(text.as_bytes()).is_empty(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_stream_gives_the_same_in_any_pieces(
+        values in proptest::collection::vec("[abc]{6,8}", 1..3),
+        text in "[abcYWJj6%12\n]{0,120}",
+        sizes in proptest::collection::vec(1usize..9, 1..10),
+    ) {
+        let redactor = named(&values);
+        let text = format!("{}{text}{}{}", values[0], values[0], &values[0][..3]);
+        let mut writer = redactor.writer(Vec::new());
+        let mut left = text.as_bytes();
+        for size in sizes.iter().cycle() {
+            if left.is_empty() { break; }
+            let (piece, rest) = left.split_at((*size).min(left.len()));
+            writer.write_all(piece).unwrap();
+            left = rest;
+        }
+        let out = String::from_utf8(writer.finish().unwrap()).unwrap();
+        prop_assert_eq!(out, redactor.redact(&text));
+    }
+}

@@ -1,0 +1,184 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Replaces the file at `path` by `bytes`. Whoever looks sees the old file or
+/// the whole new one, also after a crash. Makes the folder. What is no regular
+/// file (`/dev/stdout`, a FIFO) is written to as it is.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes).map_err(|error| explain(path, &error))
+}
+
+/// Finds out before the run whether a report can be written here after it.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    let probe = || {
+        let Some((target, temporary)) = prepare(path)? else {
+            return Ok(());
+        };
+        if target.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        create(&temporary)?;
+        fs::remove_file(&temporary)
+    };
+    probe().map_err(|error| explain(path, &error))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let Some((target, temporary)) = prepare(path)? else {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    };
+    if target.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let written = create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &target)
+    });
+    if written.is_err() {
+        // It may not have come to be; the first error is the one to tell of.
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    // Makes the new name last over a power cut. Some file systems can't sync a
+    // folder; the file itself is whole already.
+    if let Some(folder) = target.parent() {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+/// The file to replace and the temporary one beside it; none where the path is
+/// there and is no regular file. Links are followed, so that they stay links.
+fn prepare(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
+    let target = match fs::metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_dir() => return Ok(None),
+        Ok(_) => fs::canonicalize(path)?,
+        Err(_) => path.to_owned(),
+    };
+    let name = target
+        .file_name()
+        .ok_or(io::ErrorKind::IsADirectory)?
+        .to_owned();
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", std::process::id()));
+    let temporary = target.with_file_name(hidden);
+    Ok(Some((target, temporary)))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    // One of the same process number may have been left by a crash.
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+}
+
+/// The error with the path, and with what can be done.
+fn explain(path: &Path, error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "there is no space left on its disk".to_owned()
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only".to_owned(),
+        io::ErrorKind::PermissionDenied => "its folder may not be written to".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder; name a file in it".to_owned(),
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a part of the path before the file name is a file, not a folder".to_owned()
+        }
+        _ => error.to_string(),
+    };
+    io::Error::new(
+        error.kind(),
+        format!("cannot write {}: {why}", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn makes_the_folder_and_leaves_nothing_beside_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/report.json");
+        check(&path).unwrap();
+        assert_eq!(names(&folder.path().join("a/b")), [""; 0]);
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(&folder.path().join("a/b")), ["report.json"]);
+    }
+
+    #[test]
+    fn a_folder_or_a_file_in_the_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = |path: &Path| {
+            let (check, write) = (check(path).unwrap_err(), write(path, b"x").unwrap_err());
+            assert_eq!(check.to_string(), write.to_string());
+            write
+                .to_string()
+                .replace(folder.path().to_str().unwrap(), "F")
+        };
+        fs::create_dir(folder.path().join("is")).unwrap();
+        fs::write(folder.path().join("file"), "old").unwrap();
+        assert_eq!(
+            said(&folder.path().join("is")),
+            "cannot write F/is: it is a folder; name a file in it"
+        );
+        for path in ["file/report.json", "file/sub/report.json"] {
+            assert_eq!(
+                said(&folder.path().join(path)),
+                format!(
+                    "cannot write F/{path}: a part of the path before the file name is a file, \
+                     not a folder"
+                )
+            );
+        }
+        assert_eq!(names(folder.path()), ["file", "is"]);
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn no_space_and_no_right_have_words() {
+        let say = |kind: io::ErrorKind| explain(Path::new("r/j.xml"), &kind.into()).to_string();
+        insta::assert_snapshot!(say(io::ErrorKind::StorageFull), @"cannot write r/j.xml: there is no space left on its disk");
+        insta::assert_snapshot!(say(io::ErrorKind::ReadOnlyFilesystem), @"cannot write r/j.xml: its file system is read-only");
+        insta::assert_snapshot!(say(io::ErrorKind::PermissionDenied), @"cannot write r/j.xml: its folder may not be written to");
+        if Path::new("/dev/full").exists() {
+            let error = write(Path::new("/dev/full"), b"x").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "cannot write /dev/full: there is no space left on its disk"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("real"), "old").unwrap();
+        std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+        write(&folder.path().join("link"), b"new").unwrap();
+        assert_eq!(fs::read(folder.path().join("real")).unwrap(), b"new");
+        assert!(folder.path().join("link").is_symlink());
+    }
+}

@@ -1,0 +1,268 @@
+//! For a person, on the terminal or in a CI log.
+
+mod end;
+mod failure;
+mod live;
+mod style;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::ProgressDrawTarget;
+
+use super::Reporter;
+use super::collect::key;
+use super::text::{one_line, seconds, without_commands, wrap};
+use super::words::{self, Outcome};
+use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
+use crate::scenario::ExpectationKind;
+use live::Live;
+use style::Style;
+
+/// How much is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Failures and the summary.
+    Quiet,
+    /// A line for each scenario too.
+    #[default]
+    Normal,
+    /// Steps and checks too.
+    Verbose,
+}
+
+/// What the console reporter needs to know of its surroundings.
+#[derive(Clone, Debug)]
+pub struct ConsoleSettings {
+    pub verbosity: Verbosity,
+    /// Standard output is a terminal: verdicts are coloured.
+    pub stdout_terminal: bool,
+    /// Standard error is a terminal: what is under way is shown there, and taken away again.
+    pub stderr_terminal: bool,
+    /// The user wants no colours (`NO_COLOR`).
+    pub no_color: bool,
+    /// Characters in a line.
+    pub width: usize,
+}
+
+impl Default for ConsoleSettings {
+    /// For a log: no colours, nothing that moves, 80 columns.
+    fn default() -> ConsoleSettings {
+        ConsoleSettings {
+            verbosity: Verbosity::Normal,
+            stdout_terminal: false,
+            stderr_terminal: false,
+            no_color: false,
+            width: 80,
+        }
+    }
+}
+
+/// Columns before a scenario's name: ` PASS [  0.012s] `.
+const MARGIN: usize = 17;
+
+/// Prints lines as things happen, and at the end what went wrong and why.
+pub struct Console<W: Write + Send> {
+    out: W,
+    settings: ConsoleSettings,
+    style: Style,
+    evidence: PathBuf,
+    live: Option<Live>,
+    info: Option<Arc<RunInfo>>,
+    /// To be explained at the end.
+    bad: Vec<Arc<ScenarioResult>>,
+    with_facts: Vec<Arc<ScenarioResult>>,
+    ended: bool,
+}
+
+impl<W: Write + Send> Console<W> {
+    /// Prints to `out`; names files of the folder `evidence`.
+    pub fn new(out: W, settings: ConsoleSettings, evidence: PathBuf) -> Console<W> {
+        let live = settings.stderr_terminal && settings.verbosity != Verbosity::Quiet;
+        let target = live.then(ProgressDrawTarget::stderr);
+        Console::with_live(out, settings, evidence, target)
+    }
+
+    fn with_live(
+        out: W,
+        settings: ConsoleSettings,
+        evidence: PathBuf,
+        target: Option<ProgressDrawTarget>,
+    ) -> Console<W> {
+        let style = Style {
+            colored: settings.stdout_terminal && !settings.no_color,
+        };
+        let live = target.map(|target| Live::new(target, settings.width));
+        Console {
+            out,
+            settings,
+            style,
+            evidence,
+            live,
+            info: None,
+            bad: Vec::new(),
+            with_facts: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Prints above what is shown of the scenarios under way.
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let text = without_commands(text);
+        let out = &mut self.out;
+        let mut write = || {
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        };
+        match &self.live {
+            Some(live) => live.aside(write),
+            None => write(),
+        }
+    }
+
+    fn started(&mut self, info: &Arc<RunInfo>) -> io::Result<()> {
+        self.info = Some(Arc::clone(info));
+        if let Some(live) = &mut self.live {
+            live.begin(info.scenarios);
+        }
+        if self.settings.verbosity == Verbosity::Quiet {
+            return Ok(());
+        }
+        let commit = info.commit.map(|c| format!(" ({c})")).unwrap_or_default();
+        let head = format!(
+            "gauntlet {}{commit}: {} on target {}, level {}, seed {}",
+            info.version,
+            words::scenarios(info.scenarios),
+            one_line(&info.target),
+            info.level,
+            info.seed
+        );
+        let lines = wrap(&head, self.settings.width).join("\n  ");
+        self.print(&format!("{lines}\n\n"))
+    }
+
+    fn finished(&mut self, result: &Arc<ScenarioResult>) -> io::Result<()> {
+        if let Some(live) = &mut self.live {
+            live.finished(&result.run);
+        }
+        let outcome = Outcome::of(result);
+        if outcome.is_bad() {
+            self.bad.push(Arc::clone(result));
+        }
+        if !result.facts.is_empty() {
+            self.with_facts.push(Arc::clone(result));
+        }
+        if self.settings.verbosity == Verbosity::Quiet {
+            return Ok(());
+        }
+        let word = self.style.outcome(outcome, 5);
+        let time = seconds(result.duration);
+        let mut text = format!("{word} [{time:>8}] {}\n", result.run);
+        // What is bad is explained at the end.
+        if !outcome.is_bad()
+            && let Some(reason) = words::reason(result)
+        {
+            for line in wrap(&one_line(&reason), self.settings.width - MARGIN - 2) {
+                text += &format!("{:MARGIN$}  {line}\n", "");
+            }
+        }
+        if self.settings.verbosity == Verbosity::Verbose {
+            for check in &result.checks {
+                for line in wrap(&check_line(check), self.settings.width - MARGIN - 2) {
+                    text += &format!("{:MARGIN$}  {line}\n", "");
+                }
+            }
+        }
+        self.print(&text)
+    }
+
+    /// The failures, explained, apart from the lines before them.
+    fn failures(&mut self) -> String {
+        let quiet = self.settings.verbosity == Verbosity::Quiet;
+        let mut text = String::from(if quiet { "" } else { "\n" });
+        self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        for scenario in &self.bad {
+            text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn end(&mut self, result: &RunResult) -> io::Result<()> {
+        self.ended = true;
+        if let Some(live) = self.live.take() {
+            live.clear();
+        }
+        self.with_facts
+            .sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        let mut text = self.failures();
+        if self.settings.verbosity != Verbosity::Quiet {
+            text += &end::facts(&self.with_facts, self.style, self.settings.width);
+        }
+        let planned = self.info.as_ref().map_or(0, |info| info.scenarios);
+        text += &end::summary(result, planned, self.style, self.settings.width);
+        self.print(&text)
+    }
+}
+
+/// `ok: attach s via proxy: refused 401`.
+fn check_line(check: &CheckResult) -> String {
+    let word = match (check.verdict, check.kind) {
+        (_, ExpectationKind::Fact) => "fact",
+        (Verdict::Pass, _) => "ok",
+        (Verdict::Fail, _) => "FAILED",
+        (Verdict::Error, _) => "could not tell",
+        (Verdict::Skip, _) => "skipped",
+    };
+    one_line(&format!("{word}: {}: {}", check.what, check.expected))
+}
+
+impl<W: Write + Send> Reporter for Console<W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::RunStarted(info) => self.started(info),
+            Event::ScenarioStarted(run) => {
+                if let Some(live) = &mut self.live {
+                    live.started(run);
+                }
+                Ok(())
+            }
+            Event::StepStarted {
+                run,
+                number,
+                of,
+                what,
+            } => {
+                let what = one_line(what);
+                if let Some(live) = &mut self.live {
+                    live.step(run, *number, *of, &what);
+                }
+                match self.settings.verbosity {
+                    Verbosity::Verbose => self.print(&format!(
+                        " step {:>10} {run}: {what}\n",
+                        format!("{number}/{of}")
+                    )),
+                    _ => Ok(()),
+                }
+            }
+            Event::ScenarioFinished(result) => self.finished(result),
+            Event::RunFinished(result) => self.end(result),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+        if let Some(live) = self.live.take() {
+            live.clear();
+        }
+        if !self.ended && self.info.is_some() {
+            self.ended = true;
+            let mut text = self.failures();
+            text += "COULD NOT TELL: the run broke off, gauntlet itself has failed.\n";
+            self.print(&text)?;
+        }
+        Ok(Vec::new())
+    }
+}

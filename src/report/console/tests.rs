@@ -1,0 +1,234 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::report::sample;
+
+/// What a reporter has written, also when it has gone.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn settings(verbosity: Verbosity) -> ConsoleSettings {
+    ConsoleSettings {
+        verbosity,
+        ..ConsoleSettings::default()
+    }
+}
+
+fn printed(events: &[Event], settings: ConsoleSettings) -> String {
+    let out = Shared::default();
+    let mut console = Console::new(out.clone(), settings, "reports/evidence".into());
+    for event in events {
+        console.event(event).unwrap();
+    }
+    assert!(console.finish().unwrap().is_empty());
+    out.text()
+}
+
+#[test]
+fn one_failure() {
+    insta::assert_snapshot!(printed(&sample::one_failure(), settings(Verbosity::Normal)));
+}
+
+#[test]
+fn everything() {
+    let text = printed(&sample::failing(), settings(Verbosity::Normal));
+    assert!(
+        !text.contains(|c: char| c.is_control() && c != '\n'),
+        "no control characters of the platform's"
+    );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn quiet() {
+    insta::assert_snapshot!(printed(&sample::passing(), settings(Verbosity::Quiet)));
+}
+
+#[test]
+fn verbose() {
+    insta::assert_snapshot!(printed(&sample::partial(), settings(Verbosity::Verbose)));
+}
+
+#[test]
+fn interrupted() {
+    insta::assert_snapshot!(printed(&sample::interrupted(), settings(Verbosity::Normal)));
+}
+
+#[test]
+fn broken_off() {
+    insta::assert_snapshot!(printed(&sample::broken_off(), settings(Verbosity::Normal)));
+}
+
+#[test]
+fn lines_fit_unless_they_are_to_be_copied() {
+    for width in [60, 80, 120] {
+        let settings = ConsoleSettings {
+            width,
+            ..settings(Verbosity::Verbose)
+        };
+        for line in printed(&sample::failing(), settings).lines() {
+            let to_copy = [
+                "reports/",
+                "kubectl",
+                "curl",
+                "harness-token/",
+                "gauntlet run",
+            ];
+            assert!(
+                line.chars().count() <= width || to_copy.iter().any(|c| line.contains(c)),
+                "{width}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn colours_only_on_a_terminal_and_only_if_wanted() {
+    let on = |stdout_terminal, no_color| ConsoleSettings {
+        stdout_terminal,
+        no_color,
+        ..settings(Verbosity::Normal)
+    };
+    let plain = printed(&sample::one_failure(), on(false, false));
+    let colored = printed(&sample::one_failure(), on(true, false));
+    assert_eq!(printed(&sample::one_failure(), on(true, true)), plain);
+    assert!(
+        colored.contains(" \x1b[1;32mPASS\x1b[0m [  0.012s] harness-token/token/accept[direct]")
+    );
+    let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
+    assert_eq!(codes.replace_all(&colored, ""), plain);
+}
+
+#[test]
+fn a_closed_output_is_an_error_and_no_panic() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut console = Console::new(Closed, settings(Verbosity::Normal), "e".into());
+    let error = console.event(&sample::passing()[0]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn what_is_under_way_is_shown_and_taken_away() {
+    let terminal = Terminal::default();
+    let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+    let mut console = Console::with_live(
+        terminal.clone(),
+        settings(Verbosity::Normal),
+        "reports/evidence".into(),
+        Some(target),
+    );
+    let mut seen = String::new();
+    for event in &sample::interrupted() {
+        console.event(event).unwrap();
+        // Drawing is limited in time; what matters is what stands there at last.
+        console.live.iter().for_each(Live::redraw);
+        seen += &format!("{}\n----\n", terminal.screen());
+    }
+    let time = regex::Regex::new(r"\[\d\d:\d\d:\d\d\]").unwrap();
+    insta::assert_snapshot!(time.replace_all(&seen, "[TIME]"));
+}
+
+/// A terminal for both standard output and standard error.
+#[derive(Clone)]
+struct Terminal(Arc<Mutex<vt100::Parser>>);
+
+impl Default for Terminal {
+    fn default() -> Terminal {
+        let (rows, columns) = (24.try_into().unwrap(), 80.try_into().unwrap());
+        Terminal(Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0))))
+    }
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Terminal")
+    }
+}
+
+impl Terminal {
+    fn screen(&self) -> String {
+        let terminal = self.0.lock().unwrap();
+        let rows: Vec<String> = terminal.screen().rows(0, 80).collect();
+        rows.iter()
+            .map(|r| format!("{}\n", r.trim_end()))
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    }
+
+    fn send(&self, text: &str) -> io::Result<()> {
+        let text = text.replace('\n', "\r\n");
+        self.0.lock().unwrap().process(text.as_bytes());
+        Ok(())
+    }
+
+    fn moved(&self, n: usize, code: char) -> io::Result<()> {
+        match n {
+            0 => Ok(()),
+            n => self.send(&format!("\x1b[{n}{code}")),
+        }
+    }
+}
+
+impl Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send(std::str::from_utf8(bytes).unwrap())?;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl indicatif::TermLike for Terminal {
+    fn width(&self) -> u16 {
+        80
+    }
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.moved(n, 'A')
+    }
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.moved(n, 'B')
+    }
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.moved(n, 'C')
+    }
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.moved(n, 'D')
+    }
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.send(&format!("{text}\n"))
+    }
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.send(text)
+    }
+    fn clear_line(&self) -> io::Result<()> {
+        self.send("\r\x1b[2K")
+    }
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+//! Markdown, for a CI summary or a comment on a change.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::collect::{Collected, Run};
+use super::evidence::evidence_paths;
+use super::junit::group;
+use super::text::{last_lines, one_line, printable, seconds};
+use super::words::{self, Outcome};
+use super::{Reporter, atomic};
+use crate::runner::events::{CheckResult, Event, ScenarioResult};
+
+/// Lines shown of a piece of evidence.
+const EXCERPT: usize = 20;
+
+/// Writes Markdown to a file.
+pub struct Markdown {
+    file: PathBuf,
+    evidence: PathBuf,
+    collected: Collected,
+}
+
+impl Markdown {
+    /// To `file`; names files of the folder `evidence`.
+    pub fn new(file: PathBuf, evidence: PathBuf) -> Markdown {
+        Markdown {
+            file,
+            evidence,
+            collected: Collected::default(),
+        }
+    }
+}
+
+impl Reporter for Markdown {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.collected.event(event);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+        let Some(run) = self.collected.take() else {
+            return Ok(Vec::new());
+        };
+        atomic::write(&self.file, document(&run, &self.evidence).as_bytes())?;
+        Ok(vec![self.file.clone()])
+    }
+}
+
+fn document(run: &Run, evidence: &Path) -> String {
+    let Run {
+        info,
+        scenarios,
+        result,
+    } = run;
+    let mut text = format!(
+        "# gauntlet: {}\n\n{}: {}\n\n{} in {}\n\n",
+        words::verdict(result.verdict),
+        words::verdict(result.verdict),
+        escape(&words::meaning(result, info.scenarios)),
+        words::counts(&result.summary),
+        seconds(result.duration),
+    );
+    for note in &result.notes {
+        text += &format!("- {}\n", escape(note));
+    }
+    if !result.notes.is_empty() {
+        text.push('\n');
+    }
+    text += &groups(scenarios.iter().map(AsRef::as_ref));
+    let bad: Vec<&ScenarioResult> = with(run, |o| o.is_bad()).collect();
+    if !bad.is_empty() {
+        text += "## Failures\n\n";
+        for scenario in bad {
+            text += &failure(scenario, evidence);
+        }
+    }
+    text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
+    text += &reasons(
+        "Expected failures",
+        with(run, |o| o == Outcome::ExpectedFailure),
+    );
+    text += &facts(run);
+    let commit = info.commit.map(|c| format!(" ({c})")).unwrap_or_default();
+    let selection = match info.selection.as_slice() {
+        [] => "everything".to_owned(),
+        selectors => code(&selectors.join(" ")),
+    };
+    let profile = match &info.profile_digest {
+        Some(digest) => format!(", profile {}", code(digest)),
+        None => String::new(),
+    };
+    text += &format!(
+        "<sub>gauntlet {}{commit}, target {}, level {}, selected {selection}, seed {}{profile}, \
+         started {}</sub>\n",
+        info.version,
+        escape(&info.target),
+        info.level,
+        info.seed,
+        info.started
+    );
+    text
+}
+
+fn with(run: &Run, wanted: impl Fn(Outcome) -> bool) -> impl Iterator<Item = &ScenarioResult> {
+    run.scenarios
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(move |s| wanted(Outcome::of(s)))
+}
+
+fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
+    let mut groups: IndexMap<&str, [usize; 5]> = IndexMap::new();
+    for scenario in scenarios {
+        let column = match Outcome::of(scenario) {
+            Outcome::Pass => 0,
+            Outcome::Fail | Outcome::UnexpectedPass => 1,
+            Outcome::Error => 2,
+            Outcome::Skip => 3,
+            Outcome::ExpectedFailure => 4,
+        };
+        groups.entry(group(&scenario.run.id)).or_default()[column] += 1;
+    }
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "| group | passed | failed | errors | skipped | expected failures |\n\
+         |---|--:|--:|--:|--:|--:|\n",
+    );
+    for (name, [pass, fail, error, skip, expected]) in groups {
+        let bold = |n: usize| match n {
+            0 => "0".to_owned(),
+            n => format!("**{n}**"),
+        };
+        text += &format!(
+            "| {} | {pass} | {} | {} | {skip} | {expected} |\n",
+            cell(name),
+            bold(fail),
+            bold(error)
+        );
+    }
+    text + "\n"
+}
+
+fn failure(result: &ScenarioResult, folder: &Path) -> String {
+    let mut text = format!(
+        "<details>\n<summary>{} <code>{}</code>: {}</summary>\n\n",
+        Outcome::of(result).word(),
+        html(&result.run.to_string()),
+        html(&result.title)
+    );
+    if !result.spec.is_empty() {
+        text += &format!("Rule from: {}\n\n", escape(&result.spec));
+    }
+    let (reason, bad) = words::story(result);
+    if let Some(reason) = reason {
+        text += &format!("{}\n\n", escape(&reason));
+    }
+    for check in bad {
+        text += &fence("text", &explain(check));
+    }
+    for (evidence, path) in result.evidence.iter().zip(evidence_paths(folder, result)) {
+        let path = path.display().to_string();
+        text += &format!("Evidence: {}, {}\n\n", escape(&evidence.title), code(&path));
+        let (left_out, lines) = last_lines(evidence.text.trim_end(), EXCERPT);
+        if lines.is_empty() {
+            continue;
+        }
+        let mut excerpt = lines.join("\n");
+        if left_out > 0 {
+            excerpt = format!("… {left_out} lines before\n{excerpt}");
+        }
+        text += &fence("text", &excerpt);
+    }
+    if !result.reproduce.is_empty() {
+        text += "To see it again:\n\n";
+        text += &fence("sh", &result.reproduce.join("\n"));
+    }
+    text + "</details>\n\n"
+}
+
+fn explain(check: &CheckResult) -> String {
+    let indented = |text: &str| printable(text).trim_end().replace('\n', "\n          ");
+    let mut text = format!(
+        "step      {}\nexpected  {}\ngot       {}\n",
+        indented(&check.what),
+        indented(&check.expected),
+        indented(&check.got)
+    );
+    if let Some(reason) = &check.reason {
+        text += &format!("because   {}\n", indented(reason));
+    }
+    text += &format!(
+        "in        {}:{}\n          {}",
+        check.at.file,
+        check.at.line,
+        one_line(&check.at.text)
+    );
+    text
+}
+
+fn reasons<'s>(title: &str, scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
+    let rows: Vec<String> = scenarios
+        .map(|s| {
+            let reason = words::reason(s).unwrap_or_default();
+            format!("| {} | {} |\n", cell(&s.run.to_string()), escape(&reason))
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<details>\n<summary>{title} ({})</summary>\n\n| scenario | reason |\n|---|---|\n{}\n</details>\n\n",
+        rows.len(),
+        rows.concat()
+    )
+}
+
+fn facts(run: &Run) -> String {
+    let mut rows: Vec<String> = Vec::new();
+    for scenario in &run.scenarios {
+        for fact in &scenario.facts {
+            let value = match &fact.value {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            rows.push(format!(
+                "| {} | {} | {} |\n",
+                cell(&fact.name),
+                cell(&value),
+                cell(&scenario.run.to_string())
+            ));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort();
+    format!(
+        "## Facts\n\nObserved, not judged.\n\n| fact | value | scenario |\n|---|---|---|\n{}\n",
+        rows.concat()
+    )
+}
+
+/// Text on one line in which nothing means anything to Markdown or HTML.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::new();
+    for c in one_line(text).chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            // Not for Markdown, but so that nobody is called and nothing linked.
+            '@' => out += "@<!-- -->",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '|' | '~' | '$' | '!' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    // A list or a heading begins with these only at the start of a line.
+    match out.chars().next() {
+        Some('-' | '+' | '=') => format!("\\{out}"),
+        _ => out,
+    }
+}
+
+fn html(text: &str) -> String {
+    one_line(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('@', "@<!-- -->")
+}
+
+/// Text as code, within a line.
+pub(super) fn code(text: &str) -> String {
+    let text = one_line(text);
+    if text.is_empty() {
+        return String::new();
+    }
+    let ticks = "`".repeat(longest_ticks(&text) + 1);
+    let space = if text.starts_with('`') || text.ends_with('`') {
+        " "
+    } else {
+        ""
+    };
+    format!("{ticks}{space}{text}{space}{ticks}")
+}
+
+/// Text as code, in a table: a bar ends a cell there even within code.
+pub(super) fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// Text as a block that nothing in it can end.
+fn fence(language: &str, text: &str) -> String {
+    let text = printable(text);
+    let ticks = "`".repeat(longest_ticks(&text).max(2) + 1);
+    format!("{ticks}{language}\n{}\n{ticks}\n\n", text.trim_end())
+}
+
+fn longest_ticks(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    fn written(events: &[Event]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reports/report.md");
+        let mut markdown = Markdown::new(file.clone(), "reports/evidence".into());
+        for event in events {
+            markdown.event(event).unwrap();
+        }
+        assert_eq!(markdown.finish().unwrap(), [file.clone()]);
+        std::fs::read_to_string(file).unwrap()
+    }
+
+    #[test]
+    fn everything() {
+        insta::assert_snapshot!(written(&sample::failing()));
+    }
+
+    #[test]
+    fn partial() {
+        insta::assert_snapshot!(written(&sample::partial()));
+    }
+
+    #[test]
+    fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
+        assert!(written(&sample::interrupted()).starts_with("# gauntlet: INTERRUPTED\n"));
+        assert!(written(&sample::broken_off()).starts_with("# gauntlet: COULD NOT TELL\n"));
+    }
+
+    #[test]
+    fn nothing_gets_out_of_its_place() {
+        assert_eq!(code("a`b``"), "``` a`b`` ```");
+        assert_eq!(cell("a|b\nc"), "`a\\|b c`");
+        assert_eq!(
+            escape("- *a* <b> | @c $d$"),
+            "\\- \\*a\\* &lt;b&gt; \\| @<!-- -->c \\$d\\$"
+        );
+        assert_eq!(fence("sh", "```\nx"), "````sh\n```\nx\n````\n\n");
+    }
+}

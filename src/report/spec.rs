@@ -1,0 +1,179 @@
+//! `FORMAT[=FILE]`: which report is wanted, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// For a person, on standard output.
+    Console,
+    /// JUnit XML, for CI servers.
+    Junit,
+    /// For programs, and to run again what failed.
+    Json,
+    /// For a CI summary or a comment.
+    Markdown,
+}
+
+impl Format {
+    /// All formats, in the order of the documentation.
+    pub const ALL: [Format; 4] = [
+        Format::Console,
+        Format::Junit,
+        Format::Json,
+        Format::Markdown,
+    ];
+
+    /// As the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Console => "console",
+            Format::Junit => "junit",
+            Format::Json => "json",
+            Format::Markdown => "markdown",
+        }
+    }
+
+    /// The file it goes to unless told otherwise; none for the console.
+    pub fn default_file(self) -> Option<&'static str> {
+        match self {
+            Format::Console => None,
+            Format::Junit => Some("reports/junit.xml"),
+            Format::Json => Some("reports/report.json"),
+            Format::Markdown => Some("reports/report.md"),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A report that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSpec {
+    pub format: Format,
+    /// None for the console.
+    pub file: Option<PathBuf>,
+}
+
+impl fmt::Display for ReportSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}={}", self.format, file.display()),
+            None => write!(f, "{}", self.format),
+        }
+    }
+}
+
+impl From<Format> for ReportSpec {
+    /// With the format's own file.
+    fn from(format: Format) -> ReportSpec {
+        ReportSpec {
+            format,
+            file: format.default_file().map(PathBuf::from),
+        }
+    }
+}
+
+/// Why a text is no [`ReportSpec`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("there is no report format `{given}`{hint}; there are {}", known())]
+    Unknown { given: String, hint: String },
+    #[error("`{format}=` names no file; leave the `=` out for {}", default_of(.format))]
+    NoFile { format: Format },
+    #[error("the console report goes to standard output; send it to a file with `> {file}`")]
+    ConsoleFile { file: String },
+}
+
+fn known() -> String {
+    Format::ALL.map(Format::name).join(", ")
+}
+
+fn default_of(format: &Format) -> &'static str {
+    format.default_file().unwrap_or("standard output")
+}
+
+impl FromStr for ReportSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<ReportSpec, SpecError> {
+        let (name, file) = match text.split_once('=') {
+            Some((name, file)) => (name, Some(file)),
+            None => (text, None),
+        };
+        let format = Format::ALL
+            .into_iter()
+            .find(|f| f.name() == name)
+            .ok_or_else(|| SpecError::Unknown {
+                given: name.to_owned(),
+                hint: nearest(name),
+            })?;
+        match (format, file) {
+            (_, None) => Ok(format.into()),
+            (_, Some("")) => Err(SpecError::NoFile { format }),
+            (Format::Console, Some(file)) => Err(SpecError::ConsoleFile {
+                file: file.to_owned(),
+            }),
+            (_, Some(file)) => Ok(ReportSpec {
+                format,
+                file: Some(file.into()),
+            }),
+        }
+    }
+}
+
+/// `, did you mean …?` where one format's name is near; other tools' names count too.
+fn nearest(given: &str) -> String {
+    const ALSO: [(&str, Format); 5] = [
+        ("md", Format::Markdown),
+        ("xml", Format::Junit),
+        ("terminal", Format::Console),
+        ("text", Format::Console),
+        ("stdout", Format::Console),
+    ];
+    let given = given.to_ascii_lowercase();
+    Format::ALL
+        .map(|f| (f.name(), f))
+        .into_iter()
+        .chain(ALSO)
+        .map(|(name, format)| (strsim::damerau_levenshtein(&given, name), format))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, format)| format!(", did you mean `{format}`?"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> String {
+        match text.parse::<ReportSpec>() {
+            Ok(spec) => spec.to_string(),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn formats_and_files() {
+        assert_eq!(parse("console"), "console");
+        assert_eq!(parse("junit"), "junit=reports/junit.xml");
+        assert_eq!(parse("json"), "json=reports/report.json");
+        assert_eq!(parse("markdown=a=b.md"), "markdown=a=b.md");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_explained() {
+        insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`, did you mean `junit`?; there are console, junit, json, markdown");
+        insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`, did you mean `markdown`?; there are console, junit, json, markdown");
+        insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet`; there are console, junit, json, markdown");
+        insta::assert_snapshot!(parse("json="), @"error: `json=` names no file; leave the `=` out for reports/report.json");
+        insta::assert_snapshot!(parse("console=out.txt"), @"error: the console report goes to standard output; send it to a file with `> out.txt`");
+    }
+}

@@ -1,0 +1,273 @@
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::redact::Redactor;
+use crate::report::sample;
+
+#[derive(Clone, Default)]
+struct Out(Arc<Mutex<Vec<u8>>>);
+
+impl Out {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    out: Out,
+    redactor: Redactor,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        Fixture {
+            folder: tempfile::tempdir().unwrap(),
+            out: Out::default(),
+            redactor: Redactor::new(),
+        }
+    }
+
+    fn spec(&self, format: Format, file: &str) -> ReportSpec {
+        ReportSpec {
+            format,
+            file: Some(self.folder.path().join(file)),
+        }
+    }
+
+    fn all(&self) -> Vec<ReportSpec> {
+        vec![
+            Format::Console.into(),
+            self.spec(Format::Junit, "reports/junit.xml"),
+            self.spec(Format::Json, "reports/report.json"),
+            self.spec(Format::Markdown, "reports/report.md"),
+        ]
+    }
+
+    fn reporters(&self, specs: &[ReportSpec], out: Box<dyn Write + Send>) -> Reporters {
+        let settings = Settings {
+            evidence: self.folder.path().join("reports/evidence"),
+            evidence_limit: 400,
+            ..Settings::default()
+        };
+        Reporters::new(specs, &settings, out, self.redactor.clone())
+    }
+
+    fn run(&self, specs: &[ReportSpec], events: &[Event]) -> Finished {
+        let mut reporters = self.reporters(specs, Box::new(self.out.clone()));
+        for event in events {
+            reporters.event(event);
+        }
+        reporters.finish()
+    }
+
+    /// All files that there are, relative.
+    fn files(&self) -> Vec<String> {
+        fn walk(path: &std::path::Path, all: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(path).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, all);
+                } else {
+                    all.push(path);
+                }
+            }
+        }
+        let mut all = Vec::new();
+        walk(self.folder.path(), &mut all);
+        let mut all: Vec<String> = all
+            .iter()
+            .map(|p| {
+                p.strip_prefix(self.folder.path())
+                    .unwrap()
+                    .display()
+                    .to_string()
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(file)).unwrap()
+    }
+}
+
+#[test]
+fn evidence_lies_where_the_reports_say() {
+    let fixture = Fixture::new();
+    let finished = fixture.run(&fixture.all(), &sample::failing());
+    assert!(finished.problems.is_empty(), "{:?}", finished.problems);
+    assert_eq!(finished.files.len(), fixture.files().len());
+    insta::assert_snapshot!(fixture.files().join("\n"));
+    let report = Report::read(&fixture.folder.path().join("reports/report.json")).unwrap();
+    let named: Vec<_> = report
+        .scenarios
+        .iter()
+        .flat_map(|s| s.evidence.iter().map(move |path| (s, path)))
+        .collect();
+    assert!(!named.is_empty());
+    for (scenario, path) in named {
+        assert!(path.is_file(), "{}", path.display());
+        assert!(
+            fixture
+                .read("reports/junit.xml")
+                .contains(path.to_str().unwrap())
+        );
+        // An expected failure is only named there.
+        let shown = scenario.expected_failure.is_none();
+        let text = fixture.read("reports/report.md");
+        assert_eq!(text.contains(path.to_str().unwrap()), shown);
+    }
+    assert!(
+        fixture
+            .out
+            .text()
+            .contains("harness-token__warm__stale/wire.txt")
+    );
+}
+
+#[test]
+fn long_evidence_is_cut_in_the_middle_with_a_note() {
+    let fixture = Fixture::new();
+    fixture.run(&[], &sample::failing());
+    let file = fixture
+        .files()
+        .into_iter()
+        .find(|f| f.contains("odd") && !f.ends_with("-2.txt"))
+        .unwrap();
+    let text = fixture.read(&file);
+    assert!(text.starts_with("line 1 ") && text.ends_with("line 30 \0\x1b[31m ````\r\n"));
+    assert!(text.contains("[… gauntlet has cut 2"), "{text}");
+}
+
+#[test]
+fn evidence_of_an_earlier_run_goes() {
+    let fixture = Fixture::new();
+    fixture.run(&[], &sample::one_failure());
+    assert_eq!(fixture.files().len(), 2);
+    let mut events = sample::one_failure();
+    for event in &mut events {
+        if let Event::ScenarioFinished(result) = event {
+            Arc::make_mut(result).evidence.truncate(1);
+        }
+    }
+    fixture.run(&[], &events);
+    assert_eq!(fixture.files().len(), 1);
+}
+
+#[test]
+fn nothing_that_is_written_holds_a_secret() {
+    let fixture = Fixture::new();
+    let canary = fixture.redactor.plant("canary");
+    fixture
+        .redactor
+        .add("weird", "we\"i<r>d&|`\nsecret")
+        .unwrap();
+    for value in [canary.expose(), "we\"i<r>d&|`\nsecret"] {
+        fixture.run(&fixture.all(), &sample::with_text(value));
+        let leaks = fixture
+            .redactor
+            .search_files([fixture.folder.path()])
+            .unwrap();
+        assert!(leaks.is_empty(), "{leaks:?}");
+        assert!(
+            fixture
+                .redactor
+                .search(fixture.out.text().as_bytes())
+                .is_empty()
+        );
+    }
+    assert!(fixture.read("reports/report.json").contains("$WEIRD"));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_others_alone() {
+    let fixture = Fixture::new();
+    std::fs::create_dir_all(fixture.folder.path().join("reports/junit.xml")).unwrap();
+    let mut reporters = fixture.reporters(&fixture.all(), Box::new(fixture.out.clone()));
+    let said: Vec<String> = reporters
+        .problems()
+        .iter()
+        .map(Problem::to_string)
+        .collect();
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].ends_with("junit.xml: it is a folder; name a file in it"),
+        "{said:?}"
+    );
+    for event in &sample::one_failure() {
+        reporters.event(event);
+    }
+    let finished = reporters.finish();
+    assert_eq!(finished.problems.len(), 1);
+    assert!(fixture.out.text().contains("FAILED"));
+    assert!(fixture.read("reports/report.md").contains("FAILED"));
+}
+
+#[test]
+fn a_file_that_gets_in_the_way_during_the_run_is_told_of_at_its_end() {
+    let fixture = Fixture::new();
+    let mut reporters = fixture.reporters(&fixture.all(), Box::new(fixture.out.clone()));
+    std::fs::create_dir_all(fixture.folder.path().join("reports/report.json")).unwrap();
+    std::fs::write(fixture.folder.path().join("reports/evidence"), "").unwrap();
+    for event in &sample::one_failure() {
+        reporters.event(event);
+    }
+    let finished = reporters.finish();
+    let said: Vec<&str> = finished
+        .problems
+        .iter()
+        .map(|p| p.report.split('=').next().unwrap())
+        .collect();
+    assert_eq!(said, ["evidence", "json"]);
+    assert!(fixture.files().contains(&"reports/junit.xml".to_owned()));
+}
+
+#[test]
+fn a_closed_output_ends_the_printing_and_nothing_else() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let fixture = Fixture::new();
+    let mut reporters = fixture.reporters(&fixture.all(), Box::new(Closed));
+    for event in &sample::one_failure() {
+        reporters.event(event);
+    }
+    let finished = reporters.finish();
+    assert_eq!(finished.problems.len(), 1);
+    assert!(finished.problems[0].is_closed_output());
+    assert_eq!(
+        finished.problems[0].to_string(),
+        "console: the output was closed by its reader"
+    );
+    assert!(
+        fixture
+            .read("reports/junit.xml")
+            .contains("harness-token/warm/stale")
+    );
+}
+
+#[test]
+fn a_run_that_never_began_leaves_no_report() {
+    let fixture = Fixture::new();
+    let finished = fixture.run(&fixture.all(), &[]);
+    assert!(finished.problems.is_empty() && finished.files.is_empty());
+    assert!(fixture.files().is_empty());
+}

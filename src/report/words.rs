@@ -1,0 +1,162 @@
+//! The words that all reports have in common.
+
+use crate::runner::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+
+/// A scenario run's verdict, with what was expected of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Pass,
+    Fail,
+    Error,
+    Skip,
+    /// It failed, and the file of expected failures says so.
+    ExpectedFailure,
+    /// It passed, though the file of expected failures says otherwise.
+    UnexpectedPass,
+}
+
+impl Outcome {
+    pub(super) fn of(result: &ScenarioResult) -> Outcome {
+        match (result.verdict, &result.expected_failure) {
+            (Verdict::Fail, Some(_)) => Outcome::ExpectedFailure,
+            (Verdict::Pass, Some(_)) => Outcome::UnexpectedPass,
+            (Verdict::Pass, None) => Outcome::Pass,
+            (Verdict::Fail, None) => Outcome::Fail,
+            (Verdict::Error, _) => Outcome::Error,
+            (Verdict::Skip, _) => Outcome::Skip,
+        }
+    }
+
+    /// As it stands before a scenario's name.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Outcome::Pass => "PASS",
+            Outcome::Fail => "FAIL",
+            Outcome::Error => "ERROR",
+            Outcome::Skip => "SKIP",
+            Outcome::ExpectedFailure => "XFAIL",
+            Outcome::UnexpectedPass => "XPASS",
+        }
+    }
+
+    /// Whether somebody has to look at it.
+    pub(super) fn is_bad(self) -> bool {
+        matches!(
+            self,
+            Outcome::Fail | Outcome::Error | Outcome::UnexpectedPass
+        )
+    }
+}
+
+/// Why a scenario run has its verdict, where that is known in words.
+pub(super) fn reason(result: &ScenarioResult) -> Option<String> {
+    match (Outcome::of(result), &result.expected_failure) {
+        (Outcome::ExpectedFailure, Some(why)) => Some(format!("expected: {why}")),
+        (Outcome::UnexpectedPass, Some(why)) => Some(format!(
+            "it passed, but is listed as an expected failure ({why}); \
+             take it off the list"
+        )),
+        _ => result.reason.clone(),
+    }
+}
+
+/// What is to be said of a bad end: a reason, unless it only repeats the one
+/// check that failed, and the checks.
+pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResult>) {
+    let bad: Vec<&CheckResult> = result
+        .checks
+        .iter()
+        .filter(|c| matches!(c.verdict, Verdict::Fail | Verdict::Error))
+        .collect();
+    let told = bad.len() == 1 && Outcome::of(result) == Outcome::Fail;
+    (reason(result).filter(|_| !told), bad)
+}
+
+/// `12 passed, 1 failed, 0 errors, 2 skipped`.
+pub(super) fn counts(summary: &Summary) -> String {
+    let Summary {
+        pass,
+        fail,
+        error,
+        skip,
+        expected,
+    } = summary;
+    let errors = if *error == 1 { "error" } else { "errors" };
+    let mut text = format!("{pass} passed, {fail} failed, {error} {errors}, {skip} skipped");
+    match expected {
+        0 => {}
+        1 => text += ", 1 expected failure",
+        n => text += &format!(", {n} expected failures"),
+    }
+    text
+}
+
+/// The verdict on a run in one word or two.
+pub(super) fn verdict(verdict: RunVerdict) -> &'static str {
+    match verdict {
+        RunVerdict::Passed => "PASSED",
+        RunVerdict::Failed => "FAILED",
+        RunVerdict::Error => "COULD NOT TELL",
+        RunVerdict::NothingRan => "NOTHING RAN",
+        RunVerdict::Partial => "PARTIAL",
+        RunVerdict::Interrupted => "INTERRUPTED",
+    }
+}
+
+/// What that verdict means for the reader, with the exit code.
+pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
+    let Summary {
+        pass,
+        fail,
+        error,
+        skip,
+        expected,
+    } = result.summary;
+    match result.verdict {
+        RunVerdict::Passed if skip > 0 => format!(
+            "every scenario that ran held; the {skip} skipped {} not judged (exit code 0)",
+            were(skip)
+        ),
+        RunVerdict::Passed => "every scenario held (exit code 0)".to_owned(),
+        RunVerdict::Failed => format!(
+            "in {} the platform did not do what was expected of it{} (exit code 1)",
+            scenarios(fail),
+            match error {
+                0 => String::new(),
+                n => format!("; {} could not be judged", scenarios(n)),
+            }
+        ),
+        RunVerdict::Error => format!(
+            "no check failed, but {} could not be judged: the platform may be right or wrong \
+             (exit code 3)",
+            scenarios(error)
+        ),
+        RunVerdict::NothingRan => {
+            "no scenario was run, so nothing is shown: look at the selection, the level and \
+             the reasons for skipping (exit code 4)"
+                .to_owned()
+        }
+        RunVerdict::Partial => {
+            "nothing failed, but core scenarios of the selected contracts were skipped, so this \
+             run does not show that the contracts hold (exit code 5; 0 with --allow-partial)"
+                .to_owned()
+        }
+        RunVerdict::Interrupted => format!(
+            "stopped before the end and cleaned up; {} of {} finished (exit code 130)",
+            pass + fail + error + skip + expected,
+            scenarios(planned)
+        ),
+    }
+}
+
+/// `1 scenario`, `2 scenarios`.
+pub(super) fn scenarios(n: usize) -> String {
+    match n {
+        1 => "1 scenario".to_owned(),
+        n => format!("{n} scenarios"),
+    }
+}
+
+fn were(n: usize) -> &'static str {
+    if n == 1 { "was" } else { "were" }
+}

@@ -1,0 +1,102 @@
+//! What runs: scenarios times matrix times repetitions, in a stable order.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::events::RunOf;
+use crate::scenario::{Level, Scenario};
+
+/// Which levels run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Levels {
+    #[default]
+    Core,
+    Extended,
+    All,
+}
+
+impl Levels {
+    pub fn name(self) -> &'static str {
+        match self {
+            Levels::Core => "core",
+            Levels::Extended => "extended",
+            Levels::All => "all",
+        }
+    }
+
+    pub fn has(self, level: Level) -> bool {
+        match self {
+            Levels::Core => level == Level::Core,
+            Levels::Extended => level == Level::Extended,
+            Levels::All => true,
+        }
+    }
+}
+
+/// One run of one scenario.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub scenario: Arc<Scenario>,
+    pub run: RunOf,
+    /// Values of the matrix, templates.
+    pub parameters: Vec<(String, Value)>,
+}
+
+/// A part of a plan: `2/5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// From 1.
+    pub part: usize,
+    pub of: usize,
+}
+
+impl std::str::FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Partition, String> {
+        let numbers = text
+            .split_once('/')
+            .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((part, of)) if part >= 1 && part <= of => Ok(Partition { part, of }),
+            _ => Err(format!("{text:?} is not a part like 2/5: from 1/N to N/N")),
+        }
+    }
+}
+
+/// All runs of these scenarios, in the order of their ids. `repeat` above 1 numbers the repetitions.
+pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
+    let mut planned = Vec::new();
+    for repetition in 1..=repeat.max(1) {
+        for scenario in scenarios {
+            for combination in scenario.combinations() {
+                let named = |(name, choice): &(&str, &crate::scenario::Choice)| {
+                    ((*name).to_owned(), choice.name.clone())
+                };
+                planned.push(Planned {
+                    scenario: scenario.clone(),
+                    run: RunOf {
+                        id: scenario.id.clone(),
+                        parameters: combination.iter().map(named).collect(),
+                        repetition: (repeat > 1).then_some(repetition),
+                    },
+                    parameters: combination
+                        .iter()
+                        .map(|(n, choice)| ((*n).to_owned(), choice.value.clone()))
+                        .collect(),
+                });
+            }
+        }
+    }
+    planned
+}
+
+/// The runs of one part: every `of`-th, so that parts take about as long.
+pub fn part(planned: Vec<Planned>, partition: Partition) -> Vec<Planned> {
+    planned
+        .into_iter()
+        .skip(partition.part - 1)
+        .step_by(partition.of)
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! A whole run: many scenarios at once, what became of each, and the verdict.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+use super::execute::{Shared, execute};
+use super::plan::Planned;
+use crate::scenario::Level;
+
+/// How scenarios are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Scenarios at once.
+    pub jobs: usize,
+    /// No further scenario starts after a failure.
+    pub fail_fast: bool,
+    /// Skipped core scenarios don't make the run partial.
+    pub allow_partial: bool,
+}
+
+/// Runs all that is planned. `tell` hears of everything, in order.
+pub async fn run(
+    planned: Vec<Planned>,
+    shared: Arc<Shared>,
+    pace: Pace,
+    info: RunInfo,
+    mut tell: impl FnMut(Event),
+) -> (RunResult, Vec<Arc<ScenarioResult>>) {
+    let started = Instant::now();
+    tell(Event::RunStarted(Arc::new(info)));
+    let (events, mut inbox) = mpsc::unbounded_channel();
+    let mut waiting = planned.into_iter();
+    let mut running = JoinSet::new();
+    let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
+    let mut goes_on = true;
+    loop {
+        while goes_on && running.len() < pace.jobs.max(1) && !shared.stop.is_cancelled() {
+            let Some(next) = waiting.next() else { break };
+            running.spawn(one(next, shared.clone(), events.clone()));
+        }
+        tokio::select! {
+            Some(event) = inbox.recv() => tell(event),
+            Some(ended) = running.join_next() => {
+                while let Ok(event) = inbox.try_recv() {
+                    tell(event);
+                }
+                match ended {
+                    Ok(result) => {
+                        goes_on &= !(pace.fail_fast && result.verdict == Verdict::Fail);
+                        let result = Arc::new(result);
+                        tell(Event::ScenarioFinished(result.clone()));
+                        results.push(result);
+                    }
+                    // `one` catches panics; a task is only cancelled with the runtime.
+                    Err(_) => goes_on = false,
+                }
+            }
+            else => break,
+        }
+    }
+    let left = waiting.count();
+    let result = sum(&results, left, &shared, pace, started);
+    tell(Event::RunFinished(Arc::new(result.clone())));
+    (result, results)
+}
+
+async fn one(
+    planned: Planned,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<Event>,
+) -> ScenarioResult {
+    // The receiver lives as long as the run: what can't be told then is no longer of interest.
+    let tell = move |event| drop(events.send(event));
+    tell(Event::ScenarioStarted(planned.run.clone()));
+    match AssertUnwindSafe(execute(&planned, &shared, &tell))
+        .catch_unwind()
+        .await
+    {
+        Ok(result) => result,
+        Err(_) => broken(&planned),
+    }
+}
+
+/// A panic in the harness is a defect of it, and says nothing of the platform.
+fn broken(planned: &Planned) -> ScenarioResult {
+    let scenario = &planned.scenario;
+    ScenarioResult {
+        run: planned.run.clone(),
+        title: scenario.title.clone(),
+        spec: scenario.spec.clone(),
+        level: scenario.level,
+        verdict: Verdict::Error,
+        reason: Some("the harness itself broke; what it said is on standard error".into()),
+        duration: Duration::ZERO,
+        checks: Vec::new(),
+        facts: Vec::new(),
+        evidence: Vec::new(),
+        reproduce: Vec::new(),
+        expected_failure: None,
+    }
+}
+
+fn sum(
+    results: &[Arc<ScenarioResult>],
+    left: usize,
+    shared: &Shared,
+    pace: Pace,
+    started: Instant,
+) -> RunResult {
+    let mut summary = Summary::default();
+    for result in results {
+        match result.verdict {
+            Verdict::Pass => summary.pass += 1,
+            Verdict::Fail => summary.fail += 1,
+            Verdict::Error => summary.error += 1,
+            Verdict::Skip => summary.skip += 1,
+        }
+    }
+    let mut notes = Vec::new();
+    if left > 0 {
+        notes.push(format!("{left} scenarios were not started"));
+    }
+    let core_skipped = results
+        .iter()
+        .filter(|r| r.verdict == Verdict::Skip && r.level == Level::Core)
+        .count();
+    if core_skipped > 0 {
+        notes.push(format!("{core_skipped} core scenarios were skipped"));
+    }
+    let verdict = if shared.stop.is_cancelled() {
+        RunVerdict::Interrupted
+    } else if summary.fail > 0 {
+        RunVerdict::Failed
+    } else if summary.error > 0 {
+        RunVerdict::Error
+    } else if summary.pass == 0 {
+        RunVerdict::NothingRan
+    } else if (core_skipped > 0 || left > 0) && !pace.allow_partial {
+        RunVerdict::Partial
+    } else {
+        RunVerdict::Passed
+    };
+    RunResult {
+        summary,
+        verdict,
+        duration: started.elapsed(),
+        notes,
+    }
+}

@@ -1,0 +1,160 @@
+//! What steps of one scenario share: the world, the open terminals, and the
+//! record of what went over the wire.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use super::terminal::Terminal;
+use crate::redact::Redactor;
+use crate::target::World;
+
+/// How long the harness waits for an answer before it says that there was none.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a TCP connection and TLS.
+    pub connect: Duration,
+    /// For an HTTP answer, or the answer to an upgrade.
+    pub answer: Duration,
+    /// For what was typed to be on the screen.
+    pub screen: Duration,
+    /// For a session, a rollout or a pod to be ready.
+    pub ready: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(5),
+            screen: Duration::from_secs(5),
+            ready: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a step could not be carried out: the harness could not tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StepError(pub String);
+
+impl StepError {
+    /// `doing what: what came back`.
+    pub fn doing(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> StepError {
+        StepError(format!("{doing}: {error}"))
+    }
+}
+
+/// What a step did and what it saw.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What it did, in words: `attach session 4f2a through the proxy`.
+    pub what: String,
+    /// The fields that predicates and captures name.
+    pub value: Value,
+}
+
+/// One exchange over the wire, as text.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// What it was for: `attach through the proxy`.
+    pub title: String,
+    /// What was sent and received, in order.
+    pub text: String,
+    /// A command that a person can paste to make the same request; secrets stand in it in plain.
+    pub command: Option<String>,
+}
+
+/// An answer that was not 2xx, or a redirect: where secrets must not be.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Head and body.
+    pub text: String,
+    pub location: Option<String>,
+}
+
+/// What steps of one scenario share.
+pub struct StepContext {
+    pub world: Arc<World>,
+    pub redactor: Redactor,
+    pub limits: Limits,
+    /// Whether Enter may be pressed in terminals (policy `tty.enter`).
+    pub agent: OnceCell<String>,
+    terminals: Mutex<Vec<Arc<Terminal>>>,
+    exchanges: Mutex<Vec<Exchange>>,
+    answers: Mutex<Vec<Answer>>,
+}
+
+/// Exchanges that are kept: a polled step would fill the memory otherwise.
+const EXCHANGES_KEPT: usize = 40;
+
+impl StepContext {
+    pub fn new(world: Arc<World>, redactor: Redactor, limits: Limits) -> StepContext {
+        StepContext {
+            world,
+            redactor,
+            limits,
+            agent: OnceCell::new(),
+            terminals: Mutex::default(),
+            exchanges: Mutex::default(),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// Keeps a terminal open for later steps; the number is how they name it.
+    pub fn keep_terminal(&self, terminal: Terminal) -> usize {
+        let mut terminals = lock(&self.terminals);
+        terminals.push(Arc::new(terminal));
+        terminals.len() - 1
+    }
+
+    /// The terminal that an observation of `attach` names.
+    pub fn terminal(&self, observed: &Value) -> Result<Arc<Terminal>, StepError> {
+        let number = observed["terminal"].as_u64();
+        number.and_then(|n| lock(&self.terminals).get(n as usize).cloned()).ok_or_else(|| {
+            StepError("this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into())
+        })
+    }
+
+    /// Closes all terminals.
+    pub fn drop_terminals(&self) {
+        lock(&self.terminals).clear();
+    }
+
+    pub fn record(&self, exchange: Exchange) {
+        let mut exchanges = lock(&self.exchanges);
+        if exchanges.len() == EXCHANGES_KEPT {
+            exchanges.remove(0);
+        }
+        exchanges.push(exchange);
+    }
+
+    pub fn record_answer(&self, answer: Answer) {
+        if !(200..300).contains(&answer.status) {
+            let mut answers = lock(&self.answers);
+            if answers.len() < 1000 {
+                answers.push(answer);
+            }
+        }
+    }
+
+    /// Answers that were not 2xx so far.
+    pub fn answers(&self) -> Vec<Answer> {
+        lock(&self.answers).clone()
+    }
+
+    /// What went over the wire so far, the last exchanges of it.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        lock(&self.exchanges).clone()
+    }
+}
+
+/// A lock whose holder panicked still guards whole data: each holder does one push or read.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

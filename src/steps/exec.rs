@@ -1,0 +1,109 @@
+//! `exec`: a command in a pod.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, AttachParams, AttachedProcess};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::arguments::{Exec, Pods};
+use super::context::{Observation, StepContext, StepError};
+use super::pods;
+
+/// Bytes of each of a command's outputs that are read.
+const OUTPUT_READ: u64 = 1 << 20;
+
+/// Runs a command: `exit_code`, `stdout`, `stderr`.
+pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, StepError> {
+    let pod = pod_name(&arguments.r#in, context).await?;
+    let what = format!("exec {} in {pod}", arguments.exec.join(" "));
+    let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
+    let tty = arguments.tty.unwrap_or(false);
+    let params = AttachParams {
+        container: arguments.container,
+        stdin: arguments.stdin.is_some(),
+        stdout: true,
+        stderr: !tty,
+        tty,
+        ..AttachParams::default()
+    };
+    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    let process = api
+        .exec(&pod, &arguments.exec, &params)
+        .await
+        .map_err(|e| failed(&e))?;
+    let value = timeout(context.limits.ready, finish(process, arguments.stdin))
+        .await
+        .map_err(|_| {
+            failed(&format!(
+                "it had not ended after {:?}",
+                context.limits.ready
+            ))
+        })?
+        .map_err(|e| failed(&e))?;
+    Ok(Observation { what, value })
+}
+
+/// The pod that a session or pod names.
+pub async fn pod_name(subject: &Value, context: &StepContext) -> Result<String, StepError> {
+    if subject["kind"] == "pod" {
+        return Ok(subject["name"].as_str().unwrap_or_default().to_owned());
+    }
+    let found = pods::list(
+        Pods {
+            pods: subject.clone(),
+        },
+        context,
+    )
+    .await?;
+    found.value["names"][0]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| StepError(format!("{}: there is none", found.what)))
+}
+
+async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<Value, StepError> {
+    let status = process.take_status();
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let writer = process.stdin();
+    let write = async {
+        if let (Some(mut writer), Some(text)) = (writer, stdin) {
+            // A command that ends without reading its input is no failure of the harness.
+            let _ended = writer.write_all(text.as_bytes()).await;
+            let _ended = writer.shutdown().await;
+        }
+    };
+    let (stdout, stderr, ()) = tokio::join!(read(stdout), read(stderr), write);
+    let status = match status {
+        Some(status) => status.await,
+        None => None,
+    };
+    let status = status
+        .ok_or_else(|| StepError("the connection ended without the command's status".into()))?;
+    let exit_code = match status.status.as_deref() {
+        Some("Success") => Some(0),
+        _ => status
+            .details
+            .iter()
+            .flat_map(|details| details.causes.iter().flatten())
+            .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
+            .and_then(|cause| cause.message.as_deref()?.parse::<i64>().ok()),
+    };
+    match exit_code {
+        Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
+        None => Err(StepError(
+            status
+                .message
+                .unwrap_or_else(|| "it ended without an exit code".into()),
+        )),
+    }
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        // What was read before a connection broke is still shown; the status tells that it broke.
+        let _broken = stream.take(OUTPUT_READ).read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,235 @@
+//! `http`: a request that goes where it was told, once.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::arguments::{Http, Road};
+use super::attach::{header_fields, headers};
+use super::context::{Answer, Exchange, Observation, StepContext, StepError};
+use super::{subject, wire};
+use crate::target::Door;
+use crate::target::roads::door;
+
+/// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
+const BODY_READ: usize = 1 << 20;
+
+/// Carries out an `http` step.
+pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
+    let road = arguments.road.unwrap_or(Road::Proxy);
+    let what = format!("{} {}", arguments.http, subject::by(road));
+    let (method, path) = arguments
+        .http
+        .split_once(' ')
+        .unwrap_or(("GET", &arguments.http));
+    let door = door(&context.world, road, arguments.to.as_ref())
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
+    let mut request = Request::new(method, path);
+    request.headers = headers(
+        arguments.authorization.as_deref(),
+        arguments.headers.as_ref(),
+    )?;
+    if arguments.upgrade == Some(true) {
+        request.upgrade();
+    }
+    request.body = arguments.body.map(|body| match body {
+        Value::String(text) => text,
+        other => other.to_string(),
+    });
+    let value = send(request, context.limits.answer, &door, context, &what).await?;
+    Ok(Observation { what, value })
+}
+
+/// A request to a door.
+pub struct Request {
+    method: String,
+    path: String,
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    pub body: Option<String>,
+}
+
+impl Request {
+    pub fn new(method: &str, path: &str) -> Request {
+        Request {
+            method: method.into(),
+            path: path.trim().into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    /// Makes it ask for a WebSocket (RFC 6455 §4.1).
+    fn upgrade(&mut self) {
+        use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+        let key = tokio_tungstenite::tungstenite::handshake::client::generate_key();
+        self.headers.extend([
+            (CONNECTION, http::HeaderValue::from_static("Upgrade")),
+            (UPGRADE, http::HeaderValue::from_static("websocket")),
+            (SEC_WEBSOCKET_VERSION, http::HeaderValue::from_static("13")),
+        ]);
+        if let Ok(key) = http::HeaderValue::from_str(&key) {
+            self.headers.push((SEC_WEBSOCKET_KEY, key));
+        }
+    }
+}
+
+/// Sends a request and reads the answer: `status`, `header`, `body` (JSON), `text`.
+///
+/// No answer within the limit is an observation without a status, not an error.
+pub async fn send(
+    request: Request,
+    limit: Duration,
+    door: &Door,
+    context: &StepContext,
+    title: &str,
+) -> Result<Value, StepError> {
+    let doing = format!("{} {} at {}", request.method, request.path, door.address);
+    let failed = |error: &dyn std::fmt::Display| StepError::doing(&doing, error);
+    let url = door.http_url(&request.path);
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
+    let command = curl(&request, &url);
+    let sent = transcript_of(&request, &door.host);
+    let mut building = client(door, context)?
+        .request(method, &url)
+        .header("Cache-Control", "no-store");
+    for (name, value) in request.headers {
+        building = building.header(name, value);
+    }
+    if let Some(body) = request.body {
+        if serde_json::from_str::<Value>(&body).is_ok() {
+            building = building.header("Content-Type", "application/json");
+        }
+        building = building.body(body);
+    }
+    let answered = tokio::time::timeout(limit, async { read(building.send().await?).await }).await;
+    let (value, received) = match answered {
+        Err(_) => {
+            let waited = limit.as_millis();
+            (
+                json!({ "no_answer_within": waited }),
+                format!("(no answer within {waited} ms)\n"),
+            )
+        }
+        Ok(Err(error)) if error.is_builder() || error.is_timeout() => {
+            return Err(failed(&chain(&error)));
+        }
+        Ok(Err(error)) => (
+            json!({ "broken": chain(&error) }),
+            format!("({})\n", chain(&error)),
+        ),
+        Ok(Ok(answer)) => answer,
+    };
+    if let Some(status) = value["status"].as_u64() {
+        context.record_answer(Answer {
+            status: status as u16,
+            text: format!(
+                "{}\n{}",
+                value["header"],
+                value["text"].as_str().unwrap_or_default()
+            ),
+            location: value["header"]["location"].as_str().map(str::to_owned),
+        });
+    }
+    context.record(Exchange {
+        title: title.into(),
+        text: format!("{sent}{received}"),
+        command: Some(command),
+    });
+    Ok(value)
+}
+
+/// An error with its causes: reqwest's own text leaves them out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwest::Error> {
+    let status = response.status();
+    let header = header_fields(response.headers());
+    let mut body = Vec::new();
+    let mut whole = true;
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk[..chunk.len().min(BODY_READ - body.len())]);
+        if body.len() == BODY_READ {
+            whole = false;
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let mut received = format!("< HTTP/1.1 {status}\n");
+    for (name, value) in response.headers() {
+        received.push_str(&format!(
+            "< {name}: {}\n",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    received.push_str("<\n");
+    for line in wire::printable(&body[..body.len().min(4096)]).lines() {
+        received.push_str(&format!("< {line}\n"));
+    }
+    let mut value = json!({
+        "status": status.as_u16(),
+        "header": header,
+        "body": serde_json::from_str::<Value>(&text).unwrap_or(Value::Null),
+        "text": text,
+    });
+    if !whole {
+        value["cut_at"] = BODY_READ.into();
+    }
+    Ok((value, received))
+}
+
+fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepError> {
+    let host = door.host.split(':').next().unwrap_or_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(0)
+        .http1_only()
+        .connect_timeout(context.limits.connect)
+        .resolve(host, door.address)
+        .tls_backend_preconfigured(wire::tls_config(context.world.ca.as_deref())?)
+        .build()
+        .map_err(|error| StepError::doing("making an HTTP client", error))
+}
+
+fn transcript_of(request: &Request, host: &str) -> String {
+    let mut text = format!(
+        "> {} {} HTTP/1.1\n> host: {host}\n",
+        request.method, request.path
+    );
+    for (name, value) in &request.headers {
+        text.push_str(&format!(
+            "> {name}: {}\n",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    text.push_str(">\n");
+    for line in request.body.as_deref().unwrap_or_default().lines() {
+        text.push_str(&format!("> {line}\n"));
+    }
+    text
+}
+
+fn curl(request: &Request, url: &str) -> String {
+    let mut command = format!("curl -i --http1.1 --max-time 5 -X {}", request.method);
+    for (name, value) in &request.headers {
+        command.push_str(&format!(
+            " -H \"{name}: {}\"",
+            String::from_utf8_lossy(value.as_bytes())
+        ));
+    }
+    if let Some(body) = &request.body {
+        command.push_str(&format!(" -d '{body}'"));
+    }
+    format!("{command} \"{url}\"")
+}

@@ -1,0 +1,141 @@
+//! `pods` and `delete`: which pods there are, and the end of those that come back.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::wait::{await_condition, conditions::is_deleted};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::arguments::{Delete, Pods};
+use super::context::{Observation, StepContext, StepError};
+use super::subject;
+use crate::target::roads::is_ready;
+
+fn api(context: &StepContext) -> Api<Pod> {
+    Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
+}
+
+/// Lists pods: `count`, `ready` (how many are), `names`, `uids`, `items`. Pods on their way out don't count.
+pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation, StepError> {
+    let (what, params) = match &arguments.pods {
+        Value::String(role) => {
+            let selector = match (
+                role.as_str(),
+                context.world.name(&format!("{role}.selector")),
+            ) {
+                ("all", _) => "",
+                (_, "") => role,
+                (_, selector) => selector,
+            };
+            (
+                format!("list the {role} pods"),
+                ListParams::default().labels(selector),
+            )
+        }
+        session => (
+            format!("find the pod of {}", subject::name(session)),
+            ListParams::default(),
+        ),
+    };
+    let listed = api(context)
+        .list(&params)
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
+    let mut items: Vec<Value> = listed
+        .items
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .map(observed)
+        .filter(|pod| arguments.pods.is_string() || runs(pod, &arguments.pods))
+        .collect();
+    items.sort_by(|a, b| {
+        (a["created"].as_str(), a["name"].as_str())
+            .cmp(&(b["created"].as_str(), b["name"].as_str()))
+    });
+    let column =
+        |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
+    let value = json!({
+        "kind": "pods",
+        "count": items.len(),
+        "ready": items.iter().filter(|item| item["ready"] == true).count(),
+        "names": column("name"),
+        "uids": column("uid"),
+        "items": items,
+    });
+    Ok(Observation { what, value })
+}
+
+/// Whether a pod is the one that a session runs in.
+fn runs(pod: &Value, session: &Value) -> bool {
+    let url = session["sandbox_url"].as_str().unwrap_or_default();
+    let host = url
+        .split("://")
+        .nth(1)
+        .unwrap_or(url)
+        .split([':', '/'])
+        .next()
+        .unwrap_or_default();
+    !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
+}
+
+/// A pod as steps see it.
+fn observed(pod: &Pod) -> Value {
+    let status = pod.status.as_ref();
+    json!({
+        "kind": "pod",
+        "name": pod.metadata.name,
+        "uid": pod.metadata.uid,
+        "ip": status.and_then(|status| status.pod_ip.as_ref()),
+        "phase": status.and_then(|status| status.phase.as_ref()),
+        "ready": is_ready(pod),
+        "created": pod.metadata.creation_timestamp.as_ref().map(|time| json!(time)),
+        "labels": pod.metadata.labels,
+    })
+}
+
+/// Deletes the Sandbox of each pod, since a pod deleted alone comes back; waits until the pods are gone.
+pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observation, StepError> {
+    let pods = subject::each(&arguments.delete)
+        .cloned()
+        .unwrap_or_else(|| vec![arguments.delete.clone()]);
+    let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
+    let what = format!("delete the sandboxes {}", names.join(", "));
+    let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
+    let sandboxes: Api<DynamicObject> = Api::namespaced_with(
+        context.world.kubernetes.clone(),
+        &context.world.namespace,
+        &resource,
+    );
+    for name in &names {
+        sandboxes
+            .delete(name, &DeleteParams::default())
+            .await
+            .map_err(|error| StepError::doing(&what, error))?;
+    }
+    for pod in &pods {
+        let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {
+            continue;
+        };
+        timeout(
+            context.limits.ready,
+            await_condition(api(context), name, is_deleted(uid)),
+        )
+        .await
+        .map_err(|_| {
+            StepError::doing(
+                &what,
+                format!(
+                    "pod {name} was still there after {:?}",
+                    context.limits.ready
+                ),
+            )
+        })?
+        .map_err(|error| StepError::doing(&what, error))?;
+    }
+    Ok(Observation {
+        what: what.clone(),
+        value: json!({ "done": true, "names": names }),
+    })
+}

@@ -1,0 +1,148 @@
+//! `restart` and `seed-token`: what an operator and the deploy pipeline do.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, LogParams};
+use kube::runtime::conditions::is_deployment_completed;
+use kube::runtime::wait::{Condition, await_condition};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::arguments::{Restart, SeedToken, Seeder};
+use super::context::{Observation, StepContext, StepError};
+use super::secret;
+use crate::target::deploy;
+
+/// Restarts deployments and waits until the rollouts are complete.
+pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {
+    let names: Vec<String> = match &arguments.restart {
+        Value::String(one) => vec![one.clone()],
+        Value::Array(several) => several
+            .iter()
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect(),
+        other => {
+            return Err(StepError(format!(
+                "restart: {other} is not a deployment's name or a list of names"
+            )));
+        }
+    };
+    let names: Vec<&str> = names.iter().map(|name| deployment(context, name)).collect();
+    let what = format!("restart {}", names.join(" and "));
+    roll(context, &names).await?;
+    Ok(Observation {
+        what,
+        value: json!({ "done": true }),
+    })
+}
+
+/// The deployment that a role has in this installation; any other name is a deployment's own.
+fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
+    match context.world.name(&format!("{role}.deployment")) {
+        "" => role,
+        name => name,
+    }
+}
+
+async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
+    let api: Api<Deployment> =
+        Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    for name in names {
+        api.restart(name)
+            .await
+            .map_err(|error| StepError::doing(format!("restarting deployment {name}"), error))?;
+    }
+    for name in names {
+        let doing = format!("waiting for the rollout of {name}");
+        timeout(
+            context.limits.ready,
+            await_condition(api.clone(), name, is_deployment_completed()),
+        )
+        .await
+        .map_err(|_| {
+            StepError::doing(
+                &doing,
+                format!("not complete after {:?}", context.limits.ready),
+            )
+        })?
+        .map_err(|error| StepError::doing(&doing, error))?;
+    }
+    Ok(())
+}
+
+/// Brings the token into the platform.
+pub async fn seed(arguments: SeedToken, context: &StepContext) -> Result<Observation, StepError> {
+    match arguments.seed_token {
+        Seeder::Operator => {
+            let token = arguments
+                .value
+                .unwrap_or_else(|| context.world.token.clone());
+            let world = &context.world;
+            secret::set(
+                context,
+                world.name("secret.name"),
+                world.name("secret.key"),
+                &token,
+            )
+            .await?;
+            let names = [deployment(context, "web"), deployment(context, "worker")];
+            roll(context, &names).await?;
+            let what = format!(
+                "patch the token into the secret and restart {}",
+                names.join(" and ")
+            );
+            Ok(Observation {
+                what,
+                value: json!({ "done": true }),
+            })
+        }
+        Seeder::Pipeline => pipeline(context).await,
+    }
+}
+
+/// Runs the platform's own seed as a pod, to its end.
+async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
+    let what = "run the deploy pipeline's seed".to_owned();
+    let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
+    let world = &context.world;
+    let values = deploy::Values {
+        seed: format!("seed-{}", super::attach::nonce()),
+        ..world.values.clone()
+    };
+    let objects = deploy::objects(deploy::SEED, &values).map_err(|e| failed(&e))?;
+    deploy::create(&world.kubernetes, &world.namespace, objects, |_| true)
+        .await
+        .map_err(|e| failed(&e))?;
+    let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let ended = timeout(
+        context.limits.ready,
+        await_condition(pods.clone(), &values.seed, has_ended()),
+    )
+    .await
+    .map_err(|_| {
+        failed(&format!(
+            "the seed had not ended after {:?}",
+            context.limits.ready
+        ))
+    })?
+    .map_err(|e| failed(&e))?;
+    let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
+    let log = pods
+        .logs(&values.seed, &LogParams::default())
+        .await
+        .unwrap_or_default();
+    pods.delete(&values.seed, &DeleteParams::default())
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(Observation {
+        what,
+        value: json!({ "done": phase == "Succeeded", "phase": phase, "log": log }),
+    })
+}
+
+fn has_ended() -> impl Condition<Pod> {
+    |pod: Option<&Pod>| {
+        pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref())
+            .is_some_and(|phase| phase == "Succeeded" || phase == "Failed")
+    }
+}

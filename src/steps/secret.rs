@@ -1,0 +1,116 @@
+//! `secret` and `patch-secret`: the token's Secret, read and changed.
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Map, Value, json};
+
+use super::arguments::{PatchSecret, Secret};
+use super::context::{Observation, StepContext, StepError};
+
+fn api(context: &StepContext) -> Api<KubeSecret> {
+    Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
+}
+
+/// Reads a Secret: `exists`, `data` (as text), `uid`, `resource_version`.
+pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observation, StepError> {
+    let what = format!("read secret {}", arguments.secret);
+    let found = api(context)
+        .get_opt(&arguments.secret)
+        .await
+        .map_err(|error| StepError::doing(&what, error))?;
+    let Some(secret) = found else {
+        return Ok(Observation {
+            what,
+            value: json!({ "kind": "secret", "exists": false, "data": {} }),
+        });
+    };
+    let data: Map<String, Value> = secret
+        .data
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned().into()))
+        .collect();
+    let value = json!({
+        "kind": "secret",
+        "exists": true,
+        "data": data,
+        "uid": secret.metadata.uid,
+        "resource_version": secret.metadata.resource_version,
+    });
+    Ok(Observation { what, value })
+}
+
+/// Changes a Secret by JSON Patch: `add` replaces what is there (RFC 6902 §4.1).
+pub async fn patch(
+    arguments: PatchSecret,
+    context: &StepContext,
+) -> Result<Observation, StepError> {
+    let keys: Vec<&str> = arguments
+        .set
+        .keys()
+        .chain(&arguments.remove)
+        .map(String::as_str)
+        .collect();
+    let what = format!(
+        "patch {} of secret {}",
+        keys.join(", "),
+        arguments.patch_secret
+    );
+    let sets = arguments.set.iter().map(|(key, value)| add(key, value));
+    let removes = arguments
+        .remove
+        .iter()
+        .map(|key| json!({ "op": "remove", "path": pointer(key) }));
+    apply(
+        context,
+        &arguments.patch_secret,
+        sets.chain(removes).collect(),
+        &what,
+    )
+    .await?;
+    Ok(Observation {
+        what,
+        value: json!({ "done": true }),
+    })
+}
+
+/// Puts one value into a Secret, as the operator's patch does.
+pub async fn set(
+    context: &StepContext,
+    secret: &str,
+    key: &str,
+    value: &str,
+) -> Result<(), StepError> {
+    apply(
+        context,
+        secret,
+        vec![add(key, value)],
+        &format!("patch {key} of secret {secret}"),
+    )
+    .await
+}
+
+async fn apply(
+    context: &StepContext,
+    name: &str,
+    operations: Vec<Value>,
+    what: &str,
+) -> Result<(), StepError> {
+    let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
+    let patch: json_patch::Patch =
+        serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
+    api(context)
+        .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
+        .await
+        .map_err(|e| failed(&e))?;
+    Ok(())
+}
+
+fn add(key: &str, value: &str) -> Value {
+    use base64::Engine;
+    json!({ "op": "add", "path": pointer(key), "value": base64::engine::general_purpose::STANDARD.encode(value) })
+}
+
+fn pointer(key: &str) -> String {
+    format!("/data/{}", key.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,188 @@
+//! `session`, `restart-session`, `delete-session`: the session API, as its clients use it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::arguments::{DeleteSession, RestartSession, Road, Session};
+use super::context::{Observation, StepContext, StepError};
+use super::http::{self, Request};
+use crate::target::roads::door;
+
+/// Makes a session, or looks at one again.
+pub async fn session(arguments: Session, context: &StepContext) -> Result<Observation, StepError> {
+    if arguments.session != "new" {
+        let id = id_of(&arguments.session)?;
+        let what = format!("look at session {id}");
+        let value = call(context, "GET", &format!("/sessions/{id}"), None, &what).await?;
+        return Ok(Observation {
+            what,
+            value: observed(value, id),
+        });
+    }
+    let what = "make a session".to_owned();
+    let agent = context.agent.get_or_try_init(|| agent(context)).await?;
+    let mut body = json!({});
+    if let Some(title) = arguments.title {
+        body["title"] = title.into();
+    }
+    if let Some(variables) = arguments.env_vars {
+        body["env_vars"] = json!(variables);
+    }
+    let made = call(
+        context,
+        "POST",
+        &format!("/agents/{agent}/session"),
+        Some(body),
+        &what,
+    )
+    .await?;
+    let Some(id) = made["body"]["id"].as_str().map(str::to_owned) else {
+        return Ok(Observation {
+            what,
+            value: observed(made, String::new()),
+        });
+    };
+    match arguments.wait {
+        Some(false) => Ok(Observation {
+            what,
+            value: observed(made, id),
+        }),
+        _ => settled(context, &id, what).await,
+    }
+}
+
+/// Restarts a session: a new pod for it.
+pub async fn restart(
+    arguments: RestartSession,
+    context: &StepContext,
+) -> Result<Observation, StepError> {
+    let id = id_of(&arguments.restart_session)?;
+    let what = format!("restart session {id}");
+    let path = format!("/sessions/{id}/restart");
+    let restarted = call_within(
+        context.limits.ready,
+        context,
+        "POST",
+        &path,
+        Some(json!({})),
+        &what,
+    )
+    .await?;
+    match restarted["status"].as_u64() {
+        Some(200..300) => settled(context, &id, what).await,
+        _ => Ok(Observation {
+            what,
+            value: observed(restarted, id),
+        }),
+    }
+}
+
+/// Deletes a session.
+pub async fn delete(
+    arguments: DeleteSession,
+    context: &StepContext,
+) -> Result<Observation, StepError> {
+    let id = id_of(&arguments.delete_session)?;
+    let what = format!("delete session {id}");
+    let value = call(context, "DELETE", &format!("/sessions/{id}"), None, &what).await?;
+    Ok(Observation {
+        what,
+        value: observed(value, id),
+    })
+}
+
+/// Waits until a session is no longer being made.
+async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observation, StepError> {
+    let deadline = Instant::now() + context.limits.ready;
+    let mut pause = Duration::from_millis(2);
+    loop {
+        let value = call(context, "GET", &format!("/sessions/{id}"), None, &what).await?;
+        let settled = value["body"]["status"]
+            .as_str()
+            .is_some_and(|status| status != "creating");
+        if settled || Instant::now() >= deadline {
+            return Ok(Observation {
+                what,
+                value: observed(value, id.to_owned()),
+            });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(250));
+    }
+}
+
+/// An agent for the scenario's sessions: the installation's first, or one of our own.
+async fn agent(context: &StepContext) -> Result<String, StepError> {
+    let listed = call(context, "GET", "/agents", None, "list agents").await?;
+    if let Some(id) = listed["body"]["data"][0]["id"].as_str() {
+        return Ok(id.to_owned());
+    }
+    let body = json!({ "model": "gauntlet", "name": "gauntlet" });
+    let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
+    made["body"]["id"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            StepError(format!(
+                "making an agent: the session API answered {}: {}",
+                made["status"], made["text"]
+            ))
+        })
+}
+
+/// A session as steps see it: its own fields, and the HTTP answer under `http`.
+fn observed(answer: Value, id: String) -> Value {
+    let mut value = match answer["body"].clone() {
+        Value::Object(fields) => Value::Object(fields),
+        _ => json!({}),
+    };
+    value["kind"] = "session".into();
+    if value["id"].is_null() {
+        value["id"] = id.into();
+    }
+    value["http"] = answer;
+    value
+}
+
+fn id_of(session: &Value) -> Result<String, StepError> {
+    session["id"]
+        .as_str()
+        .or(session.as_str())
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            StepError(format!(
+                "this is not a session: {session}; bind one with `session: new` and `as`"
+            ))
+        })
+}
+
+async fn call(
+    context: &StepContext,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+    title: &str,
+) -> Result<Value, StepError> {
+    call_within(context.limits.answer, context, method, path, body, title).await
+}
+
+async fn call_within(
+    limit: Duration,
+    context: &StepContext,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+    title: &str,
+) -> Result<Value, StepError> {
+    let door = door(&context.world, Road::Proxy, None)
+        .await
+        .map_err(|error| StepError::doing(title, error))?;
+    let mut request = Request::new(method, &format!("{}{path}", context.world.name("api.path")));
+    let key = ::http::HeaderValue::from_str(&format!("Bearer {}", context.world.master_key))
+        .map_err(|error| StepError::doing("the master key as a header", error))?;
+    request.headers.push((::http::header::AUTHORIZATION, key));
+    request.body = body.map(|body| body.to_string());
+    http::send(request, limit, &door, context, title).await
+}

@@ -1,0 +1,32 @@
+//! What steps work on: sessions and pods, as they were observed.
+
+use serde_json::Value;
+
+use super::arguments::Road;
+
+/// How a message names a session or pod.
+pub fn name(subject: &Value) -> String {
+    let kind = subject["kind"].as_str().unwrap_or("subject");
+    match subject["name"].as_str().or(subject["id"].as_str()) {
+        Some(name) => format!("{kind} {name}"),
+        None => format!("{kind} {subject}"),
+    }
+}
+
+/// How a message names a road.
+pub fn by(road: Road) -> &'static str {
+    match road {
+        Road::Direct => "directly",
+        Road::Proxy => "through the proxy",
+        Road::Balancer => "through the balancer",
+        Road::BalancerTls => "through the balancer over TLS",
+    }
+}
+
+/// The pods that a list of them holds; `None` for anything that isn't a list of pods.
+pub fn each(subject: &Value) -> Option<&Vec<Value>> {
+    match subject["kind"].as_str() {
+        Some("pods") => subject["items"].as_array(),
+        _ => subject.as_array(),
+    }
+}

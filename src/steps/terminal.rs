@@ -1,0 +1,204 @@
+//! An open terminal: the WebSocket, and the screen that its output draws.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::context::lock;
+use super::wire::{Recorded, Transcript};
+
+const ROWS: u16 = 24;
+const COLS: u16 = 80;
+
+/// An open terminal. Dropped, the connection is closed.
+pub struct Terminal {
+    pub transcript: Transcript,
+    state: Arc<Mutex<State>>,
+    changed: watch::Receiver<u64>,
+    orders: mpsc::Sender<Message>,
+    task: JoinHandle<()>,
+}
+
+struct State {
+    screen: vt100::Parser,
+    open: bool,
+    close_code: Option<u16>,
+    close_reason: Option<String>,
+    /// Why the connection ended without a close frame.
+    broken: Option<String>,
+    text_frames: u64,
+    other_frames: u64,
+    /// Longest TEXT frame, in characters.
+    longest_frame: usize,
+    pongs: Vec<Vec<u8>>,
+}
+
+impl Terminal {
+    /// Takes over a WebSocket whose upgrade was answered with 101.
+    pub fn over(socket: WebSocketStream<Recorded>) -> Terminal {
+        let transcript = socket.get_ref().transcript.clone();
+        let state = Arc::new(Mutex::new(State {
+            screen: vt100::Parser::default(),
+            open: true,
+            close_code: None,
+            close_reason: None,
+            broken: None,
+            text_frames: 0,
+            other_frames: 0,
+            longest_frame: 0,
+            pongs: Vec::new(),
+        }));
+        lock(&state).resize(COLS, ROWS);
+        let (tell, changed) = watch::channel(0);
+        let (orders, inbox) = mpsc::channel(16);
+        let task = tokio::spawn(pump(socket, state.clone(), inbox, tell));
+        Terminal {
+            transcript,
+            state,
+            changed,
+            orders,
+            task,
+        }
+    }
+
+    /// Sends a frame. A terminal that is closed swallows it; looking at the terminal shows that.
+    pub async fn send(&self, message: Message) {
+        let _closed = self.orders.send(message).await;
+    }
+
+    /// Types keystrokes.
+    pub async fn keys(&self, keys: &str) {
+        self.send(Message::binary(keys.as_bytes().to_vec())).await;
+    }
+
+    /// Tells the other side, and the own screen, a new size.
+    pub async fn resize(&self, cols: u16, rows: u16) {
+        lock(&self.state).resize(cols, rows);
+        self.send(Message::text(
+            json!({"type": "resize", "cols": cols, "rows": rows}).to_string(),
+        ))
+        .await;
+    }
+
+    /// Whether a pong with this payload came.
+    pub fn ponged(&self, payload: &[u8]) -> bool {
+        lock(&self.state).pongs.iter().any(|pong| pong == payload)
+    }
+
+    /// The text of the screen, wrapped lines put together.
+    pub fn screen(&self) -> String {
+        lock(&self.state).screen.screen().contents()
+    }
+
+    pub fn is_open(&self) -> bool {
+        lock(&self.state).open
+    }
+
+    /// Waits until something is so, or the connection ends, or the time is over. Tells whether it is so.
+    pub async fn until(&self, within: Duration, holds: impl Fn(&Terminal) -> bool) -> bool {
+        let deadline = Instant::now() + within;
+        let mut changed = self.changed.clone();
+        loop {
+            changed.mark_unchanged();
+            if holds(self) {
+                return true;
+            }
+            match timeout_at(deadline, changed.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return holds(self),
+            }
+        }
+    }
+
+    /// Waits until it shows a text; tells whether it does.
+    pub async fn shows(&self, text: &str, within: Duration) -> bool {
+        self.until(within, |terminal| terminal.screen().contains(text))
+            .await
+    }
+
+    /// What can be seen of it now.
+    pub fn look(&self) -> Value {
+        let state = lock(&self.state);
+        json!({
+            "open": state.open,
+            "screen": state.screen.screen().contents(),
+            "close": { "code": state.close_code, "reason": state.close_reason, "broken": state.broken },
+            "longest_frame": state.longest_frame,
+            "frames": { "text": state.text_frames, "other": state.other_frames },
+        })
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl State {
+    fn resize(&mut self, cols: u16, rows: u16) {
+        if let (Some(rows), Some(cols)) = (
+            std::num::NonZeroU16::new(rows),
+            std::num::NonZeroU16::new(cols),
+        ) {
+            self.screen.screen_mut().set_size(rows, cols);
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Text(text) => {
+                self.text_frames += 1;
+                self.longest_frame = self.longest_frame.max(text.chars().count());
+                self.screen.process(text.as_bytes());
+            }
+            Message::Pong(payload) => self.pongs.push(payload.to_vec()),
+            Message::Close(frame) => {
+                self.close_code = frame.as_ref().map(|frame| frame.code.into());
+                self.close_reason = frame.map(|frame| frame.reason.to_string());
+            }
+            Message::Binary(_) | Message::Ping(_) | Message::Frame(_) => self.other_frames += 1,
+        }
+    }
+}
+
+/// Carries frames both ways until the connection ends or the terminal is dropped.
+async fn pump(
+    mut socket: WebSocketStream<Recorded>,
+    state: Arc<Mutex<State>>,
+    mut inbox: mpsc::Receiver<Message>,
+    tell: watch::Sender<u64>,
+) {
+    loop {
+        let broken = tokio::select! {
+            order = inbox.recv() => match order {
+                None => None,
+                Some(message) => match socket.send(message).await {
+                    Ok(()) => continue,
+                    Err(error) => Some(error.to_string()),
+                },
+            },
+            received = socket.next() => match received {
+                None => None,
+                Some(Ok(message)) => {
+                    lock(&state).receive(message);
+                    tell.send_modify(|n| *n += 1);
+                    continue;
+                }
+                Some(Err(error)) => Some(error.to_string()),
+            },
+        };
+        let mut state = lock(&state);
+        state.open = false;
+        state.broken = broken;
+        break;
+    }
+    tell.send_modify(|n| *n += 1);
+}

@@ -1,0 +1,278 @@
+//! Connections that remember what went over them.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::context::{Limits, StepError, lock};
+use crate::target::Door;
+
+/// Bytes of each transcript that are kept; the rest is counted.
+const KEPT: usize = 16 * 1024;
+
+/// What went over a connection, in order.
+#[derive(Clone, Default)]
+pub struct Transcript(Arc<Mutex<Parts>>);
+
+#[derive(Default)]
+struct Parts {
+    parts: Vec<(Direction, Vec<u8>)>,
+    kept: usize,
+    left_out: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Sent,
+    Received,
+}
+
+impl Transcript {
+    fn add(&self, direction: Direction, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut all = lock(&self.0);
+        let room = KEPT.saturating_sub(all.kept).min(bytes.len());
+        all.kept += room;
+        all.left_out += bytes.len() - room;
+        let kept = &bytes[..room];
+        match all.parts.last_mut() {
+            Some((last, text)) if *last == direction => text.extend_from_slice(kept),
+            _ if room > 0 => all.parts.push((direction, kept.to_vec())),
+            _ => {}
+        }
+    }
+
+    /// All that was received, as far as it was kept.
+    pub fn received(&self) -> Vec<u8> {
+        let all = lock(&self.0);
+        all.parts
+            .iter()
+            .filter(|(d, _)| *d == Direction::Received)
+            .flat_map(|(_, bytes)| bytes.clone())
+            .collect()
+    }
+
+    /// The transcript as text: `> ` what was sent, `< ` what was received.
+    pub fn text(&self) -> String {
+        let all = lock(&self.0);
+        let mut text = String::new();
+        for (direction, bytes) in &all.parts {
+            let mark = if *direction == Direction::Sent {
+                "> "
+            } else {
+                "< "
+            };
+            for line in printable(bytes).lines() {
+                text.push_str(mark);
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+        if all.left_out > 0 {
+            text.push_str(&format!("({} more bytes)\n", all.left_out));
+        }
+        text
+    }
+}
+
+/// Bytes as text: what cannot be printed as `\xNN`, line ends kept.
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => text.push(c),
+                '\r' => {}
+                c if c.is_control() => text.push_str(&format!("\\x{:02x}", c as u32)),
+                c => text.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// A connection to a door, over TLS where the door has it.
+pub enum Connection {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+/// A connection that remembers what went over it.
+pub struct Recorded {
+    inner: Connection,
+    pub transcript: Transcript,
+    /// Written right behind the first thing that is written.
+    behind: Vec<u8>,
+}
+
+impl Recorded {
+    /// The same connection; `bytes` go out together with what is written first.
+    pub fn followed_by(self, bytes: Vec<u8>) -> Recorded {
+        Recorded {
+            behind: bytes,
+            ..self
+        }
+    }
+}
+
+/// What came of connecting.
+pub enum Connected {
+    Yes(Box<Recorded>),
+    /// The other side refused: no TCP connection, or no TLS over it. What it said.
+    Refused(String),
+}
+
+/// Connects to a door. `ca` is the authority of its certificate, PEM.
+///
+/// # Errors
+/// No answer at all within the limit: the harness could not tell.
+pub async fn connect(
+    door: &Door,
+    ca: Option<&str>,
+    limits: &Limits,
+) -> Result<Connected, StepError> {
+    let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
+    let connecting = timeout(limits.connect, TcpStream::connect(door.address)).await;
+    let tcp = match connecting {
+        Err(_) => {
+            return Err(StepError::doing(
+                doing(),
+                format!("no connection within {:?}", limits.connect),
+            ));
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            return Ok(Connected::Refused(format!("{}: {error}", doing())));
+        }
+        Ok(Err(error)) => return Err(StepError::doing(doing(), error)),
+        Ok(Ok(tcp)) => tcp,
+    };
+    tcp.set_nodelay(true)
+        .map_err(|error| StepError::doing(doing(), error))?;
+    let inner = match door.tls {
+        false => Connection::Plain(tcp),
+        true => match tls(tcp, door, ca, limits).await? {
+            Ok(stream) => Connection::Tls(Box::new(stream)),
+            Err(refused) => return Ok(Connected::Refused(refused)),
+        },
+    };
+    Ok(Connected::Yes(Box::new(Recorded {
+        inner,
+        transcript: Transcript::default(),
+        behind: Vec::new(),
+    })))
+}
+
+async fn tls(
+    tcp: TcpStream,
+    door: &Door,
+    ca: Option<&str>,
+    limits: &Limits,
+) -> Result<Result<tokio_rustls::client::TlsStream<TcpStream>, String>, StepError> {
+    let doing = format!("TLS with {}", door.address);
+    let config = tls_config(ca)?;
+    let host = door.host.split(':').next().unwrap_or_default().to_owned();
+    let name = rustls::pki_types::ServerName::try_from(host)
+        .map_err(|error| StepError::doing(&doing, error))?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    match timeout(limits.connect, connector.connect(name, tcp)).await {
+        Err(_) => Err(StepError::doing(
+            doing,
+            format!("not done within {:?}", limits.connect),
+        )),
+        Ok(Ok(stream)) => Ok(Ok(stream)),
+        Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
+    }
+}
+
+/// What the harness trusts: `ca` (PEM) and nothing else.
+pub fn tls_config(ca: Option<&str>) -> Result<rustls::ClientConfig, StepError> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    let failed = |error: &dyn std::fmt::Display| {
+        StepError::doing("reading the certificate authority", error)
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(ca) = ca {
+        let certificate = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|e| failed(&e))?;
+        roots.add(certificate).map_err(|e| failed(&e))?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| failed(&e))?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+impl Recorded {
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = match &mut self.inner {
+            Connection::Plain(stream) => ready!(Pin::new(stream).poll_write(cx, bytes)),
+            Connection::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_write(cx, bytes)),
+        };
+        if let Ok(written) = result {
+            self.transcript.add(Direction::Sent, &bytes[..written]);
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = match &mut self.inner {
+            Connection::Plain(stream) => ready!(Pin::new(stream).poll_read(cx, buf)),
+            Connection::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_read(cx, buf)),
+        };
+        self.transcript
+            .add(Direction::Received, &buf.filled()[before..]);
+        Poll::Ready(result)
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.behind.is_empty() {
+            return self.write(cx, bytes);
+        }
+        let together = [bytes, &self.behind].concat();
+        let written = match ready!(self.write(cx, &together)) {
+            Ok(written) => written,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        self.behind = together[written.max(bytes.len())..].to_vec();
+        Poll::Ready(Ok(written.min(bytes.len())))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.inner {
+            Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The `scale` subresource.
+
+use http::{Method, Request};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::{Answer, Api, At, json_response, read_object, read_patch};
+use crate::target::embedded::error::ApiError;
+use crate::target::embedded::store::Part;
+
+impl Api {
+    pub(super) async fn scale(&self, request: Request<Incoming>, at: At<'_>) -> Answer {
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
+        let object = match *request.method() {
+            Method::GET => self.store.get(kind, namespace, name)?,
+            Method::PUT => {
+                let scale = read_object(request).await?;
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &scale)
+                    })?
+            }
+            Method::PATCH => {
+                let patch = read_patch(request, kind).await?;
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &patch.apply(&scale_of(old))?)
+                    })?
+            }
+            _ => return Err(ApiError::method_not_allowed()),
+        };
+        Ok(json_response(200, scale_of(&object).to_string().into()))
+    }
+}
+
+fn resized(old: &Value, scale: &Value) -> Result<Value, ApiError> {
+    let mut new = old.clone();
+    new["spec"]["replicas"] = scale["spec"]["replicas"].as_u64().unwrap_or(0).into();
+    if let Some(version) = scale["metadata"]["resourceVersion"]
+        .as_str()
+        .filter(|v| !v.is_empty())
+    {
+        new["metadata"]["resourceVersion"] = version.into();
+    }
+    Ok(new)
+}
+
+fn scale_of(object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    let labels = object["spec"]["selector"]["matchLabels"].as_object();
+    let selector: Vec<String> = labels
+        .into_iter()
+        .flatten()
+        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+            "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": { "replicas": object["spec"]["replicas"] },
+        "status": {
+            "replicas": object["status"]["replicas"].as_u64().unwrap_or(0),
+            "selector": selector.join(","),
+        },
+    })
+}

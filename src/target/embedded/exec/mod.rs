@@ -1,0 +1,325 @@
+//! `exec`: a command in a container, over a WebSocket.
+//!
+//! A container is a task here, so the command runs as a process of this machine
+//! with the container's environment, in a process group of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt, future};
+use http::{HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
+use tokio_util::sync::CancellationToken;
+
+use super::api::{Answer, Api, Query};
+use super::error::ApiError;
+use super::kubelet::State;
+use super::object::{Object, items, text};
+
+mod process;
+
+use process::{Command, Input, Process};
+
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+const STDERR: u8 = 2;
+const STATUS: u8 = 3;
+const RESIZE: u8 = 4;
+/// Says that a channel has ended; v5 only.
+const CLOSE: u8 = 255;
+
+/// The subprotocols, the better one first. They differ only in [`CLOSE`].
+const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+
+/// How long output may still come when the command has ended.
+const DRAIN: Duration = Duration::from_secs(1);
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// The container that a request is about: the named one, or the only one.
+pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiError> {
+    let spec = &pod["spec"];
+    let all = || items(&spec["initContainers"]).chain(items(&spec["containers"]));
+    match given {
+        Some(name) if all().any(|container| container["name"] == name) => Ok(name.to_string()),
+        Some(name) => Err(ApiError::bad_request(format!(
+            "container {name} is not valid for pod {}",
+            pod.name()
+        ))),
+        None => {
+            let names: Vec<&str> = items(&spec["containers"])
+                .map(|container| text(&container["name"]))
+                .collect();
+            match names.as_slice() {
+                [name] => Ok((*name).to_string()),
+                _ => Err(ApiError::bad_request(format!(
+                    "a container name must be specified for pod {}, choose one of: [{}]",
+                    pod.name(),
+                    names.join(" ")
+                ))),
+            }
+        }
+    }
+}
+
+/// Upgrades the connection and runs the command.
+pub fn answer(
+    api: &Arc<Api>,
+    mut request: Request<Incoming>,
+    query: &Query,
+    pod: &Object,
+) -> Answer {
+    if *request.method() != Method::GET {
+        // POST is SPDY's way, which nothing here speaks: kubectl falls back to it only when told to.
+        return Err(ApiError::method_not_allowed());
+    }
+    let name = container_name(pod, query.get("container"))?;
+    let run = api.kubelet.pod(pod.uid());
+    let container = run.and_then(|run| {
+        let containers = run.containers();
+        containers
+            .iter()
+            .find(|container| text(&container.spec["name"]) == name)
+            .filter(|container| matches!(container.state, State::Running { .. }))
+            .cloned()
+    });
+    let Some(container) = container else {
+        let phase = text(&pod["status"]["phase"]);
+        return Err(if matches!(phase, "Succeeded" | "Failed") {
+            ApiError::bad_request(format!(
+                "cannot exec into a container in a completed pod; current phase is {phase}"
+            ))
+        } else {
+            ApiError::internal(format!(
+                "unable to upgrade connection: container not found (\"{name}\")"
+            ))
+        });
+    };
+    let command = Command {
+        argv: query.all("command").map(str::to_string).collect(),
+        env: container.env.clone(),
+        directory: text(&container.spec["workingDir"]).to_string(),
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        tty: query.flag("tty"),
+    };
+    if command.argv.is_empty() {
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 command for the container",
+        ));
+    }
+    if !command.stdin && !command.stdout && !command.stderr {
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 of stdin, stdout, stderr",
+        ));
+    }
+    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    let offered = offered
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let protocol = PROTOCOLS
+        .into_iter()
+        .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
+        .ok_or_else(|| {
+            ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}"))
+        })?;
+    let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
+        .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
+    response.headers_mut().insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(protocol),
+    );
+    let upgrade = hyper::upgrade::on(&mut request);
+    api.tasks.spawn(async move {
+        if let Ok(upgraded) = upgrade.await {
+            let io = TokioIo::new(upgraded);
+            let socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+            session(socket, command, container.gone).await;
+        }
+    });
+    Ok(response)
+}
+
+/// Serves one command until it, its client or its container has ended.
+async fn session(socket: Socket, command: Command, gone: CancellationToken) {
+    let (mut sink, mut stream) = socket.split();
+    let process = match command.start() {
+        Ok(process) => process,
+        Err(why) => {
+            let message = format!(
+                "error executing command in container: failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: {why}: unknown"
+            );
+            let status = ApiError::internal(message).status();
+            finish(
+                &mut sink,
+                &mut stream,
+                Some(frame(STATUS, status.to_string().as_bytes())),
+            )
+            .await;
+            return;
+        }
+    };
+    let (output, mut outgoing) = mpsc::channel(16);
+    let (input, incoming) = mpsc::channel(64);
+    let Process {
+        child,
+        guard,
+        stdin,
+        stdout,
+        stderr,
+    } = process;
+    let produce = async {
+        let copies = future::join(
+            copy(stdout, STDOUT, output.clone()),
+            copy(stderr, STDERR, output),
+        );
+        ended(child, guard, copies, &gone).await
+    };
+    let deliver = async {
+        while let Some(message) = outgoing.recv().await {
+            if sink.send(message).await.is_err() {
+                break;
+            }
+        }
+    };
+    let feed = async {
+        stdin.feed(incoming).await;
+        future::pending::<()>().await
+    };
+    tokio::select! {
+        (status, ()) = future::join(produce, deliver) => {
+            let status = frame(STATUS, status.to_string().as_bytes());
+            finish(&mut sink, &mut stream, Some(status)).await;
+        }
+        // The client is gone: what the guard holds goes too.
+        () = receive(&mut stream, input) => {}
+        () = feed => {}
+    }
+}
+
+/// Waits for the command, then for the rest of its output; returns the `Status` to send.
+async fn ended(
+    mut child: tokio::process::Child,
+    mut guard: process::Guard,
+    copies: impl Future,
+    gone: &CancellationToken,
+) -> Value {
+    tokio::pin!(copies);
+    let (mut copied, mut killed) = (false, false);
+    let result = loop {
+        tokio::select! {
+            result = child.wait() => break result,
+            _ = &mut copies, if !copied => copied = true,
+            () = gone.cancelled(), if !killed => {
+                guard.kill();
+                killed = true;
+            }
+        }
+    };
+    // What it left in the background would hold the output open.
+    guard.kill();
+    guard.disarm();
+    if !copied {
+        // Output that doesn't end belongs to a process that left the group on purpose.
+        let _ = tokio::time::timeout(DRAIN, copies).await;
+    }
+    match result.map(process::exit_code) {
+        Ok(0) => json!({ "metadata": {}, "status": "Success" }),
+        Ok(code) => json!({
+            "metadata": {},
+            "status": "Failure",
+            "message": format!("command terminated with non-zero exit code: exit status {code}"),
+            "reason": "NonZeroExitCode",
+            "details": { "causes": [{ "reason": "ExitCode", "message": code.to_string() }] },
+        }),
+        Err(why) => ApiError::internal(format!("waiting for the command: {why}")).status(),
+    }
+}
+
+/// Sends what is left, closes, and waits for the client to close, so that nothing
+/// is lost to a reset.
+async fn finish(
+    sink: &mut SplitSink<Socket, Message>,
+    stream: &mut SplitStream<Socket>,
+    last: Option<Message>,
+) {
+    let close = async {
+        if let Some(last) = last {
+            sink.send(last).await.ok()?;
+        }
+        // kubectl takes a close without a code for an error.
+        let normal = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        sink.send(Message::Close(Some(normal))).await.ok()?;
+        while stream.next().await.is_some_and(|message| message.is_ok()) {}
+        Some(())
+    };
+    // A client that doesn't close has had what there was.
+    let _ = tokio::time::timeout(DRAIN, close).await;
+}
+
+async fn copy(from: Option<impl AsyncRead + Unpin>, channel: u8, to: mpsc::Sender<Message>) {
+    let Some(mut from) = from else { return };
+    let mut buffer = vec![0; 32 << 10];
+    // A pseudo-terminal whose other side is closed ends with an error.
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if to.send(frame(channel, &buffer[..count])).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn frame(channel: u8, data: &[u8]) -> Message {
+    let mut frame = Vec::with_capacity(data.len() + 1);
+    frame.push(channel);
+    frame.extend_from_slice(data);
+    Message::binary(frame)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Size {
+    width: u16,
+    height: u16,
+}
+
+/// Hands on what the client sends, until it closes.
+async fn receive(stream: &mut SplitStream<Socket>, input: mpsc::Sender<Input>) {
+    while let Some(Ok(message)) = stream.next().await {
+        let Message::Binary(data) = message else {
+            if message.is_close() {
+                return;
+            }
+            continue;
+        };
+        let event = match data.first() {
+            Some(&STDIN) if data.len() > 1 => Input::Data(data.slice(1..)),
+            Some(&RESIZE) => match serde_json::from_slice::<Size>(&data[1..]) {
+                Ok(Size { width, height }) => Input::Resize {
+                    columns: width,
+                    rows: height,
+                },
+                Err(_) => continue,
+            },
+            Some(&CLOSE) if data.get(1) == Some(&STDIN) => Input::End,
+            _ => continue,
+        };
+        // A command that no longer reads is no reason to end.
+        let _ = input.send(event).await;
+    }
+}

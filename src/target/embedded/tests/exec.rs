@@ -1,0 +1,220 @@
+use super::*;
+
+use futures_util::SinkExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{AttachedProcess, TerminalSize};
+
+async fn with_pod() -> (Cluster, Api<Pod>) {
+    let cluster = cluster().await;
+    let pods = Api::<Pod>::default_namespaced(cluster.client());
+    let mut shell = pod("shell", &["wait"]);
+    shell["spec"]["containers"][0]["env"] = json!([{ "name": "TOKEN", "value": "a b" }]);
+    create(&pods, shell).await;
+    running(&pods, "shell").await;
+    (cluster, pods)
+}
+
+async fn read(from: Option<impl tokio::io::AsyncRead + Unpin>) -> String {
+    let mut text = String::new();
+    tokio::time::timeout(LIMIT, from.unwrap().read_to_string(&mut text))
+        .await
+        .unwrap()
+        .unwrap();
+    text
+}
+
+async fn status(process: &mut AttachedProcess) -> Status {
+    let status = process.take_status().unwrap();
+    tokio::time::timeout(LIMIT, status).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_command_has_the_environment_and_says_how_it_ended() {
+    let (cluster, pods) = with_pod().await;
+    let both = AttachParams::default();
+    let mut process = pods
+        .exec(
+            "shell",
+            [
+                "sh",
+                "-c",
+                "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3",
+            ],
+            &both,
+        )
+        .await
+        .unwrap();
+    assert_eq!(read(process.stdout()).await, "a b in shell\n");
+    assert_eq!(read(process.stderr()).await, "no\n");
+    let ended = status(&mut process).await;
+    assert_eq!(ended.reason.as_deref(), Some("NonZeroExitCode"));
+    let cause = &ended.details.unwrap().causes.unwrap()[0];
+    assert_eq!(
+        (cause.reason.as_deref(), cause.message.as_deref()),
+        (Some("ExitCode"), Some("3"))
+    );
+
+    let mut process = pods.exec("shell", ["env"], &both).await.unwrap();
+    let env = read(process.stdout()).await;
+    let mut names: Vec<&str> = env
+        .lines()
+        .map(|line| line.split('=').next().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["HOME", "HOSTNAME", "PATH", "TOKEN"],
+        "nothing of this process's own"
+    );
+    assert_eq!(
+        status(&mut process).await.status.as_deref(),
+        Some("Success")
+    );
+
+    let mut process = pods
+        .exec("shell", ["no-such-program"], &both)
+        .await
+        .unwrap();
+    let failed = status(&mut process).await;
+    assert_eq!(
+        (failed.code, failed.reason.as_deref()),
+        (Some(500), Some("InternalError"))
+    );
+    assert!(
+        failed
+            .message
+            .unwrap()
+            .contains("executable file not found in $PATH")
+    );
+
+    let error = pods.exec("nobody", ["env"], &both).await.err().unwrap();
+    assert_eq!(code(error), (404, "NotFound".into()));
+    let error = pods
+        .exec("shell", ["env"], &both.container("other"))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(code(error), (400, "BadRequest".into()));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn input_is_read_to_its_end() {
+    let (cluster, pods) = with_pod().await;
+    let params = AttachParams::default().stdin(true).stderr(false);
+    let mut process = pods.exec("shell", ["wc", "-c"], &params).await.unwrap();
+    let mut stdin = process.stdin().unwrap();
+    let text = vec![b'x'; 300_000];
+    stdin.write_all(&text).await.unwrap();
+    stdin.shutdown().await.unwrap();
+    assert_eq!(read(process.stdout()).await.trim(), "300000");
+    assert_eq!(
+        status(&mut process).await.status.as_deref(),
+        Some("Success")
+    );
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_terminal_has_a_size_and_takes_keystrokes() {
+    let (cluster, pods) = with_pod().await;
+    let mut process = pods
+        .exec("shell", ["sh"], &AttachParams::interactive_tty())
+        .await
+        .unwrap();
+    let size = TerminalSize {
+        width: 123,
+        height: 45,
+    };
+    process.terminal_size().unwrap().send(size).await.unwrap();
+    let (mut stdin, mut stdout) = (process.stdin().unwrap(), process.stdout().unwrap());
+    let mut screen = String::new();
+    let mut see = async |wanted: &str| {
+        let mut buffer = [0; 1024];
+        while !screen.contains(wanted) {
+            let read = tokio::time::timeout(LIMIT, stdout.read(&mut buffer)).await;
+            let count = read
+                .unwrap_or_else(|_| panic!("no {wanted:?} in {screen:?}"))
+                .unwrap();
+            assert_ne!(count, 0, "ended without {wanted:?}: {screen:?}");
+            screen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    };
+    stdin
+        .write_all(b"stty size; echo $((40+2))\n")
+        .await
+        .unwrap();
+    see("42").await;
+    see("45 123").await;
+    stdin.write_all(b"exit 7\n").await.unwrap();
+    let ended = status(&mut process).await;
+    assert_eq!(
+        ended.details.unwrap().causes.unwrap()[0].message.as_deref(),
+        Some("7")
+    );
+    cluster.stop().await;
+}
+
+/// Starts a command that tells its process's number and then never ends.
+async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i32) {
+    let script = "echo $$; sleep 1000 & while :; do sleep 1000; done";
+    let mut process = pods
+        .exec("shell", ["sh", "-c", script], params)
+        .await
+        .unwrap();
+    let mut stdout = process.stdout().unwrap();
+    let mut text = String::new();
+    while !text.ends_with('\n') {
+        let mut byte = [0];
+        tokio::time::timeout(LIMIT, stdout.read_exact(&mut byte))
+            .await
+            .unwrap()
+            .unwrap();
+        text.push(char::from(byte[0]));
+    }
+    (process, text.trim().parse().unwrap())
+}
+
+/// Waits until nobody of a process's group is left.
+async fn ended(group: i32) {
+    let group = rustix::process::Pid::from_raw(group).unwrap();
+    let gone = async {
+        while rustix::process::test_kill_process_group(group).is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
+    let (cluster, pods) = with_pod().await;
+    let pipes = AttachParams::default();
+    let terminal = AttachParams::default().tty(true).stderr(false);
+    for params in [&pipes, &terminal] {
+        let (process, group) = endless(&pods, params).await;
+        process.abort();
+        drop(process);
+        ended(group).await;
+    }
+
+    let (mut process, group) = endless(&pods, &pipes).await;
+    pods.delete("shell", &DeleteParams::default())
+        .await
+        .unwrap();
+    let killed = status(&mut process).await;
+    assert_eq!(
+        killed.details.unwrap().causes.unwrap()[0]
+            .message
+            .as_deref(),
+        Some("137")
+    );
+    ended(group).await;
+
+    until(pods.clone(), "shell", |pod| pod.is_none()).await;
+    create(&pods, pod("shell", &["wait"])).await;
+    running(&pods, "shell").await;
+    let (_process, group) = endless(&pods, &terminal).await;
+    cluster.stop().await;
+    ended(group).await;
+}

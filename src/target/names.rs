@@ -1,0 +1,33 @@
+//! Names of an installation: what the contract calls a thing, and what it is called there.
+
+use std::collections::BTreeMap;
+
+/// Every name that the contracts speak of, with the contract's own value.
+pub const NAMES: &[(&str, &str)] = &[
+    ("api.path", "/api/v1/managed_agents"),
+    ("balancer.deployment", "balancer"),
+    ("balancer.port", "8080"),
+    ("balancer.selector", "app=balancer"),
+    ("balancer.tls-port", "8443"),
+    ("probe.path", "/gauntlet-probe"),
+    ("probe.selector", "app=probe"),
+    ("sandbox.port", "4096"),
+    ("secret.key", "HARNESS_AUTH_TOKEN"),
+    ("secret.master-key", "MASTER_KEY"),
+    ("secret.name", "litellm-env"),
+    ("tty.path", "/tty"),
+    ("warm.selector", "pool=warm"),
+    ("web.deployment", "litellm-web"),
+    ("web.port", "3000"),
+    ("web.selector", "app=litellm-web"),
+    ("worker.deployment", "litellm-worker"),
+    ("worker.selector", "app=litellm-worker"),
+];
+
+/// The contract's own names.
+pub fn contract() -> BTreeMap<String, String> {
+    NAMES
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}

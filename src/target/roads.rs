@@ -1,0 +1,165 @@
+//! The roads to a door: which address, over TLS or not, and by which path.
+
+use std::net::SocketAddr;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use crate::steps::arguments::Road;
+use crate::target::World;
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub address: SocketAddr,
+    /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
+    pub host: String,
+    pub tls: bool,
+    /// The pod that the address is of, for evidence.
+    pub pod: String,
+}
+
+impl Door {
+    pub fn http_url(&self, path: &str) -> String {
+        format!(
+            "{}://{}{path}",
+            if self.tls { "https" } else { "http" },
+            self.host
+        )
+    }
+}
+
+/// Why there is no way to a door.
+#[derive(Debug, thiserror::Error)]
+pub enum RoadError {
+    #[error("listing pods with {selector}: {source}")]
+    List {
+        selector: String,
+        source: Box<kube::Error>,
+    },
+    #[error("there is no ready pod with {selector}")]
+    NoPod { selector: String },
+    #[error("the {0} road needs a session or a pod")]
+    NoSubject(&'static str),
+    #[error("{0}")]
+    NotAPod(String),
+}
+
+/// The path of a terminal's door on a road.
+///
+/// `subject` is a session or a pod as steps observe them; a session's path is
+/// the `tty_url` that the session API gave for it.
+pub fn door_path(world: &World, road: Road, subject: Option<&Value>) -> String {
+    match (road, subject) {
+        (Road::Direct, _) | (_, None) => world.name("tty.path").to_owned(),
+        (_, Some(subject)) => match subject["tty_url"].as_str() {
+            Some(url) => url.to_owned(),
+            None => {
+                let id = subject["id"]
+                    .as_str()
+                    .or(subject["session"].as_str())
+                    .unwrap_or_default();
+                format!("{}/sessions/{id}/tty", world.name("api.path"))
+            }
+        },
+    }
+}
+
+/// Finds the way to the subject's door, or to the road's own where the subject doesn't matter.
+pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<Door, RoadError> {
+    match road {
+        Road::Direct => {
+            let pod = match subject {
+                None => return Err(RoadError::NoSubject("direct")),
+                Some(subject) => pod_address(subject)?,
+            };
+            let port = port(world, "sandbox.port");
+            Ok(Door {
+                address: SocketAddr::new(pod.1, port),
+                host: format!("{}:{port}", pod.1),
+                tls: false,
+                pod: pod.0,
+            })
+        }
+        Road::Proxy => ready_pod(world, "web.selector", "web.port", false).await,
+        Road::Balancer => ready_pod(world, "balancer.selector", "balancer.port", false).await,
+        Road::BalancerTls => ready_pod(world, "balancer.selector", "balancer.tls-port", true).await,
+    }
+}
+
+fn port(world: &World, name: &str) -> u16 {
+    world.name(name).parse().unwrap_or(0)
+}
+
+/// Name and address of the pod that a subject is or runs in.
+fn pod_address(subject: &Value) -> Result<(String, std::net::IpAddr), RoadError> {
+    let name = subject["name"]
+        .as_str()
+        .or(subject["id"].as_str())
+        .unwrap_or_default()
+        .to_owned();
+    if let Some(ip) = subject["ip"].as_str().and_then(|ip| ip.parse().ok()) {
+        return Ok((name, ip));
+    }
+    let url = subject["sandbox_url"].as_str().unwrap_or_default();
+    let host = url
+        .split("://")
+        .nth(1)
+        .unwrap_or(url)
+        .split([':', '/'])
+        .next()
+        .unwrap_or_default();
+    match host.parse() {
+        Ok(ip) => Ok((name, ip)),
+        Err(_) => Err(RoadError::NotAPod(format!(
+            "{name} has no address yet (sandbox_url is {url:?})"
+        ))),
+    }
+}
+
+async fn ready_pod(
+    world: &World,
+    selector: &str,
+    port_name: &str,
+    tls: bool,
+) -> Result<Door, RoadError> {
+    let selector = world.name(selector).to_owned();
+    let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let listed = pods
+        .list(&ListParams::default().labels(&selector))
+        .await
+        .map_err(|source| RoadError::List {
+            selector: selector.clone(),
+            source: Box::new(source),
+        })?;
+    let port = port(world, port_name);
+    listed
+        .items
+        .iter()
+        .filter(|pod| is_ready(pod))
+        .find_map(|pod| {
+            let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+            Some(Door {
+                address: SocketAddr::new(ip, port),
+                host: format!("{ip}:{port}"),
+                tls,
+                pod: pod.metadata.name.clone().unwrap_or_default(),
+            })
+        })
+        .ok_or(RoadError::NoPod { selector })
+}
+
+/// Whether a pod serves: ready, and not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref())
+            .is_some_and(|conditions| {
+                conditions
+                    .iter()
+                    .any(|c| c.type_ == "Ready" && c.status == "True")
+            })
+}
