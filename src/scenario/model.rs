@@ -39,8 +39,30 @@ pub enum Intrusion {
     Attack,
 }
 
+impl Intrusion {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Intrusion::Observe => "observe",
+            Intrusion::Use => "use",
+            Intrusion::Disrupt => "disrupt",
+            Intrusion::Attack => "attack",
+        }
+    }
+
+    /// What it means for a platform that isn't ours.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Intrusion::Observe => "only looks",
+            Intrusion::Use => "makes sessions of its own and deletes them",
+            Intrusion::Disrupt => "changes secrets, restarts deployments",
+            Intrusion::Attack => "malformed traffic, floods",
+        }
+    }
+}
+
 /// The world that a scenario needs. What is left out has the platform's default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WorldSpec {
     /// The token's secret when the platform starts.
@@ -61,6 +83,20 @@ pub struct WorldSpec {
     /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
     #[serde(default = "yes")]
     pub platform: bool,
+}
+
+impl Default for WorldSpec {
+    /// What a file says that says nothing of the world.
+    fn default() -> WorldSpec {
+        WorldSpec {
+            secret: SecretState::default(),
+            warm_pool: 0,
+            web_replicas: one(),
+            balancer: None,
+            terminal: None,
+            platform: yes(),
+        }
+    }
 }
 
 fn one() -> u32 {

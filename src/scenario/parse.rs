@@ -16,16 +16,24 @@ use super::references::Known;
 use super::schema::SCHEMA;
 use super::shape;
 use super::soundness;
-use super::source::Source;
+use super::source::{Source, Span};
 use super::step::{self, Read};
 use crate::platform::mutant::MUTANTS;
 
 /// Reads a scenario; all that is wrong with it otherwise, in the order of the file.
 pub fn parse(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
+    parse_with_id(source).map(|(scenario, _)| scenario)
+}
+
+/// As [`parse`], with the place of the id.
+pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Vec<Problem>> {
     let (root, problems) = node::read(source);
     let mut checker = Checker::new(source);
     checker.problems = problems;
-    let scenario = root.and_then(|root| read(&root, &mut checker));
+    let scenario = root.and_then(|root| {
+        let id = root.get("id").map_or(root.span, |id| id.span);
+        Some((read(&root, &mut checker)?, id))
+    });
     let mut problems = checker.problems;
     match scenario {
         Some(scenario) if problems.is_empty() => Ok(scenario),
@@ -98,8 +106,7 @@ fn value<T: DeserializeOwned>(root: &Node, key: &str) -> Option<T> {
 
 fn world(root: &Node, checker: &mut Checker) -> WorldSpec {
     let Some(node) = root.get("world") else {
-        // The defaults stand at the fields.
-        return serde_json::from_value(serde_json::json!({})).unwrap_or_default();
+        return WorldSpec::default();
     };
     match serde_json::from_value(node.to_value()) {
         Ok(world) => world,
@@ -116,7 +123,7 @@ fn world(root: &Node, checker: &mut Checker) -> WorldSpec {
 fn matrix(root: &Node, checker: &mut Checker) -> IndexMap<String, Vec<Choice>> {
     let mut matrix = IndexMap::new();
     for (name, values) in entries(root, "matrix") {
-        let choices: Vec<(Choice, super::source::Span)> = match &values.kind {
+        let choices: Vec<(Choice, Span)> = match &values.kind {
             Kind::List(items) => items
                 .iter()
                 .map(|item| {

@@ -13,13 +13,13 @@ use super::problem::{nearest, suggestion};
 use super::scope::{FILTERS, FUNCTIONS, Scope, canonical, lookup};
 use super::source::{Source, Span};
 use super::template::explain;
-use crate::profile;
+use super::variables;
 
 /// Functions and filters are looked up here; nothing is drawn from it.
 static LANGUAGE: LazyLock<Scope> = LazyLock::new(|| Scope::new(0));
 
 /// Variables that every scenario has, with the fields that they have.
-static BUILT_IN: LazyLock<Value> = LazyLock::new(profile::example_variables);
+static BUILT_IN: LazyLock<Value> = LazyLock::new(variables::example);
 
 /// Filters and tests of Jinja that are worth suggesting.
 const JINJA: [&str; 16] = [

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use schemars::transform::Transform;
 use serde_json::{Map, Value, json};
 
 use super::file::{CommonKeys, ScenarioFile};

@@ -12,7 +12,7 @@ use super::source::Span;
 
 /// Holds a node against a schema whose definitions are in `root`. `what` names the node in
 /// messages: `title`, `attach`.
-pub(super) fn check(root: &Value, schema: &Value, node: &Node, what: &str, checker: &mut Checker) {
+pub(crate) fn check(root: &Value, schema: &Value, node: &Node, what: &str, checker: &mut Checker) {
     Walker { root }.check(schema, node, what, checker);
 }
 
@@ -207,8 +207,8 @@ impl<'s> Walker<'s> {
                 _ => return Some(schema),
             };
             let name = to.strip_prefix("#/definitions/")?;
-            let elsewhere = |known: &&str| name == **known || (known.ends_with('-') && name.starts_with(*known));
-            if CHECKED_ELSEWHERE.iter().any(|known| elsewhere(&known)) {
+            let elsewhere = |known: &str| name == known || (known.ends_with('-') && name.starts_with(known));
+            if CHECKED_ELSEWHERE.iter().any(|known| elsewhere(known)) {
                 return None;
             }
             schema = self.root.get("definitions")?.get(name)?;

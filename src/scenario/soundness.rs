@@ -18,15 +18,6 @@ fn least(verb: &str) -> Intrusion {
     }
 }
 
-fn name(intrusion: Intrusion) -> &'static str {
-    match intrusion {
-        Intrusion::Observe => "observe",
-        Intrusion::Use => "use",
-        Intrusion::Disrupt => "disrupt",
-        Intrusion::Attack => "attack",
-    }
-}
-
 /// A platform that isn't ours is protected by what scenarios say of themselves.
 pub(super) fn intrusion<'r>(
     root: &Node,
@@ -44,9 +35,9 @@ pub(super) fn intrusion<'r>(
         "`{}` in line {} does more to a platform than `{}`",
         read.verb.name,
         read.node.span.line,
-        name(declared)
+        declared.name()
     );
-    checker.report_with_help(span, message, format!("`intrusion: {}`", name(least)));
+    checker.report_with_help(span, message, format!("`intrusion: {}`", least.name()));
 }
 
 /// A refusal says nothing where nothing could have been let in.
