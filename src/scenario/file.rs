@@ -90,8 +90,11 @@ pub(super) struct CommonKeys {
     pub holds_for: Option<String>,
 }
 
+/// What a variable's name looks like.
+pub(super) const NAME: &str = "^[A-Za-z_][A-Za-z0-9_]*(-[A-Za-z_][A-Za-z0-9_]*)*$";
+
 macro_rules! text_schema {
-    ($(#[doc = $doc:literal] $name:ident, $schema:literal, $pattern:literal, $message:literal;)*) => {$(
+    ($(#[doc = $doc:literal] $name:ident, $schema:literal, $pattern:expr, $message:literal;)*) => {$(
         #[doc = $doc]
         #[derive(Debug, Deserialize, PartialEq, Eq, Hash)]
         pub(super) struct $name(#[allow(dead_code, reason = "read as a schema")] String);
@@ -117,7 +120,7 @@ text_schema! {
     Id, "id", "^[a-z0-9-]+(/[a-z0-9-]+){2,3}$",
         "An id is CONTRACT/GROUP/RULE, or one part more, in small letters, digits and hyphens.";
     /// A variable's name.
-    Name, "name", "^[A-Za-z_][A-Za-z0-9_]*(-[A-Za-z_][A-Za-z0-9_]*)*$",
+    Name, "name", NAME,
         "A name has letters, digits and `_`, and `-` before a letter.";
 }
 

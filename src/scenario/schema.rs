@@ -51,10 +51,10 @@ pub fn schema() -> Value {
     });
     definitions.insert("step".to_owned(), step);
     for (verb, mut step) in VERBS.iter().zip(steps) {
-        tidy(&mut step);
         add_common_keys(&mut step, verb, &common);
         definitions.insert(step_name(verb.name), step);
         if has_claims(verb) {
+            definitions.insert(claim_name(verb.name), claim(verb));
             definitions.insert(claims_name(verb.name), claims(verb));
             let fields = json!({ "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } });
             let facts = json!({ "anyOf": [phrases(verb.phrases), fields] });
@@ -98,6 +98,10 @@ fn claims_name(verb: &str) -> String {
     format!("claims-{verb}")
 }
 
+fn claim_name(verb: &str) -> String {
+    format!("claim-{verb}")
+}
+
 fn facts_name(verb: &str) -> String {
     format!("facts-{verb}")
 }
@@ -114,6 +118,7 @@ fn has_claims(verb: &Verb) -> bool {
 fn verb_schema(verb: &Verb, generator: &mut SchemaGenerator) -> Value {
     let schema = (verb.schema)(generator);
     let mut schema = transformed(schema, generator);
+    tidy(&mut schema);
     allow_templates_inside(&mut schema);
     schema["title"] = json!(verb.name);
     schema["additionalProperties"] = json!(false);
@@ -190,28 +195,28 @@ fn predicate() -> Value {
     })
 }
 
+/// What can be expected of a verb in a phrase or by fields.
+fn claim(verb: &Verb) -> Value {
+    let mut any = Vec::new();
+    if !verb.phrases.is_empty() {
+        any.push(phrases(verb.phrases));
+    }
+    if !verb.fields.is_empty() {
+        any.push(fields(verb));
+    }
+    json!({ "anyOf": any })
+}
+
 /// What can be expected of a verb.
 fn claims(verb: &Verb) -> Value {
-    let mut one = Vec::new();
-    if !verb.phrases.is_empty() {
-        one.push(phrases(verb.phrases));
-    }
-    let simple = {
-        let mut simple = one.clone();
-        if !verb.fields.is_empty() {
-            simple.push(fields(verb));
-        }
-        simple
-    };
-    one.clone_from(&simple);
+    let claim = reference(&claim_name(verb.name));
+    let mut one = vec![claim.clone()];
     for policy in POLICIES.iter().filter(|policy| !policy.choices().is_empty()) {
         let mut properties = Map::new();
-        properties.insert(
-            "policy".to_owned(),
-            json!({ "const": policy.name, "description": policy.meaning }),
-        );
+        let name = json!({ "const": policy.name, "description": policy.meaning });
+        properties.insert("policy".to_owned(), name);
         for choice in policy.choices() {
-            properties.insert((*choice).to_owned(), json!({ "anyOf": simple }));
+            properties.insert((*choice).to_owned(), claim.clone());
         }
         let required: Vec<&String> = properties.keys().collect();
         one.push(json!({
@@ -222,7 +227,7 @@ fn claims(verb: &Verb) -> Value {
             "additionalProperties": false,
         }));
     }
-    let list = json!({ "type": "array", "minItems": 1, "items": { "anyOf": one.clone() } });
+    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
     one.push(list);
     json!({ "anyOf": one })
 }
@@ -285,6 +290,16 @@ fn tidy(schema: &mut Value) {
             // Rust's doc comments are wrapped; an editor wraps by itself.
             if let Some(Value::String(text)) = map.get_mut("description") {
                 *text = text.replace("\n\n", "\u{0}").replace('\n', " ").replace('\u{0}', "\n\n");
+            }
+            // Names of variables: one message for a wrong one, wherever it stands.
+            if let Some(Value::Object(patterns)) = map.get("patternProperties")
+                && let Some((pattern, values)) = patterns.iter().next()
+                && pattern == super::file::NAME
+            {
+                let values = values.clone();
+                map.remove("patternProperties");
+                map.insert("propertyNames".to_owned(), reference("name"));
+                map.insert("additionalProperties".to_owned(), values);
             }
             if map.get("format").is_some_and(|format| {
                 format.as_str().is_some_and(|format| format.contains("int"))
