@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod platform;
+pub mod profile;
 pub mod redact;
 pub mod report;
 pub mod runner;

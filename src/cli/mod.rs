@@ -1,8 +1,12 @@
 //! The command line: one definition per flag, and what each command does with them.
 
+pub mod check;
+pub mod explain;
+pub mod list;
 pub mod platform;
 pub mod prove;
 pub mod run;
+pub mod schema;
 pub mod up;
 
 use std::path::PathBuf;

@@ -48,7 +48,8 @@ impl JsonSchema for DurationText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^([0-9]+(\.[0-9]+)?(us|ms|s|m)|.*\$\{.*\}.*)$",
+            "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|m)$",
+            "patternErrorMessage": "A length of time is a number and us, ms, s or m: 500ms, 30s.",
             "description": "A length of time: 20us, 500ms, 30s, 2m."
         })
     }

@@ -5,29 +5,43 @@
 //! whether what a step expects holds of what it observed, [`select`] chooses among scenarios.
 
 mod capture;
-mod checker;
+pub(crate) mod checker;
 mod claim;
 pub mod duration;
 pub mod expression;
 pub mod field;
+mod file;
 mod judge;
+mod load;
 pub mod model;
+mod needs;
 pub mod node;
+mod parse;
 mod phrase;
 pub mod policy;
 pub mod predicate;
 pub mod problem;
+mod references;
+mod schema;
 mod scope;
 pub mod select;
+pub(crate) mod shape;
+mod soundness;
 pub mod source;
+mod step;
 pub mod template;
+pub mod variables;
 mod words;
 
 pub use capture::CaptureError;
 pub use judge::{JudgeError, Judgement, facts, judge};
+pub use load::{built_in, load, load_sources, read_file, read_folder};
 pub use model::*;
+pub use parse::parse;
 pub use policy::Policies;
 pub use problem::{Problem, Problems};
+pub use schema::schema;
 pub use scope::Scope;
 pub use source::{Place, Source, Span};
+pub use words::claim as expectation_in_words;
 pub use template::{TemplateError, render, render_string, render_text};

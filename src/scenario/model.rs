@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::duration::DurationText;
 use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
@@ -38,8 +39,30 @@ pub enum Intrusion {
     Attack,
 }
 
+impl Intrusion {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Intrusion::Observe => "observe",
+            Intrusion::Use => "use",
+            Intrusion::Disrupt => "disrupt",
+            Intrusion::Attack => "attack",
+        }
+    }
+
+    /// What it means for a platform that isn't ours.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Intrusion::Observe => "only looks",
+            Intrusion::Use => "makes sessions of its own and deletes them",
+            Intrusion::Disrupt => "changes secrets, restarts deployments",
+            Intrusion::Attack => "malformed traffic, floods",
+        }
+    }
+}
+
 /// The world that a scenario needs. What is left out has the platform's default.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct WorldSpec {
     /// The token's secret when the platform starts.
@@ -60,6 +83,20 @@ pub struct WorldSpec {
     /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
     #[serde(default = "yes")]
     pub platform: bool,
+}
+
+impl Default for WorldSpec {
+    /// What a file says that says nothing of the world.
+    fn default() -> WorldSpec {
+        WorldSpec {
+            secret: SecretState::default(),
+            warm_pool: 0,
+            web_replicas: one(),
+            balancer: None,
+            terminal: None,
+            platform: yes(),
+        }
+    }
 }
 
 fn one() -> u32 {
@@ -92,6 +129,7 @@ pub struct BalancerSpec {
     pub strips_authorization: bool,
     /// How long a connection may be quiet, as `500ms` or `60s`.
     #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
     pub idle_timeout: Option<String>,
     /// Whether it ends TLS, with a certificate of a CA made for the run.
     #[serde(default)]
@@ -119,6 +157,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Steps that run at the end, whatever came before.
     pub finally: Vec<Step>,
+    /// Mutants of the reference platform that it is there to catch; none named: those of its row.
+    pub kills: Vec<String>,
     /// Why no step can prove that the road was open, where a refusal is all that can be seen.
     pub open_road: Option<String>,
     pub place: Place,
@@ -177,6 +217,7 @@ pub struct Step {
     pub bind: Option<String>,
     /// `capture`: values taken out of the observation.
     pub capture: IndexMap<String, Capture>,
+    /// Never empty for a verb that has a default given.
     pub expectations: Vec<Expectation>,
     /// `within`: how long the expectations may take to become true (the step is repeated).
     pub within: Option<Duration>,

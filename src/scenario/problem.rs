@@ -152,7 +152,7 @@ pub fn suggestion<'a>(
         None => {
             let all: Vec<&str> = known.into_iter().collect();
             match all.len() {
-                0 => format!("there is no {what}"),
+                0 => format!("there are no {what}"),
                 _ => format!("known {what}: {}", all.join(", ")),
             }
         }

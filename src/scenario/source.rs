@@ -4,11 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A scenario file, a profile, or one text of the built-in ones.
-#[derive(Debug)]
 pub struct Source {
     /// The path as the user knows it, or relative to the scenarios' folder.
     pub name: String,
     pub text: String,
+}
+
+impl std::fmt::Debug for Source {
+    /// Its name: the text would bury whatever it is printed with.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Source {

@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::field::Found;
-use super::model::Predicate;
+use super::model::{Claim, Predicate};
+use super::phrase;
 use super::predicate::count;
+use crate::steps;
 
 /// Longest value shown whole, in characters.
 const SHOWN: usize = 120;
@@ -90,6 +92,25 @@ pub fn expected(path: &str, predicate: &Predicate) -> String {
         Predicate::MoreThan(value) => format!("{path} more than {}", short(value)),
         Predicate::AtLeast(value) => format!("{path} at least {}", short(value)),
         Predicate::Count(value) => format!("{path} with {}", elements(&short(value))),
+    }
+}
+
+/// What a claim of a verb's step asks for, a line for each choice of a policy.
+pub fn claim(claim: &Claim, verb: &str) -> Vec<String> {
+    let one = |claim: &Claim| self::claim(claim, verb).join(", and ");
+    match claim {
+        Claim::Phrase(text) => {
+            let meaning = steps::verb(verb).and_then(|verb| phrase::recognise(verb, text));
+            vec![match meaning {
+                Some(phrase) if phrase.meaning != text => format!("{text}: {}", phrase.meaning),
+                _ => text.clone(),
+            }]
+        }
+        Claim::Fields(fields) => vec![and(fields.iter().map(|(path, predicate)| expected(path, predicate)))],
+        Claim::Policy { name, choices } => {
+            choices.iter().map(|(choice, claim)| format!("where {name} is {choice}: {}", one(claim))).collect()
+        }
+        Claim::Facts(fields) => fields.iter().map(|(name, path)| format!("{name}, from {path}")).collect(),
     }
 }
 

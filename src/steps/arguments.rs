@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::scenario::duration::DurationText;
+
 /// One way to a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -151,6 +153,7 @@ pub struct Raw {
     pub send: Vec<RawPart>,
     /// How long to go on reading when the other side neither answers completely nor closes.
     /// Default 2 s. As `500ms`.
+    #[schemars(with = "Option<DurationText>")]
     pub read_for: Option<String>,
     /// So many connections at once, all with the same bytes. Default 1.
     pub connections: Option<u32>,

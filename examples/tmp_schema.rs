@@ -1,0 +1,1 @@
+fn main() { gauntlet::cli::schema::schema(&mut std::io::stdout()).unwrap(); }

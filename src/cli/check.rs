@@ -1,0 +1,77 @@
+//! `gauntlet check`: whether scenario and profile files are right.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::profile::{Profile, is_profile};
+use crate::scenario::{self, Problems, Source};
+
+/// Checks files, folders of scenarios, or without any the built-in scenarios. What is wrong is
+/// told all at once; what was checked is written to `out`.
+pub fn check(paths: &[PathBuf], out: &mut impl Write) -> io::Result<Result<(), Problems>> {
+    let mut problems = Vec::new();
+    let mut sources: Vec<Arc<Source>> = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            match scenario::read_folder(path) {
+                Ok(found) => sources.extend(found),
+                Err(found) => problems.extend(found.0),
+            }
+        } else {
+            match scenario::read_file(path) {
+                Ok(source) => sources.push(source),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    if paths.is_empty() {
+        sources = scenario::built_in();
+    }
+    let (profiles, scenarios): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| is_profile(source));
+    for source in &profiles {
+        problems.extend(Profile::parse(source).err().unwrap_or_default());
+    }
+    if let Err(found) = scenario::load_sources(&scenarios) {
+        problems.extend(found.0);
+    }
+    if !problems.is_empty() {
+        return Ok(Err(Problems(problems)));
+    }
+    let counted = |n: usize, what: &str| match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    };
+    let mut checked = vec![counted(scenarios.len(), "scenario")];
+    if !profiles.is_empty() {
+        checked.push(counted(profiles.len(), "profile"));
+    }
+    writeln!(out, "{}: nothing wrong", checked.join(" and "))?;
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_and_scenarios_of_several_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let profile = folder.path().join("p.yaml");
+        std::fs::write(&profile, "apiVersion: gauntlet/v1\nkind: Profile\n").expect("written");
+        let mut out = Vec::new();
+        let checked = check(std::slice::from_ref(&profile), &mut out).expect("written");
+        assert!(checked.is_ok());
+        assert_eq!(String::from_utf8_lossy(&out), "0 scenarios and 1 profile: nothing wrong\n");
+        std::fs::write(&profile, "apiVersion: gauntlet/v1\nkind: Profile\nnmaes: {}\n").expect("written");
+        let wrong = check(&[profile, folder.path().join("none.yaml")], &mut out).expect("written");
+        assert_eq!(wrong.expect_err("problems").0.len(), 2);
+    }
+
+    #[test]
+    fn the_built_in_ones_are_right() {
+        let mut out = Vec::new();
+        check(&[], &mut out).expect("written").unwrap_or_else(|problems| panic!("{}", problems.render()));
+        assert!(String::from_utf8_lossy(&out).ends_with(" scenarios: nothing wrong\n"));
+    }
+}

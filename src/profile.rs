@@ -1,0 +1,279 @@
+//! Profiles: what a real installation calls things, how to reach it, and which choices it makes
+//! that the contract leaves open.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use crate::scenario::checker::Checker;
+use crate::scenario::node::{self, Kind, Node};
+use crate::scenario::policy::{POLICIES, Policies, Values, policy};
+use crate::scenario::problem::{Problem, suggestion};
+use crate::scenario::{Source, Span, shape};
+use crate::target::names::{self, NAMES};
+
+/// Ways to a door that a profile can give the address of.
+const ROADS: [&str; 4] = ["direct", "proxy", "balancer", "balancer-tls"];
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+
+/// An installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// All names of [`NAMES`], the contract's where the profile says nothing.
+    pub names: BTreeMap<String, String>,
+    /// Addresses by road: `proxy`: `https://…`.
+    pub roads: IndexMap<String, String>,
+    /// What is declared; nothing else is assumed.
+    pub policies: Policies,
+}
+
+impl Default for Profile {
+    /// The contract's names, and nothing declared.
+    fn default() -> Profile {
+        Profile {
+            names: names::contract(),
+            roads: IndexMap::new(),
+            policies: Policies::none(),
+        }
+    }
+}
+
+impl Profile {
+    /// The reference platform's: the contract's names and the reference's choices.
+    pub fn reference() -> Profile {
+        Profile {
+            policies: Policies::reference(),
+            ..Profile::default()
+        }
+    }
+
+    /// Reads a profile; all that is wrong with it otherwise.
+    pub fn parse(source: &Arc<Source>) -> Result<Profile, Vec<Problem>> {
+        let (root, problems) = node::read(source);
+        let mut checker = Checker::new(source);
+        checker.problems = problems;
+        let profile = root.map(|root| read(&root, &mut checker));
+        match profile {
+            Some(profile) if checker.problems.is_empty() => Ok(profile),
+            _ => {
+                checker.problems.sort_by_key(|problem| problem.span.start);
+                Err(checker.problems)
+            }
+        }
+    }
+
+    /// Overrides one thing: `secret.name=my-env`, `token.precedence=reject`, `road.proxy=https://…`.
+    pub fn set(&mut self, assignment: &str) -> Result<(), String> {
+        let Some((name, value)) = assignment.split_once('=') else {
+            return Err(format!("`{assignment}` is not NAME=VALUE"));
+        };
+        if self.names.contains_key(name) {
+            if let Some(wrong) = refuse_name(name, value) {
+                return Err(wrong);
+            }
+            self.names.insert(name.to_owned(), value.to_owned());
+        } else if let Some(policy) = policy(name) {
+            if let Some(wrong) = policy.refuse(value) {
+                return Err(wrong);
+            }
+            self.policies.declare(policy.name, value);
+        } else if let Some(road) = name.strip_prefix("road.").filter(|road| ROADS.contains(road)) {
+            if let Some(wrong) = refuse_address(value) {
+                return Err(wrong);
+            }
+            self.roads.insert(road.to_owned(), value.to_owned());
+        } else {
+            let roads = ROADS.map(|road| format!("road.{road}"));
+            let known = NAMES
+                .iter()
+                .map(|(name, _)| *name)
+                .chain(POLICIES.iter().map(|policy| policy.name))
+                .chain(roads.iter().map(String::as_str));
+            return Err(format!("nothing is called `{name}`; {}", suggestion(name, known, "names")));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is a profile, as far as its top says.
+pub fn is_profile(source: &Source) -> bool {
+    source.text.lines().any(|line| line.trim_end() == "kind: Profile")
+}
+
+fn read(root: &Node, checker: &mut Checker) -> Profile {
+    shape::check(&SCHEMA, &SCHEMA, root, "a profile", checker);
+    let mut profile = Profile::default();
+    for (name, value, span) in texts(root, "names") {
+        match refuse_name(&name, &value) {
+            Some(wrong) => checker.report(span, wrong),
+            None => {
+                profile.names.insert(name, value);
+            }
+        }
+    }
+    for (road, address, span) in texts(root, "roads") {
+        match refuse_address(&address) {
+            Some(wrong) => checker.report(span, wrong),
+            None => {
+                profile.roads.insert(road, address);
+            }
+        }
+    }
+    for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
+        // What is unknown was reported with the shape.
+        let Some(policy) = policy(&key.name) else { continue };
+        match &value.kind {
+            Kind::List(items) => {
+                let items = items.iter().filter_map(|item| item.as_text().map(str::to_owned));
+                profile.policies.declare_list(policy.name, items.collect());
+            }
+            Kind::Text(text) => match (policy.values, policy.refuse(text)) {
+                // Choices are an enumeration of the schema.
+                (Values::Duration, Some(wrong)) => checker.report(value.span, wrong),
+                _ => profile.policies.declare(policy.name, text),
+            },
+            _ => {}
+        }
+    }
+    profile
+}
+
+/// Texts of a map, numbers as they are written.
+fn texts(root: &Node, key: &str) -> Vec<(String, String, Span)> {
+    let entries = root.get(key).and_then(Node::as_map).unwrap_or_default();
+    let text = |node: &Node| match &node.kind {
+        Kind::Text(text) => Some(text.clone()),
+        Kind::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    entries
+        .iter()
+        .filter_map(|(key, value)| Some((key.name.clone(), text(value)?, value.span)))
+        .collect()
+}
+
+fn refuse_name(name: &str, value: &str) -> Option<String> {
+    let port = name.ends_with("port");
+    let path = name.ends_with(".path");
+    match value {
+        "" => Some(format!("`{name}` must not be empty")),
+        _ if port && value.parse::<u16>().is_err() => Some(format!("`{name}` is a port, not `{value}`")),
+        _ if path && !value.starts_with('/') => Some(format!("`{name}` is a path that starts with `/`, not `{value}`")),
+        _ => None,
+    }
+}
+
+fn refuse_address(address: &str) -> Option<String> {
+    let url = address.parse::<http::Uri>().ok();
+    let good = url.is_some_and(|url| {
+        url.host().is_some() && url.scheme_str().is_some_and(|s| ["http", "https", "ws", "wss"].contains(&s))
+    });
+    (!good).then(|| format!("`{address}` is no address as `https://platform.example`"))
+}
+
+/// The JSON Schema of a profile.
+pub fn schema() -> Value {
+    let names: Map<String, Value> = NAMES
+        .iter()
+        .map(|(name, default)| {
+            let kinds = if name.ends_with("port") { json!(["string", "integer"]) } else { json!("string") };
+            ((*name).to_owned(), json!({ "type": kinds, "default": default }))
+        })
+        .collect();
+    let roads: Map<String, Value> =
+        ROADS.iter().map(|road| ((*road).to_owned(), json!({ "type": "string" }))).collect();
+    let policies: Map<String, Value> = POLICIES
+        .iter()
+        .map(|policy| {
+            let mut schema = match policy.values {
+                Values::Choices(choices) => json!({ "enum": choices }),
+                Values::Duration => json!({ "type": "string" }),
+                Values::List => json!({
+                    "anyOf": [{ "const": "any" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
+                }),
+            };
+            schema["description"] = json!(policy.meaning);
+            (policy.name.to_owned(), schema)
+        })
+        .collect();
+    let map = |properties: Map<String, Value>, meaning: &str| {
+        json!({
+            "type": "object",
+            "description": meaning,
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    };
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A profile of gauntlet",
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "properties": {
+            "apiVersion": { "const": "gauntlet/v1" },
+            "kind": { "const": "Profile" },
+            "names": map(names, "What the installation calls things; the contract's names where left out."),
+            "roads": map(roads, "Addresses by road, where there is no Kubernetes to find them with."),
+            "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
+        },
+        "additionalProperties": false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Profile, String> {
+        let lines = |problems: Vec<Problem>| problems.iter().map(|p| format!("{p}\n")).collect::<String>();
+        Profile::parse(&Source::new("p.yaml", text)).map_err(lines)
+    }
+
+    #[test]
+    fn names_and_policies() {
+        let profile = parse(
+            "apiVersion: gauntlet/v1\nkind: Profile\nnames:\n  secret.name: my-env\n  web.port: 8080\n\
+             roads: { proxy: https://x.example }\npolicies: { token.precedence: reject, origin: [https://a] }\n",
+        )
+        .expect("good");
+        assert_eq!(profile.names["secret.name"], "my-env");
+        assert_eq!(profile.names["web.port"], "8080");
+        assert_eq!(profile.names["secret.key"], "HARNESS_AUTH_TOKEN");
+        assert_eq!(profile.policies.choice("token.precedence"), Some("reject"));
+        assert_eq!(profile.policies.choice("origin"), Some("listed"));
+        assert_eq!(profile.policies.choice("token.scope"), None);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let problems = parse(
+            "apiVersion: gauntlet/v1\nkind: Profile\nnames: { secret.nam: x, web.port: http }\n\
+             roads: { proxy: nowhere }\npolicies: { token.precedence: query-win, balancer.idle-timeout: soon }\n",
+        )
+        .expect_err("problems");
+        let want = "\
+p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
+p.yaml:3:35: `web.port` is a port, not `http`
+p.yaml:4:17: `nowhere` is no address as `https://platform.example`
+p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
+p.yaml:5:65: `balancer.idle-timeout` is a number and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
+";
+        assert_eq!(problems, want);
+    }
+
+    #[test]
+    fn overrides() {
+        let mut profile = Profile::reference();
+        assert_eq!(profile.set("secret.name=x"), Ok(()));
+        assert_eq!(profile.set("token.scope=session"), Ok(()));
+        assert_eq!(profile.set("road.proxy=http://127.0.0.1:1"), Ok(()));
+        assert_eq!(profile.names["secret.name"], "x");
+        let near = profile.set("secret.nmae=x").expect_err("unknown");
+        assert_eq!(near, "nothing is called `secret.nmae`; did you mean `secret.name`?");
+        assert!(profile.set("token.scope=x").is_err());
+        assert!(profile.set("x").is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! From a file's text to a scenario, or to everything that is wrong with it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::checker::Checker;
+use super::duration;
+use super::file::API_VERSION;
+use super::model::{Choice, Intrusion, Level, Scenario, WorldSpec};
+use super::node::{self, Kind, Node};
+use super::problem::{Problem, suggestion};
+use super::references::Known;
+use super::schema::SCHEMA;
+use super::shape;
+use super::soundness;
+use super::source::{Source, Span};
+use super::step::{self, Read};
+use crate::platform::mutant::MUTANTS;
+
+/// Reads a scenario; all that is wrong with it otherwise, in the order of the file.
+pub fn parse(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
+    parse_with_id(source).map(|(scenario, _)| scenario)
+}
+
+/// As [`parse`], with the place of the id.
+pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Vec<Problem>> {
+    let (root, problems) = node::read(source);
+    let mut checker = Checker::new(source);
+    checker.problems = problems;
+    let scenario = root.and_then(|root| {
+        let id = root.get("id").map_or(root.span, |id| id.span);
+        Some((read(&root, &mut checker)?, id))
+    });
+    let mut problems = checker.problems;
+    match scenario {
+        Some(scenario) if problems.is_empty() => Ok(scenario),
+        _ => {
+            problems.sort_by_key(|problem| problem.span.start);
+            Err(problems)
+        }
+    }
+}
+
+fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
+    shape::check(&SCHEMA, &SCHEMA, root, "a scenario", checker);
+    if root.get("apiVersion").is_some_and(|version| version.as_text() != Some(API_VERSION)) {
+        // Another version has other keys: what else is wrong would not be true of it.
+        checker.problems.retain(|problem| problem.message.contains("apiVersion"));
+        return None;
+    }
+    let text = |key: &str| root.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
+    let matrix = matrix(root, checker);
+    let vars: IndexMap<String, Value> = entries(root, "vars")
+        .map(|(name, value)| (name.to_owned(), value.to_value()))
+        .collect();
+    check_names(root, checker);
+    check_path(root, checker);
+    let kills = texts(root, "kills");
+    check_kills(root, checker);
+    let steps = steps_of(root, "steps", checker);
+    let finally = steps_of(root, "finally", checker);
+    check_references(root, &steps, &finally, checker);
+    let intrusion = value(root, "intrusion").unwrap_or(Intrusion::Observe);
+    soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
+    soundness::open_road(root, &steps, checker);
+    Some(Scenario {
+        id: text("id"),
+        title: text("title"),
+        spec: text("spec"),
+        level: value(root, "level").unwrap_or(Level::Core),
+        intrusion,
+        tags: texts(root, "tags"),
+        world: world(root, checker),
+        vars,
+        matrix,
+        timeout: root.get("timeout").and_then(Node::as_text).and_then(duration::parse),
+        steps: steps.into_iter().map(|read| read.step).collect(),
+        finally: finally.into_iter().map(|read| read.step).collect(),
+        kills,
+        open_road: root.get("open-road").and_then(Node::as_text).map(str::to_owned),
+        place: checker.place(root.span),
+    })
+}
+
+fn entries<'n>(root: &'n Node, key: &str) -> impl Iterator<Item = (&'n str, &'n Node)> {
+    let entries = root.get(key).and_then(Node::as_map).unwrap_or_default();
+    entries.iter().map(|(key, value)| (key.name.as_str(), value))
+}
+
+fn texts(root: &Node, key: &str) -> Vec<String> {
+    match root.get(key).map(|node| &node.kind) {
+        Some(Kind::List(items)) => {
+            items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A key's value as a type; nothing where it is left out or its shape was reported as wrong.
+fn value<T: DeserializeOwned>(root: &Node, key: &str) -> Option<T> {
+    serde_json::from_value(root.get(key)?.to_value()).ok()
+}
+
+fn world(root: &Node, checker: &mut Checker) -> WorldSpec {
+    let Some(node) = root.get("world") else {
+        return WorldSpec::default();
+    };
+    match serde_json::from_value(node.to_value()) {
+        Ok(world) => world,
+        Err(error) => {
+            // The schema says the same of the same type; where it doesn't, say at least this.
+            if checker.problems.is_empty() {
+                checker.report(node.span, error.to_string());
+            }
+            WorldSpec::default()
+        }
+    }
+}
+
+fn matrix(root: &Node, checker: &mut Checker) -> IndexMap<String, Vec<Choice>> {
+    let mut matrix = IndexMap::new();
+    for (name, values) in entries(root, "matrix") {
+        let choices: Vec<(Choice, Span)> = match &values.kind {
+            Kind::List(items) => items
+                .iter()
+                .map(|item| {
+                    let value = item.to_value();
+                    let name = match &value {
+                        Value::String(text) => text.clone(),
+                        value => value.to_string(),
+                    };
+                    (Choice { name, value }, item.span)
+                })
+                .collect(),
+            Kind::Map(named) => named
+                .iter()
+                .map(|(key, node)| {
+                    let choice = Choice {
+                        name: key.name.clone(),
+                        value: node.to_value(),
+                    };
+                    (choice, key.span)
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        for (index, (choice, span)) in choices.iter().enumerate() {
+            if choices[..index].iter().any(|(known, _)| known.name == choice.name) {
+                let message = format!("`{}` stands twice in the matrix: its runs could not be told apart", choice.name);
+                checker.report(*span, message);
+            }
+        }
+        matrix.insert(name.to_owned(), choices.into_iter().map(|(choice, _)| choice).collect());
+    }
+    matrix
+}
+
+/// Names of variables that say something else already.
+fn check_names(root: &Node, checker: &mut Checker) {
+    for section in ["matrix", "vars"] {
+        for (key, _) in root.get(section).and_then(Node::as_map).unwrap_or_default() {
+            if Known::is_built_in(&key.name) {
+                let message = format!("`{}` is a variable that every scenario has", key.name);
+                checker.report_with_help(key.span, message, "give it another name");
+            }
+            let twice = section == "vars" && root.get("matrix").is_some_and(|m| m.get(&key.name).is_some());
+            if twice {
+                checker.report(key.span, format!("`{}` stands in `matrix` already", key.name));
+            }
+        }
+    }
+}
+
+/// A file's path is its id: what is read in a report can be found.
+fn check_path(root: &Node, checker: &mut Checker) {
+    let Some(id) = root.get("id") else { return };
+    let Some(text) = id.as_text() else { return };
+    let path = checker.source.name.replace('\\', "/");
+    let wanted = format!("{text}.yaml");
+    let right = path.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    if !right {
+        let message = format!("the id `{text}` doesn't fit the file's path");
+        checker.report_with_help(id.span, message, format!("the file of this id is …/{wanted}"));
+    }
+}
+
+fn check_kills(root: &Node, checker: &mut Checker) {
+    let Some(Kind::List(items)) = root.get("kills").map(|node| &node.kind) else { return };
+    for item in items {
+        let Some(name) = item.as_text() else { continue };
+        if !MUTANTS.iter().any(|mutant| mutant.name == name) {
+            let help = suggestion(name, MUTANTS.iter().map(|mutant| mutant.name), "mutants");
+            checker.report_with_help(item.span, format!("no mutant `{name}`"), help);
+        }
+    }
+}
+
+fn steps_of<'n>(root: &'n Node, key: &str, checker: &mut Checker) -> Vec<Read<'n>> {
+    match root.get(key).map(|node| &node.kind) {
+        Some(Kind::List(items)) => items.iter().filter_map(|item| step::read(item, checker)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Verbs in whose keys `${door}` is the path of the door on the step's road.
+const WITH_DOOR: [&str; 3] = ["attach", "http", "raw"];
+
+fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], checker: &mut Checker) {
+    let mut known = Known::built_in();
+    for (name, values) in entries(root, "matrix") {
+        known.check(values, checker);
+        known.set_later(name, values.span.line);
+    }
+    for (name, _) in entries(root, "matrix") {
+        known.set(name);
+    }
+    for (name, value) in entries(root, "vars") {
+        known.set_later(name, value.span.line);
+    }
+    for read in steps.iter().chain(finally) {
+        for name in set_by(read) {
+            known.set_later(name, read.step.place.line);
+        }
+    }
+    for (name, value) in entries(root, "vars") {
+        known.check(value, checker);
+        known.set(name);
+    }
+    for read in steps.iter().chain(finally) {
+        let mut here = known.clone();
+        if WITH_DOOR.contains(&read.verb.name) {
+            here.set("door");
+        }
+        for (key, value) in read.node.as_map().unwrap_or_default() {
+            // A capture's texts are paths and patterns, in which `${` means something else.
+            if key.name != "capture" {
+                here.check(value, checker);
+            }
+        }
+        for name in set_by(read) {
+            if Known::is_built_in(name) || name == "door" {
+                let message = format!("`{name}` is a variable that every scenario has");
+                checker.report_with_help(read.node.span, message, "give it another name");
+            }
+            known.set(name);
+        }
+        if let Some(name) = &read.step.bind {
+            known.bind(name, read.verb.fields);
+        }
+    }
+}
+
+/// The names that a step sets.
+fn set_by<'r>(read: &'r Read<'_>) -> impl Iterator<Item = &'r str> {
+    let captured = read.step.capture.keys().map(String::as_str);
+    read.step.bind.as_deref().into_iter().chain(captured)
+}

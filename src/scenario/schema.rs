@@ -1,0 +1,408 @@
+//! The JSON Schema of scenario files and profiles, generated from the Rust types and the
+//! verbs. Editors use it, and the parser holds every file against it.
+
+use std::sync::LazyLock;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::file::{CommonKeys, ScenarioFile};
+use super::policy::POLICIES;
+use super::predicate::OPERATORS;
+use crate::steps::{Phrase, VERBS, Verb};
+
+/// Definitions that the parser checks with messages of its own. Their schema is for editors.
+pub(super) const CHECKED_ELSEWHERE: [&str; 4] = ["step", "claims-", "facts-", "predicate"];
+
+/// The schema that files are held against, made once.
+pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+
+/// The JSON Schema of a scenario file.
+pub fn schema() -> Value {
+    // Draft 7 is what editors' YAML support understands best.
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let mut root = generator.root_schema_for::<ScenarioFile>().to_value();
+    let mut common = CommonKeys::of(&mut generator);
+    let mut definitions = generator.take_definitions(true);
+
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let mut steps = Vec::new();
+    for verb in VERBS {
+        steps.push(verb_schema(verb, &mut generator));
+    }
+    for (name, mut definition) in generator.take_definitions(true) {
+        tidy(&mut definition);
+        allow_templates_inside(&mut definition);
+        definitions.insert(name, definition);
+    }
+    for definition in definitions.values_mut() {
+        tidy(definition);
+    }
+    tidy(&mut root);
+    tidy(&mut common);
+    definitions.insert("template".to_owned(), template());
+    definitions.insert("predicate".to_owned(), predicate());
+    let names = VERBS.iter().map(|verb| reference(&step_name(verb.name)));
+    let step = json!({
+        "description": "One action with its expectations. Its verb is the key that no other kind of step has.",
+        "type": "object",
+        "anyOf": names.collect::<Vec<Value>>(),
+    });
+    definitions.insert("step".to_owned(), step);
+    for (verb, mut step) in VERBS.iter().zip(steps) {
+        add_common_keys(&mut step, verb, &common);
+        definitions.insert(step_name(verb.name), step);
+        if has_claims(verb) {
+            definitions.insert(claim_name(verb.name), claim(verb));
+            definitions.insert(claims_name(verb.name), claims(verb));
+            let fields = json!({ "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } });
+            let facts = json!({ "anyOf": [phrases(verb.phrases), fields] });
+            definitions.insert(facts_name(verb.name), facts);
+        }
+    }
+    definitions.sort_keys();
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
+    schema.insert("title".to_owned(), json!("A scenario of gauntlet"));
+    if let Value::Object(root) = root {
+        for (key, value) in root {
+            if !matches!(key.as_str(), "$schema" | "title" | "definitions") {
+                schema.insert(key, value);
+            }
+        }
+    }
+    schema.insert("definitions".to_owned(), Value::Object(definitions));
+    Value::Object(schema)
+}
+
+impl CommonKeys {
+    fn of(generator: &mut SchemaGenerator) -> Value {
+        transformed(<CommonKeys as schemars::JsonSchema>::json_schema(generator), generator)
+    }
+}
+
+fn transformed(mut schema: schemars::Schema, generator: &mut SchemaGenerator) -> Value {
+    for transform in generator.transforms_mut() {
+        transform.transform(&mut schema);
+    }
+    schema.to_value()
+}
+
+/// The definition of a verb's steps.
+pub(super) fn step_name(verb: &str) -> String {
+    format!("step-{verb}")
+}
+
+fn claims_name(verb: &str) -> String {
+    format!("claims-{verb}")
+}
+
+fn claim_name(verb: &str) -> String {
+    format!("claim-{verb}")
+}
+
+fn facts_name(verb: &str) -> String {
+    format!("facts-{verb}")
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/definitions/{name}") })
+}
+
+fn has_claims(verb: &Verb) -> bool {
+    !verb.phrases.is_empty() || !verb.fields.is_empty()
+}
+
+/// A verb's own keys.
+fn verb_schema(verb: &Verb, generator: &mut SchemaGenerator) -> Value {
+    let schema = (verb.schema)(generator);
+    let mut schema = transformed(schema, generator);
+    tidy(&mut schema);
+    allow_templates_inside(&mut schema);
+    schema["title"] = json!(verb.name);
+    schema["additionalProperties"] = json!(false);
+    schema
+}
+
+/// Puts the keys that every step has beside the verb's own.
+fn add_common_keys(step: &mut Value, verb: &Verb, common: &Value) {
+    let Some(properties) = step.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    if let Some(keys) = common.get("properties").and_then(Value::as_object) {
+        for (key, schema) in keys {
+            properties.entry(key.clone()).or_insert_with(|| schema.clone());
+        }
+    }
+    if !has_claims(verb) {
+        return;
+    }
+    let claims = [
+        ("check", "What must be true of the platform: if it is not, the scenario fails."),
+        ("given", "What must be true for the scenario to say anything: if it is not, that is an error."),
+        ("until", "As `given`, waited for: `within` says how long."),
+        ("needs", "What the scenario can only run with: without it, it is skipped, with the `reason`."),
+    ];
+    for (key, meaning) in claims {
+        let schema = json!({ "description": meaning, "allOf": [reference(&claims_name(verb.name))] });
+        properties.insert(key.to_owned(), schema);
+    }
+    let facts = json!({
+        "description": "What is reported without a verdict: fields by the name that they get, or a phrase.",
+        "allOf": [reference(&facts_name(verb.name))],
+    });
+    properties.insert("fact".to_owned(), facts);
+}
+
+/// A text that is a template.
+fn template() -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"\$\{.*\}",
+        "description": "A template that gives the value: ${name}.",
+    })
+}
+
+fn predicate() -> Value {
+    let operand = |name: &str| match name {
+        "absent" | "present" | "null" => json!({ "type": "boolean" }),
+        "one-of" => json!({ "type": "array", "minItems": 1 }),
+        "matches" => json!({ "type": "string" }),
+        "count" => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, reference("template")] }),
+        "less-than" | "at-most" | "more-than" | "at-least" => json!({ "type": ["number", "string"] }),
+        "not" => reference("predicate"),
+        "any" => json!({ "type": "array", "minItems": 1, "items": reference("predicate") }),
+        _ => json!({}),
+    };
+    let properties: Map<String, Value> = OPERATORS
+        .iter()
+        .map(|(name, meaning)| {
+            let mut schema = operand(name);
+            match schema.get("$ref") {
+                Some(_) => schema = json!({ "description": meaning, "allOf": [schema] }),
+                None => schema["description"] = json!(meaning),
+            }
+            ((*name).to_owned(), schema)
+        })
+        .collect();
+    json!({
+        "description": "A value that it must be, or operators that must all hold.",
+        "anyOf": [
+            { "type": ["null", "boolean", "number", "string", "array"] },
+            { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1 },
+        ],
+    })
+}
+
+/// What can be expected of a verb in a phrase or by fields.
+fn claim(verb: &Verb) -> Value {
+    let mut any = Vec::new();
+    if !verb.phrases.is_empty() {
+        any.push(phrases(verb.phrases));
+    }
+    if !verb.fields.is_empty() {
+        any.push(fields(verb));
+    }
+    json!({ "anyOf": any })
+}
+
+/// What can be expected of a verb.
+fn claims(verb: &Verb) -> Value {
+    let claim = reference(&claim_name(verb.name));
+    let mut one = vec![claim.clone()];
+    for policy in POLICIES.iter().filter(|policy| !policy.choices().is_empty()) {
+        let mut properties = Map::new();
+        let name = json!({ "const": policy.name, "description": policy.meaning });
+        properties.insert("policy".to_owned(), name);
+        for choice in policy.choices() {
+            properties.insert((*choice).to_owned(), claim.clone());
+        }
+        let required: Vec<&String> = properties.keys().collect();
+        one.push(json!({
+            "type": "object",
+            "title": format!("policy {}", policy.name),
+            "required": required,
+            "properties": properties,
+            "additionalProperties": false,
+        }));
+    }
+    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
+    one.push(list);
+    json!({ "anyOf": one })
+}
+
+fn phrases(phrases: &[Phrase]) -> Value {
+    let mut any: Vec<Value> = phrases
+        .iter()
+        .map(|phrase| {
+            if !phrase.pattern.contains('<') {
+                return json!({ "const": phrase.pattern, "description": phrase.meaning });
+            }
+            let pattern = phrase
+                .pattern
+                .replace("<status>", r"([0-9]+|\$\{.*\})( or ([0-9]+|\$\{.*\}))*")
+                .replace("<text>", ".+");
+            json!({
+                "type": "string",
+                "title": phrase.pattern,
+                "pattern": format!("^{pattern}$"),
+                "description": phrase.meaning,
+            })
+        })
+        .collect();
+    any.push(json!({ "type": "string", "pattern": r"^\$\{.*\}$" }));
+    json!({ "anyOf": any })
+}
+
+fn fields(verb: &Verb) -> Value {
+    let properties: Map<String, Value> = verb
+        .fields
+        .iter()
+        .map(|field| ((*field).to_owned(), reference("predicate")))
+        .collect();
+    let deeper = format!(r"^({})[.\[]", verb.fields.join("|"));
+    json!({
+        "type": "object",
+        "title": "fields",
+        "properties": properties,
+        "patternProperties": { deeper: reference("predicate") },
+        "additionalProperties": false,
+        "minProperties": 1,
+    })
+}
+
+/// Takes out what Rust's types say and a file's writer has no use for: null where a key can
+/// be left out, formats of integers, a required key's default.
+fn tidy(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(map) => {
+            let required: Vec<Value> =
+                map.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+            if let Some(Value::Object(properties)) = map.get_mut("properties") {
+                for (name, property) in properties {
+                    if !required.contains(&json!(name)) {
+                        without_null(property);
+                    }
+                }
+            }
+            // Rust's doc comments are wrapped; an editor wraps by itself.
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = text.replace("\n\n", "\u{0}").replace('\n', " ").replace('\u{0}', "\n\n");
+            }
+            // Names of variables: one message for a wrong one, wherever it stands.
+            if let Some(Value::Object(patterns)) = map.get("patternProperties")
+                && let Some((pattern, values)) = patterns.iter().next()
+                && pattern == super::file::NAME
+            {
+                let values = values.clone();
+                map.remove("patternProperties");
+                map.insert("propertyNames".to_owned(), reference("name"));
+                map.insert("additionalProperties".to_owned(), values);
+            }
+            if map.get("format").is_some_and(|format| {
+                format.as_str().is_some_and(|format| format.contains("int"))
+            }) {
+                map.remove("format");
+            }
+            map.values_mut().for_each(tidy);
+        }
+        _ => {}
+    }
+}
+
+fn without_null(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    if map.get("default") == Some(&Value::Null) {
+        map.remove("default");
+    }
+    if let Some(Value::Array(types)) = map.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            map.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
+        any.retain(|schema| schema != &json!({ "type": "null" }));
+        if let [only] = any.as_slice() {
+            let only = only.clone();
+            map.remove("anyOf");
+            map.insert("allOf".to_owned(), json!([only]));
+        }
+    }
+}
+
+/// Lets a template stand for every value inside a map or list, and for those inside them.
+fn allow_templates_inside(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        properties.values_mut().for_each(allow_template);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if let Some(schema) = map.get_mut(inner) {
+            allow_template(schema);
+        }
+    }
+    for several in ["anyOf", "oneOf", "allOf"] {
+        if let Some(Value::Array(schemas)) = map.get_mut(several) {
+            schemas.iter_mut().for_each(allow_templates_inside);
+        }
+    }
+}
+
+/// Lets a template stand for a value that is not simply a text.
+fn allow_template(schema: &mut Value) {
+    allow_templates_inside(schema);
+    let Value::Object(map) = schema else { return };
+    let kinds = match map.get("type") {
+        Some(Value::Array(kinds)) => kinds.clone(),
+        Some(kind) => vec![kind.clone()],
+        None => Vec::new(),
+    };
+    let any = kinds.is_empty()
+        && !["$ref", "anyOf", "oneOf", "allOf", "enum", "const"].iter().any(|key| map.contains_key(*key));
+    let text = kinds.contains(&json!("string")) && !map.contains_key("enum") && !map.contains_key("pattern");
+    if any || text {
+        return;
+    }
+    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
+        any.push(reference("template"));
+        return;
+    }
+    let description = map.remove("description");
+    let mut wrapped = json!({ "anyOf": [schema.take(), reference("template")] });
+    if let Some(description) = description {
+        wrapped["description"] = description;
+    }
+    *schema = wrapped;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_verb_has_a_common_key() {
+        let common = ["as", "capture", "check", "given", "until", "needs", "reason", "fact", "within", "every", "holds-for"];
+        let mut generator = SchemaSettings::draft07().into_generator();
+        for verb in VERBS {
+            let schema = verb_schema(verb, &mut generator);
+            let keys = schema["properties"].as_object().expect("a verb has keys");
+            assert!(keys.contains_key(verb.name), "{}", verb.name);
+            let clash: Vec<&&str> = common.iter().filter(|key| keys.contains_key(**key)).collect();
+            assert!(clash.is_empty(), "{}: {clash:?}", verb.name);
+        }
+    }
+
+    #[test]
+    fn every_reference_is_defined() {
+        let schema = schema();
+        let text = schema.to_string();
+        for found in text.split("\"#/definitions/").skip(1) {
+            let name = found.split('"').next().expect("split gives one part at least");
+            assert!(schema["definitions"].get(name).is_some(), "{name}");
+        }
+    }
+}

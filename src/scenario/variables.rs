@@ -1,0 +1,45 @@
+//! The variables that every scenario has.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::scope::Scope;
+use crate::target::names;
+
+/// The variables that every scenario has, by name.
+///
+/// `secret.token` is the token that the platform's secret has or is to get, `secret.name` and
+/// `secret.key` say where; `master-key` is the session API's key; `names` has every name of the
+/// installation, as `names.web.deployment`.
+pub fn built_in(names: &BTreeMap<String, String>, token: &str, master_key: &str) -> [(&'static str, Value); 3] {
+    let name = |of: &str| names.get(of).cloned().unwrap_or_default();
+    let secret = json!({ "name": name("secret.name"), "key": name("secret.key"), "token": token });
+    let mut groups = Map::new();
+    for (path, value) in names {
+        if let Some((group, leaf)) = path.split_once('.') {
+            let group = groups.entry(group).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(group) = group {
+                group.insert(leaf.to_owned(), Value::String(value.clone()));
+            }
+        }
+    }
+    [
+        ("secret", secret),
+        ("master-key", Value::String(master_key.to_owned())),
+        ("names", Value::Object(groups)),
+    ]
+}
+
+/// Sets the variables that every scenario has.
+pub fn set_built_in(scope: &mut Scope, names: &BTreeMap<String, String>, token: &str, master_key: &str) {
+    for (name, value) in built_in(names, token, master_key) {
+        scope.set(name, value);
+    }
+}
+
+/// The variables with the contract's names: which there are is what matters.
+pub(super) fn example() -> Value {
+    let variables = built_in(&names::contract(), "", "");
+    Value::Object(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
