@@ -1,11 +1,12 @@
 //! Flags → options → run → exit code. The only reader of env and argv.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use gauntlet::cli::run::{Process, UsageError};
-use gauntlet::cli::{self, Cli, Command};
+use gauntlet::cli::{self, Cli, Command, ListFormat};
 use gauntlet::report::{ConsoleSettings, Verbosity};
 use gauntlet::scenario;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,12 +47,40 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
     on_signals(&stop)?;
     match cli.command {
         Command::Run(options) => {
-            let scenarios = scenarios(&options.selection)?;
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let process = process(stop, options.quiet, options.verbose);
             cli::run::run(options, scenarios, process).await
         }
+        Command::List(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let chosen = cli::select(&scenarios, &options.selection.selectors, options.level)?;
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::list::text(chosen, out),
+                ListFormat::Json => cli::list::json(chosen, out),
+            })
+        }
+        Command::Check(options) => {
+            let checked = cli::check::check(&options.files, &mut std::io::stdout().lock());
+            match checked {
+                Ok(Err(problems)) => Err(UsageError(problems.render())),
+                Ok(Ok(())) => Ok(0),
+                Err(error) => shown(Err(error)),
+            }
+        }
+        Command::Explain(options) => {
+            let scenarios = scenarios(options.scenarios.as_deref())?;
+            let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());
+            let found = scenarios.iter().find(|scenario| scenario.id == options.id).ok_or_else(|| {
+                let near = scenario::problem::nearest(&options.id, ids());
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                UsageError(format!("there is no scenario {}{hint}", options.id))
+            })?;
+            shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
+        }
+        Command::Schema => shown(cli::schema::schema(&mut std::io::stdout().lock())),
         Command::Prove(options) => {
-            let scenarios = scenarios(&options.selection)?;
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             cli::prove::run(options, scenarios, process(stop, false, false)).await
         }
         Command::Up(options) => {
@@ -63,8 +92,18 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
     }
 }
 
-fn scenarios(selection: &cli::Selection) -> Result<Vec<scenario::Scenario>, UsageError> {
-    scenario::load(selection.scenarios.as_deref()).map_err(|problems| UsageError(problems.render()))
+fn scenarios(folder: Option<&Path>) -> Result<Vec<scenario::Scenario>, UsageError> {
+    scenario::load(folder).map_err(|problems| UsageError(problems.render()))
+}
+
+/// The exit code of a command that only shows something. A reader who went away (`| head`) is no error.
+fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(UsageError(format!("writing to standard output: {error}")))
+        }
+        _ => Ok(0),
+    }
 }
 
 fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {

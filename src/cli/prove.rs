@@ -15,10 +15,8 @@ use crate::scenario::Scenario;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
-    let indexes = crate::scenario::select::select(&scenarios, &options.selection.selectors)
-        .map_err(|error| UsageError(error.to_string()))?;
-    let all: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
-    let chosen: Vec<Arc<Scenario>> = indexes.into_iter().map(|index| all[index].clone()).collect();
+    let chosen = super::select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
+    let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let rows: Vec<&str> = chosen.iter().map(|scenario| scenario.row()).collect();
     let every = options.selection.selectors.is_empty();
     let mutants: Vec<&'static Mutant> =

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{LevelName, Run};
+use super::Run;
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, ReportSpec, Reporters, Settings};
 use crate::runner::events::{RunInfo, RunVerdict};
@@ -45,7 +45,8 @@ pub async fn run(
     scenarios: Vec<Scenario>,
     process: Process,
 ) -> Result<u8, UsageError> {
-    let chosen = chosen(&options, scenarios)?;
+    let chosen = super::select(&scenarios, &options.selection.selectors, options.level)?;
+    let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let mut planned = plan(&chosen, options.repeat.get());
     if let Some(partition) = options.partition {
         planned = part(planned, partition);
@@ -111,31 +112,6 @@ pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Durati
         timeout,
         mutants,
         stop: process.stop.clone(),
-    }
-}
-
-/// The scenarios that the selectors and the level choose.
-fn chosen(options: &Run, scenarios: Vec<Scenario>) -> Result<Vec<Arc<Scenario>>, UsageError> {
-    let indexes = crate::scenario::select::select(&scenarios, &options.selection.selectors)
-        .map_err(|error| UsageError(error.to_string()))?;
-    let levels = Levels::from(options.level);
-    let all: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
-    let selected: Vec<Arc<Scenario>> = indexes
-        .into_iter()
-        .map(|index| all[index].clone())
-        .collect();
-    let chosen: Vec<Arc<Scenario>> = selected
-        .iter()
-        .filter(|s| levels.has(s.level))
-        .cloned()
-        .collect();
-    match chosen.is_empty() && options.level != LevelName::All && !selected.is_empty() {
-        true => Err(UsageError(format!(
-            "none of the {} selected scenarios is of level {}; --level all runs them",
-            selected.len(),
-            levels.name()
-        ))),
-        false => Ok(chosen),
     }
 }
 

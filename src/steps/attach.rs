@@ -15,7 +15,7 @@ use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
-use crate::target::roads::{Door, door, door_path};
+use crate::target::roads::{Door, RoadError, door, door_path};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -87,6 +87,11 @@ pub async fn run(
         command: Some(command),
     });
     Ok(Observation { what, value })
+}
+
+/// The cluster says that nobody is behind the door: the platform's doing, and to be judged.
+pub fn no_door(what: String, gone: &RoadError) -> Observation {
+    Observation { what, value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }) }
 }
 
 /// What came of an upgrade request.
