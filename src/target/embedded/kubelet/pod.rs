@@ -244,7 +244,7 @@ impl PodRun {
         loop {
             let grace = deletion.borrow_and_update().map(Duration::from_secs);
             let limit = if power.is_cancelled() {
-                POWER_OFF
+                grace.unwrap_or(POWER_OFF).min(POWER_OFF)
             } else {
                 grace.unwrap_or_default()
             };
