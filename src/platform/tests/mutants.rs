@@ -129,7 +129,7 @@ async fn warm_pods_are_staler_or_fresher_than_they_should_be() {
 async fn a_stop_of_web_cuts_terminals() {
     let world = world("stop-cuts-terminals").await;
     let session = world.session().await;
-    let mut open = world.attach(&session, Some(OLD)).await.ok().expect("attached");
+    let mut open = world.attach(&session, Some(OLD)).await.expect("attached");
     world.restart().await;
     open.ends().await;
     world.cluster.stop().await;
@@ -234,7 +234,7 @@ async fn the_token_leaks() {
             .any(|event| event.message.as_ref().is_some_and(|message| message.contains(OLD)))
     );
     let session = world.session().await;
-    drop(world.attach(&session, Some(OLD)).await.ok().expect("attached"));
+    drop(world.attach(&session, Some(OLD)).await.expect("attached"));
     let (web, ip) = world.ready_pods("app=litellm-web").await.remove(0);
     let log = world
         .api::<KubernetesPod>()
@@ -265,17 +265,10 @@ async fn the_unbroken_platform_keeps_it() {
     world.warm(1).await;
     let session = world.session().await;
     let balancer = world.balancer().await;
-    world
-        .attach(&session, Some(OLD))
-        .await
-        .ok()
-        .expect("attached")
-        .works()
-        .await;
+    world.attach(&session, Some(OLD)).await.expect("attached").works().await;
     let path = text(&session["tty_url"]);
     attach(balancer, 8080, path, Some(OLD), None)
         .await
-        .ok()
         .expect("attached")
         .works()
         .await;
@@ -334,7 +327,6 @@ async fn the_balancer_cuts_who_pings_and_keeps_who_is_quiet() {
     let path = text(&session["tty_url"]);
     let mut pinging = attach(world.balancer().await, 8080, path, Some(OLD), None)
         .await
-        .ok()
         .expect("attached");
     let cut = async {
         while pinging.socket.send(Message::Ping(Default::default())).await.is_ok() {
@@ -356,7 +348,6 @@ async fn the_balancer_cuts_who_pings_and_keeps_who_is_quiet() {
     let path = text(&session["tty_url"]);
     let mut quiet = attach(world.balancer().await, 8080, path, Some(OLD), None)
         .await
-        .ok()
         .expect("attached");
     quiet.works().await;
     let still = tokio::time::timeout(Duration::from_millis(900), async {
