@@ -20,10 +20,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
     };
@@ -51,12 +48,8 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
             let process = process(stop, options.quiet, options.verbose);
             cli::run::run(options, scenarios, process).await
         }
-        Command::Up(options) => {
-            cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await
-        }
-        Command::Platform(options) => {
-            cli::platform::run(&options.component, std::env::vars().collect(), stop).await
-        }
+        Command::Up(options) => cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await,
+        Command::Platform(options) => cli::platform::run(&options.component, std::env::vars().collect(), stop).await,
     }
 }
 
@@ -87,8 +80,7 @@ fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
 /// The first signal asks to stop; the second ends the process at once.
 fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals =
-            signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
+        let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

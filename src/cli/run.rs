@@ -39,11 +39,7 @@ pub struct Process {
 pub struct UsageError(pub String);
 
 /// Runs scenarios; gives the exit code.
-pub async fn run(
-    options: Run,
-    scenarios: Vec<Scenario>,
-    process: Process,
-) -> Result<u8, UsageError> {
+pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
     let chosen = chosen(&options, scenarios)?;
     let mut planned = plan(&chosen, options.repeat.get());
     if let Some(partition) = options.partition {
@@ -74,9 +70,7 @@ pub async fn run(
         stop: process.stop,
     });
     let pace = Pace {
-        jobs: options
-            .jobs
-            .map_or(process.processors * 4, std::num::NonZeroUsize::get),
+        jobs: options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
     };
@@ -92,20 +86,14 @@ pub async fn run(
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
     let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
-    for problem in finished
-        .problems
-        .iter()
-        .filter(|problem| !problem.is_closed_output())
-    {
+    for problem in finished.problems.iter().filter(|problem| !problem.is_closed_output()) {
         // Standard error may be closed as well; then there is nobody to tell.
         let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
     }
-    Ok(
-        match (exit_code(result.verdict), finished.problems.is_empty()) {
-            (0, false) => 3,
-            (code, _) => code,
-        },
-    )
+    Ok(match (exit_code(result.verdict), finished.problems.is_empty()) {
+        (0, false) => 3,
+        (code, _) => code,
+    })
 }
 
 /// The scenarios that the selectors and the level choose.
@@ -114,15 +102,8 @@ fn chosen(options: &Run, scenarios: Vec<Scenario>) -> Result<Vec<Arc<Scenario>>,
         .map_err(|error| UsageError(error.to_string()))?;
     let levels = Levels::from(options.level);
     let all: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
-    let selected: Vec<Arc<Scenario>> = indexes
-        .into_iter()
-        .map(|index| all[index].clone())
-        .collect();
-    let chosen: Vec<Arc<Scenario>> = selected
-        .iter()
-        .filter(|s| levels.has(s.level))
-        .cloned()
-        .collect();
+    let selected: Vec<Arc<Scenario>> = indexes.into_iter().map(|index| all[index].clone()).collect();
+    let chosen: Vec<Arc<Scenario>> = selected.iter().filter(|s| levels.has(s.level)).cloned().collect();
     match chosen.is_empty() && options.level != LevelName::All && !selected.is_empty() {
         true => Err(UsageError(format!(
             "none of the {} selected scenarios is of level {}; --level all runs them",
@@ -135,17 +116,11 @@ fn chosen(options: &Run, scenarios: Vec<Scenario>) -> Result<Vec<Arc<Scenario>>,
 
 /// Known mutants only: a misspelt one would make a run green that should not be.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
-    let known = || {
-        crate::platform::mutant::MUTANTS
-            .iter()
-            .map(|mutant| mutant.name)
-    };
+    let known = || crate::platform::mutant::MUTANTS.iter().map(|mutant| mutant.name);
     for name in names {
         if !known().any(|mutant| mutant == name) {
             let near = crate::scenario::problem::nearest(name, known());
-            let hint = near
-                .map(|near| format!("; did you mean {near}?"))
-                .unwrap_or_default();
+            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(UsageError(format!("there is no mutant {name}{hint}")));
         }
     }
