@@ -92,7 +92,10 @@ impl Profile {
                 .map(|(name, _)| *name)
                 .chain(POLICIES.iter().map(|policy| policy.name))
                 .chain(roads.iter().map(String::as_str));
-            return Err(format!("nothing is called `{name}`; {}", suggestion(name, known, "names")));
+            return Err(format!(
+                "nothing is called `{name}`; {}",
+                suggestion(name, known, "names")
+            ));
         }
         Ok(())
     }
@@ -169,7 +172,10 @@ fn refuse_name(name: &str, value: &str) -> Option<String> {
 fn refuse_address(address: &str) -> Option<String> {
     let url = address.parse::<http::Uri>().ok();
     let good = url.is_some_and(|url| {
-        url.host().is_some() && url.scheme_str().is_some_and(|s| ["http", "https", "ws", "wss"].contains(&s))
+        url.host().is_some()
+            && url
+                .scheme_str()
+                .is_some_and(|s| ["http", "https", "ws", "wss"].contains(&s))
     });
     (!good).then(|| format!("`{address}` is no address as `https://platform.example`"))
 }
@@ -179,12 +185,18 @@ pub fn schema() -> Value {
     let names: Map<String, Value> = NAMES
         .iter()
         .map(|(name, default)| {
-            let kinds = if name.ends_with("port") { json!(["string", "integer"]) } else { json!("string") };
+            let kinds = if name.ends_with("port") {
+                json!(["string", "integer"])
+            } else {
+                json!("string")
+            };
             ((*name).to_owned(), json!({ "type": kinds, "default": default }))
         })
         .collect();
-    let roads: Map<String, Value> =
-        ROADS.iter().map(|road| ((*road).to_owned(), json!({ "type": "string" }))).collect();
+    let roads: Map<String, Value> = ROADS
+        .iter()
+        .map(|road| ((*road).to_owned(), json!({ "type": "string" })))
+        .collect();
     let policies: Map<String, Value> = POLICIES
         .iter()
         .map(|policy| {

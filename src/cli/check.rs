@@ -62,7 +62,10 @@ mod tests {
         let mut out = Vec::new();
         let checked = check(std::slice::from_ref(&profile), &mut out).expect("written");
         assert!(checked.is_ok());
-        assert_eq!(String::from_utf8_lossy(&out), "0 scenarios and 1 profile: nothing wrong\n");
+        assert_eq!(
+            String::from_utf8_lossy(&out),
+            "0 scenarios and 1 profile: nothing wrong\n"
+        );
         std::fs::write(&profile, "apiVersion: gauntlet/v1\nkind: Profile\nnmaes: {}\n").expect("written");
         let wrong = check(&[profile, folder.path().join("none.yaml")], &mut out).expect("written");
         assert_eq!(wrong.expect_err("problems").0.len(), 2);
@@ -71,7 +74,9 @@ mod tests {
     #[test]
     fn the_built_in_ones_are_right() {
         let mut out = Vec::new();
-        check(&[], &mut out).expect("written").unwrap_or_else(|problems| panic!("{}", problems.render()));
+        check(&[], &mut out)
+            .expect("written")
+            .unwrap_or_else(|problems| panic!("{}", problems.render()));
         assert!(String::from_utf8_lossy(&out).ends_with(" scenarios: nothing wrong\n"));
     }
 }

@@ -17,7 +17,12 @@ pub fn explain(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{}\n{}\n", scenario.id, scenario.title)?;
     writeln!(out, "  from       {}", scenario.spec)?;
     writeln!(out, "  level      {}", level_name(scenario.level))?;
-    writeln!(out, "  intrusion  {} ({})", scenario.intrusion.name(), scenario.intrusion.meaning())?;
+    writeln!(
+        out,
+        "  intrusion  {} ({})",
+        scenario.intrusion.name(),
+        scenario.intrusion.meaning()
+    )?;
     let needs = scenario.needs();
     if !needs.is_empty() {
         writeln!(out, "  needs      {}", needs.join(", "))?;
@@ -36,7 +41,10 @@ pub fn explain(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
     for (name, value) in &scenario.vars {
         writeln!(out, "  with       {name} = {}", plain(value))?;
     }
-    for (title, steps) in [("Steps", &scenario.steps), ("At the end, whatever came before", &scenario.finally)] {
+    for (title, steps) in [
+        ("Steps", &scenario.steps),
+        ("At the end, whatever came before", &scenario.finally),
+    ] {
         if steps.is_empty() {
             continue;
         }
@@ -174,7 +182,10 @@ mod tests {
     #[test]
     fn a_story_in_words() {
         let scenarios = load(None).expect("the built-in ones are good");
-        let stale = scenarios.iter().find(|s| s.id == "harness-token/warm/stale").expect("it is there");
+        let stale = scenarios
+            .iter()
+            .find(|s| s.id == "harness-token/warm/stale")
+            .expect("it is there");
         let mut out = Vec::new();
         explain(stale, &mut out).expect("written");
         insta::assert_snapshot!(String::from_utf8(out).expect("UTF-8"));

@@ -43,7 +43,11 @@ pub fn text<'s>(scenarios: impl IntoIterator<Item = &'s Scenario>, out: &mut imp
     let width = scenarios.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
     for scenario in scenarios {
         let (level, intrusion) = (level_name(scenario.level), scenario.intrusion.name());
-        writeln!(out, "{:width$}  {level:8}  {intrusion:7}  {}", scenario.id, scenario.title)?;
+        writeln!(
+            out,
+            "{:width$}  {level:8}  {intrusion:7}  {}",
+            scenario.id, scenario.title
+        )?;
     }
     Ok(())
 }
@@ -68,7 +72,9 @@ mod tests {
         json(&scenarios, &mut list).expect("written");
         let list: serde_json::Value = serde_json::from_slice(&list).expect("JSON");
         assert_eq!(String::from_utf8_lossy(&lines).lines().count(), scenarios.len());
-        let stale = list.as_array().and_then(|l| l.iter().find(|e| e["id"] == "harness-token/warm/stale"));
+        let stale = list
+            .as_array()
+            .and_then(|l| l.iter().find(|e| e["id"] == "harness-token/warm/stale"));
         let stale = stale.expect("it is there");
         assert_eq!(stale["intrusion"], "disrupt");
         assert_eq!(stale["needs"], serde_json::json!(["kubernetes"]));

@@ -218,8 +218,7 @@ pub struct Platform {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::scenario::duration::parse(text)
-        .ok_or_else(|| "not a duration like 500ms, 30s or 2m".to_owned())
+    crate::scenario::duration::parse(text).ok_or_else(|| "not a duration like 500ms, 30s or 2m".to_owned())
 }
 
 /// The scenarios that the selectors and the level choose, in the order of their ids.

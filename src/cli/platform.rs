@@ -30,17 +30,11 @@ pub fn program() -> Program {
 }
 
 /// Runs a component until its work is done or it is told to stop; gives the exit code.
-pub async fn run(
-    name: &str,
-    env: BTreeMap<String, String>,
-    stop: CancellationToken,
-) -> Result<u8, UsageError> {
+pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
     let component = Component::from_name(name).ok_or_else(|| {
         let known: Vec<&str> = Component::ALL.into_iter().map(Component::name).collect();
         let near = crate::scenario::problem::nearest(name, known.iter().copied());
-        let hint = near
-            .map(|near| format!("; did you mean {near}?"))
-            .unwrap_or_default();
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         UsageError(format!(
             "there is no component {name}{hint} There are {}",
             known.join(", ")

@@ -22,13 +22,7 @@ pub async fn run(
     mut out: impl Write,
 ) -> Result<u8, UsageError> {
     let failed = |what: &str, error: &dyn std::fmt::Display| UsageError(format!("{what}: {error}"));
-    let random = || {
-        format!(
-            "{:032x}{:032x}",
-            rand::random::<u128>(),
-            rand::random::<u128>()
-        )
-    };
+    let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let setup = Setup {
         program,
         names: Arc::new(names::contract()),
@@ -50,8 +44,7 @@ pub async fn run(
     let world = World::embedded_with_kubectl(&spec, setup)
         .await
         .map_err(|e| failed("starting the platform", &e))?;
-    let kubeconfig = serde_saphyr::to_string(&world.cluster().kubeconfig())
-        .map_err(|e| failed("kubeconfig", &e))?;
+    let kubeconfig = serde_saphyr::to_string(&world.cluster().kubeconfig()).map_err(|e| failed("kubeconfig", &e))?;
     write_private(&options.kubeconfig, &kubeconfig)
         .map_err(|e| failed(&options.kubeconfig.display().to_string(), &e))?;
     let web = door(&world, Road::Proxy, None)

@@ -106,10 +106,7 @@ pub(super) fn find<'c>(chunks: &'c [Arc<Chunk>], bytes: &[u8]) -> Matches<'c> {
         }
         outermost
     });
-    Matches {
-        secrets,
-        placeholders,
-    }
+    Matches { secrets, placeholders }
 }
 
 impl Matches<'_> {

@@ -143,11 +143,7 @@ fn percent_forms(bytes: &[u8]) -> Vec<String> {
     for upper in [true, false] {
         all.push(percent(bytes, |_| false, upper));
         for kept in KEPT {
-            let text = percent(
-                bytes,
-                |b| b.is_ascii_alphanumeric() || kept.contains(&b),
-                upper,
-            );
+            let text = percent(bytes, |b| b.is_ascii_alphanumeric() || kept.contains(&b), upper);
             // A form field has its spaces as `+`.
             all.push(text.replace("%20", "+"));
             all.push(text);

@@ -18,12 +18,7 @@ pub struct Leak {
 
 impl std::fmt::Display for Leak {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Leak {
-            file,
-            line,
-            name,
-            form,
-        } = self;
+        let Leak { file, line, name, form } = self;
         write!(f, "{}:{line}: ${name} ({form})", file.display())
     }
 }
@@ -31,10 +26,7 @@ impl std::fmt::Display for Leak {
 impl Redactor {
     /// Searches files, and folders with all that is in them, for every secret.
     /// A path that isn't there is an error: what can't be searched isn't clean.
-    pub fn search_files<P: AsRef<Path>>(
-        &self,
-        paths: impl IntoIterator<Item = P>,
-    ) -> io::Result<Vec<Leak>> {
+    pub fn search_files<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> io::Result<Vec<Leak>> {
         let mut leaks = Vec::new();
         let mut left: Vec<PathBuf> = paths.into_iter().map(|p| p.as_ref().into()).collect();
         left.sort();
@@ -60,10 +52,7 @@ impl Redactor {
         let mut line = 1;
         let mut counted = 0;
         for found in self.search(bytes) {
-            line += bytes[counted..found.offset]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
+            line += bytes[counted..found.offset].iter().filter(|b| **b == b'\n').count();
             counted = found.offset;
             leaks.push(Leak {
                 file: path.to_owned(),
@@ -76,8 +65,5 @@ impl Redactor {
 }
 
 fn with_path(path: &Path, error: io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("cannot search {}: {error}", path.display()),
-    )
+    io::Error::new(error.kind(), format!("cannot search {}: {error}", path.display()))
 }

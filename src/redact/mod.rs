@@ -122,8 +122,7 @@ impl Redactor {
         match self.redact_bytes(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
             Cow::Owned(bytes) => Cow::Owned(
-                String::from_utf8(bytes)
-                    .expect("forms are whole characters, and so is what is left between them"),
+                String::from_utf8(bytes).expect("forms are whole characters, and so is what is left between them"),
             ),
         }
     }

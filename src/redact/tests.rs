@@ -113,9 +113,7 @@ fn clones_share_what_is_added_later() {
     let redactor = Redactor::new();
     let clone = redactor.clone();
     for n in 0..100 {
-        redactor
-            .add(&format!("T{n}"), &format!("value-{n:03}"))
-            .unwrap();
+        redactor.add(&format!("T{n}"), &format!("value-{n:03}")).unwrap();
         assert_eq!(clone.redact(&format!("<value-{n:03}>")), format!("<$T{n}>"));
         assert_eq!(clone.redact("<value-000>"), "<$T0>");
     }
@@ -148,9 +146,7 @@ fn canaries_are_found_in_files_that_went_past_the_redactor() {
         leaks[0].to_string(),
         format!("{}:3: $CANARY_1 (plain)", dirty.display())
     );
-    let error = redactor
-        .search_files([folder.path().join("none")])
-        .unwrap_err();
+    let error = redactor.search_files([folder.path().join("none")]).unwrap_err();
     assert!(error.to_string().starts_with("cannot search "), "{error}");
 }
 

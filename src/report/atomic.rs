@@ -59,10 +59,7 @@ fn prepare(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
         Ok(_) => fs::canonicalize(path)?,
         Err(_) => path.to_owned(),
     };
-    let name = target
-        .file_name()
-        .ok_or(io::ErrorKind::IsADirectory)?
-        .to_owned();
+    let name = target.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_owned();
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -75,19 +72,13 @@ fn prepare(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
 
 fn create(path: &Path) -> io::Result<File> {
     // One of the same process number may have been left by a crash.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 
 /// The error with the path, and with what can be done.
 fn explain(path: &Path, error: &io::Error) -> io::Error {
     let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "there is no space left on its disk".to_owned()
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left on its disk".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only".to_owned(),
         io::ErrorKind::PermissionDenied => "its folder may not be written to".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder; name a file in it".to_owned(),
@@ -96,10 +87,7 @@ fn explain(path: &Path, error: &io::Error) -> io::Error {
         }
         _ => error.to_string(),
     };
-    io::Error::new(
-        error.kind(),
-        format!("cannot write {}: {why}", path.display()),
-    )
+    io::Error::new(error.kind(), format!("cannot write {}: {why}", path.display()))
 }
 
 #[cfg(test)]
@@ -133,9 +121,7 @@ mod tests {
         let said = |path: &Path| {
             let (check, write) = (check(path).unwrap_err(), write(path, b"x").unwrap_err());
             assert_eq!(check.to_string(), write.to_string());
-            write
-                .to_string()
-                .replace(folder.path().to_str().unwrap(), "F")
+            write.to_string().replace(folder.path().to_str().unwrap(), "F")
         };
         fs::create_dir(folder.path().join("is")).unwrap();
         fs::write(folder.path().join("file"), "old").unwrap();

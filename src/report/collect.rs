@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::words::Outcome;
-use crate::runner::events::{
-    Event, RunInfo, RunOf, RunResult, RunVerdict, ScenarioResult, Summary,
-};
+use crate::runner::events::{Event, RunInfo, RunOf, RunResult, RunVerdict, ScenarioResult, Summary};
 
 /// What has happened so far.
 #[derive(Default)]
@@ -73,11 +71,7 @@ fn broken_off(info: &RunInfo, scenarios: &[Arc<ScenarioResult>]) -> RunResult {
     RunResult {
         summary,
         verdict: RunVerdict::Error,
-        duration: scenarios
-            .iter()
-            .map(|s| s.duration)
-            .max()
-            .unwrap_or(Duration::ZERO),
+        duration: scenarios.iter().map(|s| s.duration).max().unwrap_or(Duration::ZERO),
         notes: vec![format!(
             "the run broke off after {done} of {} scenarios: gauntlet itself has failed",
             info.scenarios

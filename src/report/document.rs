@@ -176,10 +176,7 @@ impl Report {
                 verdict: result.verdict,
                 duration_ms: millis(result.duration),
             },
-            scenarios: scenarios
-                .iter()
-                .map(|s| Scenario::new(s, evidence))
-                .collect(),
+            scenarios: scenarios.iter().map(|s| Scenario::new(s, evidence)).collect(),
             notes: result.notes.clone(),
         }
     }
@@ -200,9 +197,7 @@ impl Report {
         };
         let value: Value = serde_json::from_str(text).map_err(|error| match text.trim_start() {
             "" => foreign("it is empty".to_owned()),
-            xml if xml.starts_with('<') => {
-                foreign("it looks like XML; take the `json` report, not `junit`".to_owned())
-            }
+            xml if xml.starts_with('<') => foreign("it looks like XML; take the `json` report, not `junit`".to_owned()),
             _ => foreign(format!("it is not JSON: {error}")),
         })?;
         let field = |name: &str| value.get(name).and_then(Value::as_str);
@@ -212,9 +207,7 @@ impl Report {
                 return Err(foreign(format!("its kind is {kind}, not {KIND}")));
             }
             (Some(other), _) if other.starts_with("gauntlet/") => {
-                return Err(foreign(format!(
-                    "it is of {other}, this gauntlet reads {API_VERSION}"
-                )));
+                return Err(foreign(format!("it is of {other}, this gauntlet reads {API_VERSION}")));
             }
             _ => return Err(foreign(format!("it has no `apiVersion: {API_VERSION}`"))),
         }
@@ -242,10 +235,7 @@ impl Report {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("cannot read the report {}: {source}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{} is no JSON report of gauntlet: {why}", path.display())]
     Foreign { path: PathBuf, why: String },
 }
@@ -320,8 +310,7 @@ fn millis(duration: std::time::Duration) -> f64 {
 /// The JSON Schema of [`Report`], as it lies in `docs/report.schema.json`.
 pub fn schema() -> String {
     let schema = schemars::schema_for!(Report);
-    let mut text =
-        serde_json::to_string_pretty(&schema).expect("a schema is JSON, with strings for all keys");
+    let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON, with strings for all keys");
     text.push('\n');
     text
 }

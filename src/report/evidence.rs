@@ -44,12 +44,7 @@ pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
 fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
     let values = run.parameters.iter().map(|(_, value)| value.as_str());
     let repetition = run.repetition.map(|n| n.to_string());
-    let parts: Vec<&str> = run
-        .id
-        .split('/')
-        .chain(values)
-        .chain(repetition.as_deref())
-        .collect();
+    let parts: Vec<&str> = run.id.split('/').chain(values).chain(repetition.as_deref()).collect();
     let name = parts.join("__");
     folder.join(if parts.iter().any(|part| part.contains("__")) {
         // It could be another run's name as well.
@@ -69,10 +64,7 @@ fn safe_file_name(asked: &str) -> String {
 /// all of `whole`, a digest keeps different ones apart.
 fn safe_name(name: &str, whole: &str) -> String {
     let kept = |c: char| c.is_ascii_alphanumeric() || "-_.+=@".contains(c);
-    let cleaned: String = name
-        .chars()
-        .map(|c| if kept(c) { c } else { '_' })
-        .collect();
+    let cleaned: String = name.chars().map(|c| if kept(c) { c } else { '_' }).collect();
     let cleaned = cleaned.trim_start_matches(['.', '-']);
     if cleaned == whole && whole.len() <= LONGEST_NAME && !whole.is_empty() {
         return cleaned.to_owned();
@@ -202,10 +194,7 @@ mod tests {
         let run = |values: &[&str], repetition| {
             let run = RunOf {
                 id: "c/g/r".to_owned(),
-                parameters: values
-                    .iter()
-                    .map(|v| ("p".to_owned(), v.to_string()))
-                    .collect(),
+                parameters: values.iter().map(|v| ("p".to_owned(), v.to_string())).collect(),
                 repetition,
             };
             folder_of(Path::new("e"), &run).display().to_string()

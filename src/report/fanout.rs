@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::evidence::bounded;
 use super::{
-    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter,
-    atomic, redacted,
+    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter, atomic, redacted,
 };
 use crate::redact::Redactor;
 use crate::runner::events::{Event, Evidence, ScenarioResult};
@@ -130,15 +129,14 @@ impl Reporters {
         }
         let event = shortened(event);
         let problems = &mut self.problems;
-        self.others
-            .retain_mut(|(name, reporter)| match reporter.event(&event) {
-                Ok(()) => true,
-                Err(error) => {
-                    let report = name.clone();
-                    problems.push(Problem { report, error });
-                    false
-                }
-            });
+        self.others.retain_mut(|(name, reporter)| match reporter.event(&event) {
+            Ok(()) => true,
+            Err(error) => {
+                let report = name.clone();
+                problems.push(Problem { report, error });
+                false
+            }
+        });
     }
 
     /// Closes all reports, the files before the console.
@@ -176,9 +174,9 @@ fn make(
         Some(file.into())
     });
     Ok(match (spec.format, file) {
-        (Format::Console, _) | (_, None) => stdout.take().map(|out| -> Box<dyn Reporter> {
-            Box::new(Console::new(out, settings.console.clone(), evidence))
-        }),
+        (Format::Console, _) | (_, None) => stdout
+            .take()
+            .map(|out| -> Box<dyn Reporter> { Box::new(Console::new(out, settings.console.clone(), evidence)) }),
         (Format::Junit, Some(file)) => Some(Box::new(Junit::new(file, evidence))),
         (Format::Json, Some(file)) => Some(Box::new(Json::new(file, evidence))),
         (Format::Markdown, Some(file)) => Some(Box::new(Markdown::new(file, evidence))),
@@ -188,9 +186,7 @@ fn make(
 /// Evidence cut to what a report may show of it.
 fn shortened(event: Event) -> Event {
     match event {
-        Event::ScenarioFinished(result)
-            if result.evidence.iter().any(|e| e.text.len() > EXCERPT) =>
-        {
+        Event::ScenarioFinished(result) if result.evidence.iter().any(|e| e.text.len() > EXCERPT) => {
             let evidence = result
                 .evidence
                 .iter()

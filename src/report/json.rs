@@ -103,10 +103,7 @@ mod tests {
     fn a_run_that_broke_off_is_no_good_run() {
         let (_folder, file) = written(&sample::broken_off());
         let report = Report::read(&file).unwrap();
-        assert_eq!(
-            report.summary.verdict,
-            crate::runner::events::RunVerdict::Error
-        );
+        assert_eq!(report.summary.verdict, crate::runner::events::RunVerdict::Error);
         assert_eq!(report.summary.pass, 1);
         insta::assert_snapshot!(report.notes.join("\n"), @"the run broke off after 1 of 9 scenarios: gauntlet itself has failed");
     }
@@ -128,11 +125,7 @@ mod tests {
         insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Matrix\"}"), @r#"F/r.json is no JSON report of gauntlet: its kind is Matrix, not Report"#);
         insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Report\", \"seed\": -1}"), @r#"F/r.json is no JSON report of gauntlet: invalid value: integer `-1`, expected u64 at line 1 column 58"#);
         let error = Report::read(Path::new("no/such.json")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("cannot read the report no/such.json: ")
-        );
+        assert!(error.to_string().starts_with("cannot read the report no/such.json: "));
     }
 
     fn schema_file() -> PathBuf {

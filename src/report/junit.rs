@@ -45,9 +45,7 @@ impl Reporter for Junit {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
-        let text = report(&run, &self.evidence)
-            .to_string()
-            .map_err(io::Error::other)?;
+        let text = report(&run, &self.evidence).to_string().map_err(io::Error::other)?;
         atomic::write(&self.file, text.as_bytes())?;
         Ok(vec![self.file.clone()])
     }
@@ -56,10 +54,7 @@ impl Reporter for Junit {
 fn report(run: &Run, evidence: &Path) -> Report {
     let mut suites: IndexMap<&str, Vec<&ScenarioResult>> = IndexMap::new();
     for scenario in &run.scenarios {
-        suites
-            .entry(group(&scenario.run.id))
-            .or_default()
-            .push(scenario);
+        suites.entry(group(&scenario.run.id)).or_default().push(scenario);
     }
     let mut report = Report::new("gauntlet");
     report.timestamp = run.info.started.parse().ok();
@@ -129,10 +124,7 @@ fn test_case(suite: &str, result: &ScenarioResult, info: &RunInfo, evidence: &Pa
     case.add_property(property("level", level));
     case.add_property(property("seed", &info.seed.to_string()));
     for fact in &result.facts {
-        case.add_property(property(
-            &format!("fact.{}", xml(&fact.name)),
-            &fact.value.to_string(),
-        ));
+        case.add_property(property(&format!("fact.{}", xml(&fact.name)), &fact.value.to_string()));
     }
     let out = system_out(result, evidence);
     if !out.is_empty() {
@@ -156,19 +148,13 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         // A CI server knows no failure that is as it should be.
         Outcome::ExpectedFailure => (TestCaseStatus::skipped(), "expected-failure"),
         Outcome::Fail => (TestCaseStatus::non_success(NonSuccessKind::Failure), "fail"),
-        Outcome::UnexpectedPass => (
-            TestCaseStatus::non_success(NonSuccessKind::Failure),
-            "unexpected-pass",
-        ),
+        Outcome::UnexpectedPass => (TestCaseStatus::non_success(NonSuccessKind::Failure), "unexpected-pass"),
         Outcome::Error => (TestCaseStatus::non_success(NonSuccessKind::Error), "error"),
     };
     let (_, bad) = words::story(result);
     let message = match (words::reason(result), bad.first()) {
         (Some(reason), _) => reason,
-        (None, Some(check)) => format!(
-            "{}: expected {}, got {}",
-            check.what, check.expected, check.got
-        ),
+        (None, Some(check)) => format!("{}: expected {}, got {}", check.what, check.expected, check.got),
         (None, None) => kind.to_owned(),
     };
     status.set_type(kind).set_message(one_line(&message));
@@ -240,10 +226,7 @@ mod tests {
             !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
         }));
         let read = Report::deserialize_from_str(&text).unwrap();
-        assert_eq!(
-            (read.tests, read.failures, read.errors, read.skipped),
-            (9, 3, 1, 2)
-        );
+        assert_eq!((read.tests, read.failures, read.errors, read.skipped), (9, 3, 1, 2));
         insta::assert_snapshot!(text);
     }
 

@@ -78,10 +78,7 @@ fn document(run: &Run, evidence: &Path) -> String {
         }
     }
     text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
-    text += &reasons(
-        "Expected failures",
-        with(run, |o| o == Outcome::ExpectedFailure),
-    );
+    text += &reasons("Expected failures", with(run, |o| o == Outcome::ExpectedFailure));
     text += &facts(run);
     let commit = info.commit.map(|c| format!(" ({c})")).unwrap_or_default();
     let selection = match info.selection.as_slice() {

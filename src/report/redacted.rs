@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use crate::redact::Redactor;
-use crate::runner::events::{
-    At, CheckResult, Event, Evidence, FactResult, RunInfo, RunOf, RunResult, ScenarioResult,
-};
+use crate::runner::events::{At, CheckResult, Event, Evidence, FactResult, RunInfo, RunOf, RunResult, ScenarioResult};
 
 /// The event with all its texts redacted. Ids stay: they are the scenario files' own.
 pub(super) fn event(redactor: &Redactor, event: &Event) -> Event {
@@ -17,12 +15,7 @@ pub(super) fn event(redactor: &Redactor, event: &Event) -> Event {
             ..RunInfo::clone(info)
         })),
         Event::ScenarioStarted(run) => Event::ScenarioStarted(r.run(run)),
-        Event::StepStarted {
-            run,
-            number,
-            of,
-            what,
-        } => Event::StepStarted {
+        Event::StepStarted { run, number, of, what } => Event::StepStarted {
             run: r.run(run),
             number: *number,
             of: *of,

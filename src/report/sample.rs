@@ -21,10 +21,7 @@ fn at(file: &str, line: u32, text: &str) -> At {
 fn run(id: &str, parameters: &[(&str, &str)]) -> RunOf {
     RunOf {
         id: id.to_owned(),
-        parameters: parameters
-            .iter()
-            .map(|(n, v)| (n.to_string(), v.to_string()))
-            .collect(),
+        parameters: parameters.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
         repetition: None,
     }
 }
@@ -52,13 +49,7 @@ struct Words {
     got: &'static str,
 }
 
-fn check(
-    result: &ScenarioResult,
-    step: &str,
-    verdict: Verdict,
-    words: Words,
-    at: At,
-) -> CheckResult {
+fn check(result: &ScenarioResult, step: &str, verdict: Verdict, words: Words, at: At) -> CheckResult {
     CheckResult {
         id: format!("{}#{step}", result.run),
         kind: ExpectationKind::Check,
@@ -73,12 +64,7 @@ fn check(
 
 fn accept() -> ScenarioResult {
     let run = run("harness-token/token/accept", &[("road", "direct")]);
-    let mut result = scenario(
-        run,
-        "The right token opens a working terminal",
-        Verdict::Pass,
-        12,
-    );
+    let mut result = scenario(run, "The right token opens a working terminal", Verdict::Pass, 12);
     result.checks = vec![check(
         &result,
         "2.1",
@@ -180,9 +166,7 @@ fn odd() -> ScenarioResult {
         Evidence {
             title: "wire | transcript <raw>".to_owned(),
             file_name: "../../wire.txt".to_owned(),
-            text: (1..=30)
-                .map(|n| format!("line {n} \u{0}\u{1b}[31m ````\r\n"))
-                .collect(),
+            text: (1..=30).map(|n| format!("line {n} \u{0}\u{1b}[31m ````\r\n")).collect(),
         },
         Evidence {
             title: "screen".to_owned(),
@@ -345,12 +329,7 @@ pub(super) fn one_failure() -> Vec<Event> {
         skip: 1,
         ..Summary::default()
     };
-    let results = vec![
-        accept(),
-        stale(),
-        fact("proxy", json!("query-wins")),
-        skipped(),
-    ];
+    let results = vec![accept(), stale(), fact("proxy", json!("query-wins")), skipped()];
     events(results, finished(RunVerdict::Failed, summary, &[]))
 }
 
@@ -365,18 +344,14 @@ pub(super) fn passing() -> Vec<Event> {
 pub(super) fn partial() -> Vec<Event> {
     let mut core = skipped();
     core.level = Level::Core;
-    core.reason =
-        Some("the target url cannot change secrets (intrusion disrupt was not allowed)".to_owned());
+    core.reason = Some("the target url cannot change secrets (intrusion disrupt was not allowed)".to_owned());
     let summary = Summary {
         pass: 1,
         skip: 1,
         ..Summary::default()
     };
     let notes = ["1 core scenario of agent-service was skipped: 1 for lack of --allow disrupt"];
-    events(
-        vec![accept(), core],
-        finished(RunVerdict::Partial, summary, &notes),
-    )
+    events(vec![accept(), core], finished(RunVerdict::Partial, summary, &notes))
 }
 
 pub(super) fn interrupted() -> Vec<Event> {
@@ -384,15 +359,9 @@ pub(super) fn interrupted() -> Vec<Event> {
         pass: 1,
         ..Summary::default()
     };
-    let mut events = events(
-        vec![accept()],
-        finished(RunVerdict::Interrupted, summary, &[]),
-    );
+    let mut events = events(vec![accept()], finished(RunVerdict::Interrupted, summary, &[]));
     events[0] = started(9);
-    events.insert(
-        3,
-        Event::ScenarioStarted(run("harness-token/warm/stale", &[])),
-    );
+    events.insert(3, Event::ScenarioStarted(run("harness-token/warm/stale", &[])));
     events
 }
 

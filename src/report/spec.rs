@@ -19,12 +19,7 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order of the documentation.
-    pub const ALL: [Format; 4] = [
-        Format::Console,
-        Format::Junit,
-        Format::Json,
-        Format::Markdown,
-    ];
+    pub const ALL: [Format; 4] = [Format::Console, Format::Junit, Format::Json, Format::Markdown];
 
     /// As the user writes it.
     pub fn name(self) -> &'static str {
@@ -117,9 +112,7 @@ impl FromStr for ReportSpec {
         match (format, file) {
             (_, None) => Ok(format.into()),
             (_, Some("")) => Err(SpecError::NoFile { format }),
-            (Format::Console, Some(file)) => Err(SpecError::ConsoleFile {
-                file: file.to_owned(),
-            }),
+            (Format::Console, Some(file)) => Err(SpecError::ConsoleFile { file: file.to_owned() }),
             (_, Some(file)) => Ok(ReportSpec {
                 format,
                 file: Some(file.into()),

@@ -87,12 +87,7 @@ impl Fixture {
         walk(self.folder.path(), &mut all);
         let mut all: Vec<String> = all
             .iter()
-            .map(|p| {
-                p.strip_prefix(self.folder.path())
-                    .unwrap()
-                    .display()
-                    .to_string()
-            })
+            .map(|p| p.strip_prefix(self.folder.path()).unwrap().display().to_string())
             .collect();
         all.sort();
         all
@@ -119,22 +114,13 @@ fn evidence_lies_where_the_reports_say() {
     assert!(!named.is_empty());
     for (scenario, path) in named {
         assert!(path.is_file(), "{}", path.display());
-        assert!(
-            fixture
-                .read("reports/junit.xml")
-                .contains(path.to_str().unwrap())
-        );
+        assert!(fixture.read("reports/junit.xml").contains(path.to_str().unwrap()));
         // An expected failure is only named there.
         let shown = scenario.expected_failure.is_none();
         let text = fixture.read("reports/report.md");
         assert_eq!(text.contains(path.to_str().unwrap()), shown);
     }
-    assert!(
-        fixture
-            .out
-            .text()
-            .contains("harness-token__warm__stale/wire.txt")
-    );
+    assert!(fixture.out.text().contains("harness-token__warm__stale/wire.txt"));
 }
 
 #[test]
@@ -170,23 +156,12 @@ fn evidence_of_an_earlier_run_goes() {
 fn nothing_that_is_written_holds_a_secret() {
     let fixture = Fixture::new();
     let canary = fixture.redactor.plant("canary");
-    fixture
-        .redactor
-        .add("weird", "we\"i<r>d&|`\nsecret")
-        .unwrap();
+    fixture.redactor.add("weird", "we\"i<r>d&|`\nsecret").unwrap();
     for value in [canary.expose(), "we\"i<r>d&|`\nsecret"] {
         fixture.run(&fixture.all(), &sample::with_text(value));
-        let leaks = fixture
-            .redactor
-            .search_files([fixture.folder.path()])
-            .unwrap();
+        let leaks = fixture.redactor.search_files([fixture.folder.path()]).unwrap();
         assert!(leaks.is_empty(), "{leaks:?}");
-        assert!(
-            fixture
-                .redactor
-                .search(fixture.out.text().as_bytes())
-                .is_empty()
-        );
+        assert!(fixture.redactor.search(fixture.out.text().as_bytes()).is_empty());
     }
     assert!(fixture.read("reports/report.json").contains("$WEIRD"));
 }
@@ -196,11 +171,7 @@ fn a_report_that_cannot_be_written_leaves_the_others_alone() {
     let fixture = Fixture::new();
     std::fs::create_dir_all(fixture.folder.path().join("reports/junit.xml")).unwrap();
     let mut reporters = fixture.reporters(&fixture.all(), Box::new(fixture.out.clone()));
-    let said: Vec<String> = reporters
-        .problems()
-        .iter()
-        .map(Problem::to_string)
-        .collect();
+    let said: Vec<String> = reporters.problems().iter().map(Problem::to_string).collect();
     assert_eq!(said.len(), 1);
     assert!(
         said[0].ends_with("junit.xml: it is a folder; name a file in it"),
@@ -257,11 +228,7 @@ fn a_closed_output_ends_the_printing_and_nothing_else() {
         finished.problems[0].to_string(),
         "console: the output was closed by its reader"
     );
-    assert!(
-        fixture
-            .read("reports/junit.xml")
-            .contains("harness-token/warm/stale")
-    );
+    assert!(fixture.read("reports/junit.xml").contains("harness-token/warm/stale"));
 }
 
 #[test]

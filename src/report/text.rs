@@ -9,10 +9,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let dangerous = |c: char| {
         (c.is_control() && c != '\n' && c != '\t')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            || matches!(
-                c,
-                '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-            )
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
     if !text.contains(dangerous) {
         return Cow::Borrowed(text);
@@ -182,11 +179,7 @@ mod tests {
             ("  check: opens".into(), "  ^^^^^^^^^^^^".into())
         );
         assert_eq!(pointed("", 9, 40), (String::new(), "^".into()));
-        let (line, caret) = pointed(
-            &format!("{}HERE{}", "a".repeat(100), "b".repeat(100)),
-            101,
-            40,
-        );
+        let (line, caret) = pointed(&format!("{}HERE{}", "a".repeat(100), "b".repeat(100)), 101, 40);
         assert_eq!(line, format!("{}HERE{}", "a".repeat(10), "b".repeat(26)));
         assert_eq!(caret, format!("{}{}", " ".repeat(10), "^".repeat(30)));
     }

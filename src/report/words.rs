@@ -41,10 +41,7 @@ impl Outcome {
 
     /// Whether somebody has to look at it.
     pub(super) fn is_bad(self) -> bool {
-        matches!(
-            self,
-            Outcome::Fail | Outcome::Error | Outcome::UnexpectedPass
-        )
+        matches!(self, Outcome::Fail | Outcome::Error | Outcome::UnexpectedPass)
     }
 }
 
@@ -131,16 +128,12 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
              (exit code 3)",
             scenarios(error)
         ),
-        RunVerdict::NothingRan => {
-            "no scenario was run, so nothing is shown: look at the selection, the level and \
+        RunVerdict::NothingRan => "no scenario was run, so nothing is shown: look at the selection, the level and \
              the reasons for skipping (exit code 4)"
-                .to_owned()
-        }
-        RunVerdict::Partial => {
-            "nothing failed, but core scenarios of the selected contracts were skipped, so this \
+            .to_owned(),
+        RunVerdict::Partial => "nothing failed, but core scenarios of the selected contracts were skipped, so this \
              run does not show that the contracts hold (exit code 5; 0 with --allow-partial)"
-                .to_owned()
-        }
+            .to_owned(),
         RunVerdict::Interrupted => format!(
             "stopped before the end and cleaned up; {} of {} finished (exit code 130)",
             pass + fail + error + skip + expected,

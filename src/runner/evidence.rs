@@ -57,10 +57,7 @@ fn text(title: &str, file_name: &str, text: String) -> Evidence {
 fn wire(context: &StepContext) -> Evidence {
     let exchanges = context.exchanges();
     let shown = &exchanges[exchanges.len().saturating_sub(EXCHANGES)..];
-    let transcript: String = shown
-        .iter()
-        .map(|e| format!("# {}\n{}\n", e.title, e.text))
-        .collect();
+    let transcript: String = shown.iter().map(|e| format!("# {}\n{}\n", e.title, e.text)).collect();
     text("wire transcript", "wire.txt", transcript)
 }
 

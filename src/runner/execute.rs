@@ -38,11 +38,7 @@ pub struct Shared {
 const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs a scenario to its verdict. `tell` hears of the steps.
-pub async fn execute(
-    planned: &Planned,
-    shared: &Shared,
-    tell: &(dyn Fn(Event) + Send + Sync),
-) -> ScenarioResult {
+pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) + Send + Sync)) -> ScenarioResult {
     let started = Instant::now();
     let mut record = Record::default();
     let ended = tokio::select! {
@@ -90,12 +86,7 @@ impl Record {
     fn verdict(&self) -> (Verdict, Option<String>) {
         let first = |verdict: Verdict| self.checks.iter().find(|check| check.verdict == verdict);
         let reason = |check: &CheckResult| {
-            let otherwise = || {
-                format!(
-                    "{}: expected {}, got {}",
-                    check.what, check.expected, check.got
-                )
-            };
+            let otherwise = || format!("{}: expected {}, got {}", check.what, check.expected, check.got);
             Some(check.reason.clone().unwrap_or_else(otherwise))
         };
         if let Some(check) = first(Verdict::Fail) {
@@ -126,8 +117,7 @@ async fn live(
 ) -> Result<(), String> {
     let scenario = &planned.scenario;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
-    let random =
-        |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
+    let random = |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         program: shared.program.clone(),
         names: shared.names.clone(),
@@ -135,10 +125,7 @@ async fn live(
         token: random(&scope)?,
         master_key: random(&scope)?,
     };
-    for (name, value) in [
-        ("HARNESS_AUTH_TOKEN", &setup.token),
-        ("MASTER_KEY", &setup.master_key),
-    ] {
+    for (name, value) in [("HARNESS_AUTH_TOKEN", &setup.token), ("MASTER_KEY", &setup.master_key)] {
         shared
             .redactor
             .add(name, value)
@@ -188,12 +175,7 @@ fn seed_of(run: &RunOf, seed: u64) -> u64 {
 }
 
 /// What templates can name: the secret, the names, the matrix, the scenario's own variables.
-fn variables(
-    scope: &mut Scope,
-    planned: &Planned,
-    world: &World,
-    redactor: &Redactor,
-) -> Result<(), String> {
+fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Redactor) -> Result<(), String> {
     let name = |of: &str| world.name(of).to_owned();
     scope.set(
         "secret",
@@ -209,8 +191,7 @@ fn variables(
     scope.set("names", names);
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
-        let value =
-            render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
+        let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
         if let Some(token) = value.as_str().filter(|text| looks_secret(text)) {
             let label = name.to_uppercase().replace('-', "_");
             redactor
@@ -235,17 +216,10 @@ fn reproduce(planned: &Planned, shared: &Shared, context: &StepContext) -> Vec<S
     } else {
         " --level all"
     };
-    let mut lines = vec![format!(
-        "gauntlet run {}{level} --seed {}",
-        planned.run.id, shared.seed
-    )];
+    let mut lines = vec![format!("gauntlet run {}{level} --seed {}", planned.run.id, shared.seed)];
     let commands = evidence::commands(context);
     if !commands.is_empty() {
-        let (secret, key, space) = (
-            world.name("secret.name"),
-            world.name("secret.key"),
-            &world.namespace,
-        );
+        let (secret, key, space) = (world.name("secret.name"), world.name("secret.key"), &world.namespace);
         lines.push(format!(
             "HARNESS_AUTH_TOKEN=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)"
         ));
@@ -276,12 +250,7 @@ impl Story<'_> {
     }
 
     /// Carries out a step; tells whether the story goes on.
-    async fn step(
-        &mut self,
-        scenario: &Scenario,
-        step: &Step,
-        index: usize,
-    ) -> Result<bool, String> {
+    async fn step(&mut self, scenario: &Scenario, step: &Step, index: usize) -> Result<bool, String> {
         let (number, of) = (index + 1, scenario.steps.len());
         (self.tell)(Event::StepStarted {
             run: self.planned.run.clone(),
@@ -299,12 +268,7 @@ impl Story<'_> {
             .await
             .map_err(|error| at(&step.place, &error.0))?;
         let mut goes_on = true;
-        for Attempt {
-            what,
-            judged,
-            facts,
-        } in attempts
-        {
+        for Attempt { what, judged, facts } in attempts {
             for (position, expectation) in judged.into_iter().enumerate() {
                 goes_on &= expectation.verdict == Verdict::Pass;
                 self.record.checks.push(CheckResult {

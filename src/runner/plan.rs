@@ -71,9 +71,8 @@ pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
     for repetition in 1..=repeat.max(1) {
         for scenario in scenarios {
             for combination in scenario.combinations() {
-                let named = |(name, choice): &(&str, &crate::scenario::Choice)| {
-                    ((*name).to_owned(), choice.name.clone())
-                };
+                let named =
+                    |(name, choice): &(&str, &crate::scenario::Choice)| ((*name).to_owned(), choice.name.clone());
                 planned.push(Planned {
                     scenario: scenario.clone(),
                     run: RunOf {

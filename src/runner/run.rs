@@ -73,18 +73,11 @@ pub async fn run(
     (result, results)
 }
 
-async fn one(
-    planned: Planned,
-    shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<Event>,
-) -> ScenarioResult {
+async fn one(planned: Planned, shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) -> ScenarioResult {
     // The receiver lives as long as the run: what can't be told then is no longer of interest.
     let tell = move |event| drop(events.send(event));
     tell(Event::ScenarioStarted(planned.run.clone()));
-    match AssertUnwindSafe(execute(&planned, &shared, &tell))
-        .catch_unwind()
-        .await
-    {
+    match AssertUnwindSafe(execute(&planned, &shared, &tell)).catch_unwind().await {
         Ok(result) => result,
         Err(_) => broken(&planned),
     }
@@ -109,13 +102,7 @@ fn broken(planned: &Planned) -> ScenarioResult {
     }
 }
 
-fn sum(
-    results: &[Arc<ScenarioResult>],
-    left: usize,
-    shared: &Shared,
-    pace: Pace,
-    started: Instant,
-) -> RunResult {
+fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, pace: Pace, started: Instant) -> RunResult {
     let mut summary = Summary::default();
     for result in results {
         match result.verdict {

@@ -7,8 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::events::Verdict;
 use crate::scenario::{
-    Claim, Expectation, ExpectationKind, JudgeError, Place, Policies, Scope, Step, facts, judge,
-    render,
+    Claim, Expectation, ExpectationKind, JudgeError, Place, Policies, Scope, Step, facts, judge, render,
 };
 use crate::steps::arguments::Road;
 use crate::steps::attach::default_road;
@@ -46,8 +45,7 @@ pub struct StepRunner<'a> {
 impl StepRunner<'_> {
     /// Carries it out, for each pod where it is about a list of them; binds what it observed.
     pub async fn run(&self, scope: &mut Scope) -> Result<Vec<Attempt>, StepError> {
-        let verb = verb(self.step.verb)
-            .ok_or_else(|| StepError(format!("there is no verb {}", self.step.verb)))?;
+        let verb = verb(self.step.verb).ok_or_else(|| StepError(format!("there is no verb {}", self.step.verb)))?;
         let mut attempts = Vec::new();
         let mut last = Value::Null;
         for keys in self.each(verb, scope)? {
@@ -70,26 +68,16 @@ impl StepRunner<'_> {
     /// The step's keys with their templates filled in, once for each pod that it is about.
     fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
         let filled = |template: &Value, scope: &Scope| {
-            render(template, scope)
-                .map_err(|error| StepError::doing("filling in a template", error))
+            render(template, scope).map_err(|error| StepError::doing("filling in a template", error))
         };
-        let Some((key, template)) = verb
-            .each
-            .and_then(|key| Some((key, self.step.args.get(key)?)))
-        else {
-            return Ok(vec![filled(
-                &self.step.args,
-                &self.with_door(scope, None)?,
-            )?]);
+        let Some((key, template)) = verb.each.and_then(|key| Some((key, self.step.args.get(key)?))) else {
+            return Ok(vec![filled(&self.step.args, &self.with_door(scope, None)?)?]);
         };
         let about = filled(template, scope)?;
         let subjects = match subject::each(&about) {
             None => vec![about],
             Some(pods) if pods.is_empty() => {
-                return Err(StepError(format!(
-                    "{}: the list of pods is empty",
-                    verb.name
-                )));
+                return Err(StepError(format!("{}: the list of pods is empty", verb.name)));
             }
             Some(pods) => pods.clone(),
         };
@@ -110,8 +98,7 @@ impl StepRunner<'_> {
         let road = match self.step.args.get("road") {
             None => subject.map_or(Road::Proxy, default_road),
             Some(template) => {
-                let road =
-                    render(template, scope).map_err(|error| StepError::doing("the road", error))?;
+                let road = render(template, scope).map_err(|error| StepError::doing("the road", error))?;
                 serde_json::from_value(road).map_err(|error| StepError::doing("the road", error))?
             }
         };
@@ -119,21 +106,13 @@ impl StepRunner<'_> {
     }
 
     /// Repeats the step until its expectations hold, and then for as long as they must.
-    async fn until(
-        &self,
-        verb: &Verb,
-        keys: Value,
-        scope: &Scope,
-    ) -> Result<(Attempt, Value), StepError> {
+    async fn until(&self, verb: &Verb, keys: Value, scope: &Scope) -> Result<(Attempt, Value), StepError> {
         let keep = self.step.bind.is_some();
         let started = Instant::now();
         let mut pause = self.step.every.unwrap_or(PAUSE.0);
         let mut held_since = None;
         loop {
-            let in_time = self
-                .step
-                .within
-                .is_some_and(|within| started.elapsed() < within);
+            let in_time = self.step.within.is_some_and(|within| started.elapsed() < within);
             let seen = match (verb.run)(keys.clone(), self.context, keep).await {
                 Ok(seen) => seen,
                 Err(_) if in_time => {
@@ -153,10 +132,7 @@ impl StepRunner<'_> {
                 (true, Some(time)) => held_since.get_or_insert_with(Instant::now).elapsed() < time,
             };
             if !goes_on {
-                return Ok((
-                    self.with_time(attempt, started.elapsed(), held_since),
-                    seen.value,
-                ));
+                return Ok((self.with_time(attempt, started.elapsed(), held_since), seen.value));
             }
             self.pause(&mut pause).await;
         }
@@ -171,12 +147,7 @@ impl StepRunner<'_> {
     }
 
     /// Says how long was waited, where that is part of what was expected.
-    fn with_time(
-        &self,
-        mut attempt: Attempt,
-        waited: Duration,
-        held_since: Option<Instant>,
-    ) -> Attempt {
+    fn with_time(&self, mut attempt: Attempt, waited: Duration, held_since: Option<Instant>) -> Attempt {
         for judged in attempt
             .judged
             .iter_mut()
@@ -213,18 +184,10 @@ impl StepRunner<'_> {
             });
         for expectation in self.step.expectations.iter().chain(&implied) {
             match expectation.kind {
-                ExpectationKind::Fact => {
-                    attempt
-                        .facts
-                        .extend(self.fact(verb, expectation, seen, scope)?)
-                }
-                _ => attempt.judged.push(self.expectation(
-                    verb,
-                    expectation,
-                    seen,
-                    scope,
-                    &mut attempt.facts,
-                )?),
+                ExpectationKind::Fact => attempt.facts.extend(self.fact(verb, expectation, seen, scope)?),
+                _ => attempt
+                    .judged
+                    .push(self.expectation(verb, expectation, seen, scope, &mut attempt.facts)?),
             }
         }
         Ok(attempt)
@@ -242,14 +205,10 @@ impl StepRunner<'_> {
         match &expectation.claim {
             Claim::Facts(fields) => {
                 let found = facts(fields, &seen.value).map_err(failed)?;
-                Ok(found
-                    .into_iter()
-                    .map(|(name, value)| (name, value, place()))
-                    .collect())
+                Ok(found.into_iter().map(|(name, value)| (name, value, place())).collect())
             }
             Claim::Phrase(phrase) => {
-                let judgement = judge(&expectation.claim, verb, &seen.value, scope, self.policies)
-                    .map_err(failed)?;
+                let judgement = judge(&expectation.claim, verb, &seen.value, scope, self.policies).map_err(failed)?;
                 Ok(vec![(
                     format!("{}: {phrase}", seen.what),
                     judgement.holds.into(),
@@ -257,8 +216,7 @@ impl StepRunner<'_> {
                 )])
             }
             Claim::Fields(_) | Claim::Policy { .. } => {
-                let judgement = judge(&expectation.claim, verb, &seen.value, scope, self.policies)
-                    .map_err(failed)?;
+                let judgement = judge(&expectation.claim, verb, &seen.value, scope, self.policies).map_err(failed)?;
                 Ok(vec![(seen.what.clone(), judgement.got.into(), place())])
             }
         }

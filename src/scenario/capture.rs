@@ -20,15 +20,12 @@ impl Capture {
     pub fn take(&self, observation: &Value) -> Result<Value, CaptureError> {
         match self {
             Capture::Jsonpath(path) => {
-                let parsed = JsonPath::parse(path)
-                    .map_err(|e| CaptureError(format!("`{path}` is no JSONPath: {e}")))?;
+                let parsed =
+                    JsonPath::parse(path).map_err(|e| CaptureError(format!("`{path}` is no JSONPath: {e}")))?;
                 let first = parsed.query(observation).first();
-                first.cloned().ok_or_else(|| {
-                    CaptureError(format!(
-                        "nothing at {path} in {}",
-                        words::short(observation)
-                    ))
-                })
+                first
+                    .cloned()
+                    .ok_or_else(|| CaptureError(format!("nothing at {path} in {}", words::short(observation))))
             }
             Capture::Header(name) => {
                 let headers = observation.get("header").and_then(Value::as_object);
@@ -38,8 +35,8 @@ impl Capture {
                     .ok_or_else(|| CaptureError(format!("no header {name} in the answer")))
             }
             Capture::Regex(pattern) => {
-                let parsed = Regex::new(pattern)
-                    .map_err(|_| CaptureError(format!("`{pattern}` is no regular expression")))?;
+                let parsed =
+                    Regex::new(pattern).map_err(|_| CaptureError(format!("`{pattern}` is no regular expression")))?;
                 let text = text(observation);
                 let groups = parsed.captures(&text).ok_or_else(|| {
                     let text = words::short(&Value::String(text.clone()));
@@ -73,14 +70,8 @@ mod tests {
             "text": "id=42;"
         });
         let take = |capture: Capture| capture.take(&seen);
-        assert_eq!(
-            take(Capture::Jsonpath("$.body.ids[1]".into())),
-            Ok(json!("b"))
-        );
-        assert_eq!(
-            take(Capture::Jsonpath("$.body.tty_token".into())),
-            Ok(json!(null))
-        );
+        assert_eq!(take(Capture::Jsonpath("$.body.ids[1]".into())), Ok(json!("b")));
+        assert_eq!(take(Capture::Jsonpath("$.body.tty_token".into())), Ok(json!(null)));
         assert_eq!(take(Capture::Header("Set-Cookie".into())), Ok(json!("s=1")));
         assert_eq!(take(Capture::Regex("id=(\\d+)".into())), Ok(json!("42")));
         assert_eq!(take(Capture::Regex("id=".into())), Ok(json!("id=")));

@@ -21,16 +21,10 @@ impl Checker {
     }
 
     pub fn report(&mut self, span: Span, message: impl Into<String>) {
-        self.problems
-            .push(Problem::new(&self.source, span, message));
+        self.problems.push(Problem::new(&self.source, span, message));
     }
 
-    pub fn report_with_help(
-        &mut self,
-        span: Span,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) {
+    pub fn report_with_help(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         let problem = Problem::new(&self.source, span, message).with_help(help);
         self.problems.push(problem);
     }

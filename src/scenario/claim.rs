@@ -17,12 +17,7 @@ use super::source::{Source, Span};
 use crate::steps::Verb;
 
 /// Reads what stands at `check`, `given`, `until`, `needs`: one claim or a list of them.
-pub(super) fn claims(
-    node: &Node,
-    kind: ExpectationKind,
-    verb: &Verb,
-    checker: &mut Checker,
-) -> Vec<(Claim, Span)> {
+pub(super) fn claims(node: &Node, kind: ExpectationKind, verb: &Verb, checker: &mut Checker) -> Vec<(Claim, Span)> {
     match &node.kind {
         Kind::List(items) if items.is_empty() => {
             checker.report(node.span, "an empty list expects nothing");
@@ -82,11 +77,7 @@ fn phrases_help(verb: &Verb) -> String {
     match (phrases.is_empty(), verb.fields.is_empty()) {
         (true, true) => format!("`{}` shows nothing that could be expected", verb.name),
         (true, false) => {
-            format!(
-                "`{}` has no phrases; its fields: {}",
-                verb.name,
-                verb.fields.join(", ")
-            )
+            format!("`{}` has no phrases; its fields: {}", verb.name, verb.fields.join(", "))
         }
         _ => format!("phrases of `{}`: {}", verb.name, phrases.join(", ")),
     }
@@ -99,10 +90,7 @@ fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim
     };
     let known = policy.choices();
     if known.is_empty() {
-        let message = format!(
-            "`{}` has no choices that a check could depend on",
-            policy.name
-        );
+        let message = format!("`{}` has no choices that a check could depend on", policy.name);
         checker.report(name.span, message);
         return None;
     }
@@ -112,10 +100,7 @@ fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim
             continue;
         }
         if !known.contains(&key.name.as_str()) {
-            let message = format!(
-                "`{}` is no choice of the policy `{}`",
-                key.name, policy.name
-            );
+            let message = format!("`{}` is no choice of the policy `{}`", key.name, policy.name);
             let help = suggestion(&key.name, known.iter().copied(), "choices");
             checker.report_with_help(key.span, message, help);
             continue;
@@ -270,15 +255,12 @@ fn operator(name: &str, operand: &Node, checker: &mut Checker) -> Option<Predica
             }
         }
         "one-of" => match &operand.kind {
-            Kind::List(items) if !items.is_empty() => {
-                Predicate::OneOf(items.iter().map(Node::to_value).collect())
-            }
+            Kind::List(items) if !items.is_empty() => Predicate::OneOf(items.iter().map(Node::to_value).collect()),
             _ => return wrong("a list of values"),
         },
         "any" => match &operand.kind {
             Kind::List(items) if !items.is_empty() => {
-                let items: Vec<Option<Predicate>> =
-                    items.iter().map(|item| predicate(item, checker)).collect();
+                let items: Vec<Option<Predicate>> = items.iter().map(|item| predicate(item, checker)).collect();
                 Predicate::Any(items.into_iter().collect::<Option<Vec<Predicate>>>()?)
             }
             _ => return wrong("a list of predicates"),
@@ -321,11 +303,7 @@ pub(super) fn regex(pattern: &str, span: Span, checker: &mut Checker) -> bool {
         Err(error) => {
             // The last line says what; the lines before draw the pattern again.
             let error = error.to_string();
-            let what = error
-                .lines()
-                .last()
-                .unwrap_or("")
-                .trim_start_matches("error: ");
+            let what = error.lines().last().unwrap_or("").trim_start_matches("error: ");
             checker.report(span, format!("not a regular expression: {what}"));
             false
         }

@@ -42,10 +42,7 @@ pub fn split(template: &str) -> Result<Vec<Piece>, Unclosed> {
             pieces.push(Piece::Text(std::mem::take(&mut text)));
         }
         let end = start + length;
-        pieces.push(Piece::Expression(
-            template[start..end].to_owned(),
-            start..end,
-        ));
+        pieces.push(Piece::Expression(template[start..end].to_owned(), start..end));
         at = end + 1;
     }
     text.push_str(&template[at..]);
@@ -244,18 +241,9 @@ mod tests {
     fn splits() {
         let expression = |text: &str, at: Range<usize>| Piece::Expression(text.to_owned(), at);
         let text = |text: &str| Piece::Text(text.to_owned());
-        assert_eq!(
-            split("a${b}c"),
-            Ok(vec![text("a"), expression("b", 3..4), text("c")])
-        );
-        assert_eq!(
-            split("${ {'x': '}'} }"),
-            Ok(vec![expression(" {'x': '}'} ", 2..14)])
-        );
-        assert_eq!(
-            split("$${a} {% x %} {# y #}"),
-            Ok(vec![text("${a} {% x %} {# y #}")])
-        );
+        assert_eq!(split("a${b}c"), Ok(vec![text("a"), expression("b", 3..4), text("c")]));
+        assert_eq!(split("${ {'x': '}'} }"), Ok(vec![expression(" {'x': '}'} ", 2..14)]));
+        assert_eq!(split("$${a} {% x %} {# y #}"), Ok(vec![text("${a} {% x %} {# y #}")]));
         assert_eq!(split("a $${ ${b"), Err(Unclosed { at: 6 }));
         assert_eq!(split(""), Ok(vec![text("")]));
     }

@@ -42,12 +42,7 @@ impl FieldPath {
         let mut parts = Vec::new();
         let mut rest = text;
         let at = |rest: &str| text.len() - rest.len();
-        let error = |rest: &str, message| {
-            Err(PathError {
-                at: at(rest),
-                message,
-            })
-        };
+        let error = |rest: &str, message| Err(PathError { at: at(rest), message });
         loop {
             if let Some(inner) = rest.strip_prefix('[') {
                 if parts.is_empty() {
@@ -56,20 +51,15 @@ impl FieldPath {
                 let Some((index, after)) = inner.split_once(']') else {
                     return error(rest, "`[` without `]`");
                 };
-                let quoted = index.len() >= 2
-                    && ['"', '\'']
-                        .iter()
-                        .any(|q| index.starts_with(*q) && index.ends_with(*q));
+                let quoted =
+                    index.len() >= 2 && ['"', '\''].iter().any(|q| index.starts_with(*q) && index.ends_with(*q));
                 parts.push(match index {
                     "*" => Part::Each,
                     _ if quoted => Part::Key(index[1..index.len() - 1].to_owned()),
                     _ => match index.parse() {
                         Ok(n) => Part::Index(n),
                         Err(_) => {
-                            return error(
-                                rest,
-                                "in `[…]` stands a number, `*`, or a key in quotes",
-                            );
+                            return error(rest, "in `[…]` stands a number, `*`, or a key in quotes");
                         }
                     },
                 });
@@ -140,10 +130,7 @@ fn walk<'v>(parts: &[Part], value: &'v Value, path: String, out: &mut Vec<(Strin
     let next = match (part, value) {
         (Part::Each, Value::Array(items)) => {
             if items.is_empty() {
-                out.push((
-                    join(&path, parts),
-                    Found::Unknown(format!("element of {unknown}")),
-                ));
+                out.push((join(&path, parts), Found::Unknown(format!("element of {unknown}"))));
             }
             for (index, item) in items.iter().enumerate() {
                 walk(rest, item, format!("{path}[{index}]"), out);
@@ -218,9 +205,7 @@ mod tests {
         assert_eq!(one("a.b-c[0]", &value), Some(json!(1)));
         assert_eq!(one("a.b-c[-1].\"d.e\"", &value), Some(json!(2)));
         assert_eq!(one("a.b-c[1]['d.e']", &value), Some(json!(2)));
-        for bad in [
-            "", ".a", "a.", "a..b", "a[", "a[x]", "[0]", "a[0]b", "a.\"b",
-        ] {
+        for bad in ["", ".a", "a.", "a..b", "a[", "a[x]", "[0]", "a[0]b", "a.\"b"] {
             assert!(FieldPath::parse(bad).is_err(), "{bad}");
         }
     }
@@ -237,10 +222,7 @@ mod tests {
         assert_eq!(find("close.code"), Found::Unknown("close".to_owned()));
         assert_eq!(find("body.x.y"), Found::Unknown("body.x".to_owned()));
         assert_eq!(find("list[0]"), Found::Absent);
-        assert_eq!(
-            find("list[*].a"),
-            Found::Unknown("element of list".to_owned())
-        );
+        assert_eq!(find("list[*].a"), Found::Unknown("element of list".to_owned()));
     }
 
     proptest! {

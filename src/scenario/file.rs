@@ -16,7 +16,10 @@ pub const API_VERSION: &str = "gauntlet/v1";
 /// A scenario: a rule of a contract as a story of steps.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[allow(dead_code, reason = "read as a schema; the parser takes the keys from the tree with places")]
+#[allow(
+    dead_code,
+    reason = "read as a schema; the parser takes the keys from the tree with places"
+)]
 pub(super) struct ScenarioFile {
     /// `gauntlet/v1`.
     #[serde(rename = "apiVersion")]

@@ -85,12 +85,10 @@ pub fn judge(
                     observed,
                 });
             };
-            let claim = choices
-                .get(declared)
-                .ok_or_else(|| JudgeError::NoSuchChoice {
-                    policy: name.clone(),
-                    choice: declared.to_owned(),
-                })?;
+            let claim = choices.get(declared).ok_or_else(|| JudgeError::NoSuchChoice {
+                policy: name.clone(),
+                choice: declared.to_owned(),
+            })?;
             let mut judgement = judge(claim, verb, observation, scope, policies)?;
             judgement.expected = format!("{} ({name}: {declared})", judgement.expected);
             Ok(judgement)
@@ -107,10 +105,7 @@ pub fn judge(
 }
 
 /// The values of a [`Claim::Facts`], null where a field isn't there.
-pub fn facts(
-    fields: &IndexMap<String, String>,
-    observation: &Value,
-) -> Result<Vec<(String, Value)>, JudgeError> {
+pub fn facts(fields: &IndexMap<String, String>, observation: &Value) -> Result<Vec<(String, Value)>, JudgeError> {
     let mut facts = Vec::new();
     for (name, path) in fields {
         let mut values: Vec<Value> = parse_path(path)?
@@ -137,10 +132,7 @@ fn parse_path(path: &str) -> Result<FieldPath, JudgeError> {
     })
 }
 
-fn judge_fields(
-    fields: &IndexMap<String, Predicate>,
-    observation: &Value,
-) -> Result<Judgement, JudgeError> {
+fn judge_fields(fields: &IndexMap<String, Predicate>, observation: &Value) -> Result<Judgement, JudgeError> {
     let (mut good, mut bad) = (Sides::default(), Sides::default());
     for (path, predicate) in fields {
         let mut failed = Vec::new();
@@ -187,14 +179,7 @@ mod tests {
     fn phrase(name: &str, text: &str, observation: Value) -> Judgement {
         let claim = Claim::Phrase(text.to_owned());
         let verb = verb(name).expect("a verb");
-        judge(
-            &claim,
-            verb,
-            &observation,
-            &Scope::new(1),
-            &Policies::none(),
-        )
-        .expect("judged")
+        judge(&claim, verb, &observation, &Scope::new(1), &Policies::none()).expect("judged")
     }
 
     #[test]
@@ -211,11 +196,7 @@ mod tests {
 
     #[test]
     fn only_what_did_not_hold_is_told() {
-        let got = phrase(
-            "attach",
-            "refused 400 or 401",
-            json!({"opened": false, "status": 500}),
-        );
+        let got = phrase("attach", "refused 400 or 401", json!({"opened": false, "status": 500}));
         assert_eq!(got.expected, "status 400 or 401");
         assert_eq!(got.got, "status 500");
         let got = phrase("attach", "refused 401", json!({"opened": false}));
@@ -224,26 +205,15 @@ mod tests {
 
     #[test]
     fn each_element_must_hold_and_there_must_be_one() {
-        let fields =
-            IndexMap::from([("items[*].ready".to_owned(), Predicate::Equals(json!(true)))]);
+        let fields = IndexMap::from([("items[*].ready".to_owned(), Predicate::Equals(json!(true)))]);
         let claim = Claim::Fields(fields);
         let judge = |observation: Value| {
             let pods = verb("pods").expect("a verb");
-            judge(
-                &claim,
-                pods,
-                &observation,
-                &Scope::new(1),
-                &Policies::none(),
-            )
-            .expect("judged")
+            judge(&claim, pods, &observation, &Scope::new(1), &Policies::none()).expect("judged")
         };
         assert!(judge(json!({"items": [{"ready": true}]})).holds);
         let got = judge(json!({"items": [{"ready": true}, {"ready": false}]}));
-        assert_eq!(
-            (got.holds, got.got.as_str()),
-            (false, "items[1].ready false")
-        );
+        assert_eq!((got.holds, got.got.as_str()), (false, "items[1].ready false"));
         assert!(!judge(json!({"items": []})).holds);
     }
 
@@ -252,24 +222,16 @@ mod tests {
         let claim = Claim::Policy {
             name: "token.precedence".to_owned(),
             choices: IndexMap::from([
-                (
-                    "query-wins".to_owned(),
-                    Claim::Phrase("refused 401".to_owned()),
-                ),
+                ("query-wins".to_owned(), Claim::Phrase("refused 401".to_owned())),
                 ("header-wins".to_owned(), Claim::Phrase("opens".to_owned())),
             ]),
         };
         let attach = verb("attach").expect("a verb");
         let observation = json!({"opened": true, "works": true, "status": 101});
-        let judge =
-            |policies: &Policies| judge(&claim, attach, &observation, &Scope::new(1), policies);
+        let judge = |policies: &Policies| judge(&claim, attach, &observation, &Scope::new(1), policies);
         let judgement = judge(&Policies::reference()).expect("judged");
         assert!(!judgement.holds);
-        assert!(
-            judgement
-                .expected
-                .ends_with("(token.precedence: query-wins)")
-        );
+        assert!(judgement.expected.ends_with("(token.precedence: query-wins)"));
         assert_eq!(
             judge(&Policies::none()),
             Err(JudgeError::Undeclared {
@@ -281,21 +243,12 @@ mod tests {
 
     #[test]
     fn operands_are_templates() {
-        let fields = IndexMap::from([(
-            "body.tty_token".to_owned(),
-            Predicate::Equals(json!("${secret.token}")),
-        )]);
+        let fields = IndexMap::from([("body.tty_token".to_owned(), Predicate::Equals(json!("${secret.token}")))]);
         let mut scope = Scope::new(1);
         scope.set("secret", json!({"token": "t"}));
         let http = verb("http").expect("a verb");
         let observation = json!({"body": {"tty_token": "t"}});
-        let judgement = judge(
-            &Claim::Fields(fields),
-            http,
-            &observation,
-            &scope,
-            &Policies::none(),
-        );
+        let judgement = judge(&Claim::Fields(fields), http, &observation, &scope, &Policies::none());
         assert!(judgement.expect("judged").holds);
     }
 }

@@ -180,14 +180,19 @@ mod tests {
     #[test]
     fn an_id_is_one_scenarios() {
         let text = built_in().remove(0).text.clone();
-        let id = load_sources(&[Source::new(built_in()[0].name.clone(), text.clone())]).expect("good")[0].id.clone();
+        let id = load_sources(&[Source::new(built_in()[0].name.clone(), text.clone())]).expect("good")[0]
+            .id
+            .clone();
         let sources = [
             Source::new(format!("a/{id}.yaml"), text.clone()),
             Source::new(format!("b/{id}.yaml"), text),
         ];
         let problems = load_sources(&sources).expect_err("a problem");
         let line = problems.render_plain();
-        assert!(line.starts_with(&format!("b/{id}.yaml:3:5: the id `{id}` is that of another scenario")), "{line}");
+        assert!(
+            line.starts_with(&format!("b/{id}.yaml:3:5: the id `{id}` is that of another scenario")),
+            "{line}"
+        );
         assert!(line.contains(&format!("(first here: a/{id}.yaml:3:5)")), "{line}");
     }
 }

@@ -43,5 +43,5 @@ pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use scope::Scope;
 pub use source::{Place, Source, Span};
-pub use words::claim as expectation_in_words;
 pub use template::{TemplateError, render, render_string, render_text};
+pub use words::claim as expectation_in_words;

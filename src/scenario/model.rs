@@ -12,9 +12,7 @@ use super::duration::DurationText;
 use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// A (spec) sentence of the contract stands behind it.
@@ -24,9 +22,7 @@ pub enum Level {
 }
 
 /// What a scenario does to a platform that isn't ours.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intrusion {
     /// Only looks.
@@ -177,19 +173,17 @@ impl Scenario {
     /// The runs that the matrix makes: for each, a choice by name of the variable. One, and
     /// empty, without a matrix. The last variable changes fastest.
     pub fn combinations(&self) -> Vec<Vec<(&str, &Choice)>> {
-        self.matrix
-            .iter()
-            .fold(vec![Vec::new()], |runs, (variable, choices)| {
-                runs.iter()
-                    .flat_map(|run: &Vec<(&str, &Choice)>| {
-                        choices.iter().map(|choice| {
-                            let mut run = run.clone();
-                            run.push((variable.as_str(), choice));
-                            run
-                        })
+        self.matrix.iter().fold(vec![Vec::new()], |runs, (variable, choices)| {
+            runs.iter()
+                .flat_map(|run: &Vec<(&str, &Choice)>| {
+                    choices.iter().map(|choice| {
+                        let mut run = run.clone();
+                        run.push((variable.as_str(), choice));
+                        run
                     })
-                    .collect()
-            })
+                })
+                .collect()
+        })
     }
 
     /// The row of the contract's table: the first three parts of the id.

@@ -5,8 +5,17 @@ use serde_json::Value;
 use super::model::{Claim, Scenario, Step};
 
 /// Verbs that go through the Kubernetes API.
-const KUBERNETES: [&str; 9] =
-    ["secret", "patch-secret", "seed-token", "restart", "pods", "delete", "exec", "search", "logs"];
+const KUBERNETES: [&str; 9] = [
+    "secret",
+    "patch-secret",
+    "seed-token",
+    "restart",
+    "pods",
+    "delete",
+    "exec",
+    "search",
+    "logs",
+];
 
 impl Scenario {
     /// What it needs of a target, in words: `kubernetes`, `road balancer`, `policy token.scope`.

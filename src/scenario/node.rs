@@ -125,10 +125,7 @@ pub fn read(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
     if source.text.len() > MAX_BYTES {
         let problem = Problem::of_file(
             source,
-            format!(
-                "the file has {} bytes; at most {MAX_BYTES} are read",
-                source.text.len()
-            ),
+            format!("the file has {} bytes; at most {MAX_BYTES} are read", source.text.len()),
         );
         return (None, vec![problem]);
     }
@@ -172,9 +169,7 @@ impl<'s> Reader<'s> {
                         let span = self.span(at);
                         return Err(Box::new(
                             Problem::new(self.source, span, "a second document in the file")
-                                .with_help(
-                                    "one file holds one document: make it a file of its own",
-                                ),
+                                .with_help("one file holds one document: make it a file of its own"),
                         ));
                     }
                     root = Some(self.node(event, at, 0)?);
@@ -203,18 +198,17 @@ impl<'s> Reader<'s> {
         let problem = Problem::new(self.source, span, format!("not YAML: {}", error.info()));
         let line = self.source.line(span.line);
         match error.kind() {
-            ErrorKind::DirectiveDisallowed => {
-                problem.with_help("directives are not part of the language")
+            ErrorKind::DirectiveDisallowed => problem.with_help("directives are not part of the language"),
+            ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => problem.with_help("indent with spaces"),
+            ErrorKind::RecursionLimitExceeded => {
+                Problem::new(self.source, span, format!("nested deeper than {MAX_DEPTH} levels"))
             }
-            ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => {
-                problem.with_help("indent with spaces")
-            }
-            _ if line.contains("${") && line.contains(['{', '[']) => {
+            ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
+                if line.contains("${") =>
+            {
                 problem.with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\"")
             }
-            _ if line.matches(": ").count() > 1 => {
-                problem.with_help("a text that holds `: ` stands in quotes")
-            }
+            ErrorKind::MappingValueNotAllowed => problem.with_help("a text that holds `: ` stands in quotes"),
             _ => problem,
         }
     }
@@ -239,14 +233,13 @@ impl<'s> Reader<'s> {
                     span,
                     "anchors (`&`) and aliases (`*`) are not part of the language",
                 )
-                .with_help(
-                    "name the value in `vars`, or put a text that starts with `&` or `*` in quotes",
-                ),
+                .with_help("name the value in `vars`, or put a text that starts with `&` or `*` in quotes"),
             ));
         }
         if tagged {
+            let tag = at.tag_span().map_or(span, |tag| self.span(tag));
             self.problems.push(
-                Problem::new(self.source, span, "tags (`!`) are not part of the language")
+                Problem::new(self.source, tag, "tags (`!`) are not part of the language")
                     .with_help("put a text that starts with `!` in quotes"),
             );
         }
@@ -273,10 +266,7 @@ impl<'s> Reader<'s> {
                 })
             }
             Event::MappingStart(..) => self.map(span, depth),
-            _ => Ok(Node {
-                kind: Kind::Null,
-                span,
-            }),
+            _ => Ok(Node { kind: Kind::Null, span }),
         }
     }
 
@@ -295,9 +285,8 @@ impl<'s> Reader<'s> {
                 None => {
                     let message = format!("a key must be a text, not {}", key_node.describe());
                     return Err(Box::new(
-                        Problem::new(self.source, key_node.span, message).with_help(
-                            "inside `{…}` and `[…]` a template stands in quotes: \"${…}\"",
-                        ),
+                        Problem::new(self.source, key_node.span, message)
+                            .with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\""),
                     ));
                 }
             };
@@ -421,9 +410,7 @@ mod tests {
         let (node, _) = read(&Source::new("t.yaml", "ä: 1\nb:\n  - ü: xyz\n"));
         let node = node.expect("a tree");
         let b = node.get("b").expect("b");
-        let Kind::List(items) = &b.kind else {
-            panic!("a list")
-        };
+        let Kind::List(items) = &b.kind else { panic!("a list") };
         let xyz = items[0].get("ü").expect("ü");
         assert_eq!((xyz.span.line, xyz.span.column), (3, 8));
         assert_eq!(xyz.span.end - xyz.span.start, 3);

@@ -46,9 +46,14 @@ pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Ve
 
 fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
     shape::check(&SCHEMA, &SCHEMA, root, "a scenario", checker);
-    if root.get("apiVersion").is_some_and(|version| version.as_text() != Some(API_VERSION)) {
+    if root
+        .get("apiVersion")
+        .is_some_and(|version| version.as_text() != Some(API_VERSION))
+    {
         // Another version has other keys: what else is wrong would not be true of it.
-        checker.problems.retain(|problem| problem.message.contains("apiVersion"));
+        checker
+            .problems
+            .retain(|problem| problem.message.contains("apiVersion"));
         return None;
     }
     let text = |key: &str| root.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
@@ -92,9 +97,10 @@ fn entries<'n>(root: &'n Node, key: &str) -> impl Iterator<Item = (&'n str, &'n 
 
 fn texts(root: &Node, key: &str) -> Vec<String> {
     match root.get(key).map(|node| &node.kind) {
-        Some(Kind::List(items)) => {
-            items.iter().filter_map(|item| item.as_text().map(str::to_owned)).collect()
-        }
+        Some(Kind::List(items)) => items
+            .iter()
+            .filter_map(|item| item.as_text().map(str::to_owned))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -149,7 +155,10 @@ fn matrix(root: &Node, checker: &mut Checker) -> IndexMap<String, Vec<Choice>> {
         };
         for (index, (choice, span)) in choices.iter().enumerate() {
             if choices[..index].iter().any(|(known, _)| known.name == choice.name) {
-                let message = format!("`{}` stands twice in the matrix: its runs could not be told apart", choice.name);
+                let message = format!(
+                    "`{}` stands twice in the matrix: its runs could not be told apart",
+                    choice.name
+                );
                 checker.report(*span, message);
             }
         }
@@ -180,7 +189,12 @@ fn check_path(root: &Node, checker: &mut Checker) {
     let Some(text) = id.as_text() else { return };
     let path = checker.source.name.replace('\\', "/");
     let wanted = format!("{text}.yaml");
-    let right = path.strip_suffix(&wanted).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    if checker.problems.iter().any(|problem| problem.span == id.span) {
+        return;
+    }
+    let right = path
+        .strip_suffix(&wanted)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'));
     if !right {
         let message = format!("the id `{text}` doesn't fit the file's path");
         checker.report_with_help(id.span, message, format!("the file of this id is …/{wanted}"));
@@ -188,7 +202,9 @@ fn check_path(root: &Node, checker: &mut Checker) {
 }
 
 fn check_kills(root: &Node, checker: &mut Checker) {
-    let Some(Kind::List(items)) = root.get("kills").map(|node| &node.kind) else { return };
+    let Some(Kind::List(items)) = root.get("kills").map(|node| &node.kind) else {
+        return;
+    };
     for item in items {
         let Some(name) = item.as_text() else { continue };
         if !MUTANTS.iter().any(|mutant| mutant.name == name) {
@@ -203,6 +219,19 @@ fn steps_of<'n>(root: &'n Node, key: &str, checker: &mut Checker) -> Vec<Read<'n
         Some(Kind::List(items)) => items.iter().filter_map(|item| step::read(item, checker)).collect(),
         _ => Vec::new(),
     }
+}
+
+/// The names that steps set which could not be read: their verb is wrong, not those that use
+/// the name.
+fn set_by_unread(root: &Node, steps: &[Read<'_>]) -> Vec<String> {
+    let Some(Kind::List(items)) = root.get("steps").map(|node| &node.kind) else {
+        return Vec::new();
+    };
+    items
+        .iter()
+        .filter(|item| !steps.iter().any(|read| read.node.span == item.span))
+        .filter_map(|item| item.get("as")?.as_text().map(str::to_owned))
+        .collect()
 }
 
 /// Verbs in whose keys `${door}` is the path of the door on the step's road.
@@ -228,6 +257,9 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
     for (name, value) in entries(root, "vars") {
         known.check(value, checker);
         known.set(name);
+    }
+    for name in set_by_unread(root, steps) {
+        known.set(&name);
     }
     for read in steps.iter().chain(finally) {
         let mut here = known.clone();
@@ -257,4 +289,135 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
 fn set_by<'r>(read: &'r Read<'_>) -> impl Iterator<Item = &'r str> {
     let captured = read.step.capture.keys().map(String::as_str);
     read.step.bind.as_deref().into_iter().chain(captured)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Claim, ExpectationKind, Predicate};
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    const STORY: &str = r#"
+apiVersion: gauntlet/v1
+id: a/b/c
+title: All that a file can say
+spec: Nowhere
+level: extended
+intrusion: disrupt
+tags: [x, y]
+kills: [prefix-compare]
+world: { secret: without-token, warm-pool: 2, balancer: { idle-timeout: 500ms } }
+vars: { wrong: "${token()}", again: "${wrong}" }
+matrix:
+  road: [direct, proxy]
+  token: { nearly: "${secret.token[:-1]}", 1: x }
+timeout: 2m
+steps:
+  - pods: warm
+    as: old
+    until: { ready: 2, "items[*].ready": true }
+    within: 30s
+    every: 20ms
+  - session: new
+    as: s
+  - attach: ${s}
+    road: ${road}
+    token: ${again}
+    path: ${door}/
+    capture: { t: { jsonpath: $.body.x } }
+    check:
+      - opens
+      - { status: { at-least: 100, not: 500 }, body.x: null, header.a-b: { absent: true } }
+      - policy: token.scope
+        platform: opens
+        session: refused 401 or 403
+    needs: refused ${wrong}
+    reason: because
+    fact: { shown: body.tty_token }
+    holds-for: 1.5s
+  - terminal: ${t}
+    ping: true
+finally:
+  - delete-session: ${s}
+"#;
+
+    fn read(text: &str) -> Scenario {
+        parse(&Source::new("a/b/c.yaml", text))
+            .unwrap_or_else(|problems| panic!("{}", super::super::Problems(problems)))
+    }
+
+    #[test]
+    fn all_that_a_file_can_say() {
+        let scenario = read(STORY);
+        assert_eq!((scenario.row(), scenario.contract()), ("a/b/c", "a"));
+        assert_eq!(scenario.world.warm_pool, 2);
+        assert_eq!(scenario.world.web_replicas, 1);
+        assert_eq!(scenario.timeout, Some(Duration::from_secs(120)));
+        let runs: Vec<Vec<&str>> = scenario
+            .combinations()
+            .iter()
+            .map(|run| run.iter().map(|(_, choice)| choice.name.as_str()).collect())
+            .collect();
+        assert_eq!(
+            runs,
+            [
+                ["direct", "nearly"],
+                ["direct", "1"],
+                ["proxy", "nearly"],
+                ["proxy", "1"]
+            ]
+        );
+        let [pods, session, attach, terminal] = scenario.steps.as_slice() else {
+            panic!("four steps")
+        };
+        assert_eq!(pods.expectations[0].kind, ExpectationKind::Given);
+        assert_eq!(pods.every, Some(Duration::from_millis(20)));
+        assert!(matches!(&session.expectations[0].claim, Claim::Phrase(phrase) if phrase == "ready"));
+        assert_eq!(
+            attach.args,
+            json!({"attach": "${s}", "road": "${road}", "token": "${again}", "path": "${door}/"})
+        );
+        let kinds: Vec<ExpectationKind> = attach.expectations.iter().map(|e| e.kind).collect();
+        use ExpectationKind::{Check, Fact, Needs};
+        assert_eq!(kinds, [Check, Check, Check, Needs, Fact]);
+        let Claim::Fields(fields) = &attach.expectations[1].claim else {
+            panic!("fields")
+        };
+        assert_eq!(fields["body.x"], Predicate::Null);
+        assert_eq!(fields["header.a-b"], Predicate::Absent);
+        let place = &attach.expectations[1].place;
+        assert_eq!(
+            place.text().trim(),
+            "- { status: { at-least: 100, not: 500 }, body.x: null, header.a-b: { absent: true } }"
+        );
+        assert_eq!(place.column, 9);
+        assert_eq!(attach.holds_for, Some(Duration::from_millis(1500)));
+        assert_eq!(terminal.args, json!({"terminal": "${t}", "ping": true}));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC{0,200}") {
+            let _ = parse(&Source::new("a/b/c.yaml", text));
+        }
+
+        /// A good file with something done to it.
+        #[test]
+        fn never_panics_near_a_good_file(at in 0usize..1600, cut in 0usize..60, put in "[ \n:{}\\[\\]\"'$a-c&*!|>-]{0,6}") {
+            let mut text: Vec<char> = STORY.chars().collect();
+            let start = at.min(text.len());
+            let end = (start + cut).min(text.len());
+            text.splice(start..end, put.chars());
+            let source = Source::new("a/b/c.yaml", text.into_iter().collect::<String>());
+            if let Err(problems) = parse(&source) {
+                prop_assert!(!problems.is_empty());
+                for problem in &problems {
+                    prop_assert!(problem.span.end <= source.text.len());
+                }
+                let _ = super::super::Problems(problems).render();
+            }
+        }
+    }
 }

@@ -73,12 +73,8 @@ fn matches(pattern: &str, text: &str) -> Option<Argument> {
             .split(" or ")
             .map(|number| number.trim().to_owned())
             .collect();
-        let number =
-            |n: &String| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit() || c == LATER);
-        return numbers
-            .iter()
-            .all(number)
-            .then_some(Argument::Status(numbers));
+        let number = |n: &String| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit() || c == LATER);
+        return numbers.iter().all(number).then_some(Argument::Status(numbers));
     }
     if let Some(start) = pattern.strip_suffix("<text>") {
         let rest = text.strip_prefix(start)?;
@@ -94,13 +90,8 @@ fn substitute(value: Value, argument: &Argument) -> Value {
             .filter_map(|number| number.parse::<u64>().ok())
             .map(Value::from)
             .collect(),
-        (Value::String(text), Argument::Text(argument)) if text == "<text>" => {
-            Value::String(argument.clone())
-        }
-        (Value::Array(items), argument) => items
-            .into_iter()
-            .map(|item| substitute(item, argument))
-            .collect(),
+        (Value::String(text), Argument::Text(argument)) if text == "<text>" => Value::String(argument.clone()),
+        (Value::Array(items), argument) => items.into_iter().map(|item| substitute(item, argument)).collect(),
         (Value::Object(map), argument) => Value::Object(
             map.into_iter()
                 .map(|(key, value)| (key, substitute(value, argument)))
@@ -120,16 +111,9 @@ mod tests {
     fn every_phrase_is_understood() {
         for verb in VERBS {
             for phrase in verb.phrases {
-                let text = phrase
-                    .pattern
-                    .replace("<status>", "401")
-                    .replace("<text>", "x");
+                let text = phrase.pattern.replace("<status>", "401").replace("<text>", "x");
                 let fields = fields(verb, &text);
-                assert!(
-                    fields.is_some_and(|f| !f.is_empty()),
-                    "{}: {text}",
-                    verb.name
-                );
+                assert!(fields.is_some_and(|f| !f.is_empty()), "{}: {text}", verb.name);
             }
             if let Some(given) = verb.default_given {
                 assert!(recognise(verb, given).is_some(), "{}: {given}", verb.name);
@@ -147,16 +131,10 @@ mod tests {
         );
         assert!(recognise(attach, "refused ${status} or 401").is_some());
         assert!(recognise(attach, "refused soon").is_none());
-        assert_eq!(
-            suggest(attach, "refuse 400 or 401"),
-            Some("refused <status>")
-        );
+        assert_eq!(suggest(attach, "refuse 400 or 401"), Some("refused <status>"));
         assert_eq!(suggest(attach, "open"), Some("opens"));
         let terminal = verb("terminal").expect("a verb");
         let shows = super::fields(terminal, "shows a b").expect("a phrase");
-        assert_eq!(
-            shows.get("screen"),
-            Some(&Predicate::Contains(json!("a b")))
-        );
+        assert_eq!(shows.get("screen"), Some(&Predicate::Contains(json!("a b"))));
     }
 }

@@ -38,16 +38,12 @@ impl Policy {
     /// Why a declared value is none of the policy's.
     pub fn refuse(&self, value: &str) -> Option<String> {
         match self.values {
-            Values::Choices(choices) if !choices.contains(&value) => Some(format!(
-                "`{}` is {}, not `{value}`",
-                self.name,
-                choices.join(" or ")
-            )),
-            Values::Duration if duration::parse(value).is_none() => Some(format!(
-                "`{}` is {}, not `{value}`",
-                self.name,
-                duration::FORM
-            )),
+            Values::Choices(choices) if !choices.contains(&value) => {
+                Some(format!("`{}` is {}, not `{value}`", self.name, choices.join(" or ")))
+            }
+            Values::Duration if duration::parse(value).is_none() => {
+                Some(format!("`{}` is {}, not `{value}`", self.name, duration::FORM))
+            }
             _ => None,
         }
     }
@@ -149,8 +145,7 @@ impl Policies {
     }
 
     pub fn declare(&mut self, name: &str, value: &str) {
-        self.0
-            .insert(name.to_owned(), Declared::One(value.to_owned()));
+        self.0.insert(name.to_owned(), Declared::One(value.to_owned()));
     }
 
     pub fn declare_list(&mut self, name: &str, values: Vec<String>) {

@@ -24,14 +24,8 @@ pub const OPERATORS: &[(&str, &str)] = &[
     ),
     ("one-of", "One of these values."),
     ("matches", "A regular expression that is found in the text."),
-    (
-        "contains",
-        "A part of a text, an element of a list, a key of a map.",
-    ),
-    (
-        "absent",
-        "`true`: the field is not there, while what would hold it is.",
-    ),
+    ("contains", "A part of a text, an element of a list, a key of a map."),
+    ("absent", "`true`: the field is not there, while what would hold it is."),
     ("present", "`true`: the field is there, whatever its value."),
     ("null", "`true`: the field is there and null."),
     ("less-than", "A smaller number."),
@@ -105,9 +99,7 @@ impl Predicate {
             Found::Value(value) => Some(*value),
             Found::Absent | Found::Unknown(_) => None,
         };
-        let compare = |operand: &Value, want: fn(Ordering) -> bool| match value
-            .and_then(|v| compare(v, operand))
-        {
+        let compare = |operand: &Value, want: fn(Ordering) -> bool| match value.and_then(|v| compare(v, operand)) {
             Some(ordering) => Truth::of(want(ordering)),
             None => Truth::Unknown,
         };
@@ -156,9 +148,7 @@ impl Predicate {
             Predicate::Not(inner) => inner.test(found)?.not(),
             Predicate::All(items) => all(items.iter().map(|p| p.test(found)))?,
             // "Some hold" is "not all fail".
-            Predicate::Any(items) => {
-                all(items.iter().map(|p| p.test(found).map(Truth::not)))?.not()
-            }
+            Predicate::Any(items) => all(items.iter().map(|p| p.test(found).map(Truth::not)))?.not(),
         })
     }
 }
@@ -181,13 +171,9 @@ fn all(truths: impl Iterator<Item = Result<Truth, regex::Error>>) -> Result<Trut
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(_), Value::Number(_)) => compare(a, b).is_some_and(|o| o.is_eq()),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
         _ => a == b,
     }
@@ -197,11 +183,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
 fn compare(a: &Value, b: &Value) -> Option<std::cmp::Ordering> {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {
-            let whole = |n: &serde_json::Number| {
-                n.as_i64()
-                    .map(i128::from)
-                    .or_else(|| n.as_u64().map(i128::from))
-            };
+            let whole = |n: &serde_json::Number| n.as_i64().map(i128::from).or_else(|| n.as_u64().map(i128::from));
             match (whole(a), whole(b)) {
                 (Some(a), Some(b)) => Some(a.cmp(&b)),
                 _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
@@ -246,25 +228,14 @@ mod tests {
     use serde_json::json;
 
     fn test(predicate: &Predicate, value: &Value) -> Truth {
-        predicate
-            .test(&Found::Value(value))
-            .expect("a good pattern")
+        predicate.test(&Found::Value(value)).expect("a good pattern")
     }
 
     #[test]
     fn numbers_compare_as_numbers() {
-        assert_eq!(
-            test(&Predicate::Equals(json!(1)), &json!(1.0)),
-            Truth::Holds
-        );
-        assert_eq!(
-            test(&Predicate::AtMost(json!(1.5)), &json!(1)),
-            Truth::Holds
-        );
-        assert_eq!(
-            test(&Predicate::LessThan(json!(5)), &json!("4")),
-            Truth::Unknown
-        );
+        assert_eq!(test(&Predicate::Equals(json!(1)), &json!(1.0)), Truth::Holds);
+        assert_eq!(test(&Predicate::AtMost(json!(1.5)), &json!(1)), Truth::Holds);
+        assert_eq!(test(&Predicate::LessThan(json!(5)), &json!("4")), Truth::Unknown);
     }
 
     #[test]
@@ -292,8 +263,7 @@ mod tests {
         leaf.prop_recursive(2, 8, 3, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                prop::collection::hash_map("[a-c]", inner, 0..3)
-                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+                prop::collection::hash_map("[a-c]", inner, 0..3).prop_map(|m| Value::Object(m.into_iter().collect())),
             ]
         })
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
-    SourceSpan, ThemeCharacters, ThemeStyles,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode, SourceSpan,
+    ThemeCharacters, ThemeStyles,
 };
 
 use super::source::{Place, Source, Span};
@@ -103,11 +103,7 @@ impl Problems {
             1 => format!("1 {word}"),
             n => format!("{n} {word}s"),
         };
-        format!(
-            "{} in {}",
-            plural(self.0.len(), "problem"),
-            plural(files.len(), "file")
-        )
+        format!("{} in {}", plural(self.0.len(), "problem"), plural(files.len(), "file"))
     }
 }
 
@@ -134,25 +130,23 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
             (distance, candidate)
         })
-        .filter(|(distance, candidate)| {
-            *distance <= 1 + candidate.chars().count().min(name.chars().count()) / 4
-        })
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count().min(name.chars().count()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
+/// Longest list of known names that helps.
+const MOST_SUGGESTED: usize = 24;
+
 /// `did you mean X?`, or else all known names.
-pub fn suggestion<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str> + Clone,
-    what: &str,
-) -> String {
+pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> String {
     match nearest(name, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let all: Vec<&str> = known.into_iter().collect();
             match all.len() {
                 0 => format!("there are no {what}"),
+                n if n > MOST_SUGGESTED => format!("none of the {n} {what} is near it"),
                 _ => format!("known {what}: {}", all.join(", ")),
             }
         }
@@ -187,6 +181,7 @@ struct Shown {
     help: Option<String>,
     source: NamedSource<String>,
     label: LabeledSpan,
+    severity: Severity,
     related: Vec<Shown>,
 }
 
@@ -197,6 +192,7 @@ impl Shown {
             help: None,
             source: NamedSource::new(&source.name, source.text.clone()),
             label: label(source, *span),
+            severity: Severity::Advice,
             related: Vec::new(),
         });
         Shown {
@@ -204,6 +200,7 @@ impl Shown {
             help: problem.help.clone(),
             source: NamedSource::new(&problem.source.name, problem.source.text.clone()),
             label: label(&problem.source, problem.span),
+            severity: Severity::Error,
             related: related.into_iter().collect(),
         }
     }
@@ -226,10 +223,12 @@ impl fmt::Display for Shown {
 impl std::error::Error for Shown {}
 
 impl Diagnostic for Shown {
+    fn severity(&self) -> Option<Severity> {
+        Some(self.severity)
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|h| Box::new(h) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -23,8 +23,8 @@ static BUILT_IN: LazyLock<Value> = LazyLock::new(variables::example);
 
 /// Filters and tests of Jinja that are worth suggesting.
 const JINJA: [&str; 16] = [
-    "upper", "lower", "reverse", "replace", "trim", "length", "first", "last", "join", "split",
-    "default", "int", "string", "tojson", "defined", "none",
+    "upper", "lower", "reverse", "replace", "trim", "length", "first", "last", "join", "split", "default", "int",
+    "string", "tojson", "defined", "none",
 ];
 
 /// What is known of a variable's fields.
@@ -65,7 +65,11 @@ impl Known {
 
     /// Sets a name to what a verb with these fields observes.
     pub fn bind(&mut self, name: &str, fields: &'static [&'static str]) {
-        let fields = if fields.is_empty() { Fields::Any } else { Fields::Known(fields) };
+        let fields = if fields.is_empty() {
+            Fields::Any
+        } else {
+            Fields::Known(fields)
+        };
         self.variables.insert(canonical(name), fields);
     }
 
@@ -108,7 +112,9 @@ impl Known {
     }
 
     fn check_expression(&self, text: &str, span: Span, source: &str, start: usize, checker: &mut Checker) {
-        let compiled = LANGUAGE.engine().compile_expression_owned(expression::for_engine(source));
+        let compiled = LANGUAGE
+            .engine()
+            .compile_expression_owned(expression::for_engine(source));
         if let Err(error) = compiled {
             let range = error.range().unwrap_or(0..source.len());
             let at = locate(checker, text, span, start + range.start, range.len());
@@ -145,8 +151,15 @@ impl Known {
         }
     }
 
+    fn nearest_later(&self, name: &str) -> Option<(&str, u32)> {
+        let near = nearest(&canonical(name), self.later.keys().map(String::as_str))?;
+        Some((near, *self.later.get(near)?))
+    }
+
     fn check_variable(&self, name: &Name, at: Span, checker: &mut Checker) {
-        let Some((root, fields)) = name.path.split_first() else { return };
+        let Some((root, fields)) = name.path.split_first() else {
+            return;
+        };
         let Some(known) = self.variables.get(&canonical(root)) else {
             if let Some(line) = self.later.get(&canonical(root)) {
                 let message = format!("`{root}` is set only later, in line {line}");
@@ -154,9 +167,13 @@ impl Known {
                 return;
             }
             let names = self.variables.keys().map(String::as_str);
-            let help = match nearest(&canonical(root), names.clone()) {
-                Some(near) => format!("did you mean `{}`?", written(near)),
-                None => format!("set by now: {}", names.map(written).collect::<Vec<_>>().join(", ")),
+            let near = nearest(&canonical(root), names.clone());
+            let help = match (near, self.nearest_later(root)) {
+                (Some(near), _) => format!("did you mean `{}`?", written(near)),
+                (None, Some((near, line))) => {
+                    format!("did you mean `{near}`, which line {line} sets only later?")
+                }
+                (None, None) => format!("set by now: {}", names.map(written).collect::<Vec<_>>().join(", ")),
             };
             checker.report_with_help(at, format!("no variable `{root}`"), help);
             return;
@@ -177,7 +194,9 @@ impl Known {
 }
 
 fn check_built_in(root: &str, fields: &[String], at: Span, checker: &mut Checker) {
-    let Some(mut value) = BUILT_IN.as_object().and_then(|map| lookup(map, root)) else { return };
+    let Some(mut value) = BUILT_IN.as_object().and_then(|map| lookup(map, root)) else {
+        return;
+    };
     let mut path = root.to_owned();
     for field in fields {
         let Value::Object(map) = value else {

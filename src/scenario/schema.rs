@@ -139,10 +139,19 @@ fn add_common_keys(step: &mut Value, verb: &Verb, common: &Value) {
         return;
     }
     let claims = [
-        ("check", "What must be true of the platform: if it is not, the scenario fails."),
-        ("given", "What must be true for the scenario to say anything: if it is not, that is an error."),
+        (
+            "check",
+            "What must be true of the platform: if it is not, the scenario fails.",
+        ),
+        (
+            "given",
+            "What must be true for the scenario to say anything: if it is not, that is an error.",
+        ),
         ("until", "As `given`, waited for: `within` says how long."),
-        ("needs", "What the scenario can only run with: without it, it is skipped, with the `reason`."),
+        (
+            "needs",
+            "What the scenario can only run with: without it, it is skipped, with the `reason`.",
+        ),
     ];
     for (key, meaning) in claims {
         let schema = json!({ "description": meaning, "allOf": [reference(&claims_name(verb.name))] });
@@ -278,8 +287,11 @@ fn tidy(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(map) => {
-            let required: Vec<Value> =
-                map.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+            let required: Vec<Value> = map
+                .get("required")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             if let Some(Value::Object(properties)) = map.get_mut("properties") {
                 for (name, property) in properties {
                     if !required.contains(&json!(name)) {
@@ -289,7 +301,10 @@ fn tidy(schema: &mut Value) {
             }
             // Rust's doc comments are wrapped; an editor wraps by itself.
             if let Some(Value::String(text)) = map.get_mut("description") {
-                *text = text.replace("\n\n", "\u{0}").replace('\n', " ").replace('\u{0}', "\n\n");
+                *text = text
+                    .replace("\n\n", "\u{0}")
+                    .replace('\n', " ")
+                    .replace('\u{0}', "\n\n");
             }
             // Names of variables: one message for a wrong one, wherever it stands.
             if let Some(Value::Object(patterns)) = map.get("patternProperties")
@@ -301,9 +316,10 @@ fn tidy(schema: &mut Value) {
                 map.insert("propertyNames".to_owned(), reference("name"));
                 map.insert("additionalProperties".to_owned(), values);
             }
-            if map.get("format").is_some_and(|format| {
-                format.as_str().is_some_and(|format| format.contains("int"))
-            }) {
+            if map
+                .get("format")
+                .is_some_and(|format| format.as_str().is_some_and(|format| format.contains("int")))
+            {
                 map.remove("format");
             }
             map.values_mut().for_each(tidy);
@@ -362,7 +378,9 @@ fn allow_template(schema: &mut Value) {
         None => Vec::new(),
     };
     let any = kinds.is_empty()
-        && !["$ref", "anyOf", "oneOf", "allOf", "enum", "const"].iter().any(|key| map.contains_key(*key));
+        && !["$ref", "anyOf", "oneOf", "allOf", "enum", "const"]
+            .iter()
+            .any(|key| map.contains_key(*key));
     let text = kinds.contains(&json!("string")) && !map.contains_key("enum") && !map.contains_key("pattern");
     if any || text {
         return;
@@ -385,7 +403,19 @@ mod tests {
 
     #[test]
     fn no_verb_has_a_common_key() {
-        let common = ["as", "capture", "check", "given", "until", "needs", "reason", "fact", "within", "every", "holds-for"];
+        let common = [
+            "as",
+            "capture",
+            "check",
+            "given",
+            "until",
+            "needs",
+            "reason",
+            "fact",
+            "within",
+            "every",
+            "holds-for",
+        ];
         let mut generator = SchemaSettings::draft07().into_generator();
         for verb in VERBS {
             let schema = verb_schema(verb, &mut generator);
@@ -404,5 +434,22 @@ mod tests {
             let name = found.split('"').next().expect("split gives one part at least");
             assert!(schema["definitions"].get(name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn every_pattern_is_one() {
+        fn walk(value: &Value) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(pattern) = map.get("pattern").and_then(Value::as_str) {
+                        assert!(regex::Regex::new(pattern).is_ok(), "{pattern}");
+                    }
+                    map.values().for_each(walk);
+                }
+                Value::Array(items) => items.iter().for_each(walk),
+                _ => {}
+            }
+        }
+        walk(&schema());
     }
 }

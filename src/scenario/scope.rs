@@ -21,10 +21,7 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
 /// Filters of templates that gauntlet adds to those of Jinja, with what they do.
 pub const FILTERS: &[(&str, &str)] = &[
     ("percent", "percent-encodes every byte"),
-    (
-        "percent_once",
-        "percent-encodes what a URL's query needs encoded",
-    ),
+    ("percent_once", "percent-encodes what a URL's query needs encoded"),
     ("base64", "base64 of the text's bytes"),
     ("repeat", "the text so many times: `repeat(3)`"),
 ];
@@ -137,11 +134,7 @@ fn random(generator: &Generator) -> std::sync::MutexGuard<'_, StdRng> {
 }
 
 /// Everything but what RFC 3986 §2.3 calls unreserved.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn percent_encode_all(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
@@ -171,12 +164,7 @@ impl Object for Map {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(
-            self.0
-                .keys()
-                .map(|key| EngineValue::from(key.as_str()))
-                .collect(),
-        )
+        Enumerator::Values(self.0.keys().map(|key| EngineValue::from(key.as_str())).collect())
     }
 }
 

@@ -34,10 +34,7 @@ impl<'s> From<&'s Scenario> for Selectable<'s> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     #[error("the selector `{selector}` matches no scenario{}", did_you_mean(.nearest))]
-    Nothing {
-        selector: String,
-        nearest: Option<String>,
-    },
+    Nothing { selector: String, nearest: Option<String> },
     #[error("the selector `{selector}` is no pattern: {reason}")]
     Pattern { selector: String, reason: String },
     #[error("the selector `{selector}` names nothing")]
@@ -66,9 +63,7 @@ where
             None => (false, selector.as_str()),
         };
         let matcher = Matcher::new(selector, body)?;
-        let matched: Vec<usize> = (0..all.len())
-            .filter(|i| matcher.is_match(&all[*i]))
-            .collect();
+        let matched: Vec<usize> = (0..all.len()).filter(|i| matcher.is_match(&all[*i])).collect();
         if matched.is_empty() {
             return Err(SelectError::Nothing {
                 selector: selector.clone(),
@@ -146,9 +141,7 @@ impl<'a> Matcher<'a> {
                     let ending = format!("/{text}");
                     known.iter().copied().find(|id| id.ends_with(&ending))
                 };
-                nearest(text, known.iter().copied())
-                    .or_else(ending)
-                    .map(str::to_owned)
+                nearest(text, known.iter().copied()).or_else(ending).map(str::to_owned)
             }
             Matcher::Tag(tag) => {
                 let tags = all.iter().flat_map(|s| s.tags.iter().map(String::as_str));

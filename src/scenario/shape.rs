@@ -1,5 +1,8 @@
 //! Holds a tree against the schema: unknown keys, wrong types, what is missing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -34,11 +37,13 @@ impl<'s> Walker<'s> {
         if !self.admits(schema, node) {
             let message = format!("{what} must be {}, not {}", self.describe(schema), node.describe());
             match (schema.get("type").and_then(Value::as_str), &node.kind) {
-                (_, Kind::Null) => checker.report_with_help(
-                    node.span,
-                    message,
-                    "give it a value, or leave the key out",
-                ),
+                (_, Kind::Null) => {
+                    checker.report_with_help(node.span, message, "give it a value, or leave the key out")
+                }
+                (Some("string"), Kind::Number(_)) if schema.get("patternErrorMessage").is_some() => {
+                    let help = schema["patternErrorMessage"].as_str().unwrap_or_default();
+                    checker.report_with_help(node.span, message, help);
+                }
                 (Some("string"), Kind::Number(_) | Kind::Bool(_)) => {
                     checker.report_with_help(node.span, message, "put it in quotes to make it a text");
                 }
@@ -51,8 +56,14 @@ impl<'s> Walker<'s> {
             Kind::Number(_) => {
                 let value = node.to_value();
                 let number = value.as_f64().unwrap_or_default();
-                let below = schema.get("minimum").and_then(Value::as_f64).filter(|min| number < *min);
-                let above = schema.get("maximum").and_then(Value::as_f64).filter(|max| number > *max);
+                let below = schema
+                    .get("minimum")
+                    .and_then(Value::as_f64)
+                    .filter(|min| number < *min);
+                let above = schema
+                    .get("maximum")
+                    .and_then(Value::as_f64)
+                    .filter(|max| number > *max);
                 if let Some(least) = below {
                     checker.report(node.span, format!("{what} must be at least {least}"));
                 }
@@ -92,8 +103,7 @@ impl<'s> Walker<'s> {
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else {
             return;
         };
-        // The schema's patterns are ours, and a test compiles them all.
-        if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
+        if !pattern_matches(pattern, text) {
             let message = format!("`{text}` is not right for {what}");
             match schema.get("patternErrorMessage").and_then(Value::as_str) {
                 Some(help) => checker.report_with_help(span, message, help),
@@ -110,6 +120,8 @@ impl<'s> Walker<'s> {
             checker.report(node.span, format!("{what} must not be empty"));
         }
         let names = schema.get("propertyNames");
+        // A key that was misspelt is not missing as well.
+        let mut meant: Vec<&str> = Vec::new();
         for (key, value) in entries {
             if let Some(schema) = properties.and_then(|known| known.get(&key.name)) {
                 self.check(schema, value, &format!("`{}`", key.name), checker);
@@ -117,13 +129,12 @@ impl<'s> Walker<'s> {
             }
             match schema.get("additionalProperties") {
                 Some(Value::Bool(false)) => {
-                    let known = properties.into_iter().flat_map(|known| known.keys().map(String::as_str));
-                    let help = suggestion(&key.name, known, "keys");
-                    checker.report_with_help(
-                        key.span,
-                        format!("{what} has no key `{}`", key.name),
-                        help,
-                    );
+                    let known = properties
+                        .into_iter()
+                        .flat_map(|known| known.keys().map(String::as_str));
+                    let help = suggestion(&key.name, known.clone(), "keys");
+                    meant.extend(super::problem::nearest(&key.name, known));
+                    checker.report_with_help(key.span, format!("{what} has no key `{}`", key.name), help);
                 }
                 other => {
                     if let Some(names) = names.and_then(|names| self.resolve(names)) {
@@ -137,7 +148,7 @@ impl<'s> Walker<'s> {
         }
         for required in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             let name = required.as_str().unwrap_or_default();
-            if node.get(name).is_none() {
+            if node.get(name).is_none() && !meant.contains(&name) {
                 let message = format!("{what} lacks the key `{name}`");
                 let schema = properties.and_then(|known| known.get(name));
                 match schema.and_then(|schema| description(schema)) {
@@ -152,14 +163,7 @@ impl<'s> Walker<'s> {
     }
 
     /// One of several schemas must do. What is said is of the one that came nearest.
-    fn check_any(
-        &self,
-        alternatives: &'s [Value],
-        whole: &Value,
-        node: &Node,
-        what: &str,
-        checker: &mut Checker,
-    ) {
+    fn check_any(&self, alternatives: &'s [Value], whole: &Value, node: &Node, what: &str, checker: &mut Checker) {
         let template = node.as_text().is_some_and(is_template);
         let candidates: Vec<&Value> = alternatives
             .iter()
@@ -175,18 +179,19 @@ impl<'s> Walker<'s> {
             if attempt.problems.is_empty() {
                 return;
             }
-            if nearest.as_ref().is_none_or(|known| attempt.problems.len() < known.len()) {
+            if nearest
+                .as_ref()
+                .is_none_or(|known| attempt.problems.len() < known.len())
+            {
                 nearest = Some(attempt.problems);
             }
         }
         match nearest {
             Some(problems) => checker.problems.extend(problems),
             None => {
-                let mut known: Vec<String> =
-                    candidates.iter().map(|schema| self.describe(schema)).collect();
+                let mut known: Vec<String> = candidates.iter().map(|schema| self.describe(schema)).collect();
                 known.dedup();
-                let message =
-                    format!("{what} must be {}, not {}", known.join(", or "), node.describe());
+                let message = format!("{what} must be {}, not {}", known.join(", or "), node.describe());
                 match description(whole) {
                     Some(help) => checker.report_with_help(node.span, message, help),
                     None => checker.report(node.span, message),
@@ -254,7 +259,11 @@ impl<'s> Walker<'s> {
             "boolean" => "true or false",
             "integer" => "a whole number",
             "number" => "a number",
-            "string" if schema.get("pattern").is_some_and(|p| p.as_str().is_some_and(|p| p.contains("us|ms"))) => {
+            "string"
+                if schema
+                    .get("pattern")
+                    .is_some_and(|p| p.as_str().is_some_and(|p| p.contains("us|ms"))) =>
+            {
                 "a length of time as `30s`"
             }
             "string" => "a text",
@@ -271,6 +280,21 @@ impl<'s> Walker<'s> {
             _ => "any value".to_owned(),
         }
     }
+}
+
+/// Whether a text is of a pattern of the schema. Each is compiled once; one that is none (a test
+/// compiles them all) lets everything through.
+fn pattern_matches(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        let known = match compiled.get(pattern) {
+            Some(known) => known,
+            None => compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()),
+        };
+        known.as_ref().is_none_or(|pattern| pattern.is_match(text))
+    })
 }
 
 fn alternatives(schema: &Value) -> Option<&Vec<Value>> {

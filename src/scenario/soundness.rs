@@ -27,8 +27,12 @@ pub(super) fn intrusion<'r>(
     steps: impl Iterator<Item = &'r Read<'r>>,
     checker: &mut Checker,
 ) {
-    let greatest = steps.map(|read| (least(read.verb.name), read)).max_by_key(|(least, _)| *least);
-    let Some((least, read)) = greatest.filter(|(least, _)| *least > declared) else { return };
+    let greatest = steps
+        .map(|read| (least(read.verb.name), read))
+        .max_by_key(|(least, _)| *least);
+    let Some((least, read)) = greatest.filter(|(least, _)| *least > declared) else {
+        return;
+    };
     let span = match root.get("intrusion") {
         Some(node) => node.span,
         None => read.node.span,
@@ -39,7 +43,7 @@ pub(super) fn intrusion<'r>(
         read.node.span.line,
         declared.name()
     );
-    checker.report_with_help(span, message, format!("`intrusion: {}`", least.name()));
+    checker.report_with_help(span, message, format!("say `intrusion: {}`", least.name()));
 }
 
 /// A refusal says nothing where nothing could have been let in. Where a policy decides what is

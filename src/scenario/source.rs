@@ -13,7 +13,9 @@ pub struct Source {
 impl std::fmt::Debug for Source {
     /// Its name: the text would bury whatever it is printed with.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,17 @@ use crate::steps::{VERBS, Verb};
 
 /// Keys that every step can have beside its verb's own.
 pub(super) const COMMON: [&str; 11] = [
-    "as", "capture", "given", "until", "needs", "check", "fact", "reason", "within", "every", "holds-for",
+    "as",
+    "capture",
+    "given",
+    "until",
+    "needs",
+    "check",
+    "fact",
+    "reason",
+    "within",
+    "every",
+    "holds-for",
 ];
 
 /// A step with what the checks over the whole scenario need of the file.
@@ -42,8 +52,11 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
 
     let mut args = serde_json::Map::new();
     let mut expectations = Vec::new();
+    // Where nothing can be expected the keys for it are unknown ones, reported with the shape.
+    let expects = !verb.phrases.is_empty() || !verb.fields.is_empty();
     for (key, value) in entries {
         match key.name.as_str() {
+            name if COMMON.contains(&name) && !expects => {}
             "check" => expect(ExpectationKind::Check, value, verb, &mut expectations, checker),
             "given" | "until" => expect(ExpectationKind::Given, value, verb, &mut expectations, checker),
             "needs" => expect(ExpectationKind::Needs, value, verb, &mut expectations, checker),
@@ -84,21 +97,32 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
 /// The verb of a step. A key that is a verb's name and another verb's key (`ping` of
 /// `terminal`) doesn't count beside that other.
 fn verb_of(entries: &[(Key, Node)], node: &Node, checker: &mut Checker) -> Option<&'static Verb> {
-    let named: Vec<&'static Verb> = entries.iter().filter_map(|(key, _)| crate::steps::verb(&key.name)).collect();
+    let named: Vec<&'static Verb> = entries
+        .iter()
+        .filter_map(|(key, _)| crate::steps::verb(&key.name))
+        .collect();
     let owns = |verb: &Verb, key: &str| {
-        SCHEMA["definitions"][step_name(verb.name)]["properties"].get(key).is_some()
+        SCHEMA["definitions"][step_name(verb.name)]["properties"]
+            .get(key)
+            .is_some()
     };
-    let whole: Vec<&&'static Verb> =
-        named.iter().filter(|verb| named.iter().all(|other| owns(verb, other.name))).collect();
+    let whole: Vec<&&'static Verb> = named
+        .iter()
+        .filter(|verb| named.iter().all(|other| owns(verb, other.name)))
+        .collect();
     if let [verb] = whole.as_slice() {
         return Some(**verb);
     }
     let verbs = VERBS.iter().map(|verb| verb.name);
     match named.as_slice() {
         [] => {
-            let keys: Vec<&(Key, Node)> =
-                entries.iter().filter(|(key, _)| !COMMON.contains(&key.name.as_str())).collect();
-            let meant = keys.iter().find_map(|(key, _)| Some((key, nearest(&key.name, verbs.clone())?)));
+            let keys: Vec<&(Key, Node)> = entries
+                .iter()
+                .filter(|(key, _)| !COMMON.contains(&key.name.as_str()))
+                .collect();
+            let meant = keys
+                .iter()
+                .find_map(|(key, _)| Some((key, nearest(&key.name, verbs.clone())?)));
             match (meant, keys.first()) {
                 (Some((key, near)), _) => {
                     let message = format!("no verb `{}`", key.name);
@@ -123,13 +147,7 @@ fn verb_of(entries: &[(Key, Node)], node: &Node, checker: &mut Checker) -> Optio
     None
 }
 
-fn expect(
-    kind: ExpectationKind,
-    node: &Node,
-    verb: &Verb,
-    out: &mut Vec<Expectation>,
-    checker: &mut Checker,
-) {
+fn expect(kind: ExpectationKind, node: &Node, verb: &Verb, out: &mut Vec<Expectation>, checker: &mut Checker) {
     for (claim, span) in claim::claims(node, kind, verb, checker) {
         let place = checker.place(span);
         out.push(Expectation { kind, claim, place });
@@ -174,7 +192,7 @@ fn captures(node: &Node, checker: &mut Checker) -> IndexMap<String, Capture> {
         let capture = match kind.name.as_str() {
             "jsonpath" => {
                 if let Err(error) = serde_json_path::JsonPath::parse(value) {
-                    let message = format!("`{value}` is no JSONPath: {}", error.message());
+                    let message = format!("`{value}` is no JSONPath, from its character {} on", error.position());
                     checker.report_with_help(text.span, message, "as `$.body.tty_token`");
                 }
                 Capture::Jsonpath(value.to_owned())
@@ -195,9 +213,24 @@ fn captures(node: &Node, checker: &mut Checker) -> IndexMap<String, Capture> {
 fn times_and_reasons(entries: &[(Key, Node)], node: &Node, checker: &mut Checker) {
     let has = |name: &str| node.get(name).is_some();
     let rules: [(&str, bool, &str, &str); 4] = [
-        ("until", has("within"), "`until` needs `within`", "say how long it may take: `within: 30s`"),
-        ("needs", has("reason"), "`needs` lacks a `reason`", "say why the scenario can't run without: `reason: …`"),
-        ("reason", has("needs"), "a `reason` without `needs`", "`reason` says why `needs` is needed"),
+        (
+            "until",
+            has("within"),
+            "`until` needs `within`",
+            "say how long it may take: `within: 30s`",
+        ),
+        (
+            "needs",
+            has("reason"),
+            "`needs` lacks a `reason`",
+            "say why the scenario can't run without: `reason: …`",
+        ),
+        (
+            "reason",
+            has("needs"),
+            "a `reason` without `needs`",
+            "`reason` says why `needs` is needed",
+        ),
         (
             "every",
             has("within") || has("holds-for"),

@@ -26,8 +26,7 @@ pub fn render(value: &Value, scope: &Scope) -> Result<Value, TemplateError> {
     Ok(match value {
         Value::String(text) => render_text(text, scope)?,
         Value::Array(items) => {
-            let items: Result<Vec<Value>, TemplateError> =
-                items.iter().map(|item| render(item, scope)).collect();
+            let items: Result<Vec<Value>, TemplateError> = items.iter().map(|item| render(item, scope)).collect();
             Value::Array(items?)
         }
         Value::Object(map) => {
@@ -46,8 +45,7 @@ pub fn render_text(template: &str, scope: &Scope) -> Result<Value, TemplateError
     if !expression::is_template(template) {
         return Ok(Value::String(template.to_owned()));
     }
-    let pieces =
-        expression::split(template).map_err(|_| error(template, "`${` without `}`".to_owned()))?;
+    let pieces = expression::split(template).map_err(|_| error(template, "`${` without `}`".to_owned()))?;
     if let [Piece::Expression(expression, _)] = pieces.as_slice() {
         return evaluate(expression, template, scope);
     }
@@ -91,8 +89,9 @@ fn evaluate(source: &str, template: &str, scope: &Scope) -> Result<Value, Templa
     };
     match expression.eval(scope.context()) {
         Ok(value) if value.is_undefined() => Err(undefined()),
-        Ok(value) => serde_json::to_value(&value)
-            .map_err(|e| error(template, format!("its value is none that JSON has: {e}"))),
+        Ok(value) => {
+            serde_json::to_value(&value).map_err(|e| error(template, format!("its value is none that JSON has: {e}")))
+        }
         Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => Err(undefined()),
         Err(e) => Err(error(template, explain(&e))),
     }
@@ -123,10 +122,7 @@ fn missing(source: &str, scope: &Scope) -> Option<(String, String)> {
             let (root, fields) = name.path.split_first()?;
             let Some(mut value) = scope.get(root) else {
                 let near = nearest(&canonical(root), scope.names());
-                return Some((
-                    root.clone(),
-                    unknown(&format!("no variable `{root}`"), near),
-                ));
+                return Some((root.clone(), unknown(&format!("no variable `{root}`"), near)));
             };
             let mut path = root.clone();
             for field in fields {
@@ -216,11 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let message = |template: &str| {
-            render_text(template, &scope())
-                .expect_err("undefined")
-                .to_string()
-        };
+        let message = |template: &str| render_text(template, &scope()).expect_err("undefined").to_string();
         assert_eq!(
             message("x ${master-kei}"),
             "no variable `master-kei`; did you mean `master_key`?, in `x ${master-kei}`"
@@ -229,10 +221,7 @@ mod tests {
             message("${secret.tokn}"),
             "`secret` has no field `tokn`; did you mean `token`?, in `${secret.tokn}`"
         );
-        assert_eq!(
-            message("${n.x.y}"),
-            "`n` has no field `x`: it is no map, in `${n.x.y}`"
-        );
+        assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it is no map, in `${n.x.y}`");
         assert!(message("${nope | upper}").starts_with("no variable `nope`"));
     }
 

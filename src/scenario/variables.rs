@@ -41,5 +41,10 @@ pub fn set_built_in(scope: &mut Scope, names: &BTreeMap<String, String>, token: 
 /// The variables with the contract's names: which there are is what matters.
 pub(super) fn example() -> Value {
     let variables = built_in(&names::contract(), "", "");
-    Value::Object(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Object(
+        variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }

@@ -27,11 +27,7 @@ const SPOKEN: &[(&str, &str, &str)] = &[
     ),
     ("exists", "that it is there", "that it is not there"),
     ("answered", "an answer", "no answer"),
-    (
-        "done",
-        "that it was carried out",
-        "that it was not carried out",
-    ),
+    ("done", "that it was carried out", "that it was not carried out"),
 ];
 
 /// A field with its value: `status 101`, `an open terminal`.
@@ -107,10 +103,14 @@ pub fn claim(claim: &Claim, verb: &str) -> Vec<String> {
             }]
         }
         Claim::Fields(fields) => vec![and(fields.iter().map(|(path, predicate)| expected(path, predicate)))],
-        Claim::Policy { name, choices } => {
-            choices.iter().map(|(choice, claim)| format!("where {name} is {choice}: {}", one(claim))).collect()
-        }
-        Claim::Facts(fields) => fields.iter().map(|(name, path)| format!("{name}, from {path}")).collect(),
+        Claim::Policy { name, choices } => choices
+            .iter()
+            .map(|(choice, claim)| format!("where {name} is {choice}: {}", one(claim)))
+            .collect(),
+        Claim::Facts(fields) => fields
+            .iter()
+            .map(|(name, path)| format!("{name}, from {path}"))
+            .collect(),
     }
 }
 

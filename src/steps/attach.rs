@@ -18,11 +18,7 @@ use super::wire::{self, Connected, Recorded, Transcript};
 use crate::target::roads::{Door, RoadError, door, door_path};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What a client writes for a token: `?token=<percent-encoded>` (contract 1, clients).
 pub fn token_query(token: &str) -> String {
@@ -42,11 +38,7 @@ pub fn default_road(subject: &Value) -> Road {
 }
 
 /// Attaches to a session or pod. `keep`: the terminal stays open for later steps.
-pub async fn run(
-    arguments: Attach,
-    context: &StepContext,
-    keep: bool,
-) -> Result<Observation, StepError> {
+pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
     let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
@@ -75,10 +67,7 @@ pub async fn run(
             }
             (value, transcript)
         }
-        Upgraded::Answered {
-            response,
-            transcript,
-        } => (response, transcript),
+        Upgraded::Answered { response, transcript } => (response, transcript),
     };
     value["kind"] = "terminal".into();
     context.record(Exchange {
@@ -101,10 +90,7 @@ enum Upgraded {
         response: Value,
     },
     /// Not 101, or nothing at all.
-    Answered {
-        response: Value,
-        transcript: Transcript,
-    },
+    Answered { response: Value, transcript: Transcript },
 }
 
 fn upgrade_request(
@@ -136,10 +122,7 @@ fn upgrade_request(
         .header("Cache-Control", "no-store")
         .body(())
         .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
-    for (name, value) in headers(
-        arguments.authorization.as_deref(),
-        arguments.headers.as_ref(),
-    )? {
+    for (name, value) in headers(arguments.authorization.as_deref(), arguments.headers.as_ref())? {
         request.headers_mut().append(name, value);
     }
     Ok(request)
@@ -157,9 +140,7 @@ pub fn headers(
     for (name, values) in more.into_iter().flatten() {
         match values {
             HeaderValues::One(value) => headers.push((name.clone(), value.clone())),
-            HeaderValues::Several(values) => {
-                headers.extend(values.iter().map(|v| (name.clone(), v.clone())))
-            }
+            HeaderValues::Several(values) => headers.extend(values.iter().map(|v| (name.clone(), v.clone()))),
         }
     }
     headers
@@ -250,7 +231,8 @@ fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
     let status = wire::printable(&received)
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5).and_then(|status| status.parse::<u16>().ok()));
-    let mut value = json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
+    let mut value =
+        json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
     if let Some(status) = status {
         value["status"] = status.into();
     }
@@ -301,24 +283,16 @@ async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
 pub fn nonce() -> String {
     use rand::RngExt;
     let mut random = rand::rng();
-    (0..12)
-        .map(|_| random.random_range(b'a'..=b'z') as char)
-        .collect()
+    (0..12).map(|_| random.random_range(b'a'..=b'z') as char).collect()
 }
 
 /// The upgrade request as a command to paste.
 fn curl(door: &Door, request: &Request<()>) -> String {
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let mut command = String::from("curl -i -N --http1.1 --max-time 5");
     for (name, value) in request.headers() {
         if name != "host" {
-            command.push_str(&format!(
-                " -H '{name}: {}'",
-                String::from_utf8_lossy(value.as_bytes())
-            ));
+            command.push_str(&format!(" -H '{name}: {}'", String::from_utf8_lossy(value.as_bytes())));
         }
     }
     format!("{command} \"{}\"", door.http_url(path))

@@ -114,9 +114,13 @@ impl StepContext {
     /// The terminal that an observation of `attach` names.
     pub fn terminal(&self, observed: &Value) -> Result<Arc<Terminal>, StepError> {
         let number = observed["terminal"].as_u64();
-        number.and_then(|n| lock(&self.terminals).get(n as usize).cloned()).ok_or_else(|| {
-            StepError("this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into())
-        })
+        number
+            .and_then(|n| lock(&self.terminals).get(n as usize).cloned())
+            .ok_or_else(|| {
+                StepError(
+                    "this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into(),
+                )
+            })
     }
 
     /// Closes all terminals.
@@ -154,7 +158,5 @@ impl StepContext {
 
 /// A lock whose holder panicked still guards whole data: each holder does one push or read.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

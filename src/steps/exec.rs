@@ -28,18 +28,10 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         ..AttachParams::default()
     };
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
-    let process = api
-        .exec(&pod, &arguments.exec, &params)
-        .await
-        .map_err(|e| failed(&e))?;
+    let process = api.exec(&pod, &arguments.exec, &params).await.map_err(|e| failed(&e))?;
     let value = timeout(context.limits.ready, finish(process, arguments.stdin))
         .await
-        .map_err(|_| {
-            failed(&format!(
-                "it had not ended after {:?}",
-                context.limits.ready
-            ))
-        })?
+        .map_err(|_| failed(&format!("it had not ended after {:?}", context.limits.ready)))?
         .map_err(|e| failed(&e))?;
     Ok(Observation { what, value })
 }
@@ -49,13 +41,7 @@ pub async fn pod_name(subject: &Value, context: &StepContext) -> Result<String, 
     if subject["kind"] == "pod" {
         return Ok(subject["name"].as_str().unwrap_or_default().to_owned());
     }
-    let found = pods::list(
-        Pods {
-            pods: subject.clone(),
-        },
-        context,
-    )
-    .await?;
+    let found = pods::list(Pods { pods: subject.clone() }, context).await?;
     found.value["names"][0]
         .as_str()
         .map(str::to_owned)
@@ -78,8 +64,7 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
         Some(status) => status.await,
         None => None,
     };
-    let status = status
-        .ok_or_else(|| StepError("the connection ended without the command's status".into()))?;
+    let status = status.ok_or_else(|| StepError("the connection ended without the command's status".into()))?;
     let exit_code = match status.status.as_deref() {
         Some("Success") => Some(0),
         _ => status
@@ -92,9 +77,7 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
     match exit_code {
         Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
         None => Err(StepError(
-            status
-                .message
-                .unwrap_or_else(|| "it ended without an exit code".into()),
+            status.message.unwrap_or_else(|| "it ended without an exit code".into()),
         )),
     }
 }

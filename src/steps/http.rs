@@ -19,18 +19,12 @@ const BODY_READ: usize = 1 << 20;
 pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road.unwrap_or(Road::Proxy);
     let what = format!("{} {}", arguments.http, subject::by(road));
-    let (method, path) = arguments
-        .http
-        .split_once(' ')
-        .unwrap_or(("GET", &arguments.http));
+    let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
     let door = door(&context.world, road, arguments.to.as_ref())
         .await
         .map_err(|error| StepError::doing(&what, error))?;
     let mut request = Request::new(method, path);
-    request.headers = headers(
-        arguments.authorization.as_deref(),
-        arguments.headers.as_ref(),
-    )?;
+    request.headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     if arguments.upgrade == Some(true) {
         request.upgrade();
     }
@@ -115,20 +109,13 @@ pub async fn send(
         Ok(Err(error)) if error.is_builder() || error.is_timeout() => {
             return Err(failed(&chain(&error)));
         }
-        Ok(Err(error)) => (
-            json!({ "broken": chain(&error) }),
-            format!("({})\n", chain(&error)),
-        ),
+        Ok(Err(error)) => (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error))),
         Ok(Ok(answer)) => answer,
     };
     if let Some(status) = value["status"].as_u64() {
         context.record_answer(Answer {
             status: status as u16,
-            text: format!(
-                "{}\n{}",
-                value["header"],
-                value["text"].as_str().unwrap_or_default()
-            ),
+            text: format!("{}\n{}", value["header"], value["text"].as_str().unwrap_or_default()),
             location: value["header"]["location"].as_str().map(str::to_owned),
         });
     }
@@ -166,10 +153,7 @@ async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwes
     let text = String::from_utf8_lossy(&body).into_owned();
     let mut received = format!("< HTTP/1.1 {status}\n");
     for (name, value) in response.headers() {
-        received.push_str(&format!(
-            "< {name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+        received.push_str(&format!("< {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     }
     received.push_str("<\n");
     for line in wire::printable(&body[..body.len().min(4096)]).lines() {
@@ -203,15 +187,9 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
 }
 
 fn transcript_of(request: &Request, host: &str) -> String {
-    let mut text = format!(
-        "> {} {} HTTP/1.1\n> host: {host}\n",
-        request.method, request.path
-    );
+    let mut text = format!("> {} {} HTTP/1.1\n> host: {host}\n", request.method, request.path);
     for (name, value) in &request.headers {
-        text.push_str(&format!(
-            "> {name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+        text.push_str(&format!("> {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     }
     text.push_str(">\n");
     for line in request.body.as_deref().unwrap_or_default().lines() {

@@ -47,11 +47,8 @@ pub struct Verb {
 }
 
 /// Carries out a verb with its keys, templates filled in.
-pub type Run = for<'a> fn(
-    keys: Value,
-    context: &'a StepContext,
-    keep: bool,
-) -> BoxFuture<'a, Result<Observation, StepError>>;
+pub type Run =
+    for<'a> fn(keys: Value, context: &'a StepContext, keep: bool) -> BoxFuture<'a, Result<Observation, StepError>>;
 
 fn schema_of<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     T::json_schema(generator)

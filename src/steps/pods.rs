@@ -20,18 +20,12 @@ fn api(context: &StepContext) -> Api<Pod> {
 pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation, StepError> {
     let (what, params) = match &arguments.pods {
         Value::String(role) => {
-            let selector = match (
-                role.as_str(),
-                context.world.name(&format!("{role}.selector")),
-            ) {
+            let selector = match (role.as_str(), context.world.name(&format!("{role}.selector"))) {
                 ("all", _) => "",
                 (_, "") => role,
                 (_, selector) => selector,
             };
-            (
-                format!("list the {role} pods"),
-                ListParams::default().labels(selector),
-            )
+            (format!("list the {role} pods"), ListParams::default().labels(selector))
         }
         session => (
             format!("find the pod of {}", subject::name(session)),
@@ -49,12 +43,8 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
         .map(observed)
         .filter(|pod| arguments.pods.is_string() || runs(pod, &arguments.pods))
         .collect();
-    items.sort_by(|a, b| {
-        (a["created"].as_str(), a["name"].as_str())
-            .cmp(&(b["created"].as_str(), b["name"].as_str()))
-    });
-    let column =
-        |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
+    items.sort_by(|a, b| (a["created"].as_str(), a["name"].as_str()).cmp(&(b["created"].as_str(), b["name"].as_str())));
+    let column = |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
     let value = json!({
         "kind": "pods",
         "count": items.len(),
@@ -103,11 +93,8 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
     let what = format!("delete the sandboxes {}", names.join(", "));
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
     let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
-    let sandboxes: Api<DynamicObject> = Api::namespaced_with(
-        context.world.kubernetes.clone(),
-        &context.world.namespace,
-        &resource,
-    );
+    let sandboxes: Api<DynamicObject> =
+        Api::namespaced_with(context.world.kubernetes.clone(), &context.world.namespace, &resource);
     for name in &names {
         sandboxes
             .delete(name, &DeleteParams::default())
@@ -126,10 +113,7 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
         .map_err(|_| {
             StepError::doing(
                 &what,
-                format!(
-                    "pod {name} was still there after {:?}",
-                    context.limits.ready
-                ),
+                format!("pod {name} was still there after {:?}", context.limits.ready),
             )
         })?
         .map_err(|error| StepError::doing(&what, error))?;

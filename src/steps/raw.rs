@@ -24,16 +24,10 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// Writes the bytes and tells what came back.
 pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, StepError> {
-    let road = arguments
-        .road
-        .unwrap_or_else(|| default_road(&arguments.raw));
+    let road = arguments.road.unwrap_or_else(|| default_road(&arguments.raw));
     let count = arguments.connections.unwrap_or(1);
     let what = match count {
-        1 => format!(
-            "raw bytes to {} {}",
-            subject::name(&arguments.raw),
-            subject::by(road)
-        ),
+        1 => format!("raw bytes to {} {}", subject::name(&arguments.raw), subject::by(road)),
         n => format!(
             "{n} raw connections to {} {}",
             subject::name(&arguments.raw),
@@ -45,11 +39,8 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         .map_err(|e| StepError::doing(&what, e))?;
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
-        Some(text) => crate::scenario::duration::parse(text).ok_or_else(|| {
-            StepError(format!(
-                "read-for: {text:?} is not a duration like 500ms or 2s"
-            ))
-        })?,
+        Some(text) => crate::scenario::duration::parse(text)
+            .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
     let bytes = Bytes::of(&arguments, context, road, &door)?;
     let mut connections = JoinSet::new();
@@ -106,21 +97,14 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn of(
-        arguments: &Raw,
-        context: &StepContext,
-        road: Road,
-        door: &Door,
-    ) -> Result<Bytes, StepError> {
+    fn of(arguments: &Raw, context: &StepContext, road: Road, door: &Door) -> Result<Bytes, StepError> {
         let mut bytes = Bytes {
             first: Vec::new(),
             frames: Vec::new(),
         };
         for part in &arguments.send {
             match part {
-                RawPart::Line(line) => bytes
-                    .first
-                    .extend_from_slice(format!("{line}\r\n").as_bytes()),
+                RawPart::Line(line) => bytes.first.extend_from_slice(format!("{line}\r\n").as_bytes()),
                 RawPart::Upgrade { upgrade } => {
                     let path = door_path(&context.world, road, Some(&arguments.raw));
                     bytes
@@ -128,12 +112,8 @@ impl Bytes {
                         .extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
                 }
                 RawPart::Hex { hex } => bytes.first.extend(unhex(hex)?),
-                RawPart::Text { text, times } => bytes
-                    .first
-                    .extend(repeat(text.as_bytes(), times.unwrap_or(1))?),
-                RawPart::Frame { frame } if frame.eager == Some(true) => {
-                    bytes.first.extend(frame_bytes(frame)?)
-                }
+                RawPart::Text { text, times } => bytes.first.extend(repeat(text.as_bytes(), times.unwrap_or(1))?),
+                RawPart::Frame { frame } if frame.eager == Some(true) => bytes.first.extend(frame_bytes(frame)?),
                 RawPart::Frame { frame } => bytes.frames.extend(frame_bytes(frame)?),
             }
         }
@@ -157,16 +137,8 @@ fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
         ("Sec-WebSocket-Version", "13"),
         ("Sec-WebSocket-Key", "Z2F1bnRsZXQtZ2F1bnRsZQ=="),
     ];
-    let mut head = format!(
-        "{} {target} HTTP/1.1\r\n",
-        upgrade.method.as_deref().unwrap_or("GET")
-    );
-    let changed = |name: &str| {
-        upgrade
-            .headers
-            .keys()
-            .any(|key| key.eq_ignore_ascii_case(name))
-    };
+    let mut head = format!("{} {target} HTTP/1.1\r\n", upgrade.method.as_deref().unwrap_or("GET"));
+    let changed = |name: &str| upgrade.headers.keys().any(|key| key.eq_ignore_ascii_case(name));
     for (name, value) in defaults.iter().filter(|(name, _)| !changed(name)) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -204,12 +176,7 @@ fn frame(first_byte: u8, masked: bool, payload: &[u8], length: u64) -> Vec<u8> {
     match masked {
         true => {
             bytes.extend(MASK);
-            bytes.extend(
-                payload
-                    .iter()
-                    .zip(MASK.iter().cycle())
-                    .map(|(byte, mask)| byte ^ mask),
-            );
+            bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         }
         false => bytes.extend_from_slice(payload),
     }
@@ -251,15 +218,8 @@ fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    let wrong = || {
-        StepError(format!(
-            "{text:?} is not an even number of hexadecimal digits"
-        ))
-    };
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let wrong = || StepError(format!("{text:?} is not an even number of hexadecimal digits"));
     if digits.len() % 2 != 0 {
         return Err(wrong());
     }
@@ -278,10 +238,7 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
     // A server may refuse before it has read all: what it says counts, not the broken pipe.
     let written = timeout(read_for, stream.write_all(&bytes.first)).await;
     let mut received = Vec::new();
-    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| {
-        head_end(bytes).is_some()
-    })
-    .await;
+    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await;
     if !closed && is_101(&received) && !bytes.frames.is_empty() {
         let _broken = timeout_at(deadline, stream.write_all(&bytes.frames)).await;
         closed = read_until(&mut stream, &mut received, deadline, |bytes| {
@@ -329,9 +286,7 @@ fn is_101(bytes: &[u8]) -> bool {
 fn status(bytes: &[u8]) -> Option<u16> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;
     let mut parts = std::str::from_utf8(line).ok()?.split(' ');
-    parts
-        .next()
-        .filter(|version| version.starts_with("HTTP/"))?;
+    parts.next().filter(|version| version.starts_with("HTTP/"))?;
     parts.next()?.parse().ok()
 }
 
@@ -362,20 +317,13 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
     let mut rest = &bytes[head_end(bytes)?..];
     while let [first, second, ..] = *rest {
         let (length, header) = match second & 0x7f {
-            126 => (
-                u64::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?])),
-                4,
-            ),
+            126 => (u64::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?])), 4),
             127 => (u64::from_be_bytes(rest.get(2..10)?.try_into().ok()?), 10),
             short => (u64::from(short), 2),
         };
         let payload = rest.get(header..header + usize::try_from(length).ok()?)?;
         if first & 0x0f == 8 {
-            return Some(
-                payload
-                    .get(..2)
-                    .map(|code| u16::from_be_bytes([code[0], code[1]])),
-            );
+            return Some(payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]])));
         }
         rest = &rest[header + payload.len()..];
     }
@@ -384,8 +332,7 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
 
 fn observed(received: &[u8]) -> Value {
     let end = head_end(received).unwrap_or(received.len());
-    let mut value =
-        json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
+    let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
     if let Some(status) = status(received) {
         value["status"] = status.into();
         value["header"] = header_lines(&received[..end])

@@ -45,8 +45,7 @@ fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
 }
 
 async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
-    let api: Api<Deployment> =
-        Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    let api: Api<Deployment> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     for name in names {
         api.restart(name)
             .await
@@ -59,12 +58,7 @@ async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
             await_condition(api.clone(), name, is_deployment_completed()),
         )
         .await
-        .map_err(|_| {
-            StepError::doing(
-                &doing,
-                format!("not complete after {:?}", context.limits.ready),
-            )
-        })?
+        .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
         .map_err(|error| StepError::doing(&doing, error))?;
     }
     Ok(())
@@ -74,23 +68,12 @@ async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
 pub async fn seed(arguments: SeedToken, context: &StepContext) -> Result<Observation, StepError> {
     match arguments.seed_token {
         Seeder::Operator => {
-            let token = arguments
-                .value
-                .unwrap_or_else(|| context.world.token.clone());
+            let token = arguments.value.unwrap_or_else(|| context.world.token.clone());
             let world = &context.world;
-            secret::set(
-                context,
-                world.name("secret.name"),
-                world.name("secret.key"),
-                &token,
-            )
-            .await?;
+            secret::set(context, world.name("secret.name"), world.name("secret.key"), &token).await?;
             let names = [deployment(context, "web"), deployment(context, "worker")];
             roll(context, &names).await?;
-            let what = format!(
-                "patch the token into the secret and restart {}",
-                names.join(" and ")
-            );
+            let what = format!("patch the token into the secret and restart {}", names.join(" and "));
             Ok(Observation {
                 what,
                 value: json!({ "done": true }),
@@ -119,18 +102,10 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
         await_condition(pods.clone(), &values.seed, has_ended()),
     )
     .await
-    .map_err(|_| {
-        failed(&format!(
-            "the seed had not ended after {:?}",
-            context.limits.ready
-        ))
-    })?
+    .map_err(|_| failed(&format!("the seed had not ended after {:?}", context.limits.ready)))?
     .map_err(|e| failed(&e))?;
     let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
-    let log = pods
-        .logs(&values.seed, &LogParams::default())
-        .await
-        .unwrap_or_default();
+    let log = pods.logs(&values.seed, &LogParams::default()).await.unwrap_or_default();
     pods.delete(&values.seed, &DeleteParams::default())
         .await
         .map_err(|e| failed(&e))?;

@@ -29,9 +29,7 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
         places.extend(read(*haystack, context).await?);
     }
     if let Some(proof) = &arguments.proof
-        && !places
-            .iter()
-            .any(|place| place.text.contains(proof.as_str()))
+        && !places.iter().any(|place| place.text.contains(proof.as_str()))
     {
         return Err(StepError(format!(
             "{what}: {proof:?} was to be found as proof that the places can be read, and isn't"
@@ -63,17 +61,12 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
         Haystack::Events => events(context).await,
         Haystack::Processes => processes(context).await,
         Haystack::Errors => Ok(answers(context, "error answers", |_| true)),
-        Haystack::Redirects => Ok(answers(context, "redirects", |status| {
-            (300..400).contains(&status)
-        })),
+        Haystack::Redirects => Ok(answers(context, "redirects", |status| (300..400).contains(&status))),
     }
 }
 
 fn answers(context: &StepContext, name: &str, counts: impl Fn(u16) -> bool) -> Vec<Place> {
-    let texts = context
-        .answers()
-        .into_iter()
-        .filter(|answer| counts(answer.status));
+    let texts = context.answers().into_iter().filter(|answer| counts(answer.status));
     let text = texts
         .map(|a| format!("{}\n{}", a.text, a.location.unwrap_or_default()))
         .collect::<Vec<_>>()
@@ -115,14 +108,12 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
 }
 
 async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
-    let api: Api<Event> =
-        Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    let api: Api<Event> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let listed = api
         .list(&ListParams::default())
         .await
         .map_err(|error| StepError::doing("listing events", error))?;
-    let text = serde_json::to_string(&listed.items)
-        .map_err(|error| StepError::doing("reading events", error))?;
+    let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
     Ok(vec![Place {
         name: "events".into(),
         text,
@@ -138,8 +129,7 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
         .filter(|pod| is_sandbox(pod) && crate::target::roads::is_ready(pod))
     {
         let name = pod.metadata.name.clone().unwrap_or_default();
-        let script =
-            "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
+        let script = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
         let listing = Exec {
             exec: vec!["sh".into(), "-c".into(), script.into()],
             r#in: json!({ "kind": "pod", "name": name }),

@@ -41,33 +41,20 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
 }
 
 /// Changes a Secret by JSON Patch: `add` replaces what is there (RFC 6902 §4.1).
-pub async fn patch(
-    arguments: PatchSecret,
-    context: &StepContext,
-) -> Result<Observation, StepError> {
+pub async fn patch(arguments: PatchSecret, context: &StepContext) -> Result<Observation, StepError> {
     let keys: Vec<&str> = arguments
         .set
         .keys()
         .chain(&arguments.remove)
         .map(String::as_str)
         .collect();
-    let what = format!(
-        "patch {} of secret {}",
-        keys.join(", "),
-        arguments.patch_secret
-    );
+    let what = format!("patch {} of secret {}", keys.join(", "), arguments.patch_secret);
     let sets = arguments.set.iter().map(|(key, value)| add(key, value));
     let removes = arguments
         .remove
         .iter()
         .map(|key| json!({ "op": "remove", "path": pointer(key) }));
-    apply(
-        context,
-        &arguments.patch_secret,
-        sets.chain(removes).collect(),
-        &what,
-    )
-    .await?;
+    apply(context, &arguments.patch_secret, sets.chain(removes).collect(), &what).await?;
     Ok(Observation {
         what,
         value: json!({ "done": true }),
@@ -75,12 +62,7 @@ pub async fn patch(
 }
 
 /// Puts one value into a Secret, as the operator's patch does.
-pub async fn set(
-    context: &StepContext,
-    secret: &str,
-    key: &str,
-    value: &str,
-) -> Result<(), StepError> {
+pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) -> Result<(), StepError> {
     apply(
         context,
         secret,
@@ -90,15 +72,9 @@ pub async fn set(
     .await
 }
 
-async fn apply(
-    context: &StepContext,
-    name: &str,
-    operations: Vec<Value>,
-    what: &str,
-) -> Result<(), StepError> {
+async fn apply(context: &StepContext, name: &str, operations: Vec<Value>, what: &str) -> Result<(), StepError> {
     let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
-    let patch: json_patch::Patch =
-        serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
+    let patch: json_patch::Patch = serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
     api(context)
         .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
         .await

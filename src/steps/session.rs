@@ -30,14 +30,7 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     if let Some(variables) = arguments.env_vars {
         body["env_vars"] = json!(variables);
     }
-    let made = call(
-        context,
-        "POST",
-        &format!("/agents/{agent}/session"),
-        Some(body),
-        &what,
-    )
-    .await?;
+    let made = call(context, "POST", &format!("/agents/{agent}/session"), Some(body), &what).await?;
     let Some(id) = made["body"]["id"].as_str().map(str::to_owned) else {
         return Ok(Observation {
             what,
@@ -54,22 +47,11 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
 }
 
 /// Restarts a session: a new pod for it.
-pub async fn restart(
-    arguments: RestartSession,
-    context: &StepContext,
-) -> Result<Observation, StepError> {
+pub async fn restart(arguments: RestartSession, context: &StepContext) -> Result<Observation, StepError> {
     let id = id_of(&arguments.restart_session)?;
     let what = format!("restart session {id}");
     let path = format!("/sessions/{id}/restart");
-    let restarted = call_within(
-        context.limits.ready,
-        context,
-        "POST",
-        &path,
-        Some(json!({})),
-        &what,
-    )
-    .await?;
+    let restarted = call_within(context.limits.ready, context, "POST", &path, Some(json!({})), &what).await?;
     match restarted["status"].as_u64() {
         Some(200..300) => settled(context, &id, what).await,
         _ => Ok(Observation {
@@ -80,10 +62,7 @@ pub async fn restart(
 }
 
 /// Deletes a session.
-pub async fn delete(
-    arguments: DeleteSession,
-    context: &StepContext,
-) -> Result<Observation, StepError> {
+pub async fn delete(arguments: DeleteSession, context: &StepContext) -> Result<Observation, StepError> {
     let id = id_of(&arguments.delete_session)?;
     let what = format!("delete session {id}");
     let value = call(context, "DELETE", &format!("/sessions/{id}"), None, &what).await?;
@@ -121,15 +100,12 @@ async fn agent(context: &StepContext) -> Result<String, StepError> {
     }
     let body = json!({ "model": "gauntlet", "name": "gauntlet" });
     let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
-    made["body"]["id"]
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            StepError(format!(
-                "making an agent: the session API answered {}: {}",
-                made["status"], made["text"]
-            ))
-        })
+    made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {
+        StepError(format!(
+            "making an agent: the session API answered {}: {}",
+            made["status"], made["text"]
+        ))
+    })
 }
 
 /// A session as steps see it: its own fields, and the HTTP answer under `http`.

@@ -119,8 +119,7 @@ impl Terminal {
 
     /// Waits until it shows a text; tells whether it does.
     pub async fn shows(&self, text: &str, within: Duration) -> bool {
-        self.until(within, |terminal| terminal.screen().contains(text))
-            .await
+        self.until(within, |terminal| terminal.screen().contains(text)).await
     }
 
     /// What can be seen of it now.
@@ -144,10 +143,7 @@ impl Drop for Terminal {
 
 impl State {
     fn resize(&mut self, cols: u16, rows: u16) {
-        if let (Some(rows), Some(cols)) = (
-            std::num::NonZeroU16::new(rows),
-            std::num::NonZeroU16::new(cols),
-        ) {
+        if let (Some(rows), Some(cols)) = (std::num::NonZeroU16::new(rows), std::num::NonZeroU16::new(cols)) {
             self.screen.screen_mut().set_size(rows, cols);
         }
     }

@@ -11,11 +11,7 @@ use super::context::{Observation, StepContext, StepError};
 /// Types keystrokes, and Enter where the step says so.
 pub async fn keys(arguments: Type, context: &StepContext) -> Result<Observation, StepError> {
     let terminal = context.terminal(&arguments.on)?;
-    let enter = if arguments.enter == Some(true) {
-        "\r"
-    } else {
-        ""
-    };
+    let enter = if arguments.enter == Some(true) { "\r" } else { "" };
     terminal.keys(&format!("{}{enter}", arguments.r#type)).await;
     Ok(Observation {
         what: format!("type {:?}", arguments.r#type),
@@ -26,10 +22,7 @@ pub async fn keys(arguments: Type, context: &StepContext) -> Result<Observation,
 /// Tells the terminal a new size.
 pub async fn resize(arguments: Resize, context: &StepContext) -> Result<Observation, StepError> {
     let (cols, rows) = (arguments.cols, arguments.rows);
-    context
-        .terminal(&arguments.resize)?
-        .resize(cols, rows)
-        .await;
+    context.terminal(&arguments.resize)?.resize(cols, rows).await;
     Ok(Observation {
         what: format!("resize the terminal to {cols} × {rows}"),
         value: json!({}),

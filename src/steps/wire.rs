@@ -64,11 +64,7 @@ impl Transcript {
         let all = lock(&self.0);
         let mut text = String::new();
         for (direction, bytes) in &all.parts {
-            let mark = if *direction == Direction::Sent {
-                "> "
-            } else {
-                "< "
-            };
+            let mark = if *direction == Direction::Sent { "> " } else { "< " };
             for line in printable(bytes).lines() {
                 text.push_str(mark);
                 text.push_str(line);
@@ -118,10 +114,7 @@ pub struct Recorded {
 impl Recorded {
     /// The same connection; `bytes` go out together with what is written first.
     pub fn followed_by(self, bytes: Vec<u8>) -> Recorded {
-        Recorded {
-            behind: bytes,
-            ..self
-        }
+        Recorded { behind: bytes, ..self }
     }
 }
 
@@ -136,11 +129,7 @@ pub enum Connected {
 ///
 /// # Errors
 /// No answer at all within the limit: the harness could not tell.
-pub async fn connect(
-    door: &Door,
-    ca: Option<&str>,
-    limits: &Limits,
-) -> Result<Connected, StepError> {
+pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<Connected, StepError> {
     let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
     let connecting = timeout(limits.connect, TcpStream::connect(door.address)).await;
     let tcp = match connecting {
@@ -181,14 +170,10 @@ async fn tls(
     let doing = format!("TLS with {}", door.address);
     let config = tls_config(ca)?;
     let host = door.host.split(':').next().unwrap_or_default().to_owned();
-    let name = rustls::pki_types::ServerName::try_from(host)
-        .map_err(|error| StepError::doing(&doing, error))?;
+    let name = rustls::pki_types::ServerName::try_from(host).map_err(|error| StepError::doing(&doing, error))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     match timeout(limits.connect, connector.connect(name, tcp)).await {
-        Err(_) => Err(StepError::doing(
-            doing,
-            format!("not done within {:?}", limits.connect),
-        )),
+        Err(_) => Err(StepError::doing(doing, format!("not done within {:?}", limits.connect))),
         Ok(Ok(stream)) => Ok(Ok(stream)),
         Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
     }
@@ -198,9 +183,7 @@ async fn tls(
 pub fn tls_config(ca: Option<&str>) -> Result<rustls::ClientConfig, StepError> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
-    let failed = |error: &dyn std::fmt::Display| {
-        StepError::doing("reading the certificate authority", error)
-    };
+    let failed = |error: &dyn std::fmt::Display| StepError::doing("reading the certificate authority", error);
     let mut roots = rustls::RootCertStore::empty();
     if let Some(ca) = ca {
         let certificate = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|e| failed(&e))?;
@@ -228,28 +211,19 @@ impl Recorded {
 }
 
 impl AsyncRead for Recorded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = match &mut self.inner {
             Connection::Plain(stream) => ready!(Pin::new(stream).poll_read(cx, buf)),
             Connection::Tls(stream) => ready!(Pin::new(stream.as_mut()).poll_read(cx, buf)),
         };
-        self.transcript
-            .add(Direction::Received, &buf.filled()[before..]);
+        self.transcript.add(Direction::Received, &buf.filled()[before..]);
         Poll::Ready(result)
     }
 }
 
 impl AsyncWrite for Recorded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.behind.is_empty() {
             return self.write(cx, bytes);
         }

@@ -88,17 +88,10 @@ pub async fn create(
             name: name.clone(),
             source: Box::new(source),
         };
-        let kind = GroupVersionKind::try_from(&types).map_err(|error| {
-            DeployError::Yaml(format!(
-                "{name}: its apiVersion {:?}: {error}",
-                types.api_version
-            ))
-        })?;
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind));
-        api.create(&PostParams::default(), &object)
-            .await
-            .map_err(failed)?;
+        let kind = GroupVersionKind::try_from(&types)
+            .map_err(|error| DeployError::Yaml(format!("{name}: its apiVersion {:?}: {error}", types.api_version)))?;
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind));
+        api.create(&PostParams::default(), &object).await.map_err(failed)?;
     }
     Ok(())
 }

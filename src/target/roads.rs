@@ -22,11 +22,7 @@ pub struct Door {
 
 impl Door {
     pub fn http_url(&self, path: &str) -> String {
-        format!(
-            "{}://{}{path}",
-            if self.tls { "https" } else { "http" },
-            self.host
-        )
+        format!("{}://{}{path}", if self.tls { "https" } else { "http" }, self.host)
     }
 }
 
@@ -34,10 +30,7 @@ impl Door {
 #[derive(Debug, thiserror::Error)]
 pub enum RoadError {
     #[error("listing pods with {selector}: {source}")]
-    List {
-        selector: String,
-        source: Box<kube::Error>,
-    },
+    List { selector: String, source: Box<kube::Error> },
     #[error("there is no ready pod with {selector}")]
     NoPod { selector: String },
     #[error("the {0} road needs a session or a pod")]
@@ -118,12 +111,7 @@ fn pod_address(subject: &Value) -> Result<(String, std::net::IpAddr), RoadError>
     }
 }
 
-async fn ready_pod(
-    world: &World,
-    selector: &str,
-    port_name: &str,
-    tls: bool,
-) -> Result<Door, RoadError> {
+async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) -> Result<Door, RoadError> {
     let selector = world.name(selector).to_owned();
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let listed = pods
@@ -157,9 +145,5 @@ pub fn is_ready(pod: &Pod) -> bool {
             .status
             .as_ref()
             .and_then(|status| status.conditions.as_ref())
-            .is_some_and(|conditions| {
-                conditions
-                    .iter()
-                    .any(|c| c.type_ == "Ready" && c.status == "True")
-            })
+            .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }

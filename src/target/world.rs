@@ -27,10 +27,7 @@ pub enum WorldError {
     #[error(transparent)]
     Deploy(#[from] DeployError),
     #[error("creating secret {name}: {source}")]
-    Secret {
-        name: String,
-        source: Box<kube::Error>,
-    },
+    Secret { name: String, source: Box<kube::Error> },
     #[error("waiting for the platform's deployments: {0}")]
     Wait(String),
     #[error("deployment {0} was not complete after {START_WITHIN:?}")]
@@ -74,10 +71,7 @@ impl World {
     }
 
     /// The same with a TLS endpoint, without which kubectl sends no token.
-    pub async fn embedded_with_kubectl(
-        spec: &WorldSpec,
-        setup: Setup,
-    ) -> Result<World, WorldError> {
+    pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         let options = Options::new(setup.program.clone()).with_tls();
         World::start(spec, setup, options).await
     }
@@ -215,9 +209,7 @@ fn values(
             .and_then(|balancer| balancer.idle_timeout.clone())
             .unwrap_or_else(|| "60s".into()),
         balancer_targets: targets.to_string(),
-        tls_cert: certificate
-            .map(|c| c.certificate.clone())
-            .unwrap_or_default(),
+        tls_cert: certificate.map(|c| c.certificate.clone()).unwrap_or_default(),
         tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
         probe_replicas: balancer.is_some().into(),
         seed: "seed".into(),
@@ -242,8 +234,7 @@ impl Certificate {
         let ca_certificate = ca.self_signed(&ca_key)?;
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate()?;
-        let certificate =
-            rcgen::CertificateParams::new(vec![Self::NAME.into()])?.signed_by(&key, &issuer)?;
+        let certificate = rcgen::CertificateParams::new(vec![Self::NAME.into()])?.signed_by(&key, &issuer)?;
         Ok(Certificate {
             ca: ca_certificate.pem(),
             certificate: certificate.pem(),

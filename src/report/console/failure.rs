@@ -14,12 +14,7 @@ use crate::scenario::ExpectationKind;
 const EXCERPT: usize = 10;
 
 /// What went wrong, where, on what grounds, and how to see it again.
-pub(super) fn explain(
-    result: &ScenarioResult,
-    evidence: &Path,
-    style: Style,
-    width: usize,
-) -> String {
+pub(super) fn explain(result: &ScenarioResult, evidence: &Path, style: Style, width: usize) -> String {
     let mut page = Page {
         out: String::new(),
         style,

@@ -23,9 +23,8 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(target: ProgressDrawTarget, width: usize) -> Live {
         let all = MultiProgress::with_draw_target(target);
-        let bar = all.add(ProgressBar::new(0).with_style(style(
-            "      [{elapsed_precise}] {bar:20} {pos}/{len} done{msg}",
-        )));
+        let bar =
+            all.add(ProgressBar::new(0).with_style(style("      [{elapsed_precise}] {bar:20} {pos}/{len} done{msg}")));
         Live {
             all,
             bar,
@@ -40,8 +39,7 @@ impl Live {
     }
 
     pub(super) fn begin(&mut self, scenarios: usize) {
-        self.bar
-            .set_length(scenarios.try_into().unwrap_or(u64::MAX));
+        self.bar.set_length(scenarios.try_into().unwrap_or(u64::MAX));
         self.bar.tick();
     }
 

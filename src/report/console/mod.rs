@@ -210,8 +210,7 @@ impl<W: Write + Send> Console<W> {
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.with_facts
-            .sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        self.with_facts.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         let mut text = self.failures();
         if self.settings.verbosity != Verbosity::Quiet {
             text += &end::facts(&self.with_facts, self.style, self.settings.width);
@@ -244,21 +243,15 @@ impl<W: Write + Send> Reporter for Console<W> {
                 }
                 Ok(())
             }
-            Event::StepStarted {
-                run,
-                number,
-                of,
-                what,
-            } => {
+            Event::StepStarted { run, number, of, what } => {
                 let what = one_line(what);
                 if let Some(live) = &mut self.live {
                     live.step(run, *number, *of, &what);
                 }
                 match self.settings.verbosity {
-                    Verbosity::Verbose => self.print(&format!(
-                        " step {:>10} {run}: {what}\n",
-                        format!("{number}/{of}")
-                    )),
+                    Verbosity::Verbose => {
+                        self.print(&format!(" step {:>10} {run}: {what}\n", format!("{number}/{of}")))
+                    }
                     _ => Ok(()),
                 }
             }

@@ -43,12 +43,7 @@ impl Style {
         };
         let word = outcome.word();
         // Spaces outside the colours, so that no width is counted wrong.
-        format!(
-            "{:1$}{2}",
-            "",
-            width.saturating_sub(word.len()),
-            self.paint(code, word)
-        )
+        format!("{:1$}{2}", "", width.saturating_sub(word.len()), self.paint(code, word))
     }
 
     pub(super) fn verdict(self, verdict: RunVerdict, word: &str) -> String {

@@ -82,13 +82,7 @@ fn lines_fit_unless_they_are_to_be_copied() {
             ..settings(Verbosity::Verbose)
         };
         for line in printed(&sample::failing(), settings).lines() {
-            let to_copy = [
-                "reports/",
-                "kubectl",
-                "curl",
-                "harness-token/",
-                "gauntlet run",
-            ];
+            let to_copy = ["reports/", "kubectl", "curl", "harness-token/", "gauntlet run"];
             assert!(
                 line.chars().count() <= width.max(NARROWEST)
                     || to_copy.iter().any(|c| line.contains(c)),
@@ -119,9 +113,7 @@ fn colours_only_on_a_terminal_and_only_if_wanted() {
     let plain = printed(&sample::one_failure(), on(false, false));
     let colored = printed(&sample::one_failure(), on(true, false));
     assert_eq!(printed(&sample::one_failure(), on(true, true)), plain);
-    assert!(
-        colored.contains(" \x1b[1;32mPASS\x1b[0m [  0.012s] harness-token/token/accept[direct]")
-    );
+    assert!(colored.contains(" \x1b[1;32mPASS\x1b[0m [  0.012s] harness-token/token/accept[direct]"));
     let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
     assert_eq!(codes.replace_all(&colored, ""), plain);
 }

@@ -93,9 +93,7 @@ impl Matrix {
             Some(CellResult::Survived) => Fate::Survived,
             Some(CellResult::Error { reason }) => could_not_tell(reason.clone()),
             Some(CellResult::NotRun) => could_not_tell("its row was not run".to_owned()),
-            None if self.rows.iter().any(|r| r.id == mutant.row) => {
-                could_not_tell("its row was not run".to_owned())
-            }
+            None if self.rows.iter().any(|r| r.id == mutant.row) => could_not_tell("its row was not run".to_owned()),
             None => could_not_tell(format!("there is no row {}", mutant.row)),
         }
     }
@@ -107,11 +105,9 @@ impl Matrix {
             .iter()
             .map(|m| m.name.as_str())
             .filter(|name| {
-                self.cells.iter().any(|c| {
-                    c.mutant == *name
-                        && c.row == row.id
-                        && matches!(c.result, CellResult::Killed { .. })
-                })
+                self.cells
+                    .iter()
+                    .any(|c| c.mutant == *name && c.row == row.id && matches!(c.result, CellResult::Killed { .. }))
             })
             .collect()
     }

@@ -33,9 +33,7 @@ impl Matrix {
         for row in &self.rows {
             text += &format!("{}\n", row.id);
             let killers = match self.killers(row).join(", ") {
-                none if none.is_empty() => {
-                    "NONE: it is not shown that this row can fail".to_owned()
-                }
+                none if none.is_empty() => "NONE: it is not shown that this row can fail".to_owned(),
                 some => some,
             };
             text += &labelled("killers", &killers, width);
@@ -70,11 +68,7 @@ impl Matrix {
                 none if none.is_empty() => "**none**".to_owned(),
                 some => some.join(", "),
             };
-            text += &format!(
-                "| {} | {} | {killers} |\n",
-                cell(&row.id),
-                escape(&row.title)
-            );
+            text += &format!("| {} | {} | {killers} |\n", cell(&row.id), escape(&row.title));
         }
         text
     }

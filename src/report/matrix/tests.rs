@@ -31,11 +31,7 @@ fn matrix() -> Matrix {
                 "token/refuse",
                 "The door opens to any token, also to none, and so to everybody who can reach it",
             ),
-            mutant(
-                "accepts-empty",
-                "token/refuse",
-                "The door opens to an empty token",
-            ),
+            mutant("accepts-empty", "token/refuse", "The door opens to an empty token"),
             mutant("null-token", "token/flow", "tty_token is always <null>"),
             mutant("late-env", "warm/stale", "Pods read the secret live"),
             mutant("lost", "no/such", "Names a row that isn't there"),
@@ -46,11 +42,7 @@ fn matrix() -> Matrix {
                 "token/refuse",
                 killed("harness-token/token/refuse[direct]#2.1"),
             ),
-            cell(
-                "accepts-any",
-                "warm/stale",
-                killed("harness-token/warm/stale#3.1"),
-            ),
+            cell("accepts-any", "warm/stale", killed("harness-token/warm/stale#3.1")),
             cell("accepts-empty", "token/refuse", CellResult::Survived),
             // Noticed by another row: its own has to.
             cell("accepts-empty", "alb/strip", CellResult::Survived),
@@ -95,10 +87,7 @@ fn only_a_failed_check_of_its_own_row_kills_a_mutant() {
         },
     };
     matrix.cells.push(elsewhere);
-    assert!(matches!(
-        matrix.fate(&matrix.mutants[3]),
-        Fate::CouldNotTell { .. }
-    ));
+    assert!(matches!(matrix.fate(&matrix.mutants[3]), Fate::CouldNotTell { .. }));
     assert_eq!(matrix.killers(&matrix.rows[3]), ["late-env"]);
 }
 
