@@ -1,1 +1,3 @@
-fn main() { gauntlet::cli::schema::schema(&mut std::io::stdout()).unwrap(); }
+fn main() {
+    gauntlet::cli::schema::schema(&mut std::io::stdout()).unwrap();
+}

@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
     };
@@ -71,11 +68,14 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
         Command::Explain(options) => {
             let scenarios = scenarios(options.scenarios.as_deref())?;
             let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());
-            let found = scenarios.iter().find(|scenario| scenario.id == options.id).ok_or_else(|| {
-                let near = scenario::problem::nearest(&options.id, ids());
-                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                UsageError(format!("there is no scenario {}{hint}", options.id))
-            })?;
+            let found = scenarios
+                .iter()
+                .find(|scenario| scenario.id == options.id)
+                .ok_or_else(|| {
+                    let near = scenario::problem::nearest(&options.id, ids());
+                    let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                    UsageError(format!("there is no scenario {}{hint}", options.id))
+                })?;
             shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
         }
         Command::Schema => shown(cli::schema::schema(&mut std::io::stdout().lock())),
@@ -83,12 +83,8 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             cli::prove::run(options, scenarios, process(stop, false, false)).await
         }
-        Command::Up(options) => {
-            cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await
-        }
-        Command::Platform(options) => {
-            cli::platform::run(&options.component, std::env::vars().collect(), stop).await
-        }
+        Command::Up(options) => cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await,
+        Command::Platform(options) => cli::platform::run(&options.component, std::env::vars().collect(), stop).await,
     }
 }
 
@@ -133,8 +129,7 @@ fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
 /// The first signal asks to stop; the second ends the process at once.
 fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals =
-            signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
+        let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

@@ -234,8 +234,11 @@ pub fn select<'s>(
     let selected =
         crate::scenario::select::select(scenarios, selectors).map_err(|error| UsageError(error.to_string()))?;
     let levels = Levels::from(level);
-    let chosen: Vec<&Scenario> =
-        selected.iter().map(|index| &scenarios[*index]).filter(|scenario| levels.has(scenario.level)).collect();
+    let chosen: Vec<&Scenario> = selected
+        .iter()
+        .map(|index| &scenarios[*index])
+        .filter(|scenario| levels.has(scenario.level))
+        .collect();
     match chosen.is_empty() && !selected.is_empty() {
         true => Err(UsageError(format!(
             "none of the {} selected scenarios is of level {}; `--level all` has them",

@@ -19,8 +19,10 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let rows: Vec<&str> = chosen.iter().map(|scenario| scenario.row()).collect();
     let every = options.selection.selectors.is_empty();
-    let mutants: Vec<&'static Mutant> =
-        MUTANTS.iter().filter(|mutant| every || rows.contains(&mutant.row)).collect();
+    let mutants: Vec<&'static Mutant> = MUTANTS
+        .iter()
+        .filter(|mutant| every || rows.contains(&mutant.row))
+        .collect();
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
     let jobs = options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get);
@@ -28,7 +30,10 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let matrix = prove(&chosen, &mutants, make, jobs, |_, _| {}).await;
     let text = redactor.redact(&matrix.console(process.console.width)).into_owned();
     // Whoever closed standard output still gets the exit code and the report.
-    let _closed = process.stdout.write_all(text.as_bytes()).and_then(|()| process.stdout.flush());
+    let _closed = process
+        .stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| process.stdout.flush());
     if let Some(file) = options.report {
         let text = match file.extension().is_some_and(|extension| extension == "json") {
             true => matrix.json().to_string(),

@@ -40,11 +40,7 @@ pub struct Process {
 pub struct UsageError(pub String);
 
 /// Runs scenarios; gives the exit code.
-pub async fn run(
-    options: Run,
-    scenarios: Vec<Scenario>,
-    process: Process,
-) -> Result<u8, UsageError> {
+pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
     let chosen = super::select(&scenarios, &options.selection.selectors, options.level)?;
     let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let mut planned = plan(&chosen, options.repeat.get());
@@ -64,11 +60,15 @@ pub async fn run(
         profile_digest: None,
         scenarios: planned.len(),
     };
-    let shared = Arc::new(shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?));
+    let shared = Arc::new(shared(
+        &process,
+        &redactor,
+        seed,
+        options.timeout,
+        mutants(&options.mutant)?,
+    ));
     let pace = Pace {
-        jobs: options
-            .jobs
-            .map_or(process.processors * 4, std::num::NonZeroUsize::get),
+        jobs: options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
     };
@@ -84,20 +84,14 @@ pub async fn run(
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
     let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
-    for problem in finished
-        .problems
-        .iter()
-        .filter(|problem| !problem.is_closed_output())
-    {
+    for problem in finished.problems.iter().filter(|problem| !problem.is_closed_output()) {
         // Standard error may be closed as well; then there is nobody to tell.
         let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
     }
-    Ok(
-        match (exit_code(result.verdict), finished.problems.is_empty()) {
-            (0, false) => 3,
-            (code, _) => code,
-        },
-    )
+    Ok(match (exit_code(result.verdict), finished.problems.is_empty()) {
+        (0, false) => 3,
+        (code, _) => code,
+    })
 }
 
 /// What the runs of a command share.
@@ -117,17 +111,11 @@ pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Durati
 
 /// Known mutants only: a misspelt one would make a run green that should not be.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
-    let known = || {
-        crate::platform::mutant::MUTANTS
-            .iter()
-            .map(|mutant| mutant.name)
-    };
+    let known = || crate::platform::mutant::MUTANTS.iter().map(|mutant| mutant.name);
     for name in names {
         if !known().any(|mutant| mutant == name) {
             let near = crate::scenario::problem::nearest(name, known());
-            let hint = near
-                .map(|near| format!("; did you mean {near}?"))
-                .unwrap_or_default();
+            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(UsageError(format!("there is no mutant {name}{hint}")));
         }
     }

@@ -52,7 +52,11 @@ pub async fn prove(
         rows: rows(scenarios),
         mutants: mutants
             .iter()
-            .map(|m| Defect { name: m.name.into(), row: m.row.into(), defect: m.defect.into() })
+            .map(|m| Defect {
+                name: m.name.into(),
+                row: m.row.into(),
+                defect: m.defect.into(),
+            })
             .collect(),
         cells: mutants
             .iter()
@@ -82,7 +86,10 @@ fn rows(scenarios: &[Arc<Scenario>]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for scenario in scenarios {
         if rows.last().is_none_or(|row| row.id != scenario.row()) {
-            rows.push(Row { id: scenario.row().into(), title: scenario.title.clone() });
+            rows.push(Row {
+                id: scenario.row().into(),
+                title: scenario.title.clone(),
+            });
         }
     }
     rows
@@ -97,18 +104,26 @@ fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
         .flat_map(|result| &result.checks)
         .find(|check| check.kind == ExpectationKind::Check && check.verdict == Verdict::Fail);
     if let Some(check) = killer {
-        return CellResult::Killed { check: check.id.clone() };
+        return CellResult::Killed {
+            check: check.id.clone(),
+        };
     }
     if broken.is_empty() {
         return CellResult::NotRun;
     }
     let not_passing = |result: &&ScenarioResult| twin_of(result).is_none_or(|twin| twin.verdict != Verdict::Pass);
     if let Some(result) = broken.iter().find(not_passing) {
-        return CellResult::Error { reason: format!("{} does not pass without the mutant", result.run) };
+        return CellResult::Error {
+            reason: format!("{} does not pass without the mutant", result.run),
+        };
     }
     match broken.iter().find(|result| result.verdict == Verdict::Error) {
         Some(result) => CellResult::Error {
-            reason: format!("{}: {}", result.run, result.reason.as_deref().unwrap_or("could not tell")),
+            reason: format!(
+                "{}: {}",
+                result.run,
+                result.reason.as_deref().unwrap_or("could not tell")
+            ),
         },
         None => CellResult::Survived,
     }

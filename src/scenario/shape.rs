@@ -291,7 +291,9 @@ fn pattern_matches(pattern: &str, text: &str) -> bool {
     COMPILED.with_borrow_mut(|compiled| {
         let known = match compiled.get(pattern) {
             Some(known) => known,
-            None => compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()),
+            None => compiled
+                .entry(pattern.to_owned())
+                .or_insert_with(|| Regex::new(pattern).ok()),
         };
         known.as_ref().is_none_or(|pattern| pattern.is_match(text))
     })

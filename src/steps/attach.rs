@@ -80,7 +80,10 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
 
 /// The cluster says that nobody is behind the door: the platform's doing, and to be judged.
 pub fn no_door(what: String, gone: &RoadError) -> Observation {
-    Observation { what, value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }) }
+    Observation {
+        what,
+        value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }),
+    }
 }
 
 /// What came of an upgrade request.
@@ -265,7 +268,9 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
     let seen = terminal.shows(&nonce, context.limits.screen).await;
     terminal.keys("\u{15}").await;
     // What others type next must not be taken back with it: wait until it is gone from the screen.
-    terminal.until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce)).await;
+    terminal
+        .until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce))
+        .await;
     seen
 }
 

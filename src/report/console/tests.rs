@@ -84,8 +84,7 @@ fn lines_fit_unless_they_are_to_be_copied() {
         for line in printed(&sample::failing(), settings).lines() {
             let to_copy = ["reports/", "kubectl", "curl", "harness-token/", "gauntlet run"];
             assert!(
-                line.chars().count() <= width.max(NARROWEST)
-                    || to_copy.iter().any(|c| line.contains(c)),
+                line.chars().count() <= width.max(NARROWEST) || to_copy.iter().any(|c| line.contains(c)),
                 "{width}: {line}"
             );
         }
