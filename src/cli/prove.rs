@@ -1,7 +1,7 @@
 //! `gauntlet prove`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Prove;
@@ -50,6 +50,6 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     })
 }
 
-fn write(file: &PathBuf, text: &str) -> Result<(), UsageError> {
+fn write(file: &Path, text: &str) -> Result<(), UsageError> {
     write_file(file, text.as_bytes()).map_err(|error| UsageError(format!("{}: {error}", file.display())))
 }

@@ -220,7 +220,7 @@ fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
 fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let wrong = || StepError(format!("{text:?} is not an even number of hexadecimal digits"));
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }
     digits

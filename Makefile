@@ -1,0 +1,35 @@
+# `make run` and `make test` need Rust and nothing else.
+
+CARGO ?= cargo
+GAUNTLET = target/release/gauntlet
+export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
+
+.PHONY: help run test prove build bench lint doc schema
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## all core scenarios on the embedded target; reports in reports/
+	$(GAUNTLET) run --report console --report junit --report json --report markdown
+
+test: ## all tests
+	$(CARGO) test
+
+prove: build ## every mutant against the checks of its row, and the matrix
+	$(GAUNTLET) prove --report reports/matrix.md
+
+build: ## the program, as target/release/gauntlet
+	$(CARGO) build --release
+
+bench: ## what parsing, a fresh world and an attach cost
+	$(CARGO) bench --bench scenarios --bench world
+
+lint: ## formatting and clippy
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+doc: ## the documentation of the code, without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+
+schema: build ## renew scenarios/scenario.schema.json
+	$(GAUNTLET) schema > scenarios/scenario.schema.json
