@@ -5,9 +5,12 @@ use gauntlet::scenario::{built_in, load_sources};
 
 fn scenarios(criterion: &mut Criterion) {
     let sources = built_in();
-    criterion.bench_function(&format!("parse and validate all {} scenarios", sources.len()), |bencher| {
-        bencher.iter(|| load_sources(&sources).expect("the built-in scenarios are valid"));
-    });
+    criterion.bench_function(
+        &format!("parse and validate all {} scenarios", sources.len()),
+        |bencher| {
+            bencher.iter(|| load_sources(&sources).expect("the built-in scenarios are valid"));
+        },
+    );
 }
 
 criterion_group!(benches, scenarios);

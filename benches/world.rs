@@ -31,9 +31,15 @@ fn spec() -> WorldSpec {
 }
 
 async fn step(context: &StepContext, keys: Value) -> Value {
-    let name = keys.as_object().and_then(|keys| keys.keys().next().cloned()).expect("a step has a verb");
+    let name = keys
+        .as_object()
+        .and_then(|keys| keys.keys().next().cloned())
+        .expect("a step has a verb");
     let run = verb(&name).expect("the verb is there").run;
-    run(keys, context, false).await.expect("the step can be carried out").value
+    run(keys, context, false)
+        .await
+        .expect("the step can be carried out")
+        .value
 }
 
 fn world(criterion: &mut Criterion) {
