@@ -435,4 +435,21 @@ mod tests {
             assert!(schema["definitions"].get(name).is_some(), "{name}");
         }
     }
+
+    #[test]
+    fn every_pattern_is_one() {
+        fn walk(value: &Value) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(pattern) = map.get("pattern").and_then(Value::as_str) {
+                        assert!(regex::Regex::new(pattern).is_ok(), "{pattern}");
+                    }
+                    map.values().for_each(walk);
+                }
+                Value::Array(items) => items.iter().for_each(walk),
+                _ => {}
+            }
+        }
+        walk(&schema());
+    }
 }

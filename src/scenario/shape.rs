@@ -1,5 +1,8 @@
 //! Holds a tree against the schema: unknown keys, wrong types, what is missing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use regex::Regex;
 use serde_json::Value;
 
@@ -100,8 +103,7 @@ impl<'s> Walker<'s> {
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else {
             return;
         };
-        // The schema's patterns are ours, and a test compiles them all.
-        if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
+        if !pattern_matches(pattern, text) {
             let message = format!("`{text}` is not right for {what}");
             match schema.get("patternErrorMessage").and_then(Value::as_str) {
                 Some(help) => checker.report_with_help(span, message, help),
@@ -278,6 +280,21 @@ impl<'s> Walker<'s> {
             _ => "any value".to_owned(),
         }
     }
+}
+
+/// Whether a text is of a pattern of the schema. Each is compiled once; one that is none (a test
+/// compiles them all) lets everything through.
+fn pattern_matches(pattern: &str, text: &str) -> bool {
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        let known = match compiled.get(pattern) {
+            Some(known) => known,
+            None => compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()),
+        };
+        known.as_ref().is_none_or(|pattern| pattern.is_match(text))
+    })
 }
 
 fn alternatives(schema: &Value) -> Option<&Vec<Value>> {
