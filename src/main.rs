@@ -1,11 +1,12 @@
 //! Flags → options → run → exit code. The only reader of env and argv.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use gauntlet::cli::run::{Process, UsageError};
-use gauntlet::cli::{self, Cli, Command};
+use gauntlet::cli::{self, Cli, Command, ListFormat};
 use gauntlet::report::{ConsoleSettings, Verbosity};
 use gauntlet::scenario;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
     };
@@ -43,13 +47,62 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
     on_signals(&stop)?;
     match cli.command {
         Command::Run(options) => {
-            let scenarios = scenario::load(options.selection.scenarios.as_deref())
-                .map_err(|problems| UsageError(problems.render()))?;
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let process = process(stop, options.quiet, options.verbose);
             cli::run::run(options, scenarios, process).await
         }
-        Command::Up(options) => cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await,
-        Command::Platform(options) => cli::platform::run(&options.component, std::env::vars().collect(), stop).await,
+        Command::List(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let chosen = cli::select(&scenarios, &options.selection.selectors, options.level)?;
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::list::text(chosen, out),
+                ListFormat::Json => cli::list::json(chosen, out),
+            })
+        }
+        Command::Check(options) => {
+            let checked = cli::check::check(&options.files, &mut std::io::stdout().lock());
+            match checked {
+                Ok(Err(problems)) => Err(UsageError(problems.render())),
+                Ok(Ok(())) => Ok(0),
+                Err(error) => shown(Err(error)),
+            }
+        }
+        Command::Explain(options) => {
+            let scenarios = scenarios(options.scenarios.as_deref())?;
+            let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());
+            let found = scenarios.iter().find(|scenario| scenario.id == options.id).ok_or_else(|| {
+                let near = scenario::problem::nearest(&options.id, ids());
+                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                UsageError(format!("there is no scenario {}{hint}", options.id))
+            })?;
+            shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
+        }
+        Command::Schema => shown(cli::schema::schema(&mut std::io::stdout().lock())),
+        Command::Prove(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            cli::prove::run(options, scenarios, process(stop, false, false)).await
+        }
+        Command::Up(options) => {
+            cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await
+        }
+        Command::Platform(options) => {
+            cli::platform::run(&options.component, std::env::vars().collect(), stop).await
+        }
+    }
+}
+
+fn scenarios(folder: Option<&Path>) -> Result<Vec<scenario::Scenario>, UsageError> {
+    scenario::load(folder).map_err(|problems| UsageError(problems.render()))
+}
+
+/// The exit code of a command that only shows something. A reader who went away (`| head`) is no error.
+fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(UsageError(format!("writing to standard output: {error}")))
+        }
+        _ => Ok(0),
     }
 }
 
@@ -80,7 +133,8 @@ fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
 /// The first signal asks to stop; the second ends the process at once.
 fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
+        let mut signals =
+            signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             while signals.recv().await.is_some() {

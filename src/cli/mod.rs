@@ -4,6 +4,7 @@ pub mod check;
 pub mod explain;
 pub mod list;
 pub mod platform;
+pub mod prove;
 pub mod run;
 pub mod schema;
 pub mod up;
@@ -15,6 +16,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
+use crate::scenario::Scenario;
+use run::UsageError;
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -39,8 +42,18 @@ pub struct Cli {
 pub enum Command {
     /// Run scenarios and give a verdict
     Run(Run),
+    /// Show what would run: level, contract, needs, intrusion, source
+    List(List),
+    /// Validate scenario and profile files without running them
+    Check(Check),
+    /// Show a rule: its source, its steps, the mutants that it kills
+    Explain(Explain),
+    /// Prove that every check can fail: each mutant of the reference platform against its row
+    Prove(Prove),
     /// Keep a platform running for a person, with a kubeconfig
     Up(Up),
+    /// Print the JSON Schema of a scenario file
+    Schema,
     /// Run one component of the reference platform as a process
     Platform(Platform),
 }
@@ -51,6 +64,40 @@ pub struct Selection {
     /// Which scenarios: an id, a part of one up to a /, a glob, tag:NAME, level:core; ! excludes [default: all]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Which levels
+    #[arg(long, value_enum, default_value = "all")]
+    pub level: LevelName,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Scenario files, profile files, or folders of scenarios [default: the built-in scenarios]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The scenario's id
+    pub id: String,
     /// Read scenarios from this folder instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     pub scenarios: Option<PathBuf>,
@@ -134,6 +181,24 @@ pub struct Run {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct Prove {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Write the matrix to this file: JSON where it ends in .json, else Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Scenarios at once [default: 4 for each processor]
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Seed of random values
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Longest time of a scenario that doesn't say its own
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct Up {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
@@ -154,4 +219,29 @@ pub struct Platform {
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::scenario::duration::parse(text).ok_or_else(|| "not a duration like 500ms, 30s or 2m".to_owned())
+}
+
+/// The scenarios that the selectors and the level choose, in the order of their ids.
+///
+/// # Errors
+/// A selector that matches nothing, or a level that leaves nothing of what was selected: a run of
+/// nothing must not look like a pass.
+pub fn select<'s>(
+    scenarios: &'s [Scenario],
+    selectors: &[String],
+    level: LevelName,
+) -> Result<Vec<&'s Scenario>, UsageError> {
+    let selected =
+        crate::scenario::select::select(scenarios, selectors).map_err(|error| UsageError(error.to_string()))?;
+    let levels = Levels::from(level);
+    let chosen: Vec<&Scenario> =
+        selected.iter().map(|index| &scenarios[*index]).filter(|scenario| levels.has(scenario.level)).collect();
+    match chosen.is_empty() && !selected.is_empty() {
+        true => Err(UsageError(format!(
+            "none of the {} selected scenarios is of level {}; `--level all` has them",
+            selected.len(),
+            levels.name()
+        ))),
+        false => Ok(chosen),
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{LevelName, Run};
+use super::Run;
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, ReportSpec, Reporters, Settings};
 use crate::runner::events::{RunInfo, RunVerdict};
@@ -39,8 +40,13 @@ pub struct Process {
 pub struct UsageError(pub String);
 
 /// Runs scenarios; gives the exit code.
-pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
-    let chosen = chosen(&options, scenarios)?;
+pub async fn run(
+    options: Run,
+    scenarios: Vec<Scenario>,
+    process: Process,
+) -> Result<u8, UsageError> {
+    let chosen = super::select(&scenarios, &options.selection.selectors, options.level)?;
+    let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let mut planned = plan(&chosen, options.repeat.get());
     if let Some(partition) = options.partition {
         planned = part(planned, partition);
@@ -50,7 +56,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     let info = RunInfo {
         version: process.version,
         commit: process.commit,
-        started: process.started,
+        started: process.started.clone(),
         seed,
         target: "embedded".into(),
         selection: options.selection.selectors.clone(),
@@ -58,19 +64,11 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         profile_digest: None,
         scenarios: planned.len(),
     };
-    let shared = Arc::new(Shared {
-        program: process.program,
-        names: Arc::new(names::contract()),
-        policies: Policies::reference(),
-        redactor: redactor.clone(),
-        limits: Limits::default(),
-        seed,
-        timeout: options.timeout,
-        mutants: mutants(&options.mutant)?,
-        stop: process.stop,
-    });
+    let shared = Arc::new(shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?));
     let pace = Pace {
-        jobs: options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get),
+        jobs: options
+            .jobs
+            .map_or(process.processors * 4, std::num::NonZeroUsize::get),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
     };
@@ -86,41 +84,50 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
     let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
-    for problem in finished.problems.iter().filter(|problem| !problem.is_closed_output()) {
+    for problem in finished
+        .problems
+        .iter()
+        .filter(|problem| !problem.is_closed_output())
+    {
         // Standard error may be closed as well; then there is nobody to tell.
         let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
     }
-    Ok(match (exit_code(result.verdict), finished.problems.is_empty()) {
-        (0, false) => 3,
-        (code, _) => code,
-    })
+    Ok(
+        match (exit_code(result.verdict), finished.problems.is_empty()) {
+            (0, false) => 3,
+            (code, _) => code,
+        },
+    )
 }
 
-/// The scenarios that the selectors and the level choose.
-fn chosen(options: &Run, scenarios: Vec<Scenario>) -> Result<Vec<Arc<Scenario>>, UsageError> {
-    let indexes = crate::scenario::select::select(&scenarios, &options.selection.selectors)
-        .map_err(|error| UsageError(error.to_string()))?;
-    let levels = Levels::from(options.level);
-    let all: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
-    let selected: Vec<Arc<Scenario>> = indexes.into_iter().map(|index| all[index].clone()).collect();
-    let chosen: Vec<Arc<Scenario>> = selected.iter().filter(|s| levels.has(s.level)).cloned().collect();
-    match chosen.is_empty() && options.level != LevelName::All && !selected.is_empty() {
-        true => Err(UsageError(format!(
-            "none of the {} selected scenarios is of level {}; --level all runs them",
-            selected.len(),
-            levels.name()
-        ))),
-        false => Ok(chosen),
+/// What the runs of a command share.
+pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Duration, mutants: Vec<String>) -> Shared {
+    Shared {
+        program: process.program.clone(),
+        names: Arc::new(names::contract()),
+        policies: Policies::reference(),
+        redactor: redactor.clone(),
+        limits: Limits::default(),
+        seed,
+        timeout,
+        mutants,
+        stop: process.stop.clone(),
     }
 }
 
 /// Known mutants only: a misspelt one would make a run green that should not be.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
-    let known = || crate::platform::mutant::MUTANTS.iter().map(|mutant| mutant.name);
+    let known = || {
+        crate::platform::mutant::MUTANTS
+            .iter()
+            .map(|mutant| mutant.name)
+    };
     for name in names {
         if !known().any(|mutant| mutant == name) {
             let near = crate::scenario::problem::nearest(name, known());
-            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let hint = near
+                .map(|near| format!("; did you mean {near}?"))
+                .unwrap_or_default();
             return Err(UsageError(format!("there is no mutant {name}{hint}")));
         }
     }

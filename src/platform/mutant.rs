@@ -122,6 +122,8 @@ mutants! {
     PARAMETER_CASE_IGNORED = "parameter-case-ignored" breaks "hardening/duplicates": "The parameter's name is compared without regard to case.";
     DOUBLE_DECODING = "double-decoding" breaks "hardening/encoding": "The query is decoded twice.";
     SANDBOX_PLUS_IS_SPACE = "sandbox-plus-is-space" breaks "hardening/encoding": "The sandbox decodes a plus as a space, the proxy doesn't.";
+    STRAY_PERCENT_DROPPED = "stray-percent-dropped" breaks "hardening/encoding": "A percent sign without its two digits is left out.";
+    OVERLONG_DECODED = "overlong-decoded" breaks "hardening/encoding": "Overlong UTF-8 is decoded to the character that it stands for.";
     CONNECTION_ERROR_ENDS_SERVER = "connection-error-ends-server" breaks "hardening/oversize": "An error on one connection ends the whole server.";
     EARLY_EXIT_COMPARE = "early-exit-compare" breaks "hardening/timing": "The comparison takes longer for each byte of the prefix that is right.";
     TRAILING_SLASH_UNCHECKED = "trailing-slash-unchecked" breaks "hardening/paths": "The terminal's path with a slash at the end goes around the check.";

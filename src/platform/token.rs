@@ -115,6 +115,17 @@ impl Door {
 
     fn decode<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
         let decoded: Cow<'a, [u8]> = percent_decode_str(text).into();
+        if self.pod.has(&mutant::STRAY_PERCENT_DROPPED) {
+            return decoded
+                .iter()
+                .copied()
+                .filter(|byte| *byte != b'%')
+                .collect::<Vec<u8>>()
+                .into();
+        }
+        if self.pod.has(&mutant::OVERLONG_DECODED) {
+            return overlong_decoded(&decoded).into();
+        }
         if self.pod.has(&mutant::DOUBLE_DECODING) {
             return percent_encoding::percent_decode(&decoded).collect::<Vec<u8>>().into();
         }
@@ -212,6 +223,19 @@ fn trimmed(given: &[u8]) -> &[u8] {
     &given[start..end]
 }
 
+/// The mutant `overlong-decoded`: two bytes of six bits each, without a look at the result.
+fn overlong_decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter().copied();
+    while let Some(byte) = rest.next() {
+        decoded.push(match byte {
+            0xC0 | 0xC1 => (byte << 6) | (rest.next().unwrap_or(0) & 0x3F),
+            other => other,
+        });
+    }
+    decoded
+}
+
 /// The mutant `early-exit-compare`. A real comparison's nanoseconds would need
 /// millions of samples, so each right byte costs 40 µs here.
 fn equal_with_early_exit(given: &[u8], token: &[u8]) -> bool {
@@ -278,6 +302,7 @@ mod tests {
             format!("a;token={TOKEN}"),
             format!("token={TOKEN};a"),
             format!("token={TOKEN}%"),
+            format!("token={}", TOKEN.replace('a', "%C1%A1")),
         ] {
             assert!(!door.opens(Some(&query), &HeaderMap::new()), "{query}");
         }
@@ -335,6 +360,8 @@ mod tests {
             ("any-duplicate-opens", Some(TOKEN), query(&format!("x&token={TOKEN}"))),
             ("parameter-case-ignored", Some(TOKEN), Some(format!("TOKEN={TOKEN}"))),
             ("sandbox-plus-is-space", Some("a b"), query("a+b")),
+            ("stray-percent-dropped", Some(TOKEN), query(&format!("{TOKEN}%"))),
+            ("overlong-decoded", Some(TOKEN), query(&TOKEN.replace('a', "%C1%A1"))),
         ] {
             assert!(
                 door(Side::Sandbox, token, mutants).opens(given.as_deref(), &none),

@@ -38,7 +38,6 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         events: Api::namespaced(client.clone(), &namespace),
         records: Records::new(client, &namespace),
         known: BTreeMap::new(),
-        copied: None,
         namespace,
         pod: pod.clone(),
     };
@@ -60,8 +59,6 @@ struct Worker {
     records: Records,
     /// The sandboxes as the watch last told of them.
     known: BTreeMap<String, Sandbox>,
-    /// The token that the mutant `warm-clones-template` copied.
-    copied: Option<Option<String>>,
 }
 
 impl Worker {
@@ -175,11 +172,13 @@ impl Worker {
 
     /// Makes the warm sandboxes that are missing.
     async fn fill(&mut self) -> Result<(), kube::Error> {
+        self.copy_token();
         let warm = |sandbox: &&Sandbox| self.names.is_warm(sandbox) && !sandbox.is_deleted();
         let there = self.known.values().filter(warm).count();
         for _ in there..self.size {
-            let token = self.token_for_pool();
-            let sandbox = self.names.sandbox(Purpose::Pool, token.as_deref(), &BTreeMap::new());
+            let sandbox = self
+                .names
+                .sandbox(Purpose::Pool, self.token.as_deref(), &BTreeMap::new());
             // Known at once: the watch may tell of it only after the next count.
             let made = self.sandboxes.create(&PostParams::default(), &sandbox).await?;
             self.tell(&made).await;
@@ -188,13 +187,13 @@ impl Worker {
         Ok(())
     }
 
-    fn token_for_pool(&mut self) -> Option<String> {
+    /// The mutant `warm-clones-template`: the pool's next token is that of a warm sandbox seen before.
+    fn copy_token(&mut self) {
         if self.pod.has(&mutant::WARM_CLONES_TEMPLATE)
             && let Some(model) = self.known.values().find(|sandbox| self.names.is_warm(sandbox))
         {
-            self.copied = Some(model.token().map(str::to_owned));
+            self.token = model.token().map(str::to_owned);
         }
-        self.copied.clone().unwrap_or_else(|| self.token.clone())
     }
 
     /// An event about a new warm sandbox. That it can't be told is no reason to stop.

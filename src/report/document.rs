@@ -211,7 +211,8 @@ impl Report {
             }
             _ => return Err(foreign(format!("it has no `apiVersion: {API_VERSION}`"))),
         }
-        serde_json::from_value(value).map_err(|error| foreign(error.to_string()))
+        // From the text again, for the line in the message.
+        serde_json::from_str(text).map_err(|error| foreign(error.to_string()))
     }
 
     /// Names of the runs that failed or could not be told, in order: what

@@ -214,7 +214,7 @@ mod tests {
         for event in events {
             junit.event(event).unwrap();
         }
-        assert_eq!(junit.finish().unwrap(), [file.clone()]);
+        assert_eq!(junit.finish().unwrap(), std::slice::from_ref(&file));
         std::fs::read_to_string(file).unwrap()
     }
 

@@ -317,7 +317,7 @@ mod tests {
         for event in events {
             markdown.event(event).unwrap();
         }
-        assert_eq!(markdown.finish().unwrap(), [file.clone()]);
+        assert_eq!(markdown.finish().unwrap(), std::slice::from_ref(&file));
         std::fs::read_to_string(file).unwrap()
     }
 

@@ -116,7 +116,7 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         ),
         RunVerdict::Passed => "every scenario held (exit code 0)".to_owned(),
         RunVerdict::Failed => format!(
-            "in {} the platform did not do what was expected of it{} (exit code 1)",
+            "in {} the platform did not do what was expected{} (exit code 1)",
             scenarios(fail),
             match error {
                 0 => String::new(),

@@ -4,5 +4,6 @@ pub mod events;
 pub mod evidence;
 pub mod execute;
 pub mod plan;
+pub mod prove;
 pub mod run;
 pub mod step;

@@ -45,6 +45,9 @@ pub async fn run(
             let Some(next) = waiting.next() else { break };
             running.spawn(one(next, shared.clone(), events.clone()));
         }
+        if running.is_empty() {
+            break;
+        }
         tokio::select! {
             Some(event) = inbox.recv() => tell(event),
             Some(ended) = running.join_next() => {
@@ -58,11 +61,10 @@ pub async fn run(
                         tell(Event::ScenarioFinished(result.clone()));
                         results.push(result);
                     }
-                    // `one` catches panics; a task is only cancelled with the runtime.
+                    // `one` catches panics; a task ends otherwise only with the runtime.
                     Err(_) => goes_on = false,
                 }
             }
-            else => break,
         }
     }
     let left = waiting.count();

@@ -110,11 +110,11 @@ pub struct Ping {
 
 /// Looks at an open terminal: its screen, and whether it is still open.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Terminal {
     pub terminal: Value,
-    /// Keep the connection alive by a WebSocket ping at each look. Default: no.
-    pub ping: Option<bool>,
+    /// Sends a WebSocket ping at each look. Default: no.
+    pub keep_alive: Option<bool>,
 }
 
 /// Closes an open terminal from the client's side.

@@ -15,7 +15,7 @@ use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
-use crate::target::roads::{Door, door, door_path};
+use crate::target::roads::{Door, RoadError, door, door_path};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -24,6 +24,9 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 pub fn token_query(token: &str) -> String {
     format!("token={}", utf8_percent_encode(token, UNRESERVED))
 }
+
+/// How long a taken back nonce may stay on the screen; a program may leave it there for ever.
+const ERASED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The road where a step names none: through the platform for a session, straight to a pod.
 pub fn default_road(subject: &Value) -> Road {
@@ -73,6 +76,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         command: Some(command),
     });
     Ok(Observation { what, value })
+}
+
+/// The cluster says that nobody is behind the door: the platform's doing, and to be judged.
+pub fn no_door(what: String, gone: &RoadError) -> Observation {
+    Observation { what, value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }) }
 }
 
 /// What came of an upgrade request.
@@ -202,7 +210,7 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
     let header = header_fields(&head.headers);
     context.record_answer(Answer {
         status: head.status.as_u16(),
-        text: format!("{header}\n{text}"),
+        text: format!("{} {header}\n{text}", head.status),
         location: head
             .headers
             .get("location")
@@ -256,6 +264,8 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
     terminal.keys(&nonce).await;
     let seen = terminal.shows(&nonce, context.limits.screen).await;
     terminal.keys("\u{15}").await;
+    // What others type next must not be taken back with it: wait until it is gone from the screen.
+    terminal.until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce)).await;
     seen
 }
 

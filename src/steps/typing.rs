@@ -46,7 +46,7 @@ pub async fn ping(arguments: Ping, context: &StepContext) -> Result<Observation,
 /// Looks at the terminal.
 pub async fn look(arguments: Terminal, context: &StepContext) -> Result<Observation, StepError> {
     let terminal = context.terminal(&arguments.terminal)?;
-    if arguments.ping == Some(true) {
+    if arguments.keep_alive == Some(true) {
         terminal.send(Message::Ping(Vec::new().into())).await;
     }
     Ok(Observation {

@@ -8,6 +8,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("balancer.deployment", "balancer"),
     ("balancer.port", "8080"),
     ("balancer.selector", "app=balancer"),
+    ("balancer.tls-name", "balancer.gauntlet.test"),
     ("balancer.tls-port", "8443"),
     ("probe.path", "/gauntlet-probe"),
     ("probe.selector", "app=probe"),

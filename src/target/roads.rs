@@ -130,7 +130,7 @@ async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) ->
             let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
             Some(Door {
                 address: SocketAddr::new(ip, port),
-                host: format!("{ip}:{port}"),
+                host: if tls { format!("{}:{port}", world.name("balancer.tls-name")) } else { format!("{ip}:{port}") },
                 tls,
                 pod: pod.metadata.name.clone().unwrap_or_default(),
             })

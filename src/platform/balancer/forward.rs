@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONNECTION, HeaderName, TE, TRAILER, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::Either;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::http::{Answer, error};
+use super::super::http::{Answer, Passed, error};
 use super::super::{ComponentError, Pod, mutant};
 use super::backends::Backends;
 use super::tunnel::{self, Cut};
@@ -117,27 +117,24 @@ impl Forwarder {
             .preserve_header_case(true)
             .handshake(TokioIo::new(stream))
             .await?;
-        let driver = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
+        let connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
         let mut answer = sender.send_request(request).await?;
         let cut = self.cut;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             let backend = hyper::upgrade::on(&mut answer);
             let tunnel = Box::pin(async move {
-                let _driver = driver;
+                let _connection = connection;
                 if let Ok((client, backend)) = tokio::try_join!(client, backend) {
                     tunnel::run(TokioIo::new(client), TokioIo::new(backend), cut).await;
                 }
             });
             return Ok(Answer {
-                response: answer.map(Either::Right),
+                response: answer.map(|_| Either::Left(Full::default())),
                 tunnel: Some(tunnel),
             });
         }
         remove_hop_by_hop(answer.headers_mut());
-        let mut answer = Answer::from(answer.map(Either::Right));
-        // The body still comes through the backend's connection.
-        answer.response.extensions_mut().insert(Arc::new(driver));
-        Ok(answer)
+        Ok(answer.map(|body| Either::Right(Passed { body, connection })).into())
     }
 
     /// The request's target: as it came, but for the mutants.

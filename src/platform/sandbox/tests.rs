@@ -76,6 +76,17 @@ impl Running {
         String::from_utf8_lossy(&status[9..]).into_owned()
     }
 
+    /// An upgrade that was refused; the connection is still held.
+    async fn raw_refusal(&self) -> TcpStream {
+        let mut stream = self.connect().await;
+        let request = format!("GET /tty HTTP/1.1\r\n{HANDSHAKE}\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.expect("an answer");
+        assert_eq!(&status[9..], b"401");
+        stream
+    }
+
     async fn attach(&self) -> Client {
         let request = format!("ws://{}:4096/tty?token={TOKEN}", self.pod.ip)
             .into_client_request()
@@ -474,6 +485,51 @@ async fn mutants_do_what_they_say() {
             .expect("no panic")
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn mutants_hold_and_lose_what_they_say() {
+    let mut shy = with_token(20, "keystrokes-lost,terminal-per-client,frame-error-without-code").await;
+    let (mut one, mut two) = (shy.attach().await, shy.attach().await);
+    one.sees("$ ").await;
+    one.types("echo lost\r").await;
+    two.sees("$ ").await;
+    let mut stream = shy.connect().await;
+    let request = format!("GET /tty?token={TOKEN} HTTP/1.1\r\n{HANDSHAKE}\r\n");
+    let bytes = [request.as_bytes(), &masked(0xC2, b"x")].concat();
+    stream.write_all(&bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await;
+    let _ = read.expect("an end");
+    assert!(
+        answer.starts_with(b"HTTP/1.1 101") && !answer.ends_with(&[0x88, 2, 0x03, 0xEA]),
+        "{answer:?}"
+    );
+    assert!(!one.seen.contains("lost"), "{}", one.seen);
+    while let Ok(line) = shy.log.try_recv() {
+        assert!(!line.contains("token:"), "{line}");
+    }
+
+    let mut environment = sandbox(
+        21,
+        &[
+            ("HARNESS_AUTH_TOKEN", TOKEN),
+            ("HEADER_TIMEOUT", "100ms"),
+            (
+                "GAUNTLET_MUTANTS",
+                "slow-heads-kept,refused-connections-kept,token-in-start-log",
+            ),
+        ],
+    )
+    .await;
+    let logged = environment.log.recv().await.expect("a line");
+    assert!(logged.contains("MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJi"), "{logged}");
+    let mut half_open = environment.connect().await;
+    half_open.write_all(b"GET /tty HTTP/1.1\r\n").await.expect("sent");
+    drop(environment.raw_refusal().await);
+    let kept = tokio::time::timeout(Duration::from_millis(500), half_open.read_u8()).await;
+    assert!(kept.is_err(), "{kept:?}");
+    assert_eq!(environment.open_connections().await, 3);
 }
 
 #[tokio::test]

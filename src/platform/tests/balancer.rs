@@ -15,7 +15,6 @@ async fn upgrades_lose_their_header_and_keep_their_query() {
     let path = text(&session["tty_url"]);
     attach(balancer, 8080, path, Some(OLD), None)
         .await
-        .ok()
         .expect("attached")
         .works()
         .await;
@@ -28,6 +27,15 @@ async fn upgrades_lose_their_header_and_keep_their_query() {
     let ordinary = [("authorization", bearer.as_str())];
     let (status, _, body) = request(balancer, 8080, "GET", &format!("{API}/agents"), &ordinary, &Value::Null).await;
     assert_eq!((status, &body["total"]), (StatusCode::OK, &json!(1)));
+
+    // More than comes with an answer's head.
+    for _ in 0..8 {
+        world
+            .call("POST", "/agents", json!({ "model": "m".repeat(60_000) }))
+            .await;
+    }
+    let (_, _, agents) = request(balancer, 8080, "GET", &format!("{API}/agents"), &ordinary, &Value::Null).await;
+    assert_eq!(agents["data"].as_array().map(Vec::len), Some(9));
 
     let target = "/probe/x?token=a%2Bb+c&&token=%zz&e=";
     let (_, _, seen) = request(balancer, 8080, "POST", target, &ordinary, &json!({ "a": 1 })).await;
@@ -74,14 +82,8 @@ async fn quiet_terminals_are_cut_and_pinging_ones_are_not() {
     let session = world.session().await;
     let balancer = world.balancer().await;
     let path = text(&session["tty_url"]);
-    let mut quiet = attach(balancer, 8080, path, Some(OLD), None)
-        .await
-        .ok()
-        .expect("attached");
-    let mut pinging = attach(balancer, 8080, path, Some(OLD), None)
-        .await
-        .ok()
-        .expect("attached");
+    let mut quiet = attach(balancer, 8080, path, Some(OLD), None).await.expect("attached");
+    let mut pinging = attach(balancer, 8080, path, Some(OLD), None).await.expect("attached");
     let cut = async {
         quiet.ends().await;
     };

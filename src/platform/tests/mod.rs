@@ -21,7 +21,6 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, P
 use kube::runtime::conditions::is_deployment_completed;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -344,6 +343,7 @@ async fn request(
 }
 
 /// An attached client.
+#[derive(Debug)]
 struct Terminal {
     socket: WebSocketStream<TcpStream>,
     seen: String,

@@ -20,7 +20,7 @@ async fn without_a_token_nobody_gets_in_until_it_is_seeded() {
     world.set_token(NEW).await;
     world.restart().await;
     // The old one is still there, and still knows no token.
-    assert_eq!(world.warm(1).await, [left.clone()]);
+    assert_eq!(world.warm(1).await[0], left);
     assert_eq!(refusal(attach(left.1, 4096, "/tty", Some(NEW), None).await), 401);
     let on_stale = world.session().await;
     assert!(on_stale["tty_token"].is_null());
@@ -28,19 +28,12 @@ async fn without_a_token_nobody_gets_in_until_it_is_seeded() {
     let fresh = world.warm(1).await.remove(0);
     attach(fresh.1, 4096, "/tty", Some(NEW), None)
         .await
-        .ok()
         .expect("attached")
         .works()
         .await;
     let session = world.session().await;
     assert_eq!(session["tty_token"], NEW);
-    world
-        .attach(&session, Some(NEW))
-        .await
-        .ok()
-        .expect("attached")
-        .works()
-        .await;
+    world.attach(&session, Some(NEW)).await.expect("attached").works().await;
     world.cluster.stop().await;
 }
 
@@ -53,7 +46,7 @@ async fn a_rotation_shuts_old_sessions_until_they_are_restarted() {
     })
     .await;
     let session = world.session().await;
-    let mut open = world.attach(&session, Some(OLD)).await.ok().expect("attached");
+    let mut open = world.attach(&session, Some(OLD)).await.expect("attached");
     open.works().await;
     world.set_token(NEW).await;
     world.restart().await;
@@ -71,13 +64,7 @@ async fn a_rotation_shuts_old_sessions_until_they_are_restarted() {
     let new = world.session().await;
     assert_eq!(new["tty_token"], NEW);
     assert_eq!(refusal(world.attach(&new, Some(OLD)).await), 401);
-    world
-        .attach(&new, Some(NEW))
-        .await
-        .ok()
-        .expect("attached")
-        .works()
-        .await;
+    world.attach(&new, Some(NEW)).await.expect("attached").works().await;
     let (_, restarted) = world
         .call(
             "POST",
@@ -89,7 +76,6 @@ async fn a_rotation_shuts_old_sessions_until_they_are_restarted() {
     world
         .attach(&restarted, Some(NEW))
         .await
-        .ok()
         .expect("attached")
         .works()
         .await;

@@ -77,12 +77,7 @@ async fn the_session_api_is_as_the_contract_says() {
     assert!(
         session["created_at"].is_string() && session["last_seen_at"].is_string() && session["failure_reason"].is_null()
     );
-    let mut terminal = world
-        .attach(&session, Some(OLD))
-        .await
-        .map_err(|status| status.as_u16())
-        .ok()
-        .expect("attached");
+    let mut terminal = world.attach(&session, Some(OLD)).await.expect("attached");
     terminal.types("echo $COLOUR-$HARNESS_AUTH_TOKEN\r").await;
     terminal.sees(&format!("blue-{OLD}")).await;
     let (_, sessions) = world
@@ -101,12 +96,7 @@ async fn the_session_api_is_as_the_contract_says() {
     assert_eq!((status, &restarted["status"]), (StatusCode::OK, &json!("ready")));
     assert_ne!(restarted["sandbox_url"], session["sandbox_url"]);
     terminal.ends().await;
-    let mut terminal = world
-        .attach(&restarted, Some(OLD))
-        .await
-        .map_err(|status| status.as_u16())
-        .ok()
-        .expect("attached");
+    let mut terminal = world.attach(&restarted, Some(OLD)).await.expect("attached");
     terminal.types("echo $COLOUR-$COLOUR\r").await;
     terminal.sees("blue-blue").await;
 
@@ -153,8 +143,8 @@ async fn the_proxy_judges_as_the_sandbox_does() {
         );
     }
     let (mut one, mut two) = (
-        world.attach(&session, Some(OLD)).await.ok().expect("one"),
-        world.attach_directly(&session, Some(OLD)).await.ok().expect("two"),
+        world.attach(&session, Some(OLD)).await.expect("one"),
+        world.attach_directly(&session, Some(OLD)).await.expect("two"),
     );
     one.types("echo shared-$((40+2))\r").await;
     two.sees("shared-42").await;
@@ -183,7 +173,7 @@ async fn sessions_claim_warm_pods_and_the_pool_is_filled_again() {
     for (_, session) in [made.0, made.1, made.2, made.3] {
         let session = world.session_with_status(&session["id"], "ready").await;
         urls.insert(text(&session["sandbox_url"]).to_owned());
-        let mut terminal = world.attach(&session, Some(OLD)).await.ok().expect("attached");
+        let mut terminal = world.attach(&session, Some(OLD)).await.expect("attached");
         terminal.works().await;
     }
     assert_eq!(urls.len(), 4);
@@ -249,12 +239,6 @@ async fn pods_come_back_and_sessions_die_with_their_sandbox() {
         )
         .await;
     assert_eq!((status, &again["status"]), (StatusCode::OK, &json!("ready")));
-    world
-        .attach(&again, Some(OLD))
-        .await
-        .ok()
-        .expect("attached")
-        .works()
-        .await;
+    world.attach(&again, Some(OLD)).await.expect("attached").works().await;
     world.cluster.stop().await;
 }

@@ -17,6 +17,7 @@
 //! grace period must be longer. A rollout doesn't wait for it: the successors
 //! are ready meanwhile. With nothing open, web ends at once.
 
+mod forms;
 mod proxy;
 mod sessions;
 mod source;

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use http::{Response, StatusCode};
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use percent_encoding::percent_decode_str;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::http::{Body, Refusal, error, json as answer};
 use super::super::objects::{Names, Purpose, Sandbox, has_code, is_reserved, new_id};
-use super::super::records::{Agent, Records, Session, Status, is_id};
+use super::super::records::{Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
+use super::forms::{NewAgent, NewSession, number, parameter, parse, show_agent};
 use super::source::TokenSource;
 
 type Reply = Result<Response<Body>, Refusal>;
@@ -28,20 +27,6 @@ pub struct Sessions {
     pods: Api<KubernetesPod>,
     restart_timeout: Duration,
     tty_url_prefix: String,
-}
-
-#[derive(Deserialize)]
-struct NewAgent {
-    model: Option<String>,
-    name: Option<String>,
-    harness_id: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NewSession {
-    title: Option<String>,
-    env_vars: Option<BTreeMap<String, String>>,
 }
 
 impl Sessions {
@@ -390,46 +375,4 @@ impl Sessions {
         self.pod.log.line(format!("kubernetes: {wrong}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
     }
-}
-
-fn show_agent(agent: &Agent) -> Value {
-    json!({
-        "id": agent.id,
-        "name": agent.name,
-        "model": agent.model,
-        "harness_id": agent.harness_id,
-        "supports_tui": true,
-        "created_at": agent.created_at,
-    })
-}
-
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    // The parser's message may quote the body, which may hold secrets.
-    serde_json::from_slice(body).map_err(|wrong| {
-        error(
-            StatusCode::BAD_REQUEST,
-            format!(
-                "body is not as it should be at line {}, column {}",
-                wrong.line(),
-                wrong.column()
-            ),
-        )
-    })
-}
-
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let value = query
-        .split('&')
-        .find_map(|parameter| parameter.split_once('=').filter(|(key, _)| *key == name))?
-        .1;
-    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
-}
-
-fn number(query: &str, name: &str) -> Result<Option<usize>, Refusal> {
-    parameter(query, name)
-        .map(|text| {
-            text.parse()
-                .map_err(|_| error(StatusCode::BAD_REQUEST, format!("{name} is not a number")))
-        })
-        .transpose()
 }

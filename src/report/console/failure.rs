@@ -33,6 +33,7 @@ pub(super) fn explain(result: &ScenarioResult, evidence: &Path, style: Style, wi
     page.evidence(result, evidence);
     page.gap();
     page.reproduce(&result.reproduce);
+    page.gap();
     page.out
 }
 

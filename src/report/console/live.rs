@@ -1,6 +1,7 @@
 //! What is under way, while it is: a bar, and a line for each running scenario.
 
 use std::io;
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -30,6 +31,11 @@ impl Live {
             running: Vec::new(),
             width,
         }
+    }
+
+    /// Shows the time going by also while nothing else happens.
+    pub(super) fn keep_time(&self) {
+        self.bar.enable_steady_tick(Duration::from_millis(250));
     }
 
     pub(super) fn begin(&mut self, scenarios: usize) {

@@ -61,6 +61,9 @@ impl Default for ConsoleSettings {
     }
 }
 
+/// Narrower terminals break the lines themselves.
+const NARROWEST: usize = 40;
+
 /// Columns before a scenario's name: ` PASS [  0.012s] `.
 const MARGIN: usize = 17;
 
@@ -83,15 +86,20 @@ impl<W: Write + Send> Console<W> {
     pub fn new(out: W, settings: ConsoleSettings, evidence: PathBuf) -> Console<W> {
         let live = settings.stderr_terminal && settings.verbosity != Verbosity::Quiet;
         let target = live.then(ProgressDrawTarget::stderr);
-        Console::with_live(out, settings, evidence, target)
+        let console = Console::with_live(out, settings, evidence, target);
+        if let Some(live) = &console.live {
+            live.keep_time();
+        }
+        console
     }
 
     fn with_live(
         out: W,
-        settings: ConsoleSettings,
+        mut settings: ConsoleSettings,
         evidence: PathBuf,
         target: Option<ProgressDrawTarget>,
     ) -> Console<W> {
+        settings.width = settings.width.max(NARROWEST);
         let style = Style {
             colored: settings.stdout_terminal && !settings.no_color,
         };
@@ -117,10 +125,17 @@ impl<W: Write + Send> Console<W> {
             out.write_all(text.as_bytes())?;
             out.flush()
         };
-        match &self.live {
+        let printed = match &self.live {
             Some(live) => live.aside(write),
             None => write(),
+        };
+        if printed.is_err()
+            && let Some(live) = self.live.take()
+        {
+            // Nothing will be heard of this reporter any more.
+            live.clear();
         }
+        printed
     }
 
     fn started(&mut self, info: &Arc<RunInfo>) -> io::Result<()> {
@@ -186,7 +201,6 @@ impl<W: Write + Send> Console<W> {
         self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         for scenario in &self.bad {
             text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
-            text.push('\n');
         }
         text
     }

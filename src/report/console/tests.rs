@@ -84,10 +84,22 @@ fn lines_fit_unless_they_are_to_be_copied() {
         for line in printed(&sample::failing(), settings).lines() {
             let to_copy = ["reports/", "kubectl", "curl", "harness-token/", "gauntlet run"];
             assert!(
-                line.chars().count() <= width || to_copy.iter().any(|c| line.contains(c)),
+                line.chars().count() <= width.max(NARROWEST)
+                    || to_copy.iter().any(|c| line.contains(c)),
                 "{width}: {line}"
             );
         }
+    }
+}
+
+#[test]
+fn no_width_is_too_small() {
+    for width in 0..60 {
+        let settings = ConsoleSettings {
+            width,
+            ..settings(Verbosity::Verbose)
+        };
+        assert!(printed(&sample::failing(), settings).contains("FAILED"));
     }
 }
 

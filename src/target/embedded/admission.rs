@@ -36,7 +36,10 @@ pub fn create(kind: Kind, namespace: &str, value: &mut Value) -> Result<String, 
     for field in SERVER_SIDE {
         metadata.shift_remove(field);
     }
-    let given = metadata.get("namespace").and_then(Value::as_str).unwrap_or_default();
+    let given = metadata
+        .get("namespace")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if kind.facts().namespaced {
         if !given.is_empty() && given != namespace {
             return Err(ApiError::bad_request(
@@ -47,8 +50,14 @@ pub fn create(kind: Kind, namespace: &str, value: &mut Value) -> Result<String, 
     } else {
         metadata.shift_remove("namespace");
     }
-    if metadata.get("name").is_none_or(|name| text(name).is_empty()) {
-        let prefix = metadata.get("generateName").and_then(Value::as_str).unwrap_or_default();
+    if metadata
+        .get("name")
+        .is_none_or(|name| text(name).is_empty())
+    {
+        let prefix = metadata
+            .get("generateName")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if prefix.is_empty() {
             let why = "metadata.name: Required value: name or generateName is required";
             return Err(ApiError::invalid(kind, "", why));
@@ -126,7 +135,8 @@ pub fn mark_deleted(kind: Kind, value: &mut Value, options: &DeleteOptions) -> u
     let grace = grace_seconds(kind, value, options);
     let metadata = &mut value["metadata"];
     if !metadata["deletionTimestamp"].is_string() {
-        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(i64::try_from(grace).unwrap_or(0));
+        let at = jiff::Timestamp::now()
+            + jiff::SignedDuration::from_secs(i64::try_from(grace).unwrap_or(0));
         metadata["deletionTimestamp"] = object::time(at).into();
         if options.propagation == Propagation::Foreground {
             match metadata["finalizers"].as_array_mut() {
@@ -136,7 +146,9 @@ pub fn mark_deleted(kind: Kind, value: &mut Value, options: &DeleteOptions) -> u
         }
     }
     // A later request can only shorten the time.
-    let before = metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(u64::MAX);
+    let before = metadata["deletionGracePeriodSeconds"]
+        .as_u64()
+        .unwrap_or(u64::MAX);
     let grace = grace.min(before);
     metadata["deletionGracePeriodSeconds"] = grace.into();
     if kind == Kind::Namespace {
@@ -150,14 +162,18 @@ fn grace_seconds(kind: Kind, value: &Value, options: &DeleteOptions) -> u64 {
     if kind != Kind::Pod || ended {
         return 0;
     }
-    let own = value["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+    let own = value["spec"]["terminationGracePeriodSeconds"]
+        .as_u64()
+        .unwrap_or(30);
     options.grace_seconds.unwrap_or(own)
 }
 
 /// Sets `apiVersion` and `kind`; wrong ones are an error.
 fn identify(kind: Kind, value: &mut Value) -> Result<(), ApiError> {
     if !value.is_object() {
-        return Err(ApiError::bad_request("the body of the request is not an object"));
+        return Err(ApiError::bad_request(
+            "the body of the request is not an object",
+        ));
     }
     let (api_version, name) = (kind.api_version(), kind.facts().kind);
     for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", name)] {
@@ -194,7 +210,9 @@ fn undecodable(kind: Kind, why: &str) -> ApiError {
 pub fn decode(kind: Kind, value: &mut Value) -> Result<(), String> {
     match kind {
         Kind::Secret => {
-            let plain = object_mut(value).shift_remove("stringData").unwrap_or_default();
+            let plain = object_mut(value)
+                .shift_remove("stringData")
+                .unwrap_or_default();
             for (key, text) in strings(&plain, "stringData")? {
                 let encoded = STANDARD.encode(text);
                 object_mut(&mut value["data"]).insert(key.clone(), encoded.into());
@@ -228,7 +246,9 @@ fn strings<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a str
     map.iter()
         .map(|(key, value)| match value.as_str() {
             Some(text) => Ok((key, text)),
-            None => Err(format!("json: cannot unmarshal {field}.{key}: not a string")),
+            None => Err(format!(
+                "json: cannot unmarshal {field}.{key}: not a string"
+            )),
         })
         .collect()
 }

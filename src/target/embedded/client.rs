@@ -29,15 +29,19 @@ impl Clients {
             .parse()
             .map_err(|why| StartError::new("address", &why))?;
         let mut config = kube::Config::new(url);
-        let mut bearer =
-            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", &why))?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|why| StartError::new("token", &why))?;
         bearer.set_sensitive(true);
         config.headers.push((http::header::AUTHORIZATION, bearer));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         let default = build(&http, &config, "default")?;
-        Ok(Clients { http, config, default })
+        Ok(Clients {
+            http,
+            config,
+            default,
+        })
     }
 
     pub fn default(&self) -> kube::Client {

@@ -40,7 +40,8 @@ async fn watch(store: &Arc<Store>) -> Result<(), ApiError> {
     let mut of_deployments = store.changes(Kind::Deployment, version)?;
     let mut of_sets = store.changes(Kind::ReplicaSet, version)?;
     let mut of_pods = store.changes(Kind::Pod, version)?;
-    let mut dirty: BTreeSet<(String, String)> = deployments.iter().map(|object| key(object)).collect();
+    let mut dirty: BTreeSet<(String, String)> =
+        deployments.iter().map(|object| key(object)).collect();
     loop {
         while let Some((namespace, name)) = dirty.pop_first() {
             // What failed is tried again with the next change: an object of the same name
@@ -54,7 +55,13 @@ async fn watch(store: &Arc<Store>) -> Result<(), ApiError> {
             changes = of_sets.next() => dirty.extend(sets_owners(&changes?)),
             changes = of_pods.next() => dirty.extend(pods_owners(store, &changes?)),
         }
-        drain(store, &mut of_deployments, &mut of_sets, &mut of_pods, &mut dirty)?;
+        drain(
+            store,
+            &mut of_deployments,
+            &mut of_sets,
+            &mut of_pods,
+            &mut dirty,
+        )?;
     }
 }
 
@@ -66,7 +73,12 @@ fn drain(
     pods: &mut Changes,
     dirty: &mut BTreeSet<(String, String)>,
 ) -> Result<(), ApiError> {
-    dirty.extend(deployments.ready()?.iter().map(|change| key(&change.object)));
+    dirty.extend(
+        deployments
+            .ready()?
+            .iter()
+            .map(|change| key(&change.object)),
+    );
     dirty.extend(sets_owners(&sets.ready()?));
     dirty.extend(pods_owners(store, &pods.ready()?));
     Ok(())
@@ -82,7 +94,10 @@ fn pods_owners(store: &Store, changes: &[Change]) -> Vec<(String, String)> {
 }
 
 fn sets_owners(changes: &[Change]) -> Vec<(String, String)> {
-    changes.iter().filter_map(|change| owner(&change.object)).collect()
+    changes
+        .iter()
+        .filter_map(|change| owner(&change.object))
+        .collect()
 }
 
 fn key(object: &Object) -> (String, String) {
@@ -94,7 +109,12 @@ fn key(object: &Object) -> (String, String) {
 fn owner(set: &Object) -> Option<(String, String)> {
     object::owners(set)
         .find(|owner| owner["controller"] == true && owner["kind"] == "Deployment")
-        .map(|owner| (set.namespace().to_string(), text(&owner["name"]).to_string()))
+        .map(|owner| {
+            (
+                set.namespace().to_string(),
+                text(&owner["name"]).to_string(),
+            )
+        })
 }
 
 fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError> {
@@ -142,13 +162,22 @@ fn reconcile(store: &Store, namespace: &str, name: &str) -> Result<(), ApiError>
 }
 
 /// Numbers the rollout on the new ReplicaSet and on the Deployment.
-fn mark_revision(store: &Store, deployment: &Object, new: &Set, revision: u64) -> Result<(), ApiError> {
+fn mark_revision(
+    store: &Store,
+    deployment: &Object,
+    new: &Set,
+    revision: u64,
+) -> Result<(), ApiError> {
     let revision = Value::from(revision.to_string());
-    for (kind, object) in [(Kind::ReplicaSet, &*new.object), (Kind::Deployment, deployment)] {
+    for (kind, object) in [
+        (Kind::ReplicaSet, &*new.object),
+        (Kind::Deployment, deployment),
+    ] {
         if object["metadata"]["annotations"][REVISION] != revision {
             store.update(kind, object.namespace(), object.name(), Part::Main, |old| {
                 let mut new = old.clone();
-                object_mut(&mut new["metadata"]["annotations"]).insert(REVISION.into(), revision.clone());
+                object_mut(&mut new["metadata"]["annotations"])
+                    .insert(REVISION.into(), revision.clone());
                 Ok(new)
             })?;
         }

@@ -38,12 +38,21 @@ impl ApiError {
     }
 
     pub fn not_found(kind: Kind, name: &str) -> ApiError {
-        ApiError::new(404, "NotFound", format!("{} \"{name}\" not found", kind.resource())).about(kind, name)
+        ApiError::new(
+            404,
+            "NotFound",
+            format!("{} \"{name}\" not found", kind.resource()),
+        )
+        .about(kind, name)
     }
 
     /// The path leads nowhere: an unknown group, version or resource.
     pub fn no_such_path() -> ApiError {
-        ApiError::new(404, "NotFound", "the server could not find the requested resource")
+        ApiError::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
     }
 
     pub fn already_exists(kind: Kind, name: &str) -> ApiError {
@@ -105,7 +114,11 @@ impl ApiError {
 
     /// The history that a watch wants to start from is forgotten.
     pub fn gone(from: u64, oldest: u64) -> ApiError {
-        ApiError::new(410, "Expired", format!("too old resource version: {from} ({oldest})"))
+        ApiError::new(
+            410,
+            "Expired",
+            format!("too old resource version: {from} ({oldest})"),
+        )
     }
 
     /// The `Status` object of the answer.

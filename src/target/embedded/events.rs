@@ -14,11 +14,21 @@ const KEPT: usize = 1000;
 /// Records that something happened to `object`. The same thing again is counted, not repeated.
 ///
 /// `level` is `Normal` or `Warning`; `component` says who noticed.
-pub fn record(store: &Store, object: &Value, level: &str, reason: &str, message: &str, component: &str) {
+pub fn record(
+    store: &Store,
+    object: &Value,
+    level: &str,
+    reason: &str,
+    message: &str,
+    component: &str,
+) {
     let metadata = &object["metadata"];
     let (namespace, uid) = (text(&metadata["namespace"]), text(&metadata["uid"]));
     let digest = Sha256::digest(format!("{uid}/{reason}/{message}"));
-    let id = digest.iter().take(8).fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
+    let id = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
     let name = format!("{}.{id:016x}", text(&metadata["name"]));
     let now = Timestamp::now();
     let again = store.update(Kind::Event, namespace, &name, Part::Main, |old| {

@@ -106,8 +106,16 @@ fn empty(store: &Store, namespace: &Object) {
         return;
     }
     for kind in Kind::ALL {
-        for object in store.list(kind, Some(namespace.name()), |object| !object.deleting()).0 {
-            let _ = store.delete(kind, object.namespace(), object.name(), &DeleteOptions::default());
+        for object in store
+            .list(kind, Some(namespace.name()), |object| !object.deleting())
+            .0
+        {
+            let _ = store.delete(
+                kind,
+                object.namespace(),
+                object.name(),
+                &DeleteOptions::default(),
+            );
         }
     }
     if store.is_empty(namespace.name()) {

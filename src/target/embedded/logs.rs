@@ -76,7 +76,9 @@ impl LogBuffer {
         let recent = wanted
             .since
             .map_or(0, |since| lines.kept.partition_point(|(at, _)| *at < since));
-        let tail = wanted.tail.map_or(0, |tail| lines.kept.len().saturating_sub(tail));
+        let tail = wanted
+            .tail
+            .map_or(0, |tail| lines.kept.len().saturating_sub(tail));
         let next = lines.dropped + recent.max(tail) as u64;
         drop(lines);
         let wake = self.0.progress.subscribe();
@@ -100,7 +102,12 @@ pub struct Reader {
 impl Reader {
     /// The text that is there; empty if there is nothing new.
     pub fn take(&mut self) -> String {
-        let lines = self.log.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self
+            .log
+            .0
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let start = usize::try_from(self.next.saturating_sub(lines.dropped)).unwrap_or(usize::MAX);
         let mut text = String::new();
         for (at, line) in lines.kept.iter().skip(start) {

@@ -31,7 +31,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
-use kube::config::{AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{
+    AuthInfo, Cluster as ClusterEntry, Context, Kubeconfig, NamedAuthInfo, NamedCluster,
+    NamedContext,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -72,7 +75,8 @@ const NODE: &str = "embedded";
 ///
 /// `Ok` is exit code 0; an error or a panic is exit code 1 with the text in the log.
 /// When `pod.stop` is cancelled it should end; it is aborted when its grace period is over.
-pub type Program = Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
+pub type Program =
+    Arc<dyn Fn(Vec<String>, Pod) -> BoxFuture<'static, Result<(), ComponentError>> + Send + Sync>;
 
 /// How a cluster is to be.
 #[non_exhaustive]
@@ -87,7 +91,10 @@ pub struct Options {
 impl Options {
     /// Without TLS.
     pub fn new(program: Program) -> Options {
-        Options { program, tls: false }
+        Options {
+            program,
+            tls: false,
+        }
     }
 
     /// With a TLS endpoint for kubectl.
@@ -130,7 +137,9 @@ impl Cluster {
     /// If no loopback port could be bound, or with `tls` no certificate be made.
     pub async fn start(options: Options) -> Result<Cluster, StartError> {
         let listener = bind().await?;
-        let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+        let address = listener
+            .local_addr()
+            .map_err(|why| StartError::new("listen", &why))?;
         let token = format!("{:032x}", rand::random::<u128>());
         let clients = Clients::new(address, &token)?;
         let (store, garbage) = Store::new();
@@ -142,10 +151,19 @@ impl Cluster {
             None
         };
         store
-            .create(Kind::Namespace, "", json!({ "metadata": { "name": "default" } }))
+            .create(
+                Kind::Namespace,
+                "",
+                json!({ "metadata": { "name": "default" } }),
+            )
             .map_err(|why| StartError::new("namespace default", &why))?;
 
-        let kubelet = Kubelet::new(store.clone(), tasks.clone(), options.program, clients.clone());
+        let kubelet = Kubelet::new(
+            store.clone(),
+            tasks.clone(),
+            options.program,
+            clients.clone(),
+        );
         let api = Arc::new(api::Api {
             store: store.clone(),
             kubelet: kubelet.clone(),
@@ -158,7 +176,9 @@ impl Cluster {
         tasks.spawn(server::run(api.clone(), listener, None));
         let mut endpoint = (address, None);
         if let Some((listener, tls::Server { acceptor, ca })) = secure {
-            let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+            let address = listener
+                .local_addr()
+                .map_err(|why| StartError::new("listen", &why))?;
             endpoint = (address, Some(ca));
             tasks.spawn(server::run(api, listener, Some(acceptor)));
         }

@@ -22,7 +22,9 @@ impl Object {
 
     /// The object as JSON; made once, however many clients get or watch it.
     pub fn json(&self) -> Bytes {
-        self.json.get_or_init(|| Bytes::from(self.value.to_string())).clone()
+        self.json
+            .get_or_init(|| Bytes::from(self.value.to_string()))
+            .clone()
     }
 
     pub fn value(&self) -> &Value {
@@ -44,7 +46,9 @@ impl Object {
 
     /// `metadata.resourceVersion` as the number that it is here.
     pub fn version(&self) -> u64 {
-        text(&self.value["metadata"]["resourceVersion"]).parse().unwrap_or(0)
+        text(&self.value["metadata"]["resourceVersion"])
+            .parse()
+            .unwrap_or(0)
     }
 
     /// Whether deletion was asked for and the object is still there.

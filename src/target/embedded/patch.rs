@@ -20,14 +20,18 @@ pub enum Patch {
 
 impl Patch {
     pub fn parse(kind: Kind, content_type: &str, body: &[u8]) -> Result<Patch, ApiError> {
-        let malformed = |why: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding patch: {why}"));
+        let malformed = |why: &dyn std::fmt::Display| {
+            ApiError::bad_request(format!("error decoding patch: {why}"))
+        };
         let read = || serde_json::from_slice::<Value>(body).map_err(|why| malformed(&why));
         match content_type {
             "application/json-patch+json" => serde_json::from_slice(body)
                 .map(Patch::Json)
                 .map_err(|why| malformed(&why)),
             "application/merge-patch+json" => read().map(Patch::Merge),
-            "application/strategic-merge-patch+json" if !kind.facts().custom => read().map(Patch::Strategic),
+            "application/strategic-merge-patch+json" if !kind.facts().custom => {
+                read().map(Patch::Strategic)
+            }
             "application/apply-patch+yaml" => match std::str::from_utf8(body) {
                 // YAML is a superset of JSON.
                 Ok(text) => serde_saphyr::from_str(text)
@@ -59,7 +63,9 @@ impl Patch {
                     PatchErrorKind::TestFailed => {
                         format!("testing value {} failed: test failed", error.path)
                     }
-                    _ => format!("the server rejected our request due to an error in our request: {error}"),
+                    _ => format!(
+                        "the server rejected our request due to an error in our request: {error}"
+                    ),
                 };
                 ApiError::new(422, "Invalid", why)
             })?,
@@ -106,9 +112,14 @@ fn port_key(patch: &[Value]) -> &'static str {
 
 fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
     let Some(patch) = patch.as_object() else {
-        return Err(ApiError::bad_request("a strategic merge patch has to be an object"));
+        return Err(ApiError::bad_request(
+            "a strategic merge patch has to be an object",
+        ));
     };
-    if patch.get("$patch").is_some_and(|directive| directive == "replace") {
+    if patch
+        .get("$patch")
+        .is_some_and(|directive| directive == "replace")
+    {
         let fields = patch.iter().filter(|(field, _)| !field.starts_with('$'));
         *old = fields
             .map(|(field, value)| (field.clone(), value.clone()))
@@ -139,7 +150,9 @@ fn strategic_map(old: &mut Value, patch: &Value) -> Result<(), ApiError> {
             Value::Object(inner) if inner.get("$patch").is_some_and(|d| d == "delete") => {
                 map.shift_remove(field);
             }
-            Value::Object(_) => strategic_map(map.entry(field.clone()).or_insert(Value::Null), value)?,
+            Value::Object(_) => {
+                strategic_map(map.entry(field.clone()).or_insert(Value::Null), value)?
+            }
             Value::Array(elements) => {
                 let key = if field == "ports" {
                     Some(port_key(elements))
@@ -179,7 +192,9 @@ fn strategic_list(old: &mut Value, patch: &[Value], key: &str) -> Result<(), Api
                 "map: {element} does not contain declared merge key: {key}"
             )));
         };
-        let at = old.iter().position(|candidate| candidate.get(key) == Some(id));
+        let at = old
+            .iter()
+            .position(|candidate| candidate.get(key) == Some(id));
         match (at, directive) {
             (Some(at), "delete") => {
                 old.remove(at);
@@ -245,7 +260,10 @@ mod tests {
     #[test]
     fn strategic_merge_obeys_directives() {
         assert_eq!(
-            strategic(json!({ "a": { "b": 1, "c": 2 } }), json!({ "a": { "b": null } })),
+            strategic(
+                json!({ "a": { "b": 1, "c": 2 } }),
+                json!({ "a": { "b": null } })
+            ),
             json!({ "a": { "c": 2 } })
         );
         assert_eq!(

@@ -37,7 +37,10 @@ impl LabelSelector {
     pub fn from_object(selector: &Value) -> Result<LabelSelector, String> {
         let mut all = Vec::new();
         for (label, value) in selector["matchLabels"].as_object().into_iter().flatten() {
-            all.push(Requirement::In(label.clone(), vec![text(value).to_string()]));
+            all.push(Requirement::In(
+                label.clone(),
+                vec![text(value).to_string()],
+            ));
         }
         for expression in items(&selector["matchExpressions"]) {
             let label = text(&expression["key"]).to_string();
@@ -50,7 +53,9 @@ impl LabelSelector {
                 "Exists" => Requirement::Exists(label),
                 "DoesNotExist" => Requirement::Absent(label),
                 other => {
-                    return Err(format!("\"{other}\" is not a valid label selector operator"));
+                    return Err(format!(
+                        "\"{other}\" is not a valid label selector operator"
+                    ));
                 }
             });
         }
@@ -85,7 +90,10 @@ fn requirement(part: &str) -> Result<Requirement, &str> {
             .ok_or(part)
     };
     if let Some((head, list)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
-        let values = list.split(',').map(|value| value.trim().to_string()).collect();
+        let values = list
+            .split(',')
+            .map(|value| value.trim().to_string())
+            .collect();
         return match head.trim().rsplit_once(char::is_whitespace) {
             Some((name, "in")) => Ok(Requirement::In(label(name)?, values)),
             Some((name, "notin")) => Ok(Requirement::NotIn(label(name)?, values)),
@@ -93,10 +101,16 @@ fn requirement(part: &str) -> Result<Requirement, &str> {
         };
     }
     if let Some((name, value)) = part.split_once("!=") {
-        return Ok(Requirement::NotIn(label(name)?, vec![value.trim().to_string()]));
+        return Ok(Requirement::NotIn(
+            label(name)?,
+            vec![value.trim().to_string()],
+        ));
     }
     if let Some((name, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Ok(Requirement::In(label(name)?, vec![value.trim().to_string()]));
+        return Ok(Requirement::In(
+            label(name)?,
+            vec![value.trim().to_string()],
+        ));
     }
     match part.strip_prefix('!') {
         Some(name) => Ok(Requirement::Absent(label(name)?)),
@@ -141,10 +155,16 @@ const FIELDS: [&str; 12] = [
 impl FieldSelector {
     pub fn parse(selector: &str) -> Result<FieldSelector, ApiError> {
         let mut all = Vec::new();
-        for part in selector.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in selector
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+        {
             let (field, equal, value) = if let Some((field, value)) = part.split_once("!=") {
                 (field, false, value)
-            } else if let Some((field, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+            } else if let Some((field, value)) =
+                part.split_once("==").or_else(|| part.split_once('='))
+            {
                 (field, true, value)
             } else {
                 return Err(ApiError::bad_request(format!(
@@ -152,7 +172,9 @@ impl FieldSelector {
                 )));
             };
             if !FIELDS.contains(&field) {
-                return Err(ApiError::bad_request(format!("field label not supported: {field}")));
+                return Err(ApiError::bad_request(format!(
+                    "field label not supported: {field}"
+                )));
             }
             all.push((field.to_string(), equal, value.to_string()));
         }

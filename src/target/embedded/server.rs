@@ -33,7 +33,9 @@ pub async fn run(api: Arc<Api>, listener: TcpListener, tls: Option<TlsAcceptor>)
             match tls {
                 None => connection(api, stream).await,
                 Some(tls) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    if let Ok(Ok(stream)) =
+                        tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await
+                    {
                         connection(api, stream).await;
                     }
                 }

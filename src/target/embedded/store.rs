@@ -95,7 +95,11 @@ impl Store {
                 .filter(|object| wanted(object))
                 .cloned()
                 .collect(),
-            None => objects.values().filter(|object| wanted(object)).cloned().collect(),
+            None => objects
+                .values()
+                .filter(|object| wanted(object))
+                .cloned()
+                .collect(),
         };
         (found, inner.version)
     }
@@ -109,7 +113,10 @@ impl Store {
     pub fn by_uid(&self, uid: &str) -> Option<(Kind, Arc<Object>)> {
         let inner = self.lock();
         let (kind, key) = inner.uids.get(uid)?;
-        Some((*kind, inner.tables[*kind as usize].objects.get(key)?.clone()))
+        Some((
+            *kind,
+            inner.tables[*kind as usize].objects.get(key)?.clone(),
+        ))
     }
 
     /// The objects that name `uid` as an owner.
@@ -127,7 +134,12 @@ impl Store {
     }
 
     /// Makes an object. `namespace` is empty for kinds outside of namespaces.
-    pub fn create(&self, kind: Kind, namespace: &str, mut value: Value) -> Result<Arc<Object>, ApiError> {
+    pub fn create(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        mut value: Value,
+    ) -> Result<Arc<Object>, ApiError> {
         let name = admission::create(kind, namespace, &mut value)?;
         let mut inner = self.lock();
         if kind.facts().namespaced {
@@ -269,8 +281,17 @@ impl Store {
         let key = (String::new(), object.name().to_string());
         let mut inner = self.lock();
         let current = inner.tables[kind as usize].objects.get(&key);
-        if let Some(current) = current.filter(|current| current.uid() == object.uid()).cloned() {
-            self.commit(&mut inner, kind, key, Verb::Deleted, current.value().clone());
+        if let Some(current) = current
+            .filter(|current| current.uid() == object.uid())
+            .cloned()
+        {
+            self.commit(
+                &mut inner,
+                kind,
+                key,
+                Verb::Deleted,
+                current.value().clone(),
+            );
         }
     }
 
@@ -318,7 +339,14 @@ impl Store {
     }
 
     /// Numbers a version, puts it in its place and tells the watchers.
-    fn commit(&self, inner: &mut Inner, kind: Kind, key: Key, verb: Verb, mut value: Value) -> Arc<Object> {
+    fn commit(
+        &self,
+        inner: &mut Inner,
+        kind: Kind,
+        key: Key,
+        verb: Verb,
+        mut value: Value,
+    ) -> Arc<Object> {
         inner.version += 1;
         let version = inner.version;
         value["metadata"]["resourceVersion"] = version.to_string().into();
@@ -331,7 +359,9 @@ impl Store {
             }
             Verb::Added | Verb::Modified => {
                 if verb == Verb::Added {
-                    inner.uids.insert(object.uid().to_string(), (kind, key.clone()));
+                    inner
+                        .uids
+                        .insert(object.uid().to_string(), (kind, key.clone()));
                 }
                 table.objects.insert(key, object.clone())
             }
@@ -357,5 +387,7 @@ pub fn object_mut(value: &mut Value) -> &mut Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
     }
-    value.as_object_mut().expect("it was made an object just above")
+    value
+        .as_object_mut()
+        .expect("it was made an object just above")
 }

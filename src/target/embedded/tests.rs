@@ -8,8 +8,8 @@ use futures_util::{AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret};
 use kube::api::{
-    Api, AttachParams, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent,
-    WatchParams,
+    Api, AttachParams, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams,
+    PostParams, WatchEvent, WatchParams,
 };
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::await_condition;
@@ -47,7 +47,10 @@ async fn program(argv: Vec<String>, pod: Inside) -> Result<(), ComponentError> {
                     accepted = listener.accept() => accepted,
                 };
                 let (mut stream, _) = accepted.map_err(error)?;
-                let body = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{token}", token.len());
+                let body = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{token}",
+                    token.len()
+                );
                 let mut request = [0; 1024];
                 let _ = stream.read(&mut request).await;
                 let _ = stream.write_all(body.as_bytes()).await;
@@ -88,7 +91,9 @@ async fn create<K>(api: &Api<K>, value: Value) -> K
 where
     K: Clone + Serialize + DeserializeOwned + std::fmt::Debug,
 {
-    api.create(&PostParams::default(), &from(value)).await.unwrap()
+    api.create(&PostParams::default(), &from(value))
+        .await
+        .unwrap()
 }
 
 fn pod(name: &str, args: &[&str]) -> Value {
@@ -130,11 +135,16 @@ where
 }
 
 async fn running(api: &Api<Pod>, name: &str) -> Pod {
-    until(api.clone(), name, |pod| pod.is_some_and(ready)).await.unwrap()
+    until(api.clone(), name, |pod| pod.is_some_and(ready))
+        .await
+        .unwrap()
 }
 
 fn ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
@@ -164,7 +174,10 @@ async fn ask(ip: &str) -> String {
         stream.read_to_string(&mut text).await.ok()?;
         Some(text.rsplit("\r\n").next().unwrap_or_default().to_string())
     };
-    tokio::time::timeout(LIMIT, exchange).await.unwrap().unwrap_or_default()
+    tokio::time::timeout(LIMIT, exchange)
+        .await
+        .unwrap()
+        .unwrap_or_default()
 }
 
 fn ip(pod: &Pod) -> String {

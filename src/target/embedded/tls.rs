@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::TlsAcceptor;
@@ -32,7 +34,8 @@ pub fn server() -> Result<Server, StartError> {
     let mut leaf = CertificateParams::new(vec!["localhost".to_string()]).map_err(certificate)?;
     leaf.subject_alt_names
         .push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    leaf.distinguished_name.push(DnType::CommonName, "kube-apiserver");
+    leaf.distinguished_name
+        .push(DnType::CommonName, "kube-apiserver");
     let issuer = Issuer::new(ca, ca_key);
     let leaf = leaf.signed_by(&key, &issuer).map_err(certificate)?;
 

@@ -26,7 +26,9 @@ pub fn validate(kind: Kind, name: &str, value: &Value) -> Result<(), ApiError> {
         Kind::Deployment | Kind::ReplicaSet => {
             let spec = &value["spec"];
             if !spec["replicas"].is_u64() {
-                return invalid("spec.replicas: Invalid value: must be greater than or equal to 0".into());
+                return invalid(
+                    "spec.replicas: Invalid value: must be greater than or equal to 0".into(),
+                );
             }
             let selector = LabelSelector::from_object(&spec["selector"])
                 .map_err(|why| ApiError::invalid(kind, name, &format!("spec.selector: {why}")))?;
@@ -72,7 +74,8 @@ fn pod_spec(kind: Kind, name: &str, path: &str, spec: &Value) -> Result<(), ApiE
             }
             seen.push(container_name);
             let probe = &container["readinessProbe"];
-            if probe.is_object() && !probe["httpGet"].is_object() && !probe["tcpSocket"].is_object() {
+            if probe.is_object() && !probe["httpGet"].is_object() && !probe["tcpSocket"].is_object()
+            {
                 return invalid(format!(
                     "{path}.{field}[{at}].readinessProbe: Required value: must specify a handler type (the embedded cluster has httpGet and tcpSocket)"
                 ));
@@ -89,14 +92,17 @@ pub fn immutable(kind: Kind, name: &str, old: &Value, new: &Value) -> Result<(),
         Kind::Pod if !same_pod(&old["spec"], &new["spec"]) => invalid(
             "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         ),
-        Kind::Deployment | Kind::ReplicaSet if old["spec"]["selector"] != new["spec"]["selector"] => {
+        Kind::Deployment | Kind::ReplicaSet
+            if old["spec"]["selector"] != new["spec"]["selector"] =>
+        {
             invalid("spec.selector: Invalid value: field is immutable")
         }
         Kind::Secret if old["type"] != new["type"] && !new["type"].is_null() => {
             invalid("type: Invalid value: field is immutable")
         }
         Kind::Secret | Kind::ConfigMap
-            if old["immutable"] == true && (old["data"] != new["data"] || new["immutable"] != true) =>
+            if old["immutable"] == true
+                && (old["data"] != new["data"] || new["immutable"] != true) =>
         {
             invalid("data: Forbidden: field is immutable when `immutable` is set")
         }

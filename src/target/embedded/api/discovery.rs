@@ -8,7 +8,10 @@ use crate::target::embedded::error::ApiError;
 use crate::target::embedded::kinds::Kind;
 
 pub fn answer(method: &Method, path: &str) -> Answer {
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let body = match segments.as_slice() {
         ["version"] => version(),
         ["healthz" | "readyz" | "livez"] => {
@@ -94,7 +97,10 @@ fn resources(group: &str, version: &str) -> Result<Value, ApiError> {
             "watch",
         ];
         // What `kubectl get all` shows.
-        let all = matches!(kind, Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet);
+        let all = matches!(
+            kind,
+            Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet
+        );
         resources.push(json!({
             "name": facts.plural,
             "singularName": facts.singular,

@@ -29,12 +29,14 @@ impl Api {
                 .cloned()
         });
         let log = if query.flag("previous") {
-            container.and_then(|container| container.previous_log).ok_or_else(|| {
-                ApiError::bad_request(format!(
-                    "previous terminated container \"{name}\" in pod \"{}\" not found",
-                    at.name
-                ))
-            })?
+            container
+                .and_then(|container| container.previous_log)
+                .ok_or_else(|| {
+                    ApiError::bad_request(format!(
+                        "previous terminated container \"{name}\" in pod \"{}\" not found",
+                        at.name
+                    ))
+                })?
         } else {
             let reason = match container.as_ref().map(|container| &container.state) {
                 Some(State::Waiting { reason, .. }) => reason,
@@ -55,10 +57,9 @@ impl Api {
                 let span = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
                 Some(Timestamp::now().checked_sub(span).unwrap_or(Timestamp::MIN))
             }
-            (None, Some(at)) => Some(
-                at.parse()
-                    .map_err(|why| ApiError::bad_request(format!("invalid value for sinceTime: {why}")))?,
-            ),
+            (None, Some(at)) => Some(at.parse().map_err(|why| {
+                ApiError::bad_request(format!("invalid value for sinceTime: {why}"))
+            })?),
             (None, None) => None,
         };
         let tail = query.number("tailLines")?;

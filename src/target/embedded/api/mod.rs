@@ -48,16 +48,22 @@ pub struct Api {
 
 impl Api {
     /// Answers a request; every error becomes a `Status`.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         let answer = match self.authorize(request.headers()) {
             Ok(()) => self.answer(request).await,
             Err(error) => Err(error),
         };
-        Ok(answer.unwrap_or_else(|error| json_response(error.code, error.status().to_string().into())))
+        Ok(answer
+            .unwrap_or_else(|error| json_response(error.code, error.status().to_string().into())))
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         if given == Some(&self.authorization) {
             return Ok(());
         }
@@ -67,12 +73,15 @@ impl Api {
     async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
         let query = Query::parse(request.uri().query());
         if query.get("dryRun").is_some() {
-            return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
+            return Err(ApiError::bad_request(
+                "the embedded cluster has no dry runs",
+            ));
         }
         match Target::parse(request.uri().path())? {
             Target::Other => discovery::answer(request.method(), request.uri().path()),
             Target::Collection { kind, namespace } => {
-                self.collection(request, &query, kind, namespace.as_deref()).await
+                self.collection(request, &query, kind, namespace.as_deref())
+                    .await
             }
             Target::Object {
                 kind,
@@ -87,7 +96,9 @@ impl Api {
                 };
                 match subresource.as_deref() {
                     None => self.object(request, &query, at, Part::Main).await,
-                    Some("status") if kind.facts().status => self.object(request, &query, at, Part::Status).await,
+                    Some("status") if kind.facts().status => {
+                        self.object(request, &query, at, Part::Status).await
+                    }
                     Some("scale") if matches!(kind, Kind::Deployment | Kind::ReplicaSet) => {
                         self.scale(request, at).await
                     }
@@ -131,8 +142,13 @@ impl Api {
                 let (objects, version) = self.list(kind, &filter);
                 let mut deleted = Vec::new();
                 for object in objects {
-                    match self.store.delete(kind, object.namespace(), object.name(), &options) {
-                        Ok(Deleted::Marked(object) | Deleted::Removed(object)) => deleted.push(object),
+                    match self
+                        .store
+                        .delete(kind, object.namespace(), object.name(), &options)
+                    {
+                        Ok(Deleted::Marked(object) | Deleted::Removed(object)) => {
+                            deleted.push(object)
+                        }
                         // Somebody was faster: it is gone, as asked.
                         Err(error) if error.code == 404 => {}
                         Err(error) => return Err(error),
@@ -155,11 +171,23 @@ impl Api {
 
     fn list(&self, kind: Kind, filter: &Filter) -> (Vec<Arc<Object>>, u64) {
         self.store
-            .list(kind, filter.namespace.as_deref(), |object| filter.matches(object))
+            .list(kind, filter.namespace.as_deref(), |object| {
+                filter.matches(object)
+            })
     }
 
-    async fn object(&self, request: Request<Incoming>, query: &Query, at: At<'_>, part: Part) -> Answer {
-        let At { kind, namespace, name } = at;
+    async fn object(
+        &self,
+        request: Request<Incoming>,
+        query: &Query,
+        at: At<'_>,
+        part: Part,
+    ) -> Answer {
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let shape = Shape::wanted(request.headers(), query);
         match *request.method() {
             Method::GET | Method::HEAD => {
@@ -168,7 +196,9 @@ impl Api {
             }
             Method::PUT => {
                 let new = read_object(request).await?;
-                let object = self.store.update(kind, namespace, name, part, |_| Ok(new))?;
+                let object = self
+                    .store
+                    .update(kind, namespace, name, part, |_| Ok(new))?;
                 Ok(json_response(200, shape.object(kind, &object)))
             }
             Method::PATCH => {
@@ -181,7 +211,8 @@ impl Api {
                     Deleted::Marked(object) => Ok(json_response(200, shape.object(kind, &object))),
                     Deleted::Removed(object) => {
                         let facts = kind.facts();
-                        let mut details = json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
+                        let mut details =
+                            json!({ "name": name, "kind": facts.plural, "uid": object.uid() });
                         if !facts.group.is_empty() {
                             details["group"] = facts.group.into();
                         }
@@ -200,14 +231,24 @@ impl Api {
         }
     }
 
-    async fn patch(&self, request: Request<Incoming>, at: At<'_>, part: Part) -> Result<(u16, Arc<Object>), ApiError> {
-        let At { kind, namespace, name } = at;
+    async fn patch(
+        &self,
+        request: Request<Incoming>,
+        at: At<'_>,
+        part: Part,
+    ) -> Result<(u16, Arc<Object>), ApiError> {
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let patch = read_patch(request, kind).await?;
         let updated = self.store.update(kind, namespace, name, part, |old| {
             let mut new = patch.apply(old)?;
             // What can't be decoded is the patch's fault: 422, not 400 as for a whole object.
-            super::admission::decode(kind, &mut new)
-                .map_err(|why| ApiError::invalid(kind, name, &format!("patch: Invalid value: {why}")))?;
+            super::admission::decode(kind, &mut new).map_err(|why| {
+                ApiError::invalid(kind, name, &format!("patch: Invalid value: {why}"))
+            })?;
             Ok(new)
         });
         match (updated, &patch) {
@@ -264,8 +305,15 @@ pub fn json_response(code: u16, json: Bytes) -> Response<Body> {
 }
 
 fn content_type(headers: &HeaderMap) -> &str {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default().split(';').next().unwrap_or_default().trim()
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
@@ -296,8 +344,9 @@ async fn read_object(request: Request<Incoming>) -> Result<Value, ApiError> {
         ));
     }
     let body = read_body(request).await?;
-    let malformed =
-        |why: &dyn std::fmt::Display| ApiError::bad_request(format!("the object provided is unrecognized: {why}"));
+    let malformed = |why: &dyn std::fmt::Display| {
+        ApiError::bad_request(format!("the object provided is unrecognized: {why}"))
+    };
     if yaml {
         let text = std::str::from_utf8(&body).map_err(|why| malformed(&why))?;
         return serde_saphyr::from_str(text).map_err(|why| malformed(&why));
@@ -316,8 +365,13 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
         body => serde_json::from_slice(body)
             .map_err(|why| ApiError::bad_request(format!("decoding DeleteOptions: {why}")))?,
     };
-    if body["dryRun"].as_array().is_some_and(|runs| !runs.is_empty()) {
-        return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
+    if body["dryRun"]
+        .as_array()
+        .is_some_and(|runs| !runs.is_empty())
+    {
+        return Err(ApiError::bad_request(
+            "the embedded cluster has no dry runs",
+        ));
     }
     let policy = body["propagationPolicy"]
         .as_str()
@@ -333,7 +387,9 @@ fn delete_options(body: &[u8], query: &Query) -> Result<DeleteOptions, ApiError>
         propagation: match policy {
             Some("Foreground") => Propagation::Foreground,
             Some("Orphan") => Propagation::Orphan,
-            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => Propagation::Orphan,
+            _ if text(&body["orphanDependents"]) == "true" || body["orphanDependents"] == true => {
+                Propagation::Orphan
+            }
             _ => Propagation::Background,
         },
     })

@@ -37,13 +37,15 @@ impl Target {
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return Ok(Target::Other),
         };
-        let find = |plural: &str| Kind::find(group, version, plural).ok_or_else(ApiError::no_such_path);
-        let object = |kind, namespace: &str, name: &str, subresource: Option<&str>| Target::Object {
-            kind,
-            namespace: namespace.to_string(),
-            name: name.to_string(),
-            subresource: subresource.map(str::to_string),
-        };
+        let find =
+            |plural: &str| Kind::find(group, version, plural).ok_or_else(ApiError::no_such_path);
+        let object =
+            |kind, namespace: &str, name: &str, subresource: Option<&str>| Target::Object {
+                kind,
+                namespace: namespace.to_string(),
+                name: name.to_string(),
+                subresource: subresource.map(str::to_string),
+            };
         let namespaced = |kind: Kind| {
             if kind.facts().namespaced {
                 Ok(kind)
@@ -53,15 +55,22 @@ impl Target {
         };
         match rest {
             ["namespaces", name] => Ok(object(find("namespaces")?, "", name, None)),
-            ["namespaces", name, "status"] => Ok(object(find("namespaces")?, "", name, Some("status"))),
+            ["namespaces", name, "status"] => {
+                Ok(object(find("namespaces")?, "", name, Some("status")))
+            }
             ["namespaces", namespace, plural] => Ok(Target::Collection {
                 kind: namespaced(find(plural)?)?,
                 namespace: Some(namespace.to_string()),
             }),
-            ["namespaces", namespace, plural, name] => Ok(object(namespaced(find(plural)?)?, namespace, name, None)),
-            ["namespaces", namespace, plural, name, subresource] => {
-                Ok(object(namespaced(find(plural)?)?, namespace, name, Some(subresource)))
+            ["namespaces", namespace, plural, name] => {
+                Ok(object(namespaced(find(plural)?)?, namespace, name, None))
             }
+            ["namespaces", namespace, plural, name, subresource] => Ok(object(
+                namespaced(find(plural)?)?,
+                namespace,
+                name,
+                Some(subresource),
+            )),
             [plural] => Ok(Target::Collection {
                 kind: find(plural)?,
                 namespace: None,
@@ -80,7 +89,10 @@ impl Query {
             let spaced = text.replace('+', " ");
             percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
         };
-        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty());
         Query(
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -92,7 +104,9 @@ impl Query {
     /// The parameter's first value; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let first = self.0.iter().find(|(of, _)| of == name);
-        first.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        first
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -111,9 +125,9 @@ impl Query {
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         self.get(name)
             .map(|value| {
-                value
-                    .parse()
-                    .map_err(|_| ApiError::bad_request(format!("invalid value for {name}: \"{value}\"")))
+                value.parse().map_err(|_| {
+                    ApiError::bad_request(format!("invalid value for {name}: \"{value}\""))
+                })
             })
             .transpose()
     }
@@ -132,7 +146,10 @@ mod tests {
             subresource: sub.map(Into::into),
         };
         for (path, target) in [
-            ("/api/v1/namespaces/a", object(Kind::Namespace, "", "a", None)),
+            (
+                "/api/v1/namespaces/a",
+                object(Kind::Namespace, "", "a", None),
+            ),
             (
                 "/api/v1/namespaces/a/pods/b/log",
                 object(Kind::Pod, "a", "b", Some("log")),
@@ -167,7 +184,12 @@ mod tests {
             assert_eq!(Target::parse(path).unwrap(), target, "{path}");
         }
         assert_eq!(Target::parse("/api/v1/unicorns").unwrap_err().code, 404);
-        assert_eq!(Target::parse("/apis/apps/v1beta1/deployments").unwrap_err().code, 404);
+        assert_eq!(
+            Target::parse("/apis/apps/v1beta1/deployments")
+                .unwrap_err()
+                .code,
+            404
+        );
     }
 
     #[test]

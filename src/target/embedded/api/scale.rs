@@ -10,19 +10,26 @@ use crate::target::embedded::store::Part;
 
 impl Api {
     pub(super) async fn scale(&self, request: Request<Incoming>, at: At<'_>) -> Answer {
-        let At { kind, namespace, name } = at;
+        let At {
+            kind,
+            namespace,
+            name,
+        } = at;
         let object = match *request.method() {
             Method::GET => self.store.get(kind, namespace, name)?,
             Method::PUT => {
                 let scale = read_object(request).await?;
                 self.store
-                    .update(kind, namespace, name, Part::Main, |old| resized(old, &scale))?
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &scale)
+                    })?
             }
             Method::PATCH => {
                 let patch = read_patch(request, kind).await?;
-                self.store.update(kind, namespace, name, Part::Main, |old| {
-                    resized(old, &patch.apply(&scale_of(old))?)
-                })?
+                self.store
+                    .update(kind, namespace, name, Part::Main, |old| {
+                        resized(old, &patch.apply(&scale_of(old))?)
+                    })?
             }
             _ => return Err(ApiError::method_not_allowed()),
         };
@@ -33,7 +40,10 @@ impl Api {
 fn resized(old: &Value, scale: &Value) -> Result<Value, ApiError> {
     let mut new = old.clone();
     new["spec"]["replicas"] = scale["spec"]["replicas"].as_u64().unwrap_or(0).into();
-    if let Some(version) = scale["metadata"]["resourceVersion"].as_str().filter(|v| !v.is_empty()) {
+    if let Some(version) = scale["metadata"]["resourceVersion"]
+        .as_str()
+        .filter(|v| !v.is_empty())
+    {
         new["metadata"]["resourceVersion"] = version.into();
     }
     Ok(new)

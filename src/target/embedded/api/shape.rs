@@ -24,7 +24,9 @@ pub enum Shape {
 
 impl Shape {
     pub fn wanted(headers: &HeaderMap, query: &Query) -> Shape {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok());
         // The first form that is known wins, as the real server does without weights.
         for option in accept.unwrap_or_default().split(',') {
             let has = |parameter| option.split(';').any(|part| part.trim() == parameter);
@@ -47,7 +49,9 @@ impl Shape {
         match self {
             Shape::Whole => object.json(),
             Shape::Metadata => metadata(object).to_string().into(),
-            Shape::Table { whole } => table(kind, [object], object.version(), whole).to_string().into(),
+            Shape::Table { whole } => table(kind, [object], object.version(), whole)
+                .to_string()
+                .into(),
         }
     }
 
@@ -93,7 +97,12 @@ fn metadata(object: &Object) -> Value {
     })
 }
 
-fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version: u64, whole: bool) -> Value {
+fn table<'a>(
+    kind: Kind,
+    objects: impl IntoIterator<Item = &'a Object>,
+    version: u64,
+    whole: bool,
+) -> Value {
     let columns: Vec<Value> = columns(kind)
         .iter()
         .map(|name| {
@@ -157,14 +166,21 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
             .sum::<u64>()
             .to_string(),
         (Kind::Deployment, "Ready") => {
-            format!("{}/{}", count(&status["readyReplicas"]), count(&spec["replicas"]))
+            format!(
+                "{}/{}",
+                count(&status["readyReplicas"]),
+                count(&spec["replicas"])
+            )
         }
         (Kind::Deployment, "Up-to-date") => count(&status["updatedReplicas"]).to_string(),
         (Kind::Deployment, "Available") => count(&status["availableReplicas"]).to_string(),
         (Kind::ReplicaSet, "Desired") => count(&spec["replicas"]).to_string(),
         (Kind::ReplicaSet, "Current") => count(&status["replicas"]).to_string(),
         (Kind::ReplicaSet, "Ready") => count(&status["readyReplicas"]).to_string(),
-        (_, "Data") => object["data"].as_object().map_or(0, |data| data.len()).to_string(),
+        (_, "Data") => object["data"]
+            .as_object()
+            .map_or(0, |data| data.len())
+            .to_string(),
         (Kind::Event, "Last Seen") => age(&object["lastTimestamp"]),
         (Kind::Event, "Object") => {
             let of = &object["involvedObject"];

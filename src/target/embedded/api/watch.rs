@@ -45,7 +45,11 @@ pub fn answer(api: &Api, kind: Kind, filter: Filter, query: &Query, shape: Shape
     let mut lines = VecDeque::new();
     let changes = if from == 0 || initial {
         let (objects, version) = api.list(kind, &filter);
-        lines.extend(objects.iter().map(|object| line("ADDED", shape.object(kind, object))));
+        lines.extend(
+            objects
+                .iter()
+                .map(|object| line("ADDED", shape.object(kind, object))),
+        );
         if initial {
             let end = json!({ "k8s.io/initial-events-end": "true" });
             lines.push_back(bookmark(kind, version, end));
@@ -121,7 +125,10 @@ impl Watch {
     /// A change as this watch's client sees it: an object that begins or ceases to match
     /// comes or goes.
     fn event(&self, change: &Change) -> Option<Bytes> {
-        let before = change.before.as_ref().is_some_and(|object| self.filter.matches(object));
+        let before = change
+            .before
+            .as_ref()
+            .is_some_and(|object| self.filter.matches(object));
         let now = change.verb != Verb::Deleted && self.filter.matches(&change.object);
         let verb = match (before, now) {
             (false, false) => return None,

@@ -44,7 +44,10 @@ fn rolling(deployment: &Value, wanted: u64, new: &Set, old: &[Set]) -> Sizes {
     let mut may_go = all.saturating_sub(minimum + new_not_ready);
     let mut sizes: Vec<u64> = old.iter().map(Set::wanted).collect();
     if may_go == 0 {
-        return Sizes { new: grown, old: sizes };
+        return Sizes {
+            new: grown,
+            old: sizes,
+        };
     }
     // Old pods that don't serve go first: nobody misses them.
     for (set, size) in old.iter().zip(&mut sizes) {
@@ -59,7 +62,10 @@ fn rolling(deployment: &Value, wanted: u64, new: &Set, old: &[Set]) -> Sizes {
         *size -= gone;
         may_go -= gone;
     }
-    Sizes { new: grown, old: sizes }
+    Sizes {
+        new: grown,
+        old: sizes,
+    }
 }
 
 /// `maxSurge` and `maxUnavailable` as numbers of pods; never both 0.
@@ -68,7 +74,10 @@ pub fn limits(rolling: &Value, wanted: u64) -> (u64, u64) {
         Some(count) => count,
         None => {
             let text = text(value);
-            let percent: u64 = text.strip_suffix('%').and_then(|p| p.parse().ok()).unwrap_or(25);
+            let percent: u64 = text
+                .strip_suffix('%')
+                .and_then(|p| p.parse().ok())
+                .unwrap_or(25);
             let share = wanted * percent;
             if up { share.div_ceil(100) } else { share / 100 }
         }

@@ -36,7 +36,8 @@ impl Set {
 }
 
 fn is_ready(pod: &Value) -> bool {
-    items(&pod["status"]["conditions"]).any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    items(&pod["status"]["conditions"])
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// The ReplicaSets of a Deployment.
@@ -49,13 +50,19 @@ pub fn sets(store: &Store, deployment: &Object) -> Vec<Set> {
     objects
         .into_iter()
         .map(|object| {
-            let (all, _) = store.list(Kind::Pod, namespace, |pod| pod.controller() == Some(object.uid()));
+            let (all, _) = store.list(Kind::Pod, namespace, |pod| {
+                pod.controller() == Some(object.uid())
+            });
             let ending = all.iter().any(|pod| pod.deleting());
             let pods = all
                 .into_iter()
                 .filter(|pod| !pod.deleting() && !has_ended(pod))
                 .collect();
-            Set { object, pods, ending }
+            Set {
+                object,
+                pods,
+                ending,
+            }
         })
         .collect()
 }
@@ -98,21 +105,42 @@ fn reference(owner: &Object) -> Value {
 }
 
 /// Writes the sizes that ReplicaSets are to have.
-pub fn resize(store: &Store, deployment: &Object, sets: &mut [Set], sizes: Vec<u64>) -> Result<(), ApiError> {
+pub fn resize(
+    store: &Store,
+    deployment: &Object,
+    sets: &mut [Set],
+    sizes: Vec<u64>,
+) -> Result<(), ApiError> {
     for (set, size) in sets.iter_mut().zip(sizes) {
         let before = set.wanted();
         if size == before {
             continue;
         }
         let object = &set.object;
-        set.object = store.update(Kind::ReplicaSet, object.namespace(), object.name(), Part::Main, |old| {
-            let mut new = old.clone();
-            new["spec"]["replicas"] = size.into();
-            Ok(new)
-        })?;
+        set.object = store.update(
+            Kind::ReplicaSet,
+            object.namespace(),
+            object.name(),
+            Part::Main,
+            |old| {
+                let mut new = old.clone();
+                new["spec"]["replicas"] = size.into();
+                Ok(new)
+            },
+        )?;
         let way = if size > before { "up" } else { "down" };
-        let message = format!("Scaled {way} replica set {} from {before} to {size}", set.object.name());
-        events::record(store, deployment, "Normal", "ScalingReplicaSet", &message, COMPONENT);
+        let message = format!(
+            "Scaled {way} replica set {} from {before} to {size}",
+            set.object.name()
+        );
+        events::record(
+            store,
+            deployment,
+            "Normal",
+            "ScalingReplicaSet",
+            &message,
+            COMPONENT,
+        );
     }
     Ok(())
 }
@@ -136,7 +164,14 @@ pub fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
             Ok(pod) => {
                 let message = format!("Created pod: {}", pod.name());
                 let who = "replicaset-controller";
-                events::record(store, &set.object, "Normal", "SuccessfulCreate", &message, who);
+                events::record(
+                    store,
+                    &set.object,
+                    "Normal",
+                    "SuccessfulCreate",
+                    &message,
+                    who,
+                );
                 set.pods.push(pod);
             }
             Err(error) if error.code == 403 => return Ok(()),
@@ -155,7 +190,10 @@ pub fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
                 uid: Some(pod.uid().into()),
                 ..DeleteOptions::default()
             };
-            if store.delete(Kind::Pod, pod.namespace(), pod.name(), &options).is_ok() {
+            if store
+                .delete(Kind::Pod, pod.namespace(), pod.name(), &options)
+                .is_ok()
+            {
                 set.ending = true;
             }
         }
@@ -165,7 +203,9 @@ pub fn fill(store: &Store, set: &mut Set) -> Result<(), ApiError> {
 
 /// Deletes old empty ReplicaSets beyond the limit.
 pub fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) {
-    let limit = deployment["spec"]["revisionHistoryLimit"].as_u64().unwrap_or(10);
+    let limit = deployment["spec"]["revisionHistoryLimit"]
+        .as_u64()
+        .unwrap_or(10);
     let mut old: Vec<&Set> = sets
         .iter()
         .enumerate()
@@ -173,7 +213,10 @@ pub fn forget(store: &Store, deployment: &Object, sets: &[Set], current: usize) 
         .map(|(_, set)| set)
         .collect();
     old.sort_by_key(|set| std::cmp::Reverse(set.revision()));
-    for set in old.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX)) {
+    for set in old
+        .iter()
+        .skip(usize::try_from(limit).unwrap_or(usize::MAX))
+    {
         let object = &set.object;
         // Gone meanwhile is as good.
         let _ = store.delete(

@@ -22,7 +22,12 @@ pub fn of_set(store: &Store, set: &Set) -> Result<(), ApiError> {
     write(store, Kind::ReplicaSet, &set.object, status)
 }
 
-pub fn of_deployment(store: &Store, deployment: &Object, sets: &[Set], current: Option<usize>) -> Result<(), ApiError> {
+pub fn of_deployment(
+    store: &Store,
+    deployment: &Object,
+    sets: &[Set],
+    current: Option<usize>,
+) -> Result<(), ApiError> {
     let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
     let count = |set: &Set| set.pods.len() as u64;
     let replicas: u64 = sets.iter().map(count).sum();
@@ -35,7 +40,10 @@ pub fn of_deployment(store: &Store, deployment: &Object, sets: &[Set], current: 
         ("updatedReplicas", updated),
         ("readyReplicas", ready),
         ("availableReplicas", ready),
-        ("unavailableReplicas", wanted.max(replicas).saturating_sub(ready)),
+        (
+            "unavailableReplicas",
+            wanted.max(replicas).saturating_sub(ready),
+        ),
     ] {
         if count > 0 {
             status[field] = count.into();
@@ -86,7 +94,13 @@ fn progressing(
     let complete = updated == wanted && replicas == wanted && ready == wanted;
     if complete {
         let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
-        return condition(before, "Progressing", "True", "NewReplicaSetAvailable", &message);
+        return condition(
+            before,
+            "Progressing",
+            "True",
+            "NewReplicaSetAvailable",
+            &message,
+        );
     }
     // A Deployment that was complete and loses a pod stays "available": it is no rollout.
     let was = items(before).find(|condition| condition["type"] == "Progressing");
@@ -105,14 +119,20 @@ fn progressing(
 /// Writes a status, unless nothing changed.
 fn write(store: &Store, kind: Kind, object: &Object, status: Value) -> Result<(), ApiError> {
     let uid = object.uid();
-    let written = store.update(kind, object.namespace(), object.name(), Part::Status, |old| {
-        if old["metadata"]["uid"] != uid {
-            return Err(ApiError::not_found(kind, object.name()));
-        }
-        let mut new = old.clone();
-        new["status"] = status;
-        Ok(new)
-    });
+    let written = store.update(
+        kind,
+        object.namespace(),
+        object.name(),
+        Part::Status,
+        |old| {
+            if old["metadata"]["uid"] != uid {
+                return Err(ApiError::not_found(kind, object.name()));
+            }
+            let mut new = old.clone();
+            new["status"] = status;
+            Ok(new)
+        },
+    );
     match written {
         Ok(_) => Ok(()),
         // Gone: there is nobody to tell.

@@ -75,7 +75,12 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
 }
 
 /// Upgrades the connection and runs the command.
-pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod: &Object) -> Answer {
+pub fn answer(
+    api: &Arc<Api>,
+    mut request: Request<Incoming>,
+    query: &Query,
+    pod: &Object,
+) -> Answer {
     if *request.method() != Method::GET {
         // POST is SPDY's way, which nothing here speaks: kubectl falls back to it only when told to.
         return Err(ApiError::method_not_allowed());
@@ -122,16 +127,21 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
         ));
     }
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let offered = offered.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let offered = offered
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let protocol = PROTOCOLS
         .into_iter()
         .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
-        .ok_or_else(|| ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}")))?;
+        .ok_or_else(|| {
+            ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}"))
+        })?;
     let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
         .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
-    response
-        .headers_mut()
-        .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    response.headers_mut().insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(protocol),
+    );
     let upgrade = hyper::upgrade::on(&mut request);
     api.tasks.spawn(async move {
         if let Ok(upgraded) = upgrade.await {
@@ -172,7 +182,10 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
         stderr,
     } = process;
     let produce = async {
-        let copies = future::join(copy(stdout, STDOUT, output.clone()), copy(stderr, STDERR, output));
+        let copies = future::join(
+            copy(stdout, STDOUT, output.clone()),
+            copy(stderr, STDERR, output),
+        );
         ended(child, guard, copies, &gone).await
     };
     let deliver = async {
@@ -238,7 +251,11 @@ async fn ended(
 
 /// Sends what is left, closes, and waits for the client to close, so that nothing
 /// is lost to a reset.
-async fn finish(sink: &mut SplitSink<Socket, Message>, stream: &mut SplitStream<Socket>, last: Option<Message>) {
+async fn finish(
+    sink: &mut SplitSink<Socket, Message>,
+    stream: &mut SplitStream<Socket>,
+    last: Option<Message>,
+) {
     let close = async {
         if let Some(last) = last {
             sink.send(last).await.ok()?;

@@ -93,7 +93,11 @@ impl Command {
 
     fn on_pipes(self, mut command: tokio::process::Command) -> io::Result<Process> {
         let piped = |wanted| {
-            if wanted { Stdio::piped() } else { Stdio::null() }
+            if wanted {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            }
         };
         command
             .stdin(piped(self.stdin))
@@ -112,8 +116,11 @@ impl Command {
 
     fn on_terminal(self, command: tokio::process::Command) -> io::Result<Process> {
         let (pty, pts) = pty_process::open().map_err(terminal_error)?;
-        pty.resize(pty_process::Size::new(24, 80)).map_err(terminal_error)?;
-        let child = pty_process::Command::from(command).spawn(pts).map_err(terminal_error)?;
+        pty.resize(pty_process::Size::new(24, 80))
+            .map_err(terminal_error)?;
+        let child = pty_process::Command::from(command)
+            .spawn(pts)
+            .map_err(terminal_error)?;
         let (output, input) = pty.into_split();
         Ok(Process {
             guard: Guard::new(&child, true),
@@ -181,7 +188,10 @@ pub struct Guard {
 
 impl Guard {
     fn new(child: &Child, session: bool) -> Guard {
-        let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let leader = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         Guard { leader, session }
     }
 
@@ -219,8 +229,15 @@ fn session_members(leader: Pid) -> Vec<Pid> {
         .filter(|id| {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
             // After the name in parentheses: state, parent, group, session.
-            let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
-            fields.split_whitespace().nth(3).and_then(|field| field.parse().ok()) == Some(session)
+            let fields = stat
+                .rsplit_once(')')
+                .map(|(_, fields)| fields)
+                .unwrap_or_default();
+            fields
+                .split_whitespace()
+                .nth(3)
+                .and_then(|field| field.parse().ok())
+                == Some(session)
         })
         .filter_map(Pid::from_raw)
         .collect()
@@ -228,5 +245,7 @@ fn session_members(leader: Pid) -> Vec<Pid> {
 
 /// The exit code as a shell would say it: 128 + N for signal N.
 pub fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -83,7 +83,12 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
                     message,
                 };
             });
-            if pod.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            if pod
+                .stop
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await
+                .is_none()
+            {
                 return well;
             }
         }
@@ -94,7 +99,12 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
 }
 
 /// The container's environment, as soon as all that it needs is there; `None` if the pod ends first.
-async fn environment(pod: &PodRun, kubelet: &Kubelet, at: usize, spec: &Value) -> Option<BTreeMap<String, String>> {
+async fn environment(
+    pod: &PodRun,
+    kubelet: &Kubelet,
+    at: usize,
+    spec: &Value,
+) -> Option<BTreeMap<String, String>> {
     let store = &kubelet.store;
     let ip = pod.ip().to_string();
     loop {
@@ -172,7 +182,10 @@ async fn once(
 
     let program = kubelet.program.clone();
     // Called inside of the task, so that a panic of the call itself is the container's too.
-    let task = kubelet.tasks.tracker.spawn(async move { program(argv, inside).await });
+    let task = kubelet
+        .tasks
+        .tracker
+        .spawn(async move { program(argv, inside).await });
     let mut task = AbortOnDropHandle::new(task);
     let result = tokio::select! {
         result = &mut task => Some(result),
@@ -222,11 +235,23 @@ fn verdict(
 }
 
 /// Keeps a container's readiness up to date. Never ends.
-async fn probing(pod: &PodRun, kubelet: &Kubelet, at: usize, probe: Result<Option<Probe>, String>) -> Infallible {
+async fn probing(
+    pod: &PodRun,
+    kubelet: &Kubelet,
+    at: usize,
+    probe: Result<Option<Probe>, String>,
+) -> Infallible {
     let store = &kubelet.store;
     let unhealthy = |why: &str| {
         let message = format!("Readiness probe failed: {why}");
-        events::record(store, &pod.object, "Warning", "Unhealthy", &message, COMPONENT);
+        events::record(
+            store,
+            &pod.object,
+            "Warning",
+            "Unhealthy",
+            &message,
+            COMPONENT,
+        );
     };
     let probe = match probe {
         Ok(Some(probe)) => probe,

@@ -16,20 +16,35 @@ use crate::target::embedded::store::Store;
 /// # Errors
 /// What the kubelet writes into the container's status: a secret, ConfigMap or key
 /// that isn't there and isn't optional.
-pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Result<BTreeMap<String, String>, String> {
+pub fn resolve(
+    store: &Store,
+    pod: &Value,
+    ip: &str,
+    container: &Value,
+) -> Result<BTreeMap<String, String>, String> {
     let namespace = text(&pod["metadata"]["namespace"]);
     let mut env = BTreeMap::new();
-    env.insert("HOSTNAME".to_string(), text(&pod["metadata"]["name"]).to_string());
+    env.insert(
+        "HOSTNAME".to_string(),
+        text(&pod["metadata"]["name"]).to_string(),
+    );
     for source in items(&container["envFrom"]) {
         let prefix = text(&source["prefix"]);
-        for (kind, field) in [(Kind::Secret, "secretRef"), (Kind::ConfigMap, "configMapRef")] {
+        for (kind, field) in [
+            (Kind::Secret, "secretRef"),
+            (Kind::ConfigMap, "configMapRef"),
+        ] {
             let reference = &source[field];
             if !reference.is_object() {
                 continue;
             }
             match store.get(kind, namespace, text(&reference["name"])) {
                 Ok(object) => {
-                    for key in object["data"].as_object().into_iter().flat_map(|data| data.keys()) {
+                    for key in object["data"]
+                        .as_object()
+                        .into_iter()
+                        .flat_map(|data| data.keys())
+                    {
                         if let Some(value) = data(kind, &object, key)? {
                             env.insert(format!("{prefix}{key}"), value);
                         }
@@ -83,7 +98,9 @@ fn reference(store: &Store, namespace: &str, from: &Value) -> Result<Option<Stri
         None if optional => Ok(None),
         None => {
             let what = kind.facts().kind;
-            Err(format!("couldn't find key {key} in {what} {namespace}/{name}"))
+            Err(format!(
+                "couldn't find key {key} in {what} {namespace}/{name}"
+            ))
         }
     }
 }
@@ -95,7 +112,9 @@ fn data(kind: Kind, object: &Value, key: &str) -> Result<Option<String>, String>
     if kind == Kind::ConfigMap {
         return Ok(Some(value.to_string()));
     }
-    let bytes = STANDARD.decode(value).map_err(|why| format!("key {key}: {why}"))?;
+    let bytes = STANDARD
+        .decode(value)
+        .map_err(|why| format!("key {key}: {why}"))?;
     // An environment can't hold a NUL, and components read text.
     String::from_utf8(bytes)
         .map(Some)
@@ -106,7 +125,9 @@ fn field(pod: &Value, ip: &str, reference: &Value) -> Result<String, String> {
     let path = text(&reference["fieldPath"]);
     let metadata = &pod["metadata"];
     let of_map = |map: &str, rest: &str| {
-        let key = rest.strip_prefix("['").and_then(|rest| rest.strip_suffix("']"));
+        let key = rest
+            .strip_prefix("['")
+            .and_then(|rest| rest.strip_suffix("']"));
         key.map(|key| text(&metadata[map][key]).to_string())
     };
     let value = match path {
@@ -140,7 +161,9 @@ pub fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        } else if let Some((name, after)) =
+            rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
+        {
             match env.get(name) {
                 Some(value) => out.push_str(value),
                 None => {

@@ -36,7 +36,12 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    pub fn new(store: Arc<Store>, tasks: Tasks, program: Program, clients: Clients) -> Arc<Kubelet> {
+    pub fn new(
+        store: Arc<Store>,
+        tasks: Tasks,
+        program: Program,
+        clients: Clients,
+    ) -> Arc<Kubelet> {
         Arc::new(Kubelet {
             store,
             tasks,
@@ -93,7 +98,11 @@ impl Kubelet {
     fn see(self: &Arc<Self>, object: Arc<Object>) {
         if let Some(pod) = self.pod(object.uid()) {
             if object.deleting() {
-                pod.end(object["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0));
+                pod.end(
+                    object["metadata"]["deletionGracePeriodSeconds"]
+                        .as_u64()
+                        .unwrap_or(0),
+                );
             }
             return;
         }
@@ -109,9 +118,15 @@ impl Kubelet {
                 let run = Arc::new(run);
                 self.pods().insert(object.uid().to_string(), run.clone());
                 if object.deleting() {
-                    run.end(object["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0));
+                    run.end(
+                        object["metadata"]["deletionGracePeriodSeconds"]
+                            .as_u64()
+                            .unwrap_or(0),
+                    );
                 }
-                self.tasks.tracker.spawn(async move { run.run(&kubelet).await });
+                self.tasks
+                    .tracker
+                    .spawn(async move { run.run(&kubelet).await });
             }
             Err(why) => status::no_address(&self.store, &object, &why.to_string()),
         }

@@ -63,8 +63,13 @@ pub struct Container {
 
 #[derive(Clone)]
 pub enum State {
-    Waiting { reason: &'static str, message: String },
-    Running { since: Timestamp },
+    Waiting {
+        reason: &'static str,
+        message: String,
+    },
+    Running {
+        since: Timestamp,
+    },
     Terminated(Terminated),
 }
 
@@ -125,7 +130,9 @@ impl PodRun {
 
     /// The containers as they stand, init containers first.
     pub fn containers(&self) -> MutexGuard<'_, Vec<Container>> {
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether all containers have ended for good, and well; `None` while they haven't.
@@ -151,7 +158,10 @@ impl PodRun {
         // A pod that is gone needs no status.
         let _ = store.update(Kind::Pod, namespace, name, Part::Status, |old| {
             if old["metadata"]["uid"] != self.object.uid() {
-                return Err(crate::target::embedded::error::ApiError::not_found(Kind::Pod, name));
+                return Err(crate::target::embedded::error::ApiError::not_found(
+                    Kind::Pod,
+                    name,
+                ));
             }
             let mut new = old.clone();
             new["status"] = status::of(self, &old["status"]);
@@ -220,14 +230,21 @@ impl PodRun {
                 .filter(|c| matches!(c.state, State::Running { .. }))
             {
                 let message = format!("Stopping container {}", text(&container.spec["name"]));
-                events::record(&kubelet.store, &self.object, "Normal", "Killing", &message, COMPONENT);
+                events::record(
+                    &kubelet.store,
+                    &self.object,
+                    "Normal",
+                    "Killing",
+                    &message,
+                    COMPONENT,
+                );
             }
         }
         self.stop.cancel();
         loop {
             let grace = deletion.borrow_and_update().map(Duration::from_secs);
             let limit = if power.is_cancelled() {
-                POWER_OFF
+                grace.unwrap_or(POWER_OFF).min(POWER_OFF)
             } else {
                 grace.unwrap_or_default()
             };

@@ -40,11 +40,19 @@ impl Probe {
             &spec["tcpSocket"]
         };
         let host = handler["host"].as_str().and_then(|host| host.parse().ok());
-        let address = SocketAddr::new(host.unwrap_or(IpAddr::V4(ip)), port(container, &handler["port"])?);
+        let address = SocketAddr::new(
+            host.unwrap_or(IpAddr::V4(ip)),
+            port(container, &handler["port"])?,
+        );
         let http = spec["httpGet"].is_object().then(|| {
             let path = handler["path"].as_str().unwrap_or("/").to_string();
             let headers = items(&handler["httpHeaders"])
-                .map(|header| (text(&header["name"]).to_string(), text(&header["value"]).to_string()))
+                .map(|header| {
+                    (
+                        text(&header["name"]).to_string(),
+                        text(&header["value"]).to_string(),
+                    )
+                })
                 .collect();
             (path, headers)
         });
@@ -63,7 +71,10 @@ impl Probe {
     pub async fn check(&self) -> Result<(), String> {
         match tokio::time::timeout(self.timeout, self.attempt()).await {
             Ok(result) => result,
-            Err(_) => Err(format!("{}: no answer within {:?}", self.address, self.timeout)),
+            Err(_) => Err(format!(
+                "{}: no answer within {:?}",
+                self.address, self.timeout
+            )),
         }
     }
 
@@ -86,9 +97,14 @@ impl Probe {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|why| failed(&why))?;
+        let request = request
+            .body(Empty::<Bytes>::new())
+            .map_err(|why| failed(&why))?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|why| failed(&why))?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|why| failed(&why))?;
             let status = response.status().as_u16();
             if (200..400).contains(&status) {
                 Ok(())
@@ -115,5 +131,10 @@ fn port(container: &Value, port: &Value) -> Result<u16, String> {
     };
     number
         .and_then(|number| u16::try_from(number).ok())
-        .ok_or_else(|| format!("unable to find port {port} of container {}", container["name"]))
+        .ok_or_else(|| {
+            format!(
+                "unable to find port {port} of container {}",
+                container["name"]
+            )
+        })
 }

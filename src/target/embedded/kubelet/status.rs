@@ -12,13 +12,14 @@ use crate::target::embedded::store::{Part, Store};
 /// The status of a pod; `before` is the one that it has, for the times of its conditions.
 pub fn of(pod: &PodRun, before: &Value) -> Value {
     let containers = pod.containers();
-    let (inits, apps): (Vec<&Container>, Vec<&Container>) = containers.iter().partition(|container| container.init);
-    let initialized = inits
-        .iter()
-        .all(|container| matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0));
-    let begun = apps
-        .iter()
-        .any(|container| container.last.is_some() || !matches!(container.state, State::Waiting { .. }));
+    let (inits, apps): (Vec<&Container>, Vec<&Container>) =
+        containers.iter().partition(|container| container.init);
+    let initialized = inits.iter().all(
+        |container| matches!(&container.state, State::Terminated(ended) if ended.exit_code == 0),
+    );
+    let begun = apps.iter().any(|container| {
+        container.last.is_some() || !matches!(container.state, State::Waiting { .. })
+    });
     let phase = match pod.outcome() {
         Some(true) => "Succeeded",
         Some(false) => "Failed",
@@ -57,7 +58,10 @@ pub fn of(pod: &PodRun, before: &Value) -> Value {
         "containerStatuses": apps.iter().map(|container| of_container(container)).collect::<Vec<_>>(),
     });
     if !inits.is_empty() {
-        status["initContainerStatuses"] = inits.iter().map(|container| of_container(container)).collect();
+        status["initContainerStatuses"] = inits
+            .iter()
+            .map(|container| of_container(container))
+            .collect();
     }
     status
 }
@@ -132,11 +136,17 @@ pub fn no_address(store: &Store, pod: &Object, why: &str) {
         super::COMPONENT,
     );
     // A pod that is gone needs no status.
-    let _ = store.update(Kind::Pod, pod.namespace(), pod.name(), Part::Status, |old| {
-        let mut new = old.clone();
-        new["status"]["phase"] = "Failed".into();
-        new["status"]["reason"] = "NoAddress".into();
-        new["status"]["message"] = message.as_str().into();
-        Ok(new)
-    });
+    let _ = store.update(
+        Kind::Pod,
+        pod.namespace(),
+        pod.name(),
+        Part::Status,
+        |old| {
+            let mut new = old.clone();
+            new["status"]["phase"] = "Failed".into();
+            new["status"]["reason"] = "NoAddress".into();
+            new["status"]["message"] = message.as_str().into();
+            Ok(new)
+        },
+    );
 }

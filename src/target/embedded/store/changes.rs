@@ -17,7 +17,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    pub(super) fn new(store: Arc<Store>, kind: Kind, seen: u64, wake: watch::Receiver<u64>) -> Changes {
+    pub(super) fn new(
+        store: Arc<Store>,
+        kind: Kind,
+        seen: u64,
+        wake: watch::Receiver<u64>,
+    ) -> Changes {
         Changes {
             store,
             kind,
@@ -59,7 +64,9 @@ impl Changes {
         if self.seen < table.forgotten {
             return Err(ApiError::gone(self.seen, table.forgotten));
         }
-        let start = table.history.partition_point(|change| change.version <= self.seen);
+        let start = table
+            .history
+            .partition_point(|change| change.version <= self.seen);
         let found: Vec<Change> = table.history.range(start..).cloned().collect();
         if let Some(last) = found.last() {
             self.seen = last.version;

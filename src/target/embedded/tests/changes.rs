@@ -17,7 +17,11 @@ async fn watches_tell_every_change_in_order() {
         .unwrap()
         .boxed();
     create(&api, json!({ "metadata": { "name": "unlabelled" } })).await;
-    create(&api, json!({ "metadata": { "name": "new", "labels": { "a": "1" } } })).await;
+    create(
+        &api,
+        json!({ "metadata": { "name": "new", "labels": { "a": "1" } } }),
+    )
+    .await;
     let patch = |value: Value| Patch::Merge(value);
     let params = PatchParams::default();
     api.patch("new", &params, &patch(json!({ "data": { "x": "1" } })))
@@ -30,7 +34,9 @@ async fn watches_tell_every_change_in_order() {
     )
     .await
     .unwrap();
-    api.delete("before", &DeleteParams::default()).await.unwrap();
+    api.delete("before", &DeleteParams::default())
+        .await
+        .unwrap();
     let mut seen = Vec::new();
     while seen.len() < 4 {
         let event = tokio::time::timeout(LIMIT, events.try_next())
@@ -45,7 +51,10 @@ async fn watches_tell_every_change_in_order() {
             other => panic!("{other:?}"),
         });
     }
-    assert_eq!(seen, ["added new", "modified new", "deleted new", "deleted before"]);
+    assert_eq!(
+        seen,
+        ["added new", "modified new", "deleted new", "deleted before"]
+    );
     cluster.stop().await;
 }
 
@@ -56,11 +65,17 @@ async fn streaming_lists_end_with_a_bookmark() {
     create(&api, json!({ "metadata": { "name": "a" } })).await;
     let params = WatchParams::default().initial_events();
     let mut events = api.watch(&params, "0").await.unwrap().boxed();
-    assert!(matches!(events.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
+    assert!(matches!(
+        events.try_next().await.unwrap(),
+        Some(WatchEvent::Added(_))
+    ));
     let Some(WatchEvent::Bookmark(bookmark)) = events.try_next().await.unwrap() else {
         panic!("no bookmark");
     };
-    assert_eq!(bookmark.metadata.annotations["k8s.io/initial-events-end"], "true");
+    assert_eq!(
+        bookmark.metadata.annotations["k8s.io/initial-events-end"],
+        "true"
+    );
     cluster.stop().await;
 }
 
@@ -92,7 +107,9 @@ async fn what_is_owned_goes_with_its_owner() {
     until(api.clone(), "late", |map| map.is_none()).await;
 
     create(&api, owned("held", &[&second])).await;
-    api.delete("second", &DeleteParams::foreground()).await.unwrap();
+    api.delete("second", &DeleteParams::foreground())
+        .await
+        .unwrap();
     until(api.clone(), "second", |map| map.is_none()).await;
     assert!(api.get_opt("held").await.unwrap().is_none());
     cluster.stop().await;
@@ -113,7 +130,10 @@ async fn finalizers_hold_an_object_and_namespaces_take_their_content_along() {
     let pods = Api::<Pod>::namespaced(client.clone(), "other");
     create(&pods, pod("inside", &["wait"])).await;
     running(&pods, "inside").await;
-    namespaces.delete("other", &DeleteParams::default()).await.unwrap();
+    namespaces
+        .delete("other", &DeleteParams::default())
+        .await
+        .unwrap();
     until(pods.clone(), "inside", |pod| pod.is_none()).await;
     let held = until(api.clone(), "held", |map| {
         map.is_some_and(|map| map.metadata.deletion_timestamp.is_some())
@@ -121,11 +141,16 @@ async fn finalizers_hold_an_object_and_namespaces_take_their_content_along() {
     .await;
     assert!(held.is_some());
     let error = api
-        .create(&PostParams::default(), &from(json!({ "metadata": { "name": "x" } })))
+        .create(
+            &PostParams::default(),
+            &from(json!({ "metadata": { "name": "x" } })),
+        )
         .await;
     assert_eq!(code(error.unwrap_err()), (403, "Forbidden".into()));
     let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-    api.patch("held", &PatchParams::default(), &free).await.unwrap();
+    api.patch("held", &PatchParams::default(), &free)
+        .await
+        .unwrap();
     until(namespaces, "other", |namespace| namespace.is_none()).await;
     cluster.stop().await;
 }

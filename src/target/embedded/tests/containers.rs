@@ -23,10 +23,19 @@ async fn a_container_waits_for_its_secret() {
     let secrets = Api::<Secret>::default_namespaced(client.clone());
     create(&secrets, json!({ "metadata": { "name": "env" } })).await;
     let patch = Patch::Merge(json!({ "stringData": { "TOKEN": "there" } }));
-    secrets.patch("env", &PatchParams::default(), &patch).await.unwrap();
+    secrets
+        .patch("env", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
     let up = running(&pods, "waits").await;
-    assert_eq!(up.status.as_ref().unwrap().phase.as_deref(), Some("Running"));
-    assert_eq!(wait_for_log(&pods, "waits", "token there").await, "token there");
+    assert_eq!(
+        up.status.as_ref().unwrap().phase.as_deref(),
+        Some("Running")
+    );
+    assert_eq!(
+        wait_for_log(&pods, "waits", "token there").await,
+        "token there"
+    );
     let events = Api::<Event>::default_namespaced(client.clone());
     let about = ListParams::default().fields("involvedObject.name=waits");
     let reasons: Vec<_> = events
@@ -37,7 +46,10 @@ async fn a_container_waits_for_its_secret() {
         .filter_map(|e| e.reason)
         .collect();
     for reason in ["Scheduled", "Failed", "Started"] {
-        assert!(reasons.iter().any(|r| r == reason), "{reason} in {reasons:?}");
+        assert!(
+            reasons.iter().any(|r| r == reason),
+            "{reason} in {reasons:?}"
+        );
     }
     cluster.stop().await;
 }
@@ -85,7 +97,8 @@ async fn the_environment_is_what_the_spec_says() {
         ],
     );
     with_env["spec"]["restartPolicy"] = "Never".into();
-    with_env["spec"]["containers"][0]["envFrom"] = json!([{ "prefix": "P_", "configMapRef": { "name": "map" } }]);
+    with_env["spec"]["containers"][0]["envFrom"] =
+        json!([{ "prefix": "P_", "configMapRef": { "name": "map" } }]);
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     with_env["spec"]["containers"][0]["env"] = json!([
         field("NAME", "metadata.name"),
@@ -96,10 +109,15 @@ async fn the_environment_is_what_the_spec_says() {
         { "name": "NONE", "valueFrom": { "configMapKeyRef": { "name": "map", "key": "Z", "optional": true } } },
     ]);
     create(&pods, with_env).await;
-    let done = until(pods.clone(), "env", conditions_phase("Succeeded")).await.unwrap();
+    let done = until(pods.clone(), "env", conditions_phase("Succeeded"))
+        .await
+        .unwrap();
     let log = pods.logs("env", &LogParams::default()).await.unwrap();
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines, ["env", "default", "env", &ip(&done), "1", "2", "$(NONE)"]);
+    assert_eq!(
+        lines,
+        ["env", "default", "env", &ip(&done), "1", "2", "$(NONE)"]
+    );
     cluster.stop().await;
 }
 
@@ -118,14 +136,19 @@ async fn containers_end_and_start_again() {
         let mut failing = pod(name, &[args]);
         failing["spec"]["restartPolicy"] = "Never".into();
         create(&pods, failing).await;
-        let failed = until(pods.clone(), name, conditions_phase("Failed")).await.unwrap();
+        let failed = until(pods.clone(), name, conditions_phase("Failed"))
+            .await
+            .unwrap();
         let state = failed.status.unwrap().container_statuses.unwrap()[0]
             .state
             .clone()
             .unwrap();
         assert_eq!(state.terminated.unwrap().exit_code, 1);
     }
-    assert_eq!(pods.logs("fails", &LogParams::default()).await.unwrap(), "it failed\n");
+    assert_eq!(
+        pods.logs("fails", &LogParams::default()).await.unwrap(),
+        "it failed\n"
+    );
     assert_eq!(
         pods.logs("panics", &LogParams::default()).await.unwrap(),
         "panicked: it panicked\n"
@@ -136,7 +159,9 @@ async fn containers_end_and_start_again() {
         let statuses = pod
             .and_then(|pod| pod.status.as_ref())
             .and_then(|s| s.container_statuses.as_ref());
-        statuses.is_some_and(|all| all[0].restart_count >= 1 && all[0].state.as_ref().unwrap().waiting.is_some())
+        statuses.is_some_and(|all| {
+            all[0].restart_count >= 1 && all[0].state.as_ref().unwrap().waiting.is_some()
+        })
     })
     .await
     .unwrap();
@@ -176,7 +201,8 @@ async fn containers_end_and_start_again() {
 async fn containers_of_a_pod_share_its_address_and_init_containers_come_first() {
     let cluster = cluster().await;
     let pods = Api::<Pod>::default_namespaced(cluster.client());
-    let container = |name: &str, args: &[&str]| json!({ "name": name, "image": "test", "args": args });
+    let container =
+        |name: &str, args: &[&str]| json!({ "name": name, "image": "test", "args": args });
     let both = json!({
         "metadata": { "name": "both" },
         "spec": {
@@ -190,7 +216,10 @@ async fn containers_of_a_pod_share_its_address_and_init_containers_come_first() 
     let status = up.status.unwrap();
     assert_eq!(status.init_container_statuses.unwrap().len(), 2);
     assert_eq!(status.container_statuses.unwrap().len(), 2);
-    assert_eq!(code(pods.logs("both", &LogParams::default()).await.unwrap_err()).0, 400);
+    assert_eq!(
+        code(pods.logs("both", &LogParams::default()).await.unwrap_err()).0,
+        400
+    );
     let first = LogParams {
         container: Some("first".into()),
         ..LogParams::default()

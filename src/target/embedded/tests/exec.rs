@@ -35,7 +35,11 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
     let mut process = pods
         .exec(
             "shell",
-            ["sh", "-c", "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3"],
+            [
+                "sh",
+                "-c",
+                "echo \"$TOKEN in $HOSTNAME\"; echo no >&2; exit 3",
+            ],
             &both,
         )
         .await
@@ -52,22 +56,36 @@ async fn a_command_has_the_environment_and_says_how_it_ended() {
 
     let mut process = pods.exec("shell", ["env"], &both).await.unwrap();
     let env = read(process.stdout()).await;
-    let mut names: Vec<&str> = env.lines().map(|line| line.split('=').next().unwrap()).collect();
+    let mut names: Vec<&str> = env
+        .lines()
+        .map(|line| line.split('=').next().unwrap())
+        .collect();
     names.sort_unstable();
     assert_eq!(
         names,
         ["HOME", "HOSTNAME", "PATH", "TOKEN"],
         "nothing of this process's own"
     );
-    assert_eq!(status(&mut process).await.status.as_deref(), Some("Success"));
+    assert_eq!(
+        status(&mut process).await.status.as_deref(),
+        Some("Success")
+    );
 
-    let mut process = pods.exec("shell", ["no-such-program"], &both).await.unwrap();
+    let mut process = pods
+        .exec("shell", ["no-such-program"], &both)
+        .await
+        .unwrap();
     let failed = status(&mut process).await;
     assert_eq!(
         (failed.code, failed.reason.as_deref()),
         (Some(500), Some("InternalError"))
     );
-    assert!(failed.message.unwrap().contains("executable file not found in $PATH"));
+    assert!(
+        failed
+            .message
+            .unwrap()
+            .contains("executable file not found in $PATH")
+    );
 
     let error = pods.exec("nobody", ["env"], &both).await.err().unwrap();
     assert_eq!(code(error), (404, "NotFound".into()));
@@ -90,7 +108,10 @@ async fn input_is_read_to_its_end() {
     stdin.write_all(&text).await.unwrap();
     stdin.shutdown().await.unwrap();
     assert_eq!(read(process.stdout()).await.trim(), "300000");
-    assert_eq!(status(&mut process).await.status.as_deref(), Some("Success"));
+    assert_eq!(
+        status(&mut process).await.status.as_deref(),
+        Some("Success")
+    );
     cluster.stop().await;
 }
 
@@ -101,7 +122,10 @@ async fn a_terminal_has_a_size_and_takes_keystrokes() {
         .exec("shell", ["sh"], &AttachParams::interactive_tty())
         .await
         .unwrap();
-    let size = TerminalSize { width: 123, height: 45 };
+    let size = TerminalSize {
+        width: 123,
+        height: 45,
+    };
     process.terminal_size().unwrap().send(size).await.unwrap();
     let (mut stdin, mut stdout) = (process.stdin().unwrap(), process.stdout().unwrap());
     let mut screen = String::new();
@@ -109,24 +133,34 @@ async fn a_terminal_has_a_size_and_takes_keystrokes() {
         let mut buffer = [0; 1024];
         while !screen.contains(wanted) {
             let read = tokio::time::timeout(LIMIT, stdout.read(&mut buffer)).await;
-            let count = read.unwrap_or_else(|_| panic!("no {wanted:?} in {screen:?}")).unwrap();
+            let count = read
+                .unwrap_or_else(|_| panic!("no {wanted:?} in {screen:?}"))
+                .unwrap();
             assert_ne!(count, 0, "ended without {wanted:?}: {screen:?}");
             screen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     };
-    stdin.write_all(b"stty size; echo $((40+2))\n").await.unwrap();
+    // The size comes on a channel of its own, so the shell may be there before it.
+    let script = "until [ \"$(stty size)\" = '45 123' ]; do :; done; echo $((40+2))\n";
+    stdin.write_all(script.as_bytes()).await.unwrap();
     see("42").await;
-    see("45 123").await;
+
     stdin.write_all(b"exit 7\n").await.unwrap();
     let ended = status(&mut process).await;
-    assert_eq!(ended.details.unwrap().causes.unwrap()[0].message.as_deref(), Some("7"));
+    assert_eq!(
+        ended.details.unwrap().causes.unwrap()[0].message.as_deref(),
+        Some("7")
+    );
     cluster.stop().await;
 }
 
 /// Starts a command that tells its process's number and then never ends.
 async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i32) {
     let script = "echo $$; sleep 1000 & while :; do sleep 1000; done";
-    let mut process = pods.exec("shell", ["sh", "-c", script], params).await.unwrap();
+    let mut process = pods
+        .exec("shell", ["sh", "-c", script], params)
+        .await
+        .unwrap();
     let mut stdout = process.stdout().unwrap();
     let mut text = String::new();
     while !text.ends_with('\n') {
@@ -140,11 +174,22 @@ async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i3
     (process, text.trim().parse().unwrap())
 }
 
-/// Waits until nobody of a process's group is left.
+/// Waits until nobody of a process's group runs; who is dead but not yet buried doesn't.
 async fn ended(group: i32) {
-    let group = rustix::process::Pid::from_raw(group).unwrap();
+    let runs = || {
+        std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let fields = stat
+                .rsplit_once(')')
+                .map(|(_, fields)| fields)
+                .unwrap_or_default();
+            let fields: Vec<&str> = fields.split_whitespace().collect();
+            matches!(fields.as_slice(), [state, _, of, ..]
+                if !matches!(*state, "Z" | "X") && *of == group.to_string())
+        })
+    };
     let gone = async {
-        while rustix::process::test_kill_process_group(group).is_ok() {
+        while runs() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -164,10 +209,14 @@ async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
     }
 
     let (mut process, group) = endless(&pods, &pipes).await;
-    pods.delete("shell", &DeleteParams::default()).await.unwrap();
+    pods.delete("shell", &DeleteParams::default())
+        .await
+        .unwrap();
     let killed = status(&mut process).await;
     assert_eq!(
-        killed.details.unwrap().causes.unwrap()[0].message.as_deref(),
+        killed.details.unwrap().causes.unwrap()[0]
+            .message
+            .as_deref(),
         Some("137")
     );
     ended(group).await;

@@ -8,10 +8,19 @@ async fn nothing_is_left_after_stop() {
     create(&api, deployment("web", &["serve"])).await;
     rolled_out(&api, "web").await;
     let pods = Api::<Pod>::default_namespaced(client.clone());
-    let pod = pods.list(&ListParams::default()).await.unwrap().items.remove(0);
+    let pod = pods
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
     create(&pods, super::pod("stubborn", &["stubborn"])).await;
     running(&pods, "stubborn").await;
-    let mut watch = pods.watch(&WatchParams::default(), "0").await.unwrap().boxed();
+    let mut watch = pods
+        .watch(&WatchParams::default(), "0")
+        .await
+        .unwrap()
+        .boxed();
     let tracker = cluster.tasks.tracker.clone();
     cluster.stop().await;
     assert!(tracker.is_empty());
@@ -55,7 +64,9 @@ async fn the_kubeconfig_leads_to_a_trusted_endpoint() {
     use base64::Engine;
     use rustls::pki_types::pem::PemObject;
     let ca = entry.certificate_authority_data.as_ref().unwrap();
-    let ca = base64::engine::general_purpose::STANDARD.decode(ca).unwrap();
+    let ca = base64::engine::general_purpose::STANDARD
+        .decode(ca)
+        .unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap())

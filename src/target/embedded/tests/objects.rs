@@ -20,16 +20,25 @@ async fn an_object_is_created_read_changed_and_deleted() {
         .await
         .unwrap_err();
     assert_eq!(code(error), (409, "AlreadyExists".into()));
-    assert_eq!(code(api.get("none").await.unwrap_err()), (404, "NotFound".into()));
+    assert_eq!(
+        code(api.get("none").await.unwrap_err()),
+        (404, "NotFound".into())
+    );
 
     let mut stale = made.clone();
     let mut new = made.clone();
     new.string_data = Some(BTreeMap::from([("TOKEN".into(), "def".into())]));
-    let new = api.replace("env", &PostParams::default(), &new).await.unwrap();
+    let new = api
+        .replace("env", &PostParams::default(), &new)
+        .await
+        .unwrap();
     assert_eq!(new.data.as_ref().unwrap()["TOKEN"].0, b"def");
     assert_ne!(new.resource_version(), made.resource_version());
     stale.labels_mut().insert("a".into(), "b".into());
-    let error = api.replace("env", &PostParams::default(), &stale).await.unwrap_err();
+    let error = api
+        .replace("env", &PostParams::default(), &stale)
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (409, "Conflict".into()));
 
     let wrong = DeleteParams::default().preconditions(kube::api::Preconditions {
@@ -40,7 +49,12 @@ async fn an_object_is_created_read_changed_and_deleted() {
         code(api.delete("env", &wrong).await.unwrap_err()),
         (409, "Conflict".into())
     );
-    assert!(api.delete("env", &DeleteParams::default()).await.unwrap().is_right());
+    assert!(
+        api.delete("env", &DeleteParams::default())
+            .await
+            .unwrap()
+            .is_right()
+    );
     assert_eq!(code(api.get("env").await.unwrap_err()).0, 404);
     cluster.stop().await;
 }
@@ -49,9 +63,20 @@ async fn an_object_is_created_read_changed_and_deleted() {
 async fn what_is_invalid_is_refused() {
     let cluster = cluster().await;
     let client = cluster.client();
-    let secrets = Api::<DynamicObject>::default_namespaced_with(client.clone(), &ApiResource::erase::<Secret>(&()));
-    let refused = async |value: Value| code(secrets.create(&PostParams::default(), &from(value)).await.unwrap_err());
-    let named = |name: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
+    let secrets = Api::<DynamicObject>::default_namespaced_with(
+        client.clone(),
+        &ApiResource::erase::<Secret>(&()),
+    );
+    let refused = async |value: Value| {
+        code(
+            secrets
+                .create(&PostParams::default(), &from(value))
+                .await
+                .unwrap_err(),
+        )
+    };
+    let named =
+        |name: &str| json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name } });
     let mut bad = named("a");
     bad["data"] = json!({ "k": "***" });
     assert_eq!(refused(bad).await, (400, "BadRequest".into()));
@@ -74,12 +99,18 @@ async fn what_is_invalid_is_refused() {
 
     let elsewhere = Api::<ConfigMap>::namespaced(client.clone(), "nowhere");
     let map = json!({ "metadata": { "name": "a" } });
-    let error = elsewhere.create(&PostParams::default(), &from(map)).await.unwrap_err();
+    let error = elsewhere
+        .create(&PostParams::default(), &from(map))
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (404, "NotFound".into()));
 
     let unknown = ApiResource::from_gvk(&GroupVersionKind::gvk("example.org", "v1", "Unicorn"));
     let unknown = Api::<DynamicObject>::default_namespaced_with(client, &unknown);
-    assert_eq!(code(unknown.get("a").await.unwrap_err()), (404, "NotFound".into()));
+    assert_eq!(
+        code(unknown.get("a").await.unwrap_err()),
+        (404, "NotFound".into())
+    );
     cluster.stop().await;
 }
 
@@ -107,9 +138,16 @@ async fn patches_of_every_kind() {
     let cluster = cluster().await;
     let client = cluster.client();
     let api = Api::<Secret>::default_namespaced(client.clone());
-    create(&api, json!({ "metadata": { "name": "env" }, "data": { "A": "MQ==" } })).await;
+    create(
+        &api,
+        json!({ "metadata": { "name": "env" }, "data": { "A": "MQ==" } }),
+    )
+    .await;
     let params = PatchParams::default();
-    let json_patch = async |patch: Value| api.patch("env", &params, &Patch::<()>::Json(from(patch))).await;
+    let json_patch = async |patch: Value| {
+        api.patch("env", &params, &Patch::<()>::Json(from(patch)))
+            .await
+    };
     let added = json_patch(json!([{ "op": "add", "path": "/data/TOKEN", "value": "YWJj" }]))
         .await
         .unwrap();
@@ -124,12 +162,23 @@ async fn patches_of_every_kind() {
         json!([{ "op": "remove", "path": "/data/NONE" }]),
         json!([{ "op": "add", "path": "/data/TOKEN", "value": "***" }]),
     ] {
-        assert_eq!(code(json_patch(bad).await.unwrap_err()), (422, "Invalid".into()));
+        assert_eq!(
+            code(json_patch(bad).await.unwrap_err()),
+            (422, "Invalid".into())
+        );
     }
-    assert_eq!(api.get("env").await.unwrap().data.unwrap()["TOKEN"].0, b"def");
+    assert_eq!(
+        api.get("env").await.unwrap().data.unwrap()["TOKEN"].0,
+        b"def"
+    );
 
     let merge = Patch::Merge(json!({ "data": { "TOKEN": null }, "stringData": { "B": "2" } }));
-    let data = api.patch("env", &params, &merge).await.unwrap().data.unwrap();
+    let data = api
+        .patch("env", &params, &merge)
+        .await
+        .unwrap()
+        .data
+        .unwrap();
     assert_eq!(data.keys().collect::<Vec<_>>(), ["A", "B"]);
 
     let deployments = Api::<Deployment>::default_namespaced(client.clone());
@@ -143,7 +192,11 @@ async fn patches_of_every_kind() {
     assert_eq!(container.env.as_ref().unwrap().len(), 2);
     assert_eq!(web.metadata.generation, Some(2));
 
-    let sandboxes = ApiResource::from_gvk(&GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox"));
+    let sandboxes = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "agents.x-k8s.io",
+        "v1alpha1",
+        "Sandbox",
+    ));
     let sandboxes = ApiResource {
         plural: "sandboxes".into(),
         ..sandboxes
@@ -159,10 +212,16 @@ async fn patches_of_every_kind() {
         .unwrap();
     assert_eq!(applied.metadata.generation, Some(1));
     let strategic = Patch::Strategic(json!({ "spec": {} }));
-    let error = sandboxes.patch("one", &params, &strategic).await.unwrap_err();
+    let error = sandboxes
+        .patch("one", &params, &strategic)
+        .await
+        .unwrap_err();
     assert_eq!(code(error), (415, "UnsupportedMediaType".into()));
     let status = Patch::Merge(json!({ "status": { "ready": true }, "spec": { "ignored": true } }));
-    let patched = sandboxes.patch_status("one", &params, &status).await.unwrap();
+    let patched = sandboxes
+        .patch_status("one", &params, &status)
+        .await
+        .unwrap();
     assert_eq!(patched.data["status"], json!({ "ready": true }));
     assert_eq!(patched.data["spec"], json!({ "podTemplate": {} }));
     let main = Patch::Merge(json!({ "status": { "ready": false } }));
@@ -194,7 +253,10 @@ async fn lists_are_selected() {
     let labels = |selector: &str| ListParams::default().labels(selector);
     assert_eq!(names(labels("tier=back")).await, "b c");
     assert_eq!(names(labels("tier in (front),tier!=back")).await, "a");
-    assert_eq!(names(ListParams::default().fields("metadata.name=b")).await, "b");
+    assert_eq!(
+        names(ListParams::default().fields("metadata.name=b")).await,
+        "b"
+    );
     let error = api.list(&labels("tier in back")).await.unwrap_err();
     assert_eq!(code(error), (400, "BadRequest".into()));
 
@@ -215,7 +277,14 @@ async fn lists_are_selected() {
             .len(),
         4
     );
-    assert_eq!(api.list_metadata(&ListParams::default()).await.unwrap().items.len(), 3);
+    assert_eq!(
+        api.list_metadata(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        3
+    );
 
     let deleted = api
         .delete_collection(&DeleteParams::default(), &labels("tier=back"))
@@ -231,9 +300,17 @@ async fn without_the_token_nothing_is_served() {
     let cluster = cluster().await;
     let mut kubeconfig = cluster.kubeconfig();
     kubeconfig.auth_infos[0].auth_info.as_mut().unwrap().token = Some("wrong".to_string().into());
-    let server = kubeconfig.clusters[0].cluster.as_ref().unwrap().server.clone().unwrap();
+    let server = kubeconfig.clusters[0]
+        .cluster
+        .as_ref()
+        .unwrap()
+        .server
+        .clone()
+        .unwrap();
     let address: std::net::SocketAddr = server.strip_prefix("http://").unwrap().parse().unwrap();
-    let client = super::super::client::Clients::new(address, "wrong").unwrap().default();
+    let client = super::super::client::Clients::new(address, "wrong")
+        .unwrap()
+        .default();
     let error = Api::<Secret>::default_namespaced(client)
         .list(&ListParams::default())
         .await

@@ -1,9 +1,11 @@
 use super::*;
 
 fn restart(at: &str) -> Patch<Value> {
-    Patch::Strategic(json!({ "spec": { "template": { "metadata": { "annotations": {
+    Patch::Strategic(
+        json!({ "spec": { "template": { "metadata": { "annotations": {
         "kubectl.kubernetes.io/restartedAt": at,
-    } } } } }))
+    } } } } }),
+    )
 }
 
 async fn pods_of(client: &Client, app: &str) -> Vec<Pod> {
@@ -32,7 +34,11 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     create(&api, deployment("web", &["serve"])).await;
     let web = rolled_out(&api, "web").await;
     let conditions = web.status.unwrap().conditions.unwrap();
-    assert!(conditions.iter().all(|condition| condition.status == "True"));
+    assert!(
+        conditions
+            .iter()
+            .all(|condition| condition.status == "True")
+    );
     let [old] = pods_of(&client, "web").await.try_into().unwrap();
     let hash = &old.labels()["pod-template-hash"];
     assert!(old.name_any().starts_with(&format!("web-{hash}-")));
@@ -40,10 +46,20 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
     assert_eq!(ask(&ip(&old)).await, "old");
 
     let patch = Patch::Merge(json!({ "stringData": { "TOKEN": "new" } }));
-    secrets.patch("env", &PatchParams::default(), &patch).await.unwrap();
-    assert_eq!(ask(&ip(&old)).await, "old", "the environment is that of the start");
+    secrets
+        .patch("env", &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+    assert_eq!(
+        ask(&ip(&old)).await,
+        "old",
+        "the environment is that of the start"
+    );
     let watch = api
-        .watch(&WatchParams::default(), &web.metadata.resource_version.unwrap())
+        .watch(
+            &WatchParams::default(),
+            &web.metadata.resource_version.unwrap(),
+        )
         .await
         .unwrap();
     api.patch("web", &PatchParams::default(), &restart("now"))
@@ -72,7 +88,10 @@ async fn a_restart_keeps_serving_and_reads_the_secret_anew() {
         }
     }
     let sets = Api::<ReplicaSet>::default_namespaced(client.clone());
-    assert_eq!(sets.list(&ListParams::default()).await.unwrap().items.len(), 2);
+    assert_eq!(
+        sets.list(&ListParams::default()).await.unwrap().items.len(),
+        2
+    );
     cluster.stop().await;
 }
 
@@ -87,7 +106,9 @@ async fn a_restart_that_never_gets_ready_leaves_the_old_pod_serving() {
     let broken = Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "main", "args": ["fail"] },
     ] } } } }));
-    api.patch("web", &PatchParams::default(), &broken).await.unwrap();
+    api.patch("web", &PatchParams::default(), &broken)
+        .await
+        .unwrap();
     let pods = Api::<Pod>::default_namespaced(client.clone());
     let name = loop {
         let all = pods_of(&client, "web").await;
@@ -107,10 +128,15 @@ async fn a_restart_that_never_gets_ready_leaves_the_old_pod_serving() {
     assert!(!ready(&new));
     assert_eq!(ask(&ip(&old)).await, "none");
     let web = api.get_status("web").await.unwrap().status.unwrap();
-    assert_eq!((web.available_replicas, web.updated_replicas), (Some(1), Some(1)));
+    assert_eq!(
+        (web.available_replicas, web.updated_replicas),
+        (Some(1), Some(1))
+    );
     assert_eq!(web.unavailable_replicas, Some(1));
     // The old pod is replaced by one of its own template, should it go.
-    pods.delete(&old.name_any(), &DeleteParams::default()).await.unwrap();
+    pods.delete(&old.name_any(), &DeleteParams::default())
+        .await
+        .unwrap();
     until(pods.clone(), &old.name_any(), |pod| pod.is_none()).await;
     until(api.clone(), "web", |web| {
         web.and_then(|web| web.status.as_ref())
@@ -121,7 +147,9 @@ async fn a_restart_that_never_gets_ready_leaves_the_old_pod_serving() {
     let repaired = Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "main", "args": ["serve"], "env": [{ "name": "X", "value": "1" }] },
     ] } } } }));
-    api.patch("web", &PatchParams::default(), &repaired).await.unwrap();
+    api.patch("web", &PatchParams::default(), &repaired)
+        .await
+        .unwrap();
     rolled_out(&api, "web").await;
     cluster.stop().await;
 }
@@ -134,7 +162,10 @@ async fn deployments_scale_replace_and_go() {
     create(&api, deployment("web", &["serve"])).await;
     rolled_out(&api, "web").await;
     let scale = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
-    let scaled = api.patch_scale("web", &PatchParams::default(), &scale).await.unwrap();
+    let scaled = api
+        .patch_scale("web", &PatchParams::default(), &scale)
+        .await
+        .unwrap();
     assert_eq!(scaled.spec.unwrap().replicas, Some(3));
     rolled_out(&api, "web").await;
     let pods = Api::<Pod>::default_namespaced(client.clone());
@@ -146,7 +177,9 @@ async fn deployments_scale_replace_and_go() {
     rolled_out(&api, "web").await;
     assert_eq!(pods_of(&client, "web").await.len(), 3);
     let scale = Patch::Merge(json!({ "spec": { "replicas": 1 } }));
-    api.patch("web", &PatchParams::default(), &scale).await.unwrap();
+    api.patch("web", &PatchParams::default(), &scale)
+        .await
+        .unwrap();
     rolled_out(&api, "web").await;
     let [last] = pods_of(&client, "web").await.try_into().unwrap();
     api.delete("web", &DeleteParams::default()).await.unwrap();
@@ -169,7 +202,10 @@ async fn recreate_ends_the_old_pod_first() {
     let pods = Api::<Pod>::default_namespaced(client.clone());
     let list = pods.list(&ListParams::default()).await.unwrap();
     let mut watch = pods
-        .watch(&WatchParams::default(), &list.metadata.resource_version.unwrap())
+        .watch(
+            &WatchParams::default(),
+            &list.metadata.resource_version.unwrap(),
+        )
         .await
         .unwrap()
         .boxed();

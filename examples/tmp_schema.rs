@@ -1,1 +1,0 @@
-fn main() { gauntlet::cli::schema::schema(&mut std::io::stdout()).unwrap(); }

@@ -1,0 +1,115 @@
+//! Whether every check can fail: each mutant against the checks of its row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::events::{Event, ScenarioResult, Verdict};
+use super::execute::{Shared, execute};
+use super::plan::{Planned, plan};
+use crate::platform::Mutant;
+use crate::report::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
+use crate::scenario::{ExpectationKind, Scenario};
+
+/// Runs the matrix: all `scenarios` without a mutant, then each row's scenarios with each of its mutants.
+///
+/// A mutant is dead only where a check fails whose twin, the same run on the
+/// unmutated platform, passes. `tell` hears how many runs of how many are done.
+pub async fn prove(
+    scenarios: &[Arc<Scenario>],
+    mutants: &[&'static Mutant],
+    shared: impl Fn(Vec<String>) -> Shared,
+    jobs: usize,
+    mut tell: impl FnMut(usize, usize),
+) -> Matrix {
+    let planned = plan(scenarios, 1);
+    let room = Arc::new(Semaphore::new(jobs.max(1)));
+    let mut running = JoinSet::new();
+    let whole = Arc::new(shared(Vec::new()));
+    for twin in &planned {
+        running.spawn(one(None, twin.clone(), whole.clone(), room.clone()));
+    }
+    for mutant in mutants {
+        let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
+        for twin in planned.iter().filter(|twin| twin.scenario.row() == mutant.row) {
+            running.spawn(one(Some(mutant.name), twin.clone(), broken.clone(), room.clone()));
+        }
+    }
+    let (mut done, all) = (0, running.len());
+    let mut results: BTreeMap<Option<&'static str>, Vec<ScenarioResult>> = BTreeMap::new();
+    while let Some(ended) = running.join_next().await {
+        // A run that broke the harness counts as not run: nobody is dead by it.
+        if let Ok((mutant, result)) = ended {
+            results.entry(mutant).or_default().push(result);
+        }
+        done += 1;
+        tell(done, all);
+    }
+    let twins = results.remove(&None).unwrap_or_default();
+    Matrix {
+        rows: rows(scenarios),
+        mutants: mutants
+            .iter()
+            .map(|m| Defect { name: m.name.into(), row: m.row.into(), defect: m.defect.into() })
+            .collect(),
+        cells: mutants
+            .iter()
+            .map(|mutant| Cell {
+                mutant: mutant.name.into(),
+                row: mutant.row.into(),
+                result: judge(results.get(&Some(mutant.name)).map_or(&[], Vec::as_slice), &twins),
+            })
+            .collect(),
+    }
+}
+
+async fn one(
+    mutant: Option<&'static str>,
+    planned: Planned,
+    shared: Arc<Shared>,
+    room: Arc<Semaphore>,
+) -> (Option<&'static str>, ScenarioResult) {
+    // The semaphore is never closed.
+    let _place = room.acquire().await;
+    let silent = |_: Event| {};
+    (mutant, execute(&planned, &shared, &silent).await)
+}
+
+/// The rows that scenarios stand for, with the title of the first of each.
+fn rows(scenarios: &[Arc<Scenario>]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for scenario in scenarios {
+        if rows.last().is_none_or(|row| row.id != scenario.row()) {
+            rows.push(Row { id: scenario.row().into(), title: scenario.title.clone() });
+        }
+    }
+    rows
+}
+
+/// What a row's runs with a mutant say of it.
+fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
+    let twin_of = |result: &ScenarioResult| twins.iter().find(|twin| twin.run == result.run);
+    let killer = broken
+        .iter()
+        .filter(|result| twin_of(result).is_some_and(|twin| twin.verdict == Verdict::Pass))
+        .flat_map(|result| &result.checks)
+        .find(|check| check.kind == ExpectationKind::Check && check.verdict == Verdict::Fail);
+    if let Some(check) = killer {
+        return CellResult::Killed { check: check.id.clone() };
+    }
+    if broken.is_empty() {
+        return CellResult::NotRun;
+    }
+    let not_passing = |result: &&ScenarioResult| twin_of(result).is_none_or(|twin| twin.verdict != Verdict::Pass);
+    if let Some(result) = broken.iter().find(not_passing) {
+        return CellResult::Error { reason: format!("{} does not pass without the mutant", result.run) };
+    }
+    match broken.iter().find(|result| result.verdict == Verdict::Error) {
+        Some(result) => CellResult::Error {
+            reason: format!("{}: {}", result.run, result.reason.as_deref().unwrap_or("could not tell")),
+        },
+        None => CellResult::Survived,
+    }
+}
