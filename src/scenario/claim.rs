@@ -85,9 +85,7 @@ fn phrases_help(verb: &Verb) -> String {
 
 fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim> {
     let name = node.get("policy")?;
-    let Some(policy) = policy_named(name, checker) else {
-        return None;
-    };
+    let policy = policy_named(name, checker)?;
     let known = policy.choices();
     if known.is_empty() {
         let message = format!("`{}` has no choices that a check could depend on", policy.name);

@@ -37,8 +37,7 @@ pub fn load_sources(sources: &[Arc<Source>]) -> Result<Vec<Scenario>, Problems> 
                 let here = (Arc::clone(source), span);
                 if let Some((first, at)) = ids.get(&scenario.id) {
                     let message = format!("the id `{}` is that of another scenario", scenario.id);
-                    let mut problem = Problem::new(source, span, message);
-                    problem.related = Some((Arc::clone(first), *at, "first here".to_owned()));
+                    let problem = Problem::new(source, span, message).with_related(first, *at, "first here");
                     problems.push(problem);
                 } else {
                     ids.insert(scenario.id.clone(), here);

@@ -301,13 +301,12 @@ impl<'s> Reader<'s> {
             span.end = value.span.end;
             match entries.iter().find(|(known, _)| known.name == key.name) {
                 Some((first, _)) => {
-                    let mut problem = Problem::new(
+                    let message = format!("the key `{}` stands here a second time", key.name);
+                    let problem = Problem::new(self.source, key.span, message).with_related(
                         self.source,
-                        key.span,
-                        format!("the key `{}` stands here a second time", key.name),
+                        first.span,
+                        "first here",
                     );
-                    let known = (Arc::clone(self.source), first.span, "first here".to_owned());
-                    problem.related = Some(known);
                     self.problems.push(problem);
                 }
                 None => entries.push((key, value)),

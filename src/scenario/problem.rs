@@ -20,7 +20,16 @@ pub struct Problem {
     /// What to do about it.
     pub help: Option<String>,
     /// Another place that has to do with it, with what it is.
-    pub related: Option<(Arc<Source>, Span, String)>,
+    pub related: Option<Box<Related>>,
+}
+
+/// Another place that has to do with a problem.
+#[derive(Clone, Debug)]
+pub struct Related {
+    pub source: Arc<Source>,
+    pub span: Span,
+    /// What is there.
+    pub what: String,
 }
 
 impl Problem {
@@ -39,6 +48,16 @@ impl Problem {
         Problem::new(source, Span::of(source, 0..0), message)
     }
 
+    /// With another place that has to do with it.
+    pub fn with_related(mut self, source: &Arc<Source>, span: Span, what: &str) -> Problem {
+        self.related = Some(Box::new(Related {
+            source: Arc::clone(source),
+            span,
+            what: what.to_owned(),
+        }));
+        self
+    }
+
     pub fn with_help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
         self
@@ -54,8 +73,8 @@ impl fmt::Display for Problem {
     /// One line: `file:line:column: message; help`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place(), self.message)?;
-        if let Some((source, span, what)) = &self.related {
-            write!(f, " ({what}: {})", span.place(source))?;
+        if let Some(related) = &self.related {
+            write!(f, " ({}: {})", related.what, related.span.place(&related.source))?;
         }
         match &self.help {
             Some(help) => write!(f, "; {help}"),
@@ -187,11 +206,11 @@ struct Shown {
 
 impl Shown {
     fn new(problem: &Problem) -> Shown {
-        let related = problem.related.as_ref().map(|(source, span, what)| Shown {
-            message: what.clone(),
+        let related = problem.related.as_ref().map(|related| Shown {
+            message: related.what.clone(),
             help: None,
-            source: NamedSource::new(&source.name, source.text.clone()),
-            label: label(source, *span),
+            source: NamedSource::new(&related.source.name, related.source.text.clone()),
+            label: label(&related.source, related.span),
             severity: Severity::Advice,
             related: Vec::new(),
         });

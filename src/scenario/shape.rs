@@ -1,7 +1,7 @@
 //! Holds a tree against the schema: unknown keys, wrong types, what is missing.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::checker::Checker;
 use super::expression::is_template;
 use super::node::{Kind, Node};
 use super::problem::suggestion;
-use super::schema::CHECKED_ELSEWHERE;
+use super::schema::{CHECKED_ELSEWHERE, SCHEMA};
 use super::source::Span;
 
 /// Holds a node against a schema whose definitions are in `root`. `what` names the node in
@@ -282,19 +282,26 @@ impl<'s> Walker<'s> {
     }
 }
 
-/// Whether a text is of a pattern of the schema. Each is compiled once; one that is none (a test
-/// compiles them all) lets everything through.
+/// The patterns of the definitions of texts (names, ids, lengths of time), compiled once.
+static PATTERNS: LazyLock<HashMap<&'static str, Regex>> = LazyLock::new(|| {
+    let definitions = SCHEMA["definitions"].as_object();
+    definitions
+        .into_iter()
+        .flat_map(|definitions| definitions.values())
+        .filter_map(|definition| {
+            let pattern = definition.get("pattern")?.as_str()?;
+            Some((pattern, Regex::new(pattern).ok()?))
+        })
+        .collect()
+});
+
+/// Whether a text is of a pattern of a schema. One that is no pattern (a test compiles them
+/// all) lets everything through.
 fn pattern_matches(pattern: &str, text: &str) -> bool {
-    thread_local! {
-        static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default();
+    match PATTERNS.get(pattern) {
+        Some(pattern) => pattern.is_match(text),
+        None => Regex::new(pattern).map_or(true, |pattern| pattern.is_match(text)),
     }
-    COMPILED.with_borrow_mut(|compiled| {
-        let known = match compiled.get(pattern) {
-            Some(known) => known,
-            None => compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok()),
-        };
-        known.as_ref().is_none_or(|pattern| pattern.is_match(text))
-    })
 }
 
 fn alternatives(schema: &Value) -> Option<&Vec<Value>> {
