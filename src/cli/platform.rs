@@ -42,7 +42,7 @@ pub async fn run(
             .map(|near| format!("; did you mean {near}?"))
             .unwrap_or_default();
         UsageError(format!(
-            "there is no component {name}{hint} There are {}",
+            "there is no component {name}{hint} (there are {})",
             known.join(", ")
         ))
     })?;
