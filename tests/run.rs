@@ -129,7 +129,8 @@ fn the_command_to_see_it_again_does_so() {
     let line = ran
         .stdout
         .lines()
-        .find_map(|line| line.trim().strip_prefix("gauntlet "))
+        .find_map(|line| line.trim().strip_prefix("gauntlet run "))
+        .map(|rest| format!("run {rest}"))
         .expect("a command to paste");
     let again = run_in(folder.path(), &line.split_whitespace().collect::<Vec<_>>()).exits(1);
     assert!(again.stdout.contains("FAILED"), "{}", again.stdout);
