@@ -36,7 +36,7 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         let near = crate::scenario::problem::nearest(name, known.iter().copied());
         let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         UsageError(format!(
-            "there is no component {name}{hint} There are {}",
+            "there is no component {name}{hint} (there are {})",
             known.join(", ")
         ))
     })?;

@@ -84,11 +84,16 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
     let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
-    for problem in finished.problems.iter().filter(|problem| !problem.is_closed_output()) {
+    let problems: Vec<_> = finished
+        .problems
+        .iter()
+        .filter(|problem| !problem.is_closed_output())
+        .collect();
+    for problem in &problems {
         // Standard error may be closed as well; then there is nobody to tell.
         let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
     }
-    Ok(match (exit_code(result.verdict), finished.problems.is_empty()) {
+    Ok(match (exit_code(result.verdict), problems.is_empty()) {
         (0, false) => 3,
         (code, _) => code,
     })

@@ -216,7 +216,14 @@ fn reproduce(planned: &Planned, shared: &Shared, context: &StepContext) -> Vec<S
     } else {
         " --level all"
     };
-    let mut lines = vec![format!("gauntlet run {}{level} --seed {}", planned.run.id, shared.seed)];
+    let mutants = match shared.mutants.as_slice() {
+        [] => String::new(),
+        names => format!(" --mutant {}", names.join(",")),
+    };
+    let mut lines = vec![format!(
+        "gauntlet run {}{level}{mutants} --seed {}",
+        planned.run.id, shared.seed
+    )];
     let commands = evidence::commands(context);
     if !commands.is_empty() {
         let (secret, key, space) = (world.name("secret.name"), world.name("secret.key"), &world.namespace);

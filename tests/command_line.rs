@@ -1,0 +1,249 @@
+//! The command line as a person or a pipeline meets it: exit codes, messages, what is printed.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{Ran, gauntlet, run_in};
+use serde_json::Value;
+
+/// An error of the command line: code 2, nothing on standard output, and the message of the golden file.
+macro_rules! refused {
+    ($($name:ident: $($argument:expr),+;)+) => {$(
+        #[test]
+        fn $name() {
+            let folder = tempfile::tempdir().expect("a folder");
+            let ran = run_in(folder.path(), &[$($argument),+]).exits(2);
+            assert_eq!(ran.stdout, "");
+            assert!(std::fs::read_dir(folder.path()).expect("read").next().is_none(), "it left files");
+            insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+                snapshot_path => "command_line", description => [$($argument),+].join(" ") }, {
+                insta::assert_snapshot!(stringify!($name), ran.stderr);
+            });
+        }
+    )+};
+}
+
+refused! {
+    unknown_selector: "run", "harness-token/token/acept";
+    unknown_selector_far_from_all: "list", "zzzzzzzz";
+    unknown_mutant: "run", "--mutant", "keystroke-lost";
+    unknown_second_mutant: "run", "--mutant", "keystrokes-lost,nonsense-of-all-kinds";
+    unknown_report_format: "run", "--report", "jnuit";
+    report_without_file_name: "run", "--report", "json=";
+    unknown_component: "platform", "snadbox";
+    unknown_component_far_from_all: "platform", "zzzzzzzz";
+    partition_beyond_its_parts: "run", "--partition", "4/2";
+    partition_of_nothing: "run", "--partition", "1/0";
+    partition_of_words: "run", "--partition", "half";
+    duration_without_unit: "run", "--timeout", "5";
+    duration_of_another_unit: "run", "--timeout", "5 weeks";
+    jobs_of_none: "run", "--jobs", "0";
+    scenarios_not_there: "run", "--scenarios", "missing";
+    list_scenarios_not_there: "list", "--scenarios", "missing";
+    check_file_not_there: "check", "missing.yaml";
+    explain_unknown: "explain", "harness-token/token/acept";
+    level_leaves_nothing: "run", "--level", "extended", "harness-token/token/accept";
+    level_leaves_nothing_to_list: "list", "--level", "core", "harness-token/token/both";
+    unknown_level: "run", "--level", "cor";
+    unknown_command: "rnu";
+    unknown_flag: "run", "--mutants", "keystrokes-lost";
+    quiet_and_verbose: "run", "--quiet", "--verbose";
+}
+
+fn ran(arguments: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    run_in(folder.path(), arguments)
+}
+
+#[test]
+fn no_command_shows_help_and_is_an_error() {
+    let ran = ran(&[]).exits(2);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("Usage: gauntlet <COMMAND>"), "{}", ran.stderr);
+}
+
+#[test]
+fn help_names_the_exit_codes() {
+    let ran = ran(&["--help"]).exits(0);
+    for code in ["0 ", "1 ", "2 ", "3 ", "4 ", "5 ", "130"] {
+        assert!(ran.stdout.contains(&format!("\n  {code}")), "{code} in\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn version() {
+    let ran = ran(&["--version"]).exits(0);
+    assert_eq!(ran.stdout, format!("gauntlet {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn list_has_a_line_for_each() {
+    let ran = ran(&["list", "harness-token/token"]).exits(0);
+    assert_eq!(ran.stderr, "");
+    let ids: Vec<_> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let mut sorted = ids.clone();
+    sorted.sort_unstable();
+    assert_eq!(ids, sorted);
+    assert!(ids.contains(&"harness-token/token/accept"), "{ids:?}");
+    assert!(ids.iter().all(|id| id.starts_with("harness-token/token/")), "{ids:?}");
+}
+
+#[test]
+fn list_as_json() {
+    let ran = ran(&["list", "--format", "json"]).exits(0);
+    let list: Vec<Value> = serde_json::from_str(&ran.stdout).expect("a JSON list");
+    assert!(!list.is_empty());
+    for entry in &list {
+        let keys: Vec<_> = entry
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let expected = [
+            "id",
+            "title",
+            "level",
+            "contract",
+            "needs",
+            "intrusion",
+            "tags",
+            "spec",
+            "runs",
+        ];
+        assert_eq!(keys, expected, "{entry}");
+    }
+    let accept = list
+        .iter()
+        .find(|entry| entry["id"] == "harness-token/token/accept")
+        .expect("it is listed");
+    assert_eq!(accept["level"], "core");
+    assert_eq!(accept["intrusion"], "use");
+    assert_eq!(accept["runs"], 3);
+}
+
+#[test]
+fn levels_of_the_list_make_up_the_whole() {
+    let count = |level| ran(&["list", "--level", level]).exits(0).stdout.lines().count();
+    assert_eq!(count("core") + count("extended"), count("all"));
+}
+
+#[test]
+fn explain_shows_source_steps_and_mutants() {
+    let ran = ran(&["explain", "harness-token/token/accept"]).exits(0);
+    for part in [
+        "harness-token/token/accept\n",
+        "HARNESS_AUTH_TOKEN",
+        "attach ${s}",
+        "keystrokes-lost",
+    ] {
+        assert!(ran.stdout.contains(part), "{part} in\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn what_is_listed_can_be_explained() {
+    let listed = ran(&["list", "harness-token/token"]).exits(0).stdout;
+    for id in listed.lines().filter_map(|line| line.split_whitespace().next()) {
+        assert!(ran(&["explain", id]).exits(0).stdout.starts_with(id));
+    }
+}
+
+#[test]
+fn schema_is_the_committed_one() {
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/scenario.schema.json"));
+    let printed = ran(&["schema"]).exits(0).stdout;
+    assert!(
+        printed == committed.expect("the schema can be read"),
+        "the committed schema is not current"
+    );
+}
+
+#[test]
+fn check_of_the_built_in_ones() {
+    let ran = ran(&["check"]).exits(0);
+    assert!(ran.stdout.ends_with(" scenarios: nothing wrong\n"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn check_shows_the_place_of_what_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("mine/token/broken.yaml");
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    let text = "apiVersion: gauntlet/v1
+id: mine/token/broken
+title: A step that nobody knows
+spec: none, written for a test
+level: core
+intrusion: use
+steps:
+  - session: new
+    as: s
+  - atach: ${s}
+    check: opens
+";
+    std::fs::write(&path, text).expect("written");
+    // The whole folder, so that the file's path is its id.
+    let ran = run_in(folder.path(), &["check", "."]).exits(2);
+    assert_eq!(ran.stdout, "");
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+        snapshot_path => "command_line" }, {
+        insta::assert_snapshot!("check_broken_file", ran.stderr);
+    });
+    assert!(ran.stderr.contains("mine/token/broken.yaml:10:"), "{}", ran.stderr);
+}
+
+/// The reader has gone before the first byte: an end like any other, without a panic.
+#[test]
+fn output_that_nobody_reads() {
+    for arguments in [
+        &["list"][..],
+        &["list", "--format", "json"],
+        &["schema"],
+        &["check"],
+        &["explain", "harness-token/token/accept"],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = gauntlet()
+            .args(arguments)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it starts");
+        let ran = Ran::of(output).exits(0);
+        assert_eq!(ran.stderr, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    for arguments in [&["list"][..], &["schema"], &["check"]] {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full");
+        let output = gauntlet()
+            .args(arguments)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it starts");
+        let ran = Ran::of(output);
+        assert!(
+            ran.code.is_some_and(|code| code != 0),
+            "{arguments:?} says that all is well"
+        );
+        assert!(
+            ran.stderr.contains("writing to standard output"),
+            "{arguments:?}: {}",
+            ran.stderr
+        );
+    }
+}
