@@ -194,13 +194,8 @@ fn reports_are_written_and_can_be_read() {
 #[test]
 fn no_token_in_anything_that_leaks_it() {
     let folder = folder();
-    for mutant in [
-        "token-in-access-log",
-        "token-in-error-body",
-        "token-in-event",
-        "token-in-argv",
-        "tty-token-made-up",
-    ] {
+    let leaks = "token-in-access-log,token-in-error-body,token-in-event,token-in-argv";
+    for mutant in [leaks, "tty-token-made-up"] {
         let arguments = [
             "run",
             "harness-token/leak",
