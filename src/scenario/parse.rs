@@ -338,7 +338,7 @@ steps:
     fact: { shown: body.tty_token }
     holds-for: 1.5s
   - terminal: ${t}
-    ping: true
+    keep-alive: true
 finally:
   - delete-session: ${s}
 "#;
@@ -394,7 +394,7 @@ finally:
         );
         assert_eq!(place.column, 9);
         assert_eq!(attach.holds_for, Some(Duration::from_millis(1500)));
-        assert_eq!(terminal.args, json!({"terminal": "${t}", "ping": true}));
+        assert_eq!(terminal.args, json!({"terminal": "${t}", "keep-alive": true}));
     }
 
     proptest! {

@@ -165,7 +165,7 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clo
             let all: Vec<&str> = known.into_iter().collect();
             match all.len() {
                 0 => format!("there are no {what}"),
-                n if n > MOST_SUGGESTED => format!("none of the {n} {what} is near it"),
+                n if n > MOST_SUGGESTED => format!("none of the known {what} is near it"),
                 _ => format!("known {what}: {}", all.join(", ")),
             }
         }
