@@ -43,6 +43,23 @@ pub struct Planned {
     pub parameters: Vec<(String, Value)>,
 }
 
+/// The tag of scenarios that measure time: what runs beside them would be measured too.
+const ALONE: &str = "timing";
+
+impl Planned {
+    /// Whether nothing else may run beside it.
+    pub fn alone(&self) -> bool {
+        self.scenario.tags.iter().any(|tag| tag == ALONE)
+    }
+}
+
+/// The same runs, those that run alone behind all others.
+pub fn alone_last(mut planned: Vec<Planned>) -> Vec<Planned> {
+    // The sort is stable: the order is otherwise that of the ids.
+    planned.sort_by_key(Planned::alone);
+    planned
+}
+
 /// A part of a plan: `2/5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
