@@ -238,7 +238,7 @@ impl Measurement<'_> {
 fn observed(look: &Look, status: Option<u16>) -> Value {
     json!({
         "conclusion": if look.conclusion == Conclusion::Leak { "leak" } else { "no leak" },
-        "p_value": look.p,
+        "p_value": significant(look.p),
         "samples": look.samples,
         "shift_us": round(look.shift),
         "spread_us": round(look.spread),
@@ -250,6 +250,12 @@ fn observed(look: &Look, status: Option<u16>) -> Value {
 /// Three decimals: the clock does not tell more.
 fn round(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
+}
+
+/// Three significant digits, however small it is.
+fn significant(number: f64) -> f64 {
+    // What Rust writes as a number, it reads as one.
+    format!("{number:.2e}").parse().unwrap_or(number)
 }
 
 fn merged(mut value: Value, more: Value) -> Value {
@@ -298,6 +304,13 @@ mod tests {
         let odd = Tokens::of("é/0b=").expect("two letters or digits");
         assert_eq!((odd.near.as_str(), odd.far.as_str(), odd.bytes), ("é/00=", "é/1b=", 1));
         assert!(Tokens::of("a").is_err() && Tokens::of("").is_err() && Tokens::of("=é=").is_err());
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        assert_eq!(significant(1.712_358e-21), 1.71e-21);
+        assert_eq!(significant(1.0), 1.0);
+        assert_eq!(significant(0.0), 0.0);
     }
 
     #[test]
