@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::events::{Event, ScenarioResult, Verdict};
 use super::execute::{Shared, execute};
-use super::plan::{Planned, plan};
+use super::plan::{Planned, alone_last, plan};
 use crate::platform::Mutant;
 use crate::report::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
 use crate::scenario::{ExpectationKind, Scenario};
@@ -24,8 +24,8 @@ pub async fn prove(
     jobs: usize,
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
-    let planned = plan(scenarios, 1);
-    let room = Arc::new(Semaphore::new(jobs.max(1)));
+    let planned = alone_last(plan(scenarios, 1));
+    let room = Arc::new(Room::of(jobs));
     let mut running = JoinSet::new();
     let whole = Arc::new(shared(Vec::new()));
     for twin in &planned {
@@ -69,14 +69,28 @@ pub async fn prove(
     }
 }
 
+/// Places for runs. One that runs alone takes them all: the semaphore is fair,
+/// so it waits for those before it and holds back those behind it.
+struct Room {
+    all: u32,
+    places: Semaphore,
+}
+
+impl Room {
+    fn of(jobs: usize) -> Room {
+        let all = u32::try_from(jobs.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+        Room { all, places: Semaphore::new(all as usize) }
+    }
+}
+
 async fn one(
     mutant: Option<&'static str>,
     planned: Planned,
     shared: Arc<Shared>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 ) -> (Option<&'static str>, ScenarioResult) {
     // The semaphore is never closed.
-    let _place = room.acquire().await;
+    let _places = room.places.acquire_many(if planned.alone() { room.all } else { 1 }).await;
     let silent = |_: Event| {};
     (mutant, execute(&planned, &shared, &silent).await)
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 use super::execute::{Shared, execute};
-use super::plan::Planned;
+use super::plan::{Planned, alone_last};
 use crate::scenario::Level;
 
 /// How scenarios are run.
@@ -36,13 +36,15 @@ pub async fn run(
     let started = Instant::now();
     tell(Event::RunStarted(Arc::new(info)));
     let (events, mut inbox) = mpsc::unbounded_channel();
-    let mut waiting = planned.into_iter();
+    let mut waiting = alone_last(planned).into_iter().peekable();
     let mut running = JoinSet::new();
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
     let mut goes_on = true;
     loop {
         while goes_on && running.len() < pace.jobs.max(1) && !shared.stop.is_cancelled() {
-            let Some(next) = waiting.next() else { break };
+            // Behind a run that is alone there are only such, so none is ever joined by another.
+            let fits = |next: &Planned| !next.alone() || running.is_empty();
+            let Some(next) = waiting.next_if(fits) else { break };
             running.spawn(one(next, shared.clone(), events.clone()));
         }
         if running.is_empty() {

@@ -211,6 +211,24 @@ pub struct RawFrame {
     pub eager: Option<bool>,
 }
 
+/// Tells whether the time of a refusal depends on how much of the token was right (CWE-208).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Timing {
+    /// The session or pod whose door it is.
+    pub timing: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// The right token; it is shown with one character wrong.
+    pub token: String,
+    /// The smallest effect looked for, for each further byte that is right. Default 20 µs.
+    #[schemars(with = "Option<DurationText>")]
+    pub smallest_effect: Option<String>,
+    /// Longest time of measuring; where it is too short to tell, that is an error. Default 20 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub at_most: Option<String>,
+}
+
 /// Reads a Secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

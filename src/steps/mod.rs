@@ -18,6 +18,7 @@ pub mod secret;
 pub mod session;
 pub mod subject;
 pub mod terminal;
+pub mod timing;
 pub mod typing;
 pub mod wire;
 
@@ -128,6 +129,10 @@ pub const VERBS: &[Verb] = &[
         phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"]),
     verb!("raw": a::Raw, raw::run; each: Some("raw"), default: None,
         phrases: phrase::RAW, fields: &["opened", "status", "header", "body", "text", "close", "closed", "sent_all"]),
+    verb!("timing": a::Timing, timing::run; each: None, default: Some("no leak"),
+        phrases: phrase::TIMING,
+        fields: &["conclusion", "p_value", "samples", "shift_us", "spread_us", "power", "bytes",
+            "smallest_effect_us_per_byte", "status"]),
     verb!("secret": a::Secret, secret::read; each: None, default: None,
         phrases: phrase::SECRET, fields: &["exists", "data", "uid", "resource_version"]),
     verb!("patch-secret": a::PatchSecret, secret::patch; each: None, default: Some("done"),

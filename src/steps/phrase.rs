@@ -55,6 +55,8 @@ phrases! {
         "closed", "the connection was closed by the other side", {"closed": true};
         "closed with <status>", "closed with this WebSocket code", {"close.code": {"one-of": "<status>"}};
     ]
+    TIMING: ["no leak", "the time of a refusal does not tell how much of the token was right, down to the smallest effect",
+        {"conclusion": "no leak"};]
     SECRET: [
         "exists", "the secret is there", {"exists": true};
         "absent", "there is no such secret", {"exists": false};

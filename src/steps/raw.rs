@@ -121,7 +121,7 @@ impl Bytes {
     }
 }
 
-fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
+pub(super) fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
     let query = upgrade
         .query
         .clone()
@@ -272,7 +272,7 @@ async fn read_until(
     false
 }
 
-fn head_end(bytes: &[u8]) -> Option<usize> {
+pub(super) fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -283,7 +283,7 @@ fn is_101(bytes: &[u8]) -> bool {
     status(bytes) == Some(101)
 }
 
-fn status(bytes: &[u8]) -> Option<u16> {
+pub(super) fn status(bytes: &[u8]) -> Option<u16> {
     let line = bytes.split(|byte| *byte == b'\r').next()?;
     let mut parts = std::str::from_utf8(line).ok()?.split(' ');
     parts.next().filter(|version| version.starts_with("HTTP/"))?;
