@@ -128,7 +128,11 @@ mod tests {
         let before = plan(&scenarios, 2);
         let after = alone_last(before.clone());
         let runs = |planned: &[Planned], alone| -> Vec<RunOf> {
-            planned.iter().filter(|run| run.alone() == alone).map(|run| run.run.clone()).collect()
+            planned
+                .iter()
+                .filter(|run| run.alone() == alone)
+                .map(|run| run.run.clone())
+                .collect()
         };
         let expected = [runs(&before, false), runs(&before, true)].concat();
         assert!(after.iter().map(|planned| &planned.run).eq(&expected));

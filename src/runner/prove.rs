@@ -79,7 +79,10 @@ struct Room {
 impl Room {
     fn of(jobs: usize) -> Room {
         let all = u32::try_from(jobs.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-        Room { all, places: Semaphore::new(all as usize) }
+        Room {
+            all,
+            places: Semaphore::new(all as usize),
+        }
     }
 }
 
@@ -90,7 +93,10 @@ async fn one(
     room: Arc<Room>,
 ) -> (Option<&'static str>, ScenarioResult) {
     // The semaphore is never closed.
-    let _places = room.places.acquire_many(if planned.alone() { room.all } else { 1 }).await;
+    let _places = room
+        .places
+        .acquire_many(if planned.alone() { room.all } else { 1 })
+        .await;
     let silent = |_: Event| {};
     (mutant, execute(&planned, &shared, &silent).await)
 }
