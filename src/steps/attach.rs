@@ -42,9 +42,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
     let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
-    let door = door(&context.world, road, Some(subject))
-        .await
-        .map_err(|error| StepError::doing(&what, error))?;
+    let door = match door(&context.world, road, Some(subject)).await {
+        Ok(door) => door,
+        Err(gone @ RoadError::NoPod { .. }) => return Ok(no_door(what, &gone)),
+        Err(error) => return Err(StepError::doing(&what, error)),
+    };
     let request = upgrade_request(&arguments, context, road, &door)?;
     let command = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
@@ -79,7 +81,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
 }
 
 /// The cluster says that nobody is behind the door: the platform's doing, and to be judged.
-pub fn no_door(what: String, gone: &RoadError) -> Observation {
+fn no_door(what: String, gone: &RoadError) -> Observation {
     Observation {
         what,
         value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }),
