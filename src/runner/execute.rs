@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +11,7 @@ use super::evidence;
 use super::plan::Planned;
 use super::step::{Attempt, StepRunner};
 use crate::redact::Redactor;
+use crate::scenario::variables::set_built_in;
 use crate::scenario::{Place, Policies, Scenario, Scope, Step, render, render_string};
 use crate::steps::{Limits, StepContext};
 use crate::target::World;
@@ -176,19 +176,7 @@ fn seed_of(run: &RunOf, seed: u64) -> u64 {
 
 /// What templates can name: the secret, the names, the matrix, the scenario's own variables.
 fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Redactor) -> Result<(), String> {
-    let name = |of: &str| world.name(of).to_owned();
-    scope.set(
-        "secret",
-        json!({ "name": name("secret.name"), "key": name("secret.key"), "token": world.token }),
-    );
-    scope.set("master-key", world.master_key.clone().into());
-    let mut names = json!({});
-    for (path, value) in world.names.iter() {
-        if let Some((group, leaf)) = path.split_once('.') {
-            names[group][leaf.replace('-', "_")] = value.clone().into();
-        }
-    }
-    scope.set("names", names);
+    set_built_in(scope, &world.names, &world.token, &world.master_key);
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
