@@ -81,7 +81,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     if specs.is_empty() {
         specs.push(Format::Console.into());
     }
-    let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor);
+    let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor.clone());
     let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
     let problems: Vec<_> = finished
@@ -93,10 +93,24 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         // Standard error may be closed as well; then there is nobody to tell.
         let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
     }
-    Ok(match (exit_code(result.verdict), problems.is_empty()) {
-        (0, false) => 3,
-        (code, _) => code,
-    })
+    // No secret in any of it: the harness must not be the leak that it looks for.
+    let leaks = redactor
+        .search_files(&finished.files)
+        .map_err(|error| UsageError(format!("searching the reports for secrets: {error}")))?;
+    for leak in &leaks {
+        let place = format!("{}:{}", leak.file.display(), leak.line);
+        let _closed = writeln!(
+            std::io::stderr(),
+            "gauntlet: {place}: the secret ${} stands here",
+            leak.name
+        );
+    }
+    Ok(
+        match (exit_code(result.verdict), problems.is_empty() && leaks.is_empty()) {
+            (0, false) => 3,
+            (code, _) => code,
+        },
+    )
 }
 
 /// What the runs of a command share.
