@@ -10,6 +10,29 @@ use crate::target::fit;
 /// The help where the embedded target can't be what a profile says.
 const LEAVE_OUT: &str = "leave it out for a run on the embedded target";
 
+/// The help where it can't be two things of a profile at once.
+const DIFFERENT: &str = "give one of them another value for a run on the embedded target";
+
+/// Something that a profile's file or a flag can say.
+struct Said<'n> {
+    /// The file's key.
+    group: &'static str,
+    /// The key below it.
+    name: &'n str,
+    /// As `--set` has it.
+    flag: String,
+}
+
+impl<'n> Said<'n> {
+    fn name(name: &'n str) -> Said<'n> {
+        Said {
+            group: "names",
+            name,
+            flag: name.to_owned(),
+        }
+    }
+}
+
 /// The profile that a run uses.
 #[derive(Debug)]
 pub struct Effective {
@@ -40,15 +63,19 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
     // What is told of a name that was set is told of the flag, else of the place in the file.
     let mut placed = Vec::new();
     let mut told = Vec::new();
-    let mut tell = |group: &str, name: &str, flag: &str, message: String| {
-        let set = settings.iter().any(|setting| setting.starts_with(&format!("{flag}=")));
-        let place = source.as_ref().filter(|_| !set).and_then(|source| {
-            let span = profile::locate(source, group, name)?;
-            Some((source, span))
-        });
-        match place {
-            Some((source, span)) => placed.push(Problem::new(source, span, message).with_help(LEAVE_OUT)),
-            None => told.push(format!("{message}; {LEAVE_OUT}")),
+    let mut tell = |names: &[Said], message: String, help: &str| {
+        let set = |said: &Said| {
+            settings
+                .iter()
+                .any(|setting| setting.starts_with(&format!("{}=", said.flag)))
+        };
+        if names.iter().any(set) {
+            return told.push(format!("--set: {message}; {help}"));
+        }
+        let place = |said: &Said| profile::locate(source.as_ref()?, said.group, said.name);
+        match (&source, names.iter().find_map(place)) {
+            (Some(source), Some(span)) => placed.push(Problem::new(source, span, message).with_help(help)),
+            _ => told.push(format!("{message}; {help}")),
         }
     };
     for misfit in fit::misfits(&profile.names) {
@@ -56,15 +83,27 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
             "the reference platform can't have this `{}`: {}",
             misfit.name, misfit.why
         );
-        tell("names", misfit.name, misfit.name, message);
+        let names: Vec<Said> = [Some(misfit.name), misfit.other]
+            .into_iter()
+            .flatten()
+            .map(Said::name)
+            .collect();
+        let help = if misfit.other.is_some() { DIFFERENT } else { LEAVE_OUT };
+        tell(&names, message, help);
     }
     for road in profile.roads.keys() {
         let message = format!(
             "the embedded target has no use for an address of the road `{road}`: it finds its doors through its own \
              Kubernetes API, and would test another platform than the one at that address"
         );
-        tell("roads", road, &format!("road.{road}"), message);
+        let said = Said {
+            group: "roads",
+            name: road,
+            flag: format!("road.{road}"),
+        };
+        tell(&[said], message, LEAVE_OUT);
     }
+    placed.sort_by_key(|problem: &Problem| problem.span.start);
     if !placed.is_empty() {
         told.insert(0, Problems(placed).render().trim_end().to_owned());
     }

@@ -82,16 +82,11 @@ impl Rerun {
         });
         match (planned.len(), names.len()) {
             (_, 0) => notes.push(format!(
-                "nothing failed in the run of {report}, and nothing was left open: there is nothing to run again"
+                "no scenario run of {report} failed or ended in an error: there is nothing to run again"
             )),
+            (0, 1) => notes.push(format!("the scenario run that failed in {report} is not selected")),
             (0, n) => notes.push(format!(
-                "{} that failed in the run of {report} {} not selected",
-                if n == 1 {
-                    "the scenario run".to_owned()
-                } else {
-                    format!("the {n} scenario runs")
-                },
-                if n == 1 { "is" } else { "are" },
+                "none of the {n} scenario runs that failed in {report} is selected"
             )),
             _ => {}
         }

@@ -10,6 +10,8 @@ use super::deploy::labels;
 pub struct Misfit {
     /// As in [`super::names::NAMES`].
     pub name: &'static str,
+    /// Another name that it can't be together with.
+    pub other: Option<&'static str>,
     pub why: String,
 }
 
@@ -27,40 +29,50 @@ const BALANCER_HEALTH_PORT: &str = "8082";
 /// What the reference platform can't be called; empty where it can have all of these names.
 pub fn misfits(names: &BTreeMap<String, String>) -> Vec<Misfit> {
     let mut found = Vec::new();
-    let mut report = |name: &'static str, why: String| found.push(Misfit { name, why });
+    let mut report = |name: &'static str, other: Option<&'static str>, why: String| {
+        found.push(Misfit { name, other, why });
+    };
     let of = |name: &str| names.get(name).map(String::as_str).unwrap_or_default();
 
     if of("sandbox.token-variable") != TOKEN_VARIABLE {
         let why = format!("its sandboxes have the token in `{TOKEN_VARIABLE}`, always");
-        report("sandbox.token-variable", why);
+        report("sandbox.token-variable", None, why);
     }
     if of("secret.key") == of("secret.master-key") {
-        report("secret.master-key", "`secret.key` is called the same".into());
+        report(
+            "secret.master-key",
+            Some("secret.key"),
+            "`secret.key` is the same".into(),
+        );
+    }
+    // The balancer gives the probe all below its path.
+    if format!("{}/", of("api.path")).starts_with(&format!("{}/", of("probe.path"))) {
+        report("probe.path", Some("api.path"), "`api.path` is below it".into());
     }
     let deployments = ["web.deployment", "worker.deployment", "balancer.deployment"];
     for (index, name) in deployments.into_iter().enumerate() {
         let value = of(name);
         if let Some(other) = deployments[..index].iter().find(|other| of(other) == value) {
-            report(name, format!("`{other}` is called the same"));
+            report(name, Some(other), format!("`{other}` is the same"));
         }
         if FIXED_DEPLOYMENTS.contains(&value) {
-            report(name, format!("another deployment of its own is called `{value}`"));
+            report(name, None, format!("another deployment of its own is called `{value}`"));
         }
     }
     let ports = ["balancer.port", "balancer.tls-port"];
     if of(ports[0]) == of(ports[1]) {
-        report(ports[1], format!("`{}` is the same", ports[0]));
+        report(ports[1], Some(ports[0]), format!("`{}` is the same", ports[0]));
     }
     for name in ports.into_iter().filter(|name| of(name) == BALANCER_HEALTH_PORT) {
         let why = format!("its balancer has its health on port {BALANCER_HEALTH_PORT}");
-        report(name, why);
+        report(name, None, why);
     }
     selectors(&of, &mut report);
     found
 }
 
 /// Selectors become labels, and none may select another part's pods as well.
-fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static str, String)) {
+fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static str, Option<&'static str>, String)) {
     const SELECTORS: [&str; 5] = [
         "web.selector",
         "worker.selector",
@@ -68,14 +80,14 @@ fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static
         "probe.selector",
         "warm.selector",
     ];
-    let mut known: Vec<(String, BTreeMap<String, String>)> = FIXED_LABELS
-        .iter()
-        .filter_map(|label| Some((format!("`{label}` of its own"), labels(label)?)))
+    let mut known: Vec<(&'static str, BTreeMap<String, String>)> = FIXED_LABELS
+        .into_iter()
+        .filter_map(|label| Some((label, labels(label)?)))
         .collect();
     for name in SELECTORS {
         let Some(labels) = labels(of(name)) else {
             let why = "its pods get the labels of the selector, as `app=web,tier=front`".to_owned();
-            report(name, format!("`{}` is no list of labels: {why}", of(name)));
+            report(name, None, format!("`{}` is no list of labels: {why}", of(name)));
             continue;
         };
         let within = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
@@ -85,7 +97,10 @@ fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static
             .iter()
             .find(|(_, other)| within(&labels, other) || within(other, &labels))
         {
-            report(name, format!("the pods of {other} would be selected as well"));
+            let (own, other) = (FIXED_LABELS.contains(other), *other);
+            let whose = if own { " of its own" } else { "" };
+            let why = format!("pods of `{other}`{whose} would be selected as well, or the other way round");
+            report(name, (!own).then_some(other), why);
         }
         if name == "warm.selector" {
             let mut keys = labels.keys();
@@ -93,15 +108,16 @@ fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static
                 (Some(SESSION_LABEL), _) => {
                     report(
                         name,
+                        None,
                         format!("its sandboxes have the label `{SESSION_LABEL}` for their sessions"),
                     );
                 }
-                (Some("app"), _) => report(name, "its sandboxes have the label `app` for themselves".into()),
-                (_, Some(_)) => report(name, "its warm pods have one label".into()),
+                (Some("app"), _) => report(name, None, "its sandboxes have the label `app` for themselves".into()),
+                (_, Some(_)) => report(name, None, "its warm pods have one label".into()),
                 _ => {}
             }
         }
-        known.push((format!("`{name}`"), labels));
+        known.push((name, labels));
     }
 }
 
@@ -134,6 +150,7 @@ mod tests {
         insta::assert_snapshot!(told(&[
             ("sandbox.token-variable", "TOKEN"),
             ("secret.master-key", "HARNESS_AUTH_TOKEN"),
+            ("probe.path", "/api"),
             ("worker.deployment", "litellm-web"),
             ("balancer.deployment", "probe"),
             ("balancer.port", "8082"),
@@ -142,6 +159,19 @@ mod tests {
             ("worker.selector", "app=balancer,tier=x"),
             ("probe.selector", "app=seed"),
             ("warm.selector", "session=warm,x=y"),
-        ]), @"");
+        ]), @"
+        sandbox.token-variable: its sandboxes have the token in `HARNESS_AUTH_TOKEN`, always
+        secret.master-key: `secret.key` is the same
+        probe.path: `api.path` is below it
+        worker.deployment: `web.deployment` is the same
+        balancer.deployment: another deployment of its own is called `probe`
+        balancer.tls-port: `balancer.port` is the same
+        balancer.port: its balancer has its health on port 8082
+        balancer.tls-port: its balancer has its health on port 8082
+        web.selector: `app in (a,b)` is no list of labels: its pods get the labels of the selector, as `app=web,tier=front`
+        balancer.selector: pods of `worker.selector` would be selected as well, or the other way round
+        probe.selector: pods of `app=seed` of its own would be selected as well, or the other way round
+        warm.selector: its sandboxes have the label `session` for their sessions
+        ");
     }
 }

@@ -1,16 +1,19 @@
 //! Expected failures: what is known to be wrong, why, and until when that may be so.
 
+mod pattern;
+
 use std::sync::{Arc, LazyLock};
 
-use globset::{Glob, GlobMatcher};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::runner::events::{RunOf, ScenarioResult, Verdict};
+use crate::runner::events::{ScenarioResult, Verdict};
 use crate::scenario::checker::Checker;
 use crate::scenario::node::{self, Kind, Node};
-use crate::scenario::problem::{Problem, nearest};
+use crate::scenario::problem::Problem;
 use crate::scenario::{Scenario, Source, Span, shape};
+
+use pattern::Pattern;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
@@ -30,21 +33,6 @@ struct Entry {
     source: Arc<Source>,
     /// Where `scenario` stands.
     span: Span,
-}
-
-/// Which runs of which scenarios: `a/b/c`, `a/b/c[proxy]`, `a/*/c[proxy]`.
-#[derive(Clone, Debug)]
-struct Pattern {
-    text: String,
-    id: Id,
-    /// The values of the matrix; none for all of them.
-    case: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-enum Id {
-    Exact(String),
-    Glob(GlobMatcher),
 }
 
 /// What counts on a day.
@@ -185,89 +173,6 @@ fn is_day(text: &str) -> bool {
     text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-impl Pattern {
-    /// What stands in brackets at the end is a case of the matrix, never a class of characters.
-    fn parse(text: &str) -> Result<Pattern, String> {
-        let (id, case) = match text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
-            Some((id, case)) => (id, Some(case.to_owned())),
-            None => (text, None),
-        };
-        if id.is_empty() {
-            return Err("`scenario` is an id, an id with a case as `a/b/c[proxy]`, or a glob".to_owned());
-        }
-        let matcher = match id.contains(['*', '?', '[', '{']) {
-            false => Id::Exact(id.to_owned()),
-            true => {
-                let glob = Glob::new(id).map_err(|error| format!("`{id}` is no pattern: {}", error.kind()))?;
-                Id::Glob(glob.compile_matcher())
-            }
-        };
-        Ok(Pattern {
-            text: text.to_owned(),
-            id: matcher,
-            case,
-        })
-    }
-
-    fn is_id(&self, id: &str) -> bool {
-        match &self.id {
-            Id::Exact(exact) => exact == id,
-            Id::Glob(glob) => glob.is_match(id),
-        }
-    }
-
-    fn is_match(&self, run: &RunOf) -> bool {
-        let case = || {
-            let values: Vec<&str> = run.parameters.iter().map(|(_, value)| value.as_str()).collect();
-            values.join(",")
-        };
-        self.is_id(&run.id) && self.case.as_ref().is_none_or(|wanted| *wanted == case())
-    }
-
-    /// What to say, and what to do, where no scenario has such a run.
-    fn unknown(&self, scenarios: &[Scenario]) -> Option<(String, Option<String>)> {
-        let matched: Vec<&Scenario> = scenarios.iter().filter(|scenario| self.is_id(&scenario.id)).collect();
-        if matched.is_empty() {
-            let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());
-            return Some(match &self.id {
-                Id::Glob(_) => (format!("`{}` matches no scenario", self.text), None),
-                Id::Exact(id) => {
-                    let below = format!("{}/", id.trim_end_matches('/'));
-                    let help = match nearest(id, ids()) {
-                        Some(near) => Some(format!("did you mean `{near}`?")),
-                        None if ids().any(|known| known.starts_with(&below)) => {
-                            Some(format!("for all below it: `{below}**`"))
-                        }
-                        None => None,
-                    };
-                    (format!("there is no scenario `{id}`"), help)
-                }
-            });
-        }
-        let case = self.case.as_ref()?;
-        let mut cases: Vec<String> = matched.iter().flat_map(|scenario| scenario.cases()).collect();
-        if cases.contains(case) {
-            return None;
-        }
-        cases.retain(|case| !case.is_empty());
-        cases.sort();
-        cases.dedup();
-        let message = match matched.as_slice() {
-            [scenario] => format!("`{}` has no case `{case}`", scenario.id),
-            _ => format!(
-                "none of the scenarios that `{}` matches has the case `{case}`",
-                self.text
-            ),
-        };
-        let help = match (cases.as_slice(), nearest(case, cases.iter().map(String::as_str))) {
-            ([], _) => "it has no matrix: leave the brackets out".to_owned(),
-            (_, Some(near)) => format!("did you mean `{near}`?"),
-            (known, None) => format!("its cases: {}", known.join(" and ")),
-        };
-        Some((message, Some(help)))
-    }
-}
-
 /// The JSON Schema of a file of expected failures.
 pub fn schema() -> Value {
     json!({
@@ -306,4 +211,106 @@ pub fn schema() -> Value {
         },
         "additionalProperties": false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runner::events::RunOf;
+    use crate::scenario::Level;
+
+    fn file(entries: &[[&str; 3]]) -> ExpectedFailures {
+        let entries = entries.iter().map(|[scenario, reason, expires]| {
+            format!("  - {{ scenario: \"{scenario}\", reason: {reason}, expires: {expires} }}\n")
+        });
+        let head = "apiVersion: gauntlet/v1\nkind: ExpectedFailures\nfailures:\n";
+        let source = Source::new("known.yaml", format!("{head}{}", entries.collect::<String>()));
+        ExpectedFailures::parse(&source).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    fn result(id: &str, case: &[&str], verdict: Verdict) -> ScenarioResult {
+        let parameters = case.iter().map(|value| ("road".to_owned(), (*value).to_owned()));
+        ScenarioResult {
+            run: RunOf {
+                id: id.to_owned(),
+                parameters: parameters.collect(),
+                repetition: Some(2),
+            },
+            title: String::new(),
+            spec: String::new(),
+            level: Level::Core,
+            verdict,
+            reason: None,
+            duration: Duration::ZERO,
+            checks: Vec::new(),
+            facts: Vec::new(),
+            evidence: Vec::new(),
+            reproduce: Vec::new(),
+            expected_failure: None,
+            expired_expectation: None,
+        }
+    }
+
+    fn applied(failures: &ExpectedFailures, today: &str, mut result: ScenarioResult) -> ScenarioResult {
+        let today = today.parse().expect("a day");
+        failures.clone().on(today).apply(&mut result);
+        result
+    }
+
+    #[test]
+    fn the_last_day_counts_and_the_next_does_not() {
+        let failures = file(&[["a/b/c", "a bug", "2026-02-28"]]);
+        let on = |today| applied(&failures, today, result("a/b/c", &["proxy"], Verdict::Fail));
+        let before = on("2026-02-28");
+        assert_eq!(before.expected_failure.as_deref(), Some("a bug"));
+        assert_eq!(before.expired_expectation, None);
+        let after = on("2026-03-01");
+        assert_eq!(after.expected_failure, None);
+        assert_eq!(
+            after.expired_expectation.as_deref(),
+            Some(
+                "it was expected to fail until 2026-02-28 (a bug); that day is over, so the failure counts: \
+                 known.yaml:4:17"
+            )
+        );
+        // A pass needs no word about what was expected once.
+        let passed = applied(&failures, "2026-03-01", result("a/b/c", &[], Verdict::Pass));
+        assert_eq!((passed.expected_failure, passed.expired_expectation), (None, None));
+    }
+
+    #[test]
+    fn what_can_be_expected() {
+        let failures = file(&[["a/b/c", "a bug", "2026-02-28"]]);
+        let of = |verdict| applied(&failures, "2026-01-01", result("a/b/c", &[], verdict)).expected_failure;
+        assert!(of(Verdict::Fail).is_some());
+        assert!(of(Verdict::Pass).is_some(), "a pass that was not expected");
+        assert!(of(Verdict::Error).is_none());
+        assert!(of(Verdict::Skip).is_none());
+    }
+
+    #[test]
+    fn patterns() {
+        let covers = |pattern: &str, id: &str, case: &[&str]| {
+            let failures = file(&[[pattern, "a bug", "9999-12-31"]]);
+            let applied = applied(&failures, "2026-01-01", result(id, case, Verdict::Fail));
+            applied.expected_failure.is_some()
+        };
+        assert!(covers("a/b/c", "a/b/c", &["proxy"]));
+        assert!(!covers("a/b", "a/b/c", &[]));
+        assert!(covers("a/b/c[proxy]", "a/b/c", &["proxy"]));
+        assert!(!covers("a/b/c[proxy]", "a/b/c", &["direct"]));
+        assert!(covers("a/b/c[proxy,first]", "a/b/c", &["proxy", "first"]));
+        assert!(covers("a/*/c[proxy]", "a/b/c", &["proxy"]));
+        assert!(covers("a/**", "a/b/c/d", &["proxy"]));
+        assert!(covers("a/[bx]/{c,d}", "a/b/d", &[]));
+    }
+
+    #[test]
+    fn a_live_entry_goes_before_an_expired_one() {
+        let failures = file(&[["a/b/c", "old", "2026-01-01"], ["a/**", "new", "2026-12-31"]]);
+        let applied = applied(&failures, "2026-06-01", result("a/b/c", &[], Verdict::Fail));
+        assert_eq!(applied.expected_failure.as_deref(), Some("new"));
+    }
 }
