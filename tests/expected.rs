@@ -324,6 +324,36 @@ fn a_report_without_failures_runs_nothing() {
 }
 
 #[test]
+fn a_run_that_ended_early_does_not_tell_of_everything() {
+    let folder = folder();
+    let first = [
+        "run",
+        "--scenarios",
+        MINE,
+        "mine/token/wrong",
+        "mine/token/quick",
+        "--repeat",
+        "2",
+        "--jobs",
+        "1",
+    ];
+    run_in(
+        folder.path(),
+        &[&first[..], &["--fail-fast", "--report", "json=first.json"]].concat(),
+    )
+    .exits(1);
+    let ran = run_in(
+        folder.path(),
+        &["run", "--scenarios", MINE, "--rerun-failed", "first.json"],
+    )
+    .exits(1);
+    let words: Vec<&str> = ran.stdout.split_whitespace().collect();
+    let told = "note: the run of first.json ended early: what it did not start is not run now";
+    assert!(words.join(" ").contains(told), "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 passed, 1 failed"), "{}", ran.stdout);
+}
+
+#[test]
 fn an_expected_failure_does_not_run_again() {
     let folder = folder();
     known(folder.path(), &[[ACCEPT, "lost", "9999-12-31"]]);

@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    everything that was selected passed
   1    a check failed: the platform is wrong
-  2    the command line or a scenario file is wrong
+  2    the command line or a file is wrong
   3    could not tell: the harness or its surroundings failed
   4    nothing ran
   5    partial: core scenarios were skipped (0 with --allow-partial)
