@@ -31,5 +31,8 @@ lint: ## formatting and clippy
 doc: ## the documentation of the code, without a warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 
-schema: build ## renew scenarios/scenario.schema.json
+schema: build ## renew the JSON Schemas in scenarios/ and docs/
 	$(GAUNTLET) schema > scenarios/scenario.schema.json
+	for document in profile expected-failures report; do \
+		$(GAUNTLET) schema $$document > docs/$$document.schema.json || exit 1; \
+	done

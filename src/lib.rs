@@ -8,6 +8,7 @@
 //! nothing of the harness.
 
 pub mod cli;
+pub mod expected;
 pub mod platform;
 pub mod profile;
 pub mod redact;

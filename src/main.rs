@@ -78,7 +78,7 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
                 })?;
             shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
         }
-        Command::Schema => shown(cli::schema::schema(&mut std::io::stdout().lock())),
+        Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             cli::prove::run(options, scenarios, process(stop, false, false)).await

@@ -2,10 +2,12 @@
 //! that the contract leaves open.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::scenario::checker::Checker;
 use crate::scenario::node::{self, Kind, Node};
@@ -16,6 +18,18 @@ use crate::target::names::{self, NAMES};
 
 /// Ways to a door that a profile can give the address of.
 const ROADS: [&str; 4] = ["direct", "proxy", "balancer", "balancer-tls"];
+
+/// What a person could take for a name and set, and what is a secret: a command line is seen by
+/// every process of the machine, and kept in histories.
+const SECRETS: [&str; 7] = [
+    "secret.token",
+    "secret.value",
+    "token",
+    "master-key",
+    "secret.master-key-value",
+    "HARNESS_AUTH_TOKEN",
+    "MASTER_KEY",
+];
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
@@ -70,6 +84,12 @@ impl Profile {
         let Some((name, value)) = assignment.split_once('=') else {
             return Err(format!("`{assignment}` is not NAME=VALUE"));
         };
+        if SECRETS.contains(&name) {
+            return Err(format!(
+                "`{name}` is a secret, and a command line is no place for one: other processes and the shell's \
+                 history see it; gauntlet makes up a token and a key for each world, and asks for neither"
+            ));
+        }
         if self.names.contains_key(name) {
             if let Some(wrong) = refuse_name(name, value) {
                 return Err(wrong);
@@ -79,7 +99,16 @@ impl Profile {
             if let Some(wrong) = policy.refuse(value) {
                 return Err(wrong);
             }
-            self.policies.declare(policy.name, value);
+            match policy.values {
+                Values::List if value.is_empty() => {
+                    return Err(format!("`{name}` is `any`, or a list as `https://a,https://b`"));
+                }
+                Values::List if value != "any" => {
+                    let values = value.split(',').map(|value| value.trim().to_owned());
+                    self.policies.declare_list(policy.name, values.collect());
+                }
+                _ => self.policies.declare(policy.name, value),
+            }
         } else if let Some(road) = name.strip_prefix("road.").filter(|road| ROADS.contains(road)) {
             if let Some(wrong) = refuse_address(value) {
                 return Err(wrong);
@@ -99,6 +128,20 @@ impl Profile {
         }
         Ok(())
     }
+
+    /// The SHA-256 of all that the profile says, hexadecimal: the same for profiles that mean the same.
+    pub fn digest(&self) -> String {
+        let roads: BTreeMap<&String, &String> = self.roads.iter().collect();
+        let canonical = json!({ "names": self.names, "roads": roads, "policies": self.policies.to_value() });
+        let digest = Sha256::digest(canonical.to_string());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Where a profile's file says something: `names` and `secret.name`, `roads` and `proxy`.
+pub fn locate(source: &Arc<Source>, group: &str, name: &str) -> Option<Span> {
+    let (root, _) = node::read(source);
+    Some(root?.get(group)?.get(name)?.span)
 }
 
 /// Whether a file is a profile, as far as its top says.
@@ -159,14 +202,33 @@ fn texts(root: &Node, key: &str) -> Vec<(String, String, Span)> {
 }
 
 fn refuse_name(name: &str, value: &str) -> Option<String> {
-    let port = name.ends_with("port");
-    let path = name.ends_with(".path");
-    match value {
-        "" => Some(format!("`{name}` must not be empty")),
-        _ if port && value.parse::<u16>().is_err() => Some(format!("`{name}` is a port, not `{value}`")),
-        _ if path && !value.starts_with('/') => Some(format!("`{name}` is a path that starts with `/`, not `{value}`")),
+    let (group, leaf) = name.split_once('.').unwrap_or_default();
+    let path = |c: char| c.is_ascii_graphic() && !"?#\"".contains(c);
+    match leaf {
+        _ if value.is_empty() => Some(format!("`{name}` must not be empty")),
+        "port" | "tls-port" if value.parse::<NonZeroU16>().is_err() => {
+            Some(format!("`{name}` is a port from 1 to 65535, not `{value}`"))
+        }
+        "path" if !value.starts_with('/') || !value.chars().all(path) => Some(format!(
+            "`{name}` is a path that starts with `/` and has no blanks, `?` or `#`, not `{value}`"
+        )),
+        "path" if value.ends_with('/') && group != "tty" => Some(format!(
+            "`{name}` does not end in `/`: what is below it comes with its own"
+        )),
+        "name" | "deployment" if !is_kubernetes_name(value) => Some(format!(
+            "`{name}` is a name in Kubernetes: lower case letters, digits, `-` and `.`, not `{value}`"
+        )),
+        "key" | "master-key" if !value.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) => Some(
+            format!("`{name}` is a key of a Secret: letters, digits, `-`, `_` and `.`, not `{value}`"),
+        ),
         _ => None,
     }
+}
+
+/// RFC 1123, as the names of a Secret and a Deployment are.
+fn is_kubernetes_name(text: &str) -> bool {
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(lower) && text.ends_with(lower) && text.chars().all(|c| lower(c) || "-.".contains(c))
 }
 
 fn refuse_address(address: &str) -> Option<String> {
@@ -268,7 +330,7 @@ mod tests {
         .expect_err("problems");
         let want = "\
 p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
-p.yaml:3:35: `web.port` is a port, not `http`
+p.yaml:3:35: `web.port` is a port from 1 to 65535, not `http`
 p.yaml:4:17: `nowhere` is no address as `https://platform.example`
 p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
 p.yaml:5:65: `balancer.idle-timeout` is a number and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
@@ -287,5 +349,40 @@ p.yaml:5:65: `balancer.idle-timeout` is a number and `us`, `ms`, `s` or `m`, as 
         assert_eq!(near, "nothing is called `secret.nmae`; did you mean `secret.name`?");
         assert!(profile.set("token.scope=x").is_err());
         assert!(profile.set("x").is_err());
+        assert!(profile.set("api.path=/api/").is_err());
+        assert_eq!(profile.set("origin=https://a, https://b"), Ok(()));
+        let listed = ["https://a".to_owned(), "https://b".to_owned()];
+        assert_eq!(profile.policies.list("origin"), Some(&listed[..]));
+        assert_eq!(profile.set("origin=any"), Ok(()));
+        assert_eq!(profile.policies.choice("origin"), Some("any"));
+    }
+
+    #[test]
+    fn no_secret_is_taken_or_repeated() {
+        for name in SECRETS {
+            let refused = Profile::reference()
+                .set(&format!("{name}=abc123"))
+                .expect_err("a secret");
+            assert!(
+                refused.contains("is a secret") && !refused.contains("abc123"),
+                "{refused}"
+            );
+            assert!(!NAMES.iter().any(|(known, _)| *known == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_digest_is_of_the_meaning() {
+        let digest = |text: &str| parse(text).expect("good").digest();
+        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
+        let one = digest(&format!("{head}policies: {{ tty.enter: yes, token.scope: session }}\n"));
+        let other = format!(
+            "{head}# in another order, and with the contract's own name\n\
+             names: {{ secret.key: HARNESS_AUTH_TOKEN }}\npolicies: {{ token.scope: session, tty.enter: \"yes\" }}\n"
+        );
+        assert_eq!(one, digest(&other));
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, digest(head));
+        assert_ne!(digest(head), Profile::reference().digest());
     }
 }

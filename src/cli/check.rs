@@ -1,9 +1,10 @@
-//! `gauntlet check`: whether scenario and profile files are right.
+//! `gauntlet check`: whether scenarios, profiles and files of expected failures are right.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::expected::{ExpectedFailures, is_expected_failures};
 use crate::profile::{Profile, is_profile};
 use crate::scenario::{self, Problems, Source};
 
@@ -28,23 +29,39 @@ pub fn check(paths: &[PathBuf], out: &mut impl Write) -> io::Result<Result<(), P
     if paths.is_empty() {
         sources = scenario::built_in();
     }
-    let (profiles, scenarios): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| is_profile(source));
+    let (profiles, sources): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| is_profile(source));
+    let (expected, scenarios): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| is_expected_failures(source));
     for source in &profiles {
         problems.extend(Profile::parse(source).err().unwrap_or_default());
     }
-    if let Err(found) = scenario::load_sources(&scenarios) {
-        problems.extend(found.0);
+    let loaded = scenario::load_sources(&scenarios).map_err(|found| problems.extend(found.0));
+    // They are of the scenarios beside them, or else of the built-in ones.
+    let known = match loaded {
+        Ok(known) if known.is_empty() && !expected.is_empty() => scenario::load(None).ok(),
+        loaded => loaded.ok(),
+    };
+    for source in &expected {
+        match (ExpectedFailures::parse(source), &known) {
+            (Err(found), _) => problems.extend(found),
+            (Ok(failures), Some(known)) => problems.extend(failures.unknown(known)),
+            // Which scenarios there are is not known while one of them is wrong.
+            (Ok(_), None) => {}
+        }
     }
     if !problems.is_empty() {
         return Ok(Err(Problems(problems)));
     }
-    let counted = |n: usize, what: &str| match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
+    let counted = |n: usize, one: &str, many: &str| match n {
+        1 => format!("1 {one}"),
+        n => format!("{n} {many}"),
     };
-    let mut checked = vec![counted(scenarios.len(), "scenario")];
+    let mut checked = vec![counted(scenarios.len(), "scenario", "scenarios")];
     if !profiles.is_empty() {
-        checked.push(counted(profiles.len(), "profile"));
+        checked.push(counted(profiles.len(), "profile", "profiles"));
+    }
+    if !expected.is_empty() {
+        let files = ("file of expected failures", "files of expected failures");
+        checked.push(counted(expected.len(), files.0, files.1));
     }
     writeln!(out, "{}: nothing wrong", checked.join(" and "))?;
     Ok(Ok(()))

@@ -1,10 +1,13 @@
 //! The command line: one definition per flag, and what each command does with them.
 
+pub mod again;
 pub mod check;
 pub mod explain;
 pub mod list;
 pub mod platform;
+pub mod profile;
 pub mod prove;
+pub mod rerun;
 pub mod run;
 pub mod schema;
 pub mod up;
@@ -24,11 +27,14 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    everything that was selected passed
   1    a check failed: the platform is wrong
-  2    the command line or a scenario file is wrong
+  2    the command line or a file is wrong
   3    could not tell: the harness or its surroundings failed
   4    nothing ran
   5    partial: core scenarios were skipped (0 with --allow-partial)
   130  interrupted, and cleaned up";
+
+/// The default of `--timeout`.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Proves that the doors of an LLM agent platform on Kubernetes hold.
 #[derive(Debug, Parser)]
@@ -44,7 +50,7 @@ pub enum Command {
     Run(Run),
     /// Show what would run: level, contract, needs, intrusion, source
     List(List),
-    /// Validate scenario and profile files without running them
+    /// Validate scenarios, profiles and files of expected failures without running them
     Check(Check),
     /// Show a rule: its source, its steps, the mutants that it kills
     Explain(Explain),
@@ -52,8 +58,8 @@ pub enum Command {
     Prove(Prove),
     /// Keep a platform running for a person, with a kubeconfig
     Up(Up),
-    /// Print the JSON Schema of a scenario file
-    Schema,
+    /// Print the JSON Schema of a scenario file, or of another of gauntlet's documents
+    Schema(Schema),
     /// Run one component of the reference platform as a process
     Platform(Platform),
 }
@@ -89,9 +95,27 @@ pub enum ListFormat {
 
 #[derive(Clone, Debug, Args)]
 pub struct Check {
-    /// Scenario files, profile files, or folders of scenarios [default: the built-in scenarios]
+    /// Files of scenarios, profiles or expected failures, or folders of scenarios [default: the built-in scenarios]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Schema {
+    /// Of which document
+    #[arg(value_enum, default_value_t)]
+    pub document: Document,
+}
+
+/// A kind of document that gauntlet reads or writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    #[default]
+    Scenario,
+    Profile,
+    ExpectedFailures,
+    /// The JSON report
+    Report,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -139,9 +163,21 @@ pub struct Run {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub target: TargetName,
-    /// Which levels
-    #[arg(long, value_enum, default_value_t)]
-    pub level: LevelName,
+    /// Which levels [default: core; with --rerun-failed all]
+    #[arg(long, value_enum)]
+    pub level: Option<LevelName>,
+    /// What the installation calls things and which choices it makes [default: the reference platform's]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Run again what failed or could not be told in the run of this JSON report, with a seed of its own
+    #[arg(long, value_name = "REPORT")]
+    pub rerun_failed: Option<PathBuf>,
+    /// Known failures, each with a reason and a day: they don't fail the run, and their passing does
+    #[arg(long, value_name = "FILE")]
+    pub expected_failures: Option<PathBuf>,
     /// A report: console, junit, json or markdown, each with =FILE [default: console]
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,

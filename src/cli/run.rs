@@ -1,19 +1,25 @@
 //! `gauntlet run`.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-use super::Run;
+use super::profile::{self, Effective};
+use super::rerun::Rerun;
+use super::{LevelName, Run, again};
+use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, ReportSpec, Reporters, Settings};
 use crate::runner::events::{RunInfo, RunVerdict};
 use crate::runner::execute::Shared;
 use crate::runner::plan::{Levels, part, plan};
-use crate::runner::run::{Pace, run as run_all};
-use crate::scenario::{Policies, Scenario};
+use crate::runner::run::{Terms, run as run_all};
+use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::target::embedded::Program;
 use crate::target::names;
@@ -41,9 +47,24 @@ pub struct UsageError(pub String);
 
 /// Runs scenarios; gives the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
-    let chosen = super::select(&scenarios, &options.selection.selectors, options.level)?;
+    let flags = again::flags(&options);
+    // What failed is to run again whatever its level.
+    let level = match (options.level, &options.rerun_failed) {
+        (Some(level), _) => level,
+        (None, Some(_)) => LevelName::All,
+        (None, None) => LevelName::Core,
+    };
+    let chosen = super::select(&scenarios, &options.selection.selectors, level)?;
     let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
-    let mut planned = plan(&chosen, options.repeat.get());
+    let Effective { profile, digest } = profile::effective(options.profile.as_deref(), &options.set)?;
+    let expected = match &options.expected_failures {
+        Some(file) => expected(file, &scenarios, &process.started)?,
+        None => Expected::default(),
+    };
+    let (mut planned, mut notes) = (plan(&chosen, options.repeat.get()), Vec::new());
+    if let Some(report) = &options.rerun_failed {
+        (planned, notes) = Rerun::read(report, &scenarios, digest.as_deref())?.choose(planned);
+    }
     if let Some(partition) = options.partition {
         planned = part(planned, partition);
     }
@@ -56,21 +77,22 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         seed,
         target: "embedded".into(),
         selection: options.selection.selectors.clone(),
-        level: Levels::from(options.level).name().into(),
-        profile_digest: None,
+        level: Levels::from(level).name().into(),
+        profile_digest: digest,
         scenarios: planned.len(),
     };
-    let shared = Arc::new(shared(
-        &process,
-        &redactor,
-        seed,
-        options.timeout,
-        mutants(&options.mutant)?,
-    ));
-    let pace = Pace {
+    let shared = Arc::new(Shared {
+        names: Arc::new(profile.names),
+        policies: profile.policies,
+        flags,
+        ..shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?)
+    });
+    let terms = Terms {
         jobs: options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
+        expected,
+        notes,
     };
     let settings = Settings {
         console: process.console,
@@ -82,7 +104,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         specs.push(Format::Console.into());
     }
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor.clone());
-    let (result, _) = run_all(planned, shared, pace, info, |event| reporters.event(&event)).await;
+    let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
     let problems: Vec<_> = finished
         .problems
@@ -124,8 +146,25 @@ pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Durati
         seed,
         timeout,
         mutants,
+        flags: String::new(),
         stop: process.stop.clone(),
     }
+}
+
+/// The failures that are expected on the day on which the run started.
+fn expected(file: &Path, scenarios: &[Scenario], started: &str) -> Result<Expected, UsageError> {
+    let wrong = |problems: Vec<Problem>| UsageError(Problems(problems).render());
+    let source = scenario::read_file(file).map_err(|problem| wrong(vec![problem]))?;
+    let failures = ExpectedFailures::parse(&source).map_err(wrong)?;
+    // Of all scenarios, not only the selected ones: one file serves every selection.
+    let unknown = failures.unknown(scenarios);
+    if !unknown.is_empty() {
+        return Err(wrong(unknown));
+    }
+    let started: Timestamp = started
+        .parse()
+        .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))?;
+    Ok(failures.on(started.to_zoned(TimeZone::UTC).date()))
 }
 
 /// Known mutants only: a misspelt one would make a run green that should not be.

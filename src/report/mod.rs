@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use crate::runner::events::Event;
 
 pub use console::{Console, ConsoleSettings, Verbosity};
-pub use document::Report;
+pub use document::{Report, schema};
 pub use evidence::{EvidenceFolder, evidence_paths};
 pub use fanout::{Finished, Problem, Reporters, Settings};
 pub use json::Json;

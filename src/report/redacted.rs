@@ -108,6 +108,7 @@ impl R<'_> {
                 .collect(),
             reproduce: self.texts(&result.reproduce),
             expected_failure: self.maybe(&result.expected_failure),
+            expired_expectation: self.maybe(&result.expired_expectation),
         }
     }
 }

@@ -40,6 +40,7 @@ fn scenario(run: RunOf, title: &str, verdict: Verdict, millis: u64) -> ScenarioR
         evidence: Vec::new(),
         reproduce: Vec::new(),
         expected_failure: None,
+        expired_expectation: None,
     }
 }
 

@@ -53,11 +53,14 @@ pub(super) fn reason(result: &ScenarioResult) -> Option<String> {
             "it passed, but is listed as an expected failure ({why}); \
              take it off the list"
         )),
-        _ => result.reason.clone(),
+        _ => match (&result.reason, &result.expired_expectation) {
+            (Some(reason), Some(expired)) => Some(format!("{reason}; {expired}")),
+            (reason, expired) => reason.as_ref().or(expired.as_ref()).cloned(),
+        },
     }
 }
 
-/// What is to be said of a bad end: a reason, unless it only repeats the one
+/// What is to be said of a bad end: a reason, less what only repeats the one
 /// check that failed, and the checks.
 pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResult>) {
     let bad: Vec<&CheckResult> = result
@@ -66,7 +69,10 @@ pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResul
         .filter(|c| matches!(c.verdict, Verdict::Fail | Verdict::Error))
         .collect();
     let told = bad.len() == 1 && Outcome::of(result) == Outcome::Fail;
-    (reason(result).filter(|_| !told), bad)
+    match told {
+        true => (result.expired_expectation.clone(), bad),
+        false => (reason(result), bad),
+    }
 }
 
 /// `12 passed, 1 failed, 0 errors, 2 skipped`.
@@ -110,6 +116,17 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         expected,
     } = result.summary;
     match result.verdict {
+        RunVerdict::Passed if expected > 0 => format!(
+            "every scenario held but {}, as is known{} (exit code 0)",
+            match expected {
+                1 => "1 that was expected to fail".to_owned(),
+                n => format!("{n} that were expected to fail"),
+            },
+            match skip {
+                0 => String::new(),
+                n => format!("; the {n} skipped {} not judged", were(n)),
+            }
+        ),
         RunVerdict::Passed if skip > 0 => format!(
             "every scenario that ran held; the {skip} skipped {} not judged (exit code 0)",
             were(skip)

@@ -53,7 +53,7 @@ pub struct RunInfo {
     pub selection: Vec<String>,
     /// `core`, `extended` or `all`.
     pub level: String,
-    /// SHA-256 of the profile, hexadecimal; none without a profile.
+    /// SHA-256 of the profile, hexadecimal; none without `--profile` and `--set`.
     pub profile_digest: Option<String>,
     /// Scenario runs planned, skips among them.
     pub scenarios: usize,
@@ -152,6 +152,8 @@ pub struct ScenarioResult {
     pub reproduce: Vec<String>,
     /// An expected failure: the reason from the file of expected failures.
     pub expected_failure: Option<String>,
+    /// A failure that was expected until a day that is over: what to say of that.
+    pub expired_expectation: Option<String>,
 }
 
 /// Counts of scenario runs by verdict.

@@ -30,6 +30,8 @@ pub struct Shared {
     pub timeout: Duration,
     /// Mutants that every world is started with.
     pub mutants: Vec<String>,
+    /// Flags that a command needs to show a failure again, beside level, mutants and seed: ` --profile p.yaml`.
+    pub flags: String,
     /// Cancelled when the run is to end early.
     pub stop: CancellationToken,
 }
@@ -65,6 +67,7 @@ pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) +
         evidence: record.evidence,
         reproduce: record.reproduce,
         expected_failure: None,
+        expired_expectation: None,
     }
 }
 
@@ -209,8 +212,8 @@ fn reproduce(planned: &Planned, shared: &Shared, context: &StepContext) -> Vec<S
         names => format!(" --mutant {}", names.join(",")),
     };
     let mut lines = vec![format!(
-        "gauntlet run {}{level}{mutants} --seed {}",
-        planned.run.id, shared.seed
+        "gauntlet run {}{level}{mutants}{} --seed {}",
+        planned.run.id, shared.flags, shared.seed
     )];
     let commands = evidence::commands(context);
     if !commands.is_empty() {

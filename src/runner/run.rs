@@ -12,24 +12,32 @@ use tokio::task::JoinSet;
 use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 use super::execute::{Shared, execute};
 use super::plan::{Planned, alone_last};
+use crate::expected::Expected;
 use crate::scenario::Level;
 
-/// How scenarios are run.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
+/// What is noted, behind the number, where a run ended early.
+pub const NOT_STARTED: &str = "scenarios were not started";
+
+/// How scenarios are run, and what their results count.
+#[derive(Clone, Debug)]
+pub struct Terms {
     /// Scenarios at once.
     pub jobs: usize,
     /// No further scenario starts after a failure.
     pub fail_fast: bool,
     /// Skipped core scenarios don't make the run partial.
     pub allow_partial: bool,
+    /// Failures that don't fail the run.
+    pub expected: Expected,
+    /// What a reader should know of the run as a whole, before it starts.
+    pub notes: Vec<String>,
 }
 
 /// Runs all that is planned. `tell` hears of everything, in order.
 pub async fn run(
     planned: Vec<Planned>,
     shared: Arc<Shared>,
-    pace: Pace,
+    terms: Terms,
     info: RunInfo,
     mut tell: impl FnMut(Event),
 ) -> (RunResult, Vec<Arc<ScenarioResult>>) {
@@ -41,7 +49,7 @@ pub async fn run(
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
     let mut goes_on = true;
     loop {
-        while goes_on && running.len() < pace.jobs.max(1) && !shared.stop.is_cancelled() {
+        while goes_on && running.len() < terms.jobs.max(1) && !shared.stop.is_cancelled() {
             // Behind a run that is alone there are only such, so none is ever joined by another.
             let fits = |next: &Planned| !next.alone() || running.is_empty();
             let Some(next) = waiting.next_if(fits) else { break };
@@ -57,8 +65,9 @@ pub async fn run(
                     tell(event);
                 }
                 match ended {
-                    Ok(result) => {
-                        goes_on &= !(pace.fail_fast && result.verdict == Verdict::Fail);
+                    Ok(mut result) => {
+                        terms.expected.apply(&mut result);
+                        goes_on &= !(terms.fail_fast && failed(&result));
                         let result = Arc::new(result);
                         tell(Event::ScenarioFinished(result.clone()));
                         results.push(result);
@@ -70,7 +79,7 @@ pub async fn run(
         }
     }
     let left = waiting.count();
-    let result = sum(&results, left, &shared, pace, started);
+    let result = sum(&results, left, &shared, terms, started);
     tell(Event::RunFinished(Arc::new(result.clone())));
     (result, results)
 }
@@ -101,22 +110,33 @@ fn broken(planned: &Planned) -> ScenarioResult {
         evidence: Vec::new(),
         reproduce: Vec::new(),
         expected_failure: None,
+        expired_expectation: None,
     }
 }
 
-fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, pace: Pace, started: Instant) -> RunResult {
+/// Whether a result fails the run: a pass that was not expected does as well.
+fn failed(result: &ScenarioResult) -> bool {
+    match result.verdict {
+        Verdict::Fail => result.expected_failure.is_none(),
+        Verdict::Pass => result.expected_failure.is_some(),
+        Verdict::Error | Verdict::Skip => false,
+    }
+}
+
+fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, terms: Terms, started: Instant) -> RunResult {
     let mut summary = Summary::default();
     for result in results {
         match result.verdict {
+            _ if failed(result) => summary.fail += 1,
             Verdict::Pass => summary.pass += 1,
-            Verdict::Fail => summary.fail += 1,
+            Verdict::Fail => summary.expected += 1,
             Verdict::Error => summary.error += 1,
             Verdict::Skip => summary.skip += 1,
         }
     }
-    let mut notes = Vec::new();
+    let mut notes = terms.notes;
     if left > 0 {
-        notes.push(format!("{left} scenarios were not started"));
+        notes.push(format!("{left} {NOT_STARTED}"));
     }
     let core_skipped = results
         .iter()
@@ -131,9 +151,9 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, pace: Pace
         RunVerdict::Failed
     } else if summary.error > 0 {
         RunVerdict::Error
-    } else if summary.pass == 0 {
+    } else if summary.pass + summary.expected == 0 {
         RunVerdict::NothingRan
-    } else if (core_skipped > 0 || left > 0) && !pace.allow_partial {
+    } else if (core_skipped > 0 || left > 0) && !terms.allow_partial {
         RunVerdict::Partial
     } else {
         RunVerdict::Passed

@@ -186,6 +186,16 @@ impl Scenario {
         })
     }
 
+    /// The runs that the matrix makes, by name: `proxy`, or `proxy,first` of two variables. One, and
+    /// empty, without a matrix.
+    pub fn cases(&self) -> Vec<String> {
+        let name = |run: &Vec<(&str, &Choice)>| {
+            let choices: Vec<&str> = run.iter().map(|(_, choice)| choice.name.as_str()).collect();
+            choices.join(",")
+        };
+        self.combinations().iter().map(name).collect()
+    }
+
     /// The row of the contract's table: the first three parts of the id.
     pub fn row(&self) -> &str {
         match self.id.match_indices('/').nth(2) {

@@ -1,6 +1,9 @@
 //! Policies: choices that a contract leaves open.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
+use serde_json::{Value, json};
 
 use super::duration;
 
@@ -166,6 +169,22 @@ impl Policies {
             Declared::List(values) => Some(values),
             Declared::One(_) => None,
         }
+    }
+
+    /// Names and declared values, in the order of the names.
+    pub fn to_value(&self) -> Value {
+        let sorted: BTreeMap<&str, Value> = self
+            .0
+            .iter()
+            .map(|(name, declared)| {
+                let value = match declared {
+                    Declared::One(value) => json!(value),
+                    Declared::List(values) => json!(values),
+                };
+                (name.as_str(), value)
+            })
+            .collect();
+        json!(sorted)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -134,7 +134,7 @@ pub const VERBS: &[Verb] = &[
         fields: &["conclusion", "p_value", "samples", "shift_us", "spread_us", "power", "bytes",
             "smallest_effect_us_per_byte", "status"]),
     verb!("secret": a::Secret, secret::read; each: None, default: None,
-        phrases: phrase::SECRET, fields: &["exists", "data", "uid", "resource_version"]),
+        phrases: phrase::SECRET, fields: &["exists", "data", "token", "master_key", "uid", "resource_version"]),
     verb!("patch-secret": a::PatchSecret, secret::patch; each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done"]),
     verb!("seed-token": a::SeedToken, rollout::seed; each: None, default: Some("done"),

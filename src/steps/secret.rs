@@ -11,7 +11,8 @@ fn api(context: &StepContext) -> Api<KubeSecret> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
 }
 
-/// Reads a Secret: `exists`, `data` (as text), `uid`, `resource_version`.
+/// Reads a Secret: `exists`, `data` (as text), `token` and `master_key` (what `data` has under the
+/// installation's names for them), `uid`, `resource_version`.
 pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observation, StepError> {
     let what = format!("read secret {}", arguments.secret);
     let found = api(context)
@@ -30,13 +31,18 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
         .into_iter()
         .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned().into()))
         .collect();
-    let value = json!({
+    let mut value = json!({
         "kind": "secret",
         "exists": true,
         "data": data,
         "uid": secret.metadata.uid,
         "resource_version": secret.metadata.resource_version,
     });
+    for (field, name) in [("token", "secret.key"), ("master_key", "secret.master-key")] {
+        if let Some(found) = value["data"].get(context.world.name(name)).cloned() {
+            value[field] = found;
+        }
+    }
     Ok(Observation { what, value })
 }
 

@@ -1,8 +1,11 @@
 //! The reference platform's manifests: filled in and sent to a cluster.
 
+use std::collections::BTreeMap;
+
 use kube::api::{Api, DynamicObject, PostParams, TypeMeta};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::scenario::{Scope, TemplateError, render_string};
 
@@ -47,6 +50,43 @@ pub struct Values {
     pub tls_key: String,
     pub probe_replicas: u32,
     pub seed: String,
+    /// As [`grouped`] gives them.
+    pub names: Value,
+}
+
+/// The names of an installation as manifests use them: `names.web.deployment`, and beside each
+/// selector its labels: `names.web.labels`.
+pub fn grouped(names: &BTreeMap<String, String>) -> Value {
+    let mut groups: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for (path, value) in names {
+        let Some((group, leaf)) = path.split_once('.') else {
+            continue;
+        };
+        let group = groups.entry(group).or_default();
+        group.insert(leaf.to_owned(), json!(value));
+        if let (true, Some(labels)) = (leaf == "selector", labels(value)) {
+            group.insert(leaf.to_owned(), json!(selector(&labels)));
+            group.insert("labels".to_owned(), json!(labels));
+        }
+    }
+    json!(groups)
+}
+
+/// Labels as the platform's components take them: `app=web,tier=front`.
+pub fn selector(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.join(",")
+}
+
+/// The labels that a selector asks for; none where it asks for something other than equality.
+pub fn labels(selector: &str) -> Option<BTreeMap<String, String>> {
+    let label = |text: &str| {
+        let (key, value) = text.split_once('=')?;
+        let (key, value) = (key.trim(), value.strip_prefix('=').unwrap_or(value).trim());
+        let plain = |text: &str| !text.is_empty() && !text.contains(|c: char| "!=()".contains(c) || c.is_whitespace());
+        (plain(key) && plain(value)).then(|| (key.to_owned(), value.to_owned()))
+    };
+    selector.split(',').map(label).collect()
 }
 
 /// A manifest's objects, its variables filled in. Objects that would do nothing
@@ -94,4 +134,22 @@ pub async fn create(
         api.create(&PostParams::default(), &object).await.map_err(failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_selectors() {
+        let again = |text| labels(text).map(|labels| selector(&labels));
+        assert_eq!(again("app=web").as_deref(), Some("app=web"));
+        assert_eq!(
+            again("app==web, example.com/tier = x").as_deref(),
+            Some("app=web,example.com/tier=x")
+        );
+        for text in ["app", "!app", "app!=web", "app in (a,b)", "app=", "app=a b", ""] {
+            assert_eq!(again(text), None, "{text}");
+        }
+    }
 }

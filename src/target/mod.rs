@@ -2,6 +2,7 @@
 
 pub mod deploy;
 pub mod embedded;
+pub mod fit;
 pub mod names;
 pub mod roads;
 pub mod world;

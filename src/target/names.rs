@@ -13,6 +13,7 @@ pub const NAMES: &[(&str, &str)] = &[
     ("probe.path", "/gauntlet-probe"),
     ("probe.selector", "app=probe"),
     ("sandbox.port", "4096"),
+    ("sandbox.token-variable", "HARNESS_AUTH_TOKEN"),
     ("secret.key", "HARNESS_AUTH_TOKEN"),
     ("secret.master-key", "MASTER_KEY"),
     ("secret.name", "litellm-env"),

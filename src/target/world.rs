@@ -78,7 +78,9 @@ impl World {
 
     async fn start(spec: &WorldSpec, setup: Setup, options: Options) -> Result<World, WorldError> {
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
-            true => Some(Certificate::new()?),
+            true => Some(Certificate::new(
+                setup.names.get("balancer.tls-name").map_or("", String::as_str),
+            )?),
             false => None,
         };
         let cluster = Cluster::start(options).await?;
@@ -184,9 +186,10 @@ fn values(
 ) -> Values {
     let name = |of: &str| names.get(of).cloned().unwrap_or_default();
     let balancer = spec.balancer.as_ref();
+    let grouped = deploy::grouped(names);
     let targets = json!([
-        { "path_prefix": "/", "selector": name("web.selector"), "port": name("web.port").parse().unwrap_or(0u16) },
-        { "path_prefix": name("probe.path"), "selector": "app=probe", "port": 8081 },
+        { "path_prefix": "/", "selector": grouped["web"]["selector"], "port": name("web.port").parse().unwrap_or(0u16) },
+        { "path_prefix": name("probe.path"), "selector": grouped["probe"]["selector"], "port": 8081 },
     ]);
     Values {
         image: "gauntlet".into(),
@@ -213,6 +216,7 @@ fn values(
         tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
         probe_replicas: balancer.is_some().into(),
         seed: "seed".into(),
+        names: grouped,
     }
 }
 
@@ -224,17 +228,15 @@ struct Certificate {
 }
 
 impl Certificate {
-    /// The name that the balancer is known by.
-    const NAME: &'static str = "balancer.gauntlet.test";
-
-    fn new() -> Result<Certificate, rcgen::Error> {
+    /// Of a balancer that is known by this name.
+    fn new(name: &str) -> Result<Certificate, rcgen::Error> {
         let ca_key = rcgen::KeyPair::generate()?;
         let mut ca = rcgen::CertificateParams::new(Vec::new())?;
         ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let ca_certificate = ca.self_signed(&ca_key)?;
         let issuer = rcgen::Issuer::new(ca, ca_key);
         let key = rcgen::KeyPair::generate()?;
-        let certificate = rcgen::CertificateParams::new(vec![Self::NAME.into()])?.signed_by(&key, &issuer)?;
+        let certificate = rcgen::CertificateParams::new(vec![name.into()])?.signed_by(&key, &issuer)?;
         Ok(Certificate {
             ca: ca_certificate.pem(),
             certificate: certificate.pem(),

@@ -102,6 +102,7 @@ impl World {
             tls_key: tls_key.into(),
             probe_replicas: setup.balancer.into(),
             seed: "seed".into(),
+            names: deploy::grouped(&crate::target::names::contract()),
         };
         let world = World {
             client: cluster.client(),

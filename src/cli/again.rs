@@ -1,0 +1,74 @@
+//! The flags that a run must be given again to be the same: for the command that a failure is shown with.
+
+use std::path::Path;
+
+use super::{DEFAULT_TIMEOUT, Run};
+use crate::scenario::duration;
+
+/// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
+/// Level, mutants and seed are not among them: they are the runner's to say.
+pub fn flags(options: &Run) -> String {
+    let mut flags = String::new();
+    let mut flag = |name: &str, value: &str| {
+        flags.push_str(&format!(" --{name} {}", quoted(value)));
+    };
+    let path = |path: &Path| path.display().to_string();
+    if let Some(folder) = &options.selection.scenarios {
+        flag("scenarios", &path(folder));
+    }
+    if let Some(file) = &options.profile {
+        flag("profile", &path(file));
+    }
+    for setting in &options.set {
+        flag("set", setting);
+    }
+    if options.timeout != DEFAULT_TIMEOUT {
+        flag("timeout", &duration::show(options.timeout));
+    }
+    flags
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn of(arguments: &[&str]) -> String {
+        let arguments = ["gauntlet", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(arguments).expect("good").command {
+            Command::Run(options) => flags(&options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_decides_what_scenarios_meet() {
+        assert_eq!(of(&["a", "--level", "all", "--jobs", "3", "--timeout", "60s"]), "");
+        let given = [
+            "--set",
+            "origin=https://a b",
+            "--profile",
+            "it's.yaml",
+            "--scenarios",
+            "mine",
+            "--timeout",
+            "1500ms",
+        ];
+        assert_eq!(
+            of(&given),
+            r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
+        );
+        assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
+    }
+}

@@ -1,0 +1,110 @@
+//! `--rerun-failed`: what failed or could not be told in the run of a report, and nothing else.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use super::run::UsageError;
+use crate::report::Report;
+use crate::runner::events::{RunOf, RunVerdict};
+use crate::runner::plan::Planned;
+use crate::runner::run::NOT_STARTED;
+use crate::scenario::Scenario;
+use crate::scenario::problem::nearest;
+
+/// The runs to run again.
+#[derive(Debug)]
+pub struct Rerun {
+    /// The report as the user named it.
+    report: String,
+    /// Names without repetitions.
+    names: HashSet<String>,
+    /// What a reader should know: that the report does not tell of everything, …
+    notes: Vec<String>,
+}
+
+impl Rerun {
+    /// Reads a report. All that it names must still be there among `scenarios`: what can't be run
+    /// again must not look as if it were right now.
+    pub fn read(path: &Path, scenarios: &[Scenario], profile_digest: Option<&str>) -> Result<Rerun, UsageError> {
+        let failed = |why: String| UsageError(format!("--rerun-failed: {why}"));
+        let report = Report::read(path).map_err(|error| failed(error.to_string()))?;
+        let shown = path.display().to_string();
+        let bad: HashSet<&str> = report.failed().into_iter().collect();
+        let runs: Vec<RunOf> = report
+            .scenarios
+            .iter()
+            .filter(|scenario| bad.contains(scenario.name.as_str()))
+            .map(|scenario| RunOf {
+                id: scenario.id.clone(),
+                parameters: scenario.parameters.clone().into_iter().collect(),
+                repetition: None,
+            })
+            .collect();
+        let gone: BTreeSet<String> = runs.iter().filter_map(|run| gone(run, scenarios)).collect();
+        if !gone.is_empty() {
+            let gone: Vec<String> = gone.into_iter().map(|line| format!("\n  {line}")).collect();
+            return Err(failed(format!(
+                "{shown} is of other scenarios; these failed there and can't be run again:{}\n\
+                 Give the `--scenarios` of that run, or name without `--rerun-failed` what is to run.",
+                gone.concat()
+            )));
+        }
+        let mut notes = Vec::new();
+        let unfinished = report.notes.iter().any(|note| note.ends_with(NOT_STARTED));
+        if unfinished || report.summary.verdict == RunVerdict::Interrupted {
+            notes.push(format!(
+                "the run of {shown} ended early: what it did not start is not run now"
+            ));
+        }
+        if report.profile_digest.as_deref() != profile_digest {
+            notes.push(format!("the run of {shown} had another profile than this one"));
+        }
+        Ok(Rerun {
+            report: shown,
+            names: runs.iter().map(RunOf::to_string).collect(),
+            notes,
+        })
+    }
+
+    /// Those of the planned runs that failed then, and what a reader should know of it.
+    pub fn choose(self, mut planned: Vec<Planned>) -> (Vec<Planned>, Vec<String>) {
+        let Rerun {
+            report,
+            names,
+            mut notes,
+        } = self;
+        planned.retain(|planned| {
+            let run = RunOf {
+                repetition: None,
+                ..planned.run.clone()
+            };
+            names.contains(&run.to_string())
+        });
+        match (planned.len(), names.len()) {
+            (_, 0) => notes.push(format!(
+                "no scenario run of {report} failed or ended in an error: there is nothing to run again"
+            )),
+            (0, 1) => notes.push(format!("the scenario run that failed in {report} is not selected")),
+            (0, n) => notes.push(format!(
+                "none of the {n} scenario runs that failed in {report} is selected"
+            )),
+            _ => {}
+        }
+        (planned, notes)
+    }
+}
+
+/// What to say of a run that there isn't any more.
+fn gone(run: &RunOf, scenarios: &[Scenario]) -> Option<String> {
+    let Some(scenario) = scenarios.iter().find(|scenario| scenario.id == run.id) else {
+        let near = nearest(&run.id, scenarios.iter().map(|scenario| scenario.id.as_str()));
+        let hint = near.map(|near| format!("; is it {near} now?")).unwrap_or_default();
+        return Some(format!("{run}: there is no scenario {}{hint}", run.id));
+    };
+    let cases = scenario.cases();
+    let case: Vec<&str> = run.parameters.iter().map(|(_, value)| value.as_str()).collect();
+    (!cases.contains(&case.join(","))).then(|| match cases.as_slice() {
+        [only] if only.is_empty() => format!("{run}: the scenario has no matrix"),
+        cases => format!("{run}: the scenario's cases are {}", cases.join(" and ")),
+    })
+}
