@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -11,6 +12,9 @@ use super::run::UsageError;
 use crate::platform::pod::Log;
 use crate::platform::{self, Component, ComponentError, Pod};
 use crate::target::embedded::Program;
+
+/// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
+const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// What containers of the embedded target run: `platform COMPONENT`, as the image's entry point would.
 pub fn program() -> Program {
@@ -45,12 +49,14 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         // A log that nobody reads any more is no reason to end.
         let _closed = writeln!(std::io::stdout(), "{line}");
     });
-    let kubernetes = match env.contains_key("KUBERNETES_SERVICE_HOST") {
-        true => Some(
-            kube::Client::try_default()
-                .await
-                .map_err(|error| UsageError(format!("the cluster: {error}")))?,
-        ),
+    let kubernetes = match has_account(&env) {
+        true => match kube::Client::try_default().await {
+            Ok(client) => Some(client),
+            Err(error) => {
+                log.line(format!("{name}: reaching the cluster with the pod's service account: {error}"));
+                return Ok(1);
+            }
+        },
         false => None,
     };
     let pod = Pod {
@@ -67,4 +73,9 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
             Ok(1)
         }
     }
+}
+
+/// Whether the pod may talk to its cluster. Every pod is told where that is; a sandbox has no token for it.
+fn has_account(env: &BTreeMap<String, String>) -> bool {
+    env.contains_key("KUBERNETES_SERVICE_HOST") && Path::new(ACCOUNT_TOKEN).exists()
 }
