@@ -381,6 +381,8 @@ fn interrupted_by(signal: Signal) {
     command
         .current_dir(folder.path())
         .args(["run", "--scenarios", MINE, "mine/token/quick", "mine/token/long"]);
+    // Both places are taken by the long ones when the signal comes: a quick one waits.
+    command.args(["--verbose", "--jobs", "2", "--repeat", "2"]);
     command.args([
         "--report",
         "console",
@@ -388,16 +390,22 @@ fn interrupted_by(signal: Signal) {
         "json=r.json",
         "--report",
         "junit=r.xml",
+        "--report",
+        "markdown=r.md",
     ]);
     let mut running = Running::start(&mut command).expect("gauntlet starts");
-    until("the quick scenario passes", || {
-        let out = running.stdout();
-        if out.contains("mine/token/quick") {
-            Ok(())
-        } else {
-            Err(out + &running.stderr())
-        }
-    });
+    until(
+        "a quick scenario passes, and both long ones are at their last step",
+        || {
+            let out = running.stdout();
+            let lines = ["PASS", "3/3 mine/token/long#1", "3/3 mine/token/long#2"];
+            if lines.iter().all(|line| out.contains(line)) {
+                Ok(())
+            } else {
+                Err(out + &running.stderr())
+            }
+        },
+    );
     let mut started = Vec::new();
     until("the terminal's shell runs", || {
         started = below(running.child.id());
@@ -428,8 +436,33 @@ fn interrupted_by(signal: Signal) {
     };
     assert_eq!(of("mine/token/quick")["verdict"], "pass");
     assert_eq!(of("mine/token/long")["verdict"], "error");
-    assert_eq!(of("mine/token/long")["reason"], "interrupted");
-    assert_well_formed(&std::fs::read_to_string(folder.path().join("r.xml")).expect("the report"));
+    let long = of("mine/token/long");
+    assert_eq!(long["interrupted"], true);
+    assert_eq!(long["reason"], "interrupted in step 3 of 3 (`terminal`)");
+    let evidence: Vec<_> = long["evidence"].as_array().expect("a list").iter().collect();
+    let wire = evidence
+        .iter()
+        .find_map(|path| path.as_str().filter(|path| path.ends_with("/wire.txt")));
+    let wire = std::fs::read_to_string(folder.path().join(wire.expect("a transcript"))).expect("it is there");
+    assert!(wire.contains("attach to session"), "{wire}");
+    let summary = &report["summary"];
+    assert_eq!(
+        (&summary["interrupted"], &summary["error"], &summary["not_started"]),
+        (&2.into(), &0.into(), &1.into())
+    );
+    for said in [
+        "2 interrupted",
+        "INTR",
+        "of 4 scenarios, 1 finished, 2 were interrupted on the way and 1 never started",
+    ] {
+        let out = running.stdout().replace('\n', " ");
+        assert!(out.contains(said), "{said} in\n{out}");
+    }
+    let xml = std::fs::read_to_string(folder.path().join("r.xml")).expect("the report");
+    assert_well_formed(&xml);
+    assert!(xml.contains(r#"type="interrupted""#), "{xml}");
+    let markdown = std::fs::read_to_string(folder.path().join("r.md")).expect("the report");
+    assert!(markdown.contains("<summary>Interrupted (2)</summary>"), "{markdown}");
     until("the terminal's processes are gone", || {
         let all = processes();
         let left = |(number, start): &&(u32, u64)| {

@@ -40,6 +40,11 @@ pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The folder that the evidence of a scenario run lies in; none where there is no evidence.
+pub(super) fn evidence_folder(folder: &Path, result: &ScenarioResult) -> Option<PathBuf> {
+    (!result.evidence.is_empty()).then(|| folder_of(folder, &result.run))
+}
+
 /// `reports/evidence/harness-token__warm__stale__direct`.
 fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
     let values = run.parameters.iter().map(|(_, value)| value.as_str());

@@ -150,6 +150,7 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         Outcome::Fail => (TestCaseStatus::non_success(NonSuccessKind::Failure), "fail"),
         Outcome::UnexpectedPass => (TestCaseStatus::non_success(NonSuccessKind::Failure), "unexpected-pass"),
         Outcome::Error => (TestCaseStatus::non_success(NonSuccessKind::Error), "error"),
+        Outcome::Interrupted => (TestCaseStatus::non_success(NonSuccessKind::Error), "interrupted"),
     };
     let (_, bad) = words::story(result);
     let message = match (words::reason(result), bad.first()) {

@@ -77,6 +77,7 @@ fn document(run: &Run, evidence: &Path) -> String {
             text += &failure(scenario, evidence);
         }
     }
+    text += &reasons("Interrupted", with(run, |o| o == Outcome::Interrupted));
     text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
     text += &reasons("Expected failures", with(run, |o| o == Outcome::ExpectedFailure));
     text += &facts(run);
@@ -109,7 +110,7 @@ fn with(run: &Run, wanted: impl Fn(Outcome) -> bool) -> impl Iterator<Item = &Sc
 }
 
 fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
-    let mut groups: IndexMap<&str, [usize; 5]> = IndexMap::new();
+    let mut groups: IndexMap<&str, [usize; 6]> = IndexMap::new();
     for scenario in scenarios {
         let column = match Outcome::of(scenario) {
             Outcome::Pass => 0,
@@ -117,26 +118,35 @@ fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
             Outcome::Error => 2,
             Outcome::Skip => 3,
             Outcome::ExpectedFailure => 4,
+            Outcome::Interrupted => 5,
         };
         groups.entry(group(&scenario.run.id)).or_default()[column] += 1;
     }
     if groups.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "| group | passed | failed | errors | skipped | expected failures |\n\
-         |---|--:|--:|--:|--:|--:|\n",
+    // Most runs come to their end.
+    let column = groups.values().any(|counts| counts[5] > 0);
+    let (head, line) = if column { (" interrupted |", "--:|") } else { ("", "") };
+    let mut text = format!(
+        "| group | passed | failed | errors | skipped | expected failures |{head}\n\
+         |---|--:|--:|--:|--:|--:|{line}\n",
     );
-    for (name, [pass, fail, error, skip, expected]) in groups {
+    for (name, [pass, fail, error, skip, expected, interrupted]) in groups {
         let bold = |n: usize| match n {
             0 => "0".to_owned(),
             n => format!("**{n}**"),
         };
         text += &format!(
-            "| {} | {pass} | {} | {} | {skip} | {expected} |\n",
+            "| {} | {pass} | {} | {} | {skip} | {expected} |{}\n",
             cell(name),
             bold(fail),
-            bold(error)
+            bold(error),
+            if column {
+                format!(" {interrupted} |")
+            } else {
+                String::new()
+            },
         );
     }
     text + "\n"

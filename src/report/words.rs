@@ -8,6 +8,8 @@ pub(super) enum Outcome {
     Pass,
     Fail,
     Error,
+    /// Stopped on its way, as the whole run was.
+    Interrupted,
     Skip,
     /// It failed, and the file of expected failures says so.
     ExpectedFailure,
@@ -22,6 +24,7 @@ impl Outcome {
             (Verdict::Pass, Some(_)) => Outcome::UnexpectedPass,
             (Verdict::Pass, None) => Outcome::Pass,
             (Verdict::Fail, None) => Outcome::Fail,
+            (Verdict::Error, _) if result.interrupted => Outcome::Interrupted,
             (Verdict::Error, _) => Outcome::Error,
             (Verdict::Skip, _) => Outcome::Skip,
         }
@@ -33,6 +36,7 @@ impl Outcome {
             Outcome::Pass => "PASS",
             Outcome::Fail => "FAIL",
             Outcome::Error => "ERROR",
+            Outcome::Interrupted => "INTR",
             Outcome::Skip => "SKIP",
             Outcome::ExpectedFailure => "XFAIL",
             Outcome::UnexpectedPass => "XPASS",
@@ -75,6 +79,8 @@ pub(super) fn counts(summary: &Summary) -> String {
         pass,
         fail,
         error,
+        interrupted,
+        not_started: _,
         skip,
         expected,
     } = summary;
@@ -84,6 +90,9 @@ pub(super) fn counts(summary: &Summary) -> String {
         0 => {}
         1 => text += ", 1 expected failure",
         n => text += &format!(", {n} expected failures"),
+    }
+    if *interrupted > 0 {
+        text += &format!(", {interrupted} interrupted");
     }
     text
 }
@@ -106,6 +115,8 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         pass,
         fail,
         error,
+        interrupted,
+        not_started,
         skip,
         expected,
     } = result.summary;
@@ -135,9 +146,11 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
              run does not show that the contracts hold (exit code 5; 0 with --allow-partial)"
             .to_owned(),
         RunVerdict::Interrupted => format!(
-            "stopped before the end and cleaned up; {} of {} finished (exit code 130)",
+            "stopped before the end and cleaned up; of {}, {} finished, {interrupted} {} interrupted on the way and \
+             {not_started} never started (exit code 130)",
+            scenarios(planned),
             pass + fail + error + skip + expected,
-            scenarios(planned)
+            were(interrupted),
         ),
     }
 }

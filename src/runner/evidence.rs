@@ -1,6 +1,7 @@
 //! What a verdict rests on, taken at the moment of failure.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
@@ -56,6 +57,12 @@ fn parties(context: &StepContext) -> Vec<IpAddr> {
 
 fn address(pod: &Pod) -> Option<&String> {
     pod.status.as_ref()?.pod_ip.as_ref()
+}
+
+/// What stands in the place of evidence that could not be taken in time.
+pub fn late(within: Duration) -> Evidence {
+    let said = format!("the evidence could not be taken within {within:?}: the cluster does not answer\n");
+    text("no evidence", "no-evidence.txt", said)
 }
 
 /// The commands of the last exchanges, in order: a person can paste them.

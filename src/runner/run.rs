@@ -95,6 +95,7 @@ fn broken(planned: &Planned) -> ScenarioResult {
         level: scenario.level,
         verdict: Verdict::Error,
         reason: Some("the harness itself broke; what it said is on standard error".into()),
+        interrupted: false,
         duration: Duration::ZERO,
         checks: Vec::new(),
         facts: Vec::new(),
@@ -110,10 +111,12 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, pace: Pace
         match result.verdict {
             Verdict::Pass => summary.pass += 1,
             Verdict::Fail => summary.fail += 1,
+            Verdict::Error if result.interrupted => summary.interrupted += 1,
             Verdict::Error => summary.error += 1,
             Verdict::Skip => summary.skip += 1,
         }
     }
+    summary.not_started = left;
     let mut notes = Vec::new();
     if left > 0 {
         notes.push(format!("{left} scenarios were not started"));

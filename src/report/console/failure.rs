@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Style;
-use crate::report::evidence::evidence_paths;
+use crate::report::evidence::{evidence_folder, evidence_paths};
 use crate::report::text::{cut, last_lines, one_line, pointed, printable, wrap};
 use crate::report::words::{self, Outcome};
 use crate::runner::events::{At, CheckResult, ScenarioResult};
@@ -138,8 +138,8 @@ impl Page {
                 self.excerpt(&evidence.text);
             }
         }
-        if let [_, ..] = &paths[named.min(paths.len())..]
-            && let Some(folder) = paths[0].parent()
+        if paths.len() > named
+            && let Some(folder) = evidence_folder(folder, result)
         {
             let more = paths.len() - named;
             self.line(&format!("{:LABEL$}and {more} more in {}/", "", folder.display()));

@@ -15,6 +15,7 @@ use indicatif::ProgressDrawTarget;
 
 use super::Reporter;
 use super::collect::key;
+use super::evidence::evidence_folder;
 use super::text::{one_line, seconds, without_commands, wrap};
 use super::words::{self, Outcome};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
@@ -182,6 +183,11 @@ impl<W: Write + Send> Console<W> {
         {
             for line in wrap(&one_line(&reason), self.settings.width - MARGIN - 2) {
                 text += &format!("{:MARGIN$}  {line}\n", "");
+            }
+            if outcome == Outcome::Interrupted
+                && let Some(folder) = evidence_folder(&self.evidence, result)
+            {
+                text += &format!("{:MARGIN$}  evidence in {}/\n", "", folder.display());
             }
         }
         if self.settings.verbosity == Verbosity::Verbose {
