@@ -1,6 +1,7 @@
 //! The command line: one definition per flag, and what each command does with them.
 
 pub mod check;
+pub mod conclude;
 pub mod explain;
 pub mod list;
 pub mod platform;

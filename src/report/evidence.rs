@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::{Event, RunOf, ScenarioResult};
 
 /// Longest name of a file or folder; file systems take 255 bytes, and a
@@ -113,7 +113,7 @@ pub(super) fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
 pub struct EvidenceFolder {
     folder: PathBuf,
     limit: usize,
-    written: Vec<PathBuf>,
+    written: Vec<Written>,
     /// The first one; the rest are likely to have the same cause.
     problem: Option<io::Error>,
 }
@@ -127,6 +127,11 @@ impl EvidenceFolder {
             written: Vec::new(),
             problem: None,
         }
+    }
+
+    /// What was written so far, also where something else could not be.
+    pub(super) fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
     }
 
     fn write(&mut self, result: &ScenarioResult) -> io::Result<()> {
@@ -143,8 +148,8 @@ impl EvidenceFolder {
         let paths = evidence_paths(&self.folder, result);
         for (path, evidence) in paths.into_iter().zip(&result.evidence) {
             let text = bounded(&evidence.text, self.limit);
-            atomic::write(&path, text.as_bytes())?;
-            self.written.push(path);
+            self.written
+                .push(atomic::deliver(&path, text.into_owned().into_bytes())?);
         }
         Ok(())
     }
@@ -160,10 +165,10 @@ impl Reporter for EvidenceFolder {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         match self.problem.take() {
             Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut self.written)),
+            None => Ok(self.take_written()),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::evidence::evidence_paths;
 use super::junit::group;
 use super::text::{last_lines, one_line, printable, seconds};
 use super::words::{self, Outcome};
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::{CheckResult, Event, ScenarioResult};
 
 /// Lines shown of a piece of evidence.
@@ -40,12 +40,12 @@ impl Reporter for Markdown {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
-        atomic::write(&self.file, document(&run, &self.evidence).as_bytes())?;
-        Ok(vec![self.file.clone()])
+        let text = document(&run, &self.evidence);
+        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
         for event in events {
             markdown.event(event).unwrap();
         }
-        assert_eq!(markdown.finish().unwrap(), std::slice::from_ref(&file));
+        assert_eq!(markdown.finish().unwrap()[0].file, file);
         std::fs::read_to_string(file).unwrap()
     }
 
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
-        assert!(written(&sample::interrupted()).starts_with("# gauntlet: INTERRUPTED\n"));
+        insta::assert_snapshot!(written(&sample::interrupted()));
         assert!(written(&sample::broken_off()).starts_with("# gauntlet: COULD NOT TELL\n"));
     }
 

@@ -318,6 +318,7 @@ pub(super) fn failing() -> Vec<Event> {
         error: 1,
         skip: 1,
         expected: 1,
+        ..Summary::default()
     };
     events(results, finished(RunVerdict::Failed, summary, &[]))
 }

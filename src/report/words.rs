@@ -155,6 +155,11 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
     }
 }
 
+/// The verdict on a run in a line: `PASSED: every scenario held (exit code 0)`.
+pub fn verdict_line(result: &RunResult, planned: usize) -> String {
+    format!("{}: {}", verdict(result.verdict), meaning(result, planned))
+}
+
 /// `1 scenario`, `2 scenarios`.
 pub(super) fn scenarios(n: usize) -> String {
     match n {

@@ -72,11 +72,11 @@ mod tests {
             ],
             "max_tokens": "0123456789abcdef-count",
             "token": "short",
-            "api-keys": [], "api_key": ["0123456789abcdef-key"],
+            "api-keys": [], "api_key": ["0123456789abcdef-three"],
         });
         keep(&answer, &redactor).expect("kept");
         let shown = redactor.redact(&answer.to_string()).into_owned();
-        for secret in ["-one", "-two", "-key"] {
+        for secret in ["-one", "-two", "-three"] {
             assert!(!shown.contains(secret), "{shown}");
         }
         for other in ["\"s1\"", "0123456789abcdef-count", "short", "$TTY_TOKEN"] {

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 
-use super::Reporter;
 use super::collect::key;
 use super::evidence::evidence_folder;
 use super::text::{one_line, seconds, without_commands, wrap};
 use super::words::{self, Outcome};
+use super::{Reporter, Written};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
 use crate::scenario::ExpectationKind;
 use live::Live;
@@ -266,7 +266,7 @@ impl<W: Write + Send> Reporter for Console<W> {
         }
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         if let Some(live) = self.live.take() {
             live.clear();
         }
