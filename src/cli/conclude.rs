@@ -3,9 +3,12 @@
 use std::io::Write;
 
 use super::run::exit_code;
-use crate::redact::Redactor;
+use crate::redact::{Leak, Redactor};
 use crate::report::{Finished, Problem, verdict_line};
 use crate::runner::events::RunResult;
+
+/// Places of secrets that are told of one output.
+const PLACES: usize = 10;
 
 /// Tells what could not be written or must not be passed on, and gives the exit code: that of the
 /// verdict, unless something is wrong and no check failed.
@@ -22,7 +25,7 @@ pub fn conclude(finished: Finished, redactor: &Redactor, result: &RunResult, pla
     match finished.audit(redactor) {
         Ok(leaks) if leaks.is_empty() => {}
         Ok(leaks) => {
-            wrong.extend(leaks.iter().map(ToString::to_string));
+            wrong.extend(places(&leaks));
             wrong.push("delete what is named above, or keep it to yourself".to_owned());
         }
         Err(error) => wrong.push(error.to_string()),
@@ -48,6 +51,19 @@ pub fn refuse(problems: &[Problem]) -> u8 {
     }
     tell("nothing was run, as there would be no report of it");
     3
+}
+
+/// A line for each place; of many in one output, the first ones.
+fn places(leaks: &[Leak]) -> Vec<String> {
+    leaks
+        .chunk_by(|one, other| one.file == other.file)
+        .flat_map(|of_file| {
+            let more = of_file.len().saturating_sub(PLACES);
+            let rest = format!("{}: {more} more lines with secrets", of_file[0].file.display());
+            let shown = of_file.iter().take(PLACES).map(ToString::to_string);
+            shown.chain((more > 0).then_some(rest))
+        })
+        .collect()
 }
 
 /// To standard error; where that is closed as well there is nobody to tell.

@@ -220,8 +220,7 @@ pub struct Platform {
 
 /// A count of something that there must be one of.
 fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, String> {
-    text.parse()
-        .map_err(|_| "not a whole number from 1 on that fits a count".to_owned())
+    text.parse().map_err(|_| "not a whole number from 1 on".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

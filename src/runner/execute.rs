@@ -1,5 +1,6 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,7 +223,9 @@ fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Red
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
-        if let Some(token) = value.as_str().filter(|text| looks_secret(text)) {
+        // One made of the world's token is known as that already.
+        let unknown = |text: &&str| matches!(redactor.redact(text), Cow::Borrowed(_));
+        if let Some(token) = value.as_str().filter(|text| looks_secret(text)).filter(unknown) {
             let label = name.to_uppercase().replace('-', "_");
             redactor
                 .add(&label, token)
