@@ -44,7 +44,7 @@ pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
     probe().map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::NotADirectory => format!("{} is no folder", nearest.display()),
-            io::ErrorKind::NotFound => format!("{} leads nowhere", nearest.display()),
+            io::ErrorKind::NotFound => format!("no file can be made in {}", nearest.display()),
             _ => because(&error),
         };
         let text = format!("cannot write into the folder {}: {why}", folder.display());
