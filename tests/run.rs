@@ -240,6 +240,38 @@ fn a_report_that_cannot_be_written_is_said_and_is_no_pass() {
             ran.stderr
         );
     }
+    // What can be known before the run is: no time is lost on a run without a report.
+    for (report, evidence) in [
+        ("json=file/r.json", "e"),
+        ("markdown=.", "e"),
+        ("json=r.json", "file/e"),
+    ] {
+        let ran = run_in(
+            folder.path(),
+            &[&quick[..], &[report, "--evidence", evidence, "--report", "console"]].concat(),
+        );
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{report}, {evidence}");
+        assert!(
+            ran.stderr
+                .ends_with("gauntlet: nothing was run, as there would be no report of it\n")
+        );
+    }
+    let full = "gauntlet: json=/dev/full: cannot write /dev/full: there is no space left on its disk
+gauntlet: exit code 3 in place of 0, for what is said above
+";
+    // What is known only at the end doesn't take the verdict along.
+    let ran = run_in(folder.path(), &[&quick[..], &["json=/dev/full"]].concat()).exits(3);
+    assert_eq!(
+        ran.stderr,
+        format!("gauntlet: PASSED: every scenario held (exit code 0)\n{full}")
+    );
+    let ran = run_in(
+        folder.path(),
+        &[&quick[..], &["json=/dev/full", "--report", "console"]].concat(),
+    )
+    .exits(3);
+    assert!(ran.stdout.contains("PASSED: every scenario held"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, full);
     // A failure of the platform is still what the exit code tells.
     let wrong = [
         "run",
@@ -272,6 +304,143 @@ fn a_console_that_nobody_reads_changes_no_verdict() {
         )
         .exits(code);
         assert_eq!(ran.stderr, "");
+    }
+}
+
+/// Standard output that takes nothing more: the verdict is told on standard error.
+#[test]
+fn a_console_without_space_is_said() {
+    let folder = folder();
+    for (scenario, code) in [("mine/token/quick", 3), ("mine/token/wrong", 1)] {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full");
+        let mut command = gauntlet();
+        command
+            .current_dir(folder.path())
+            .args(["run", "--scenarios", MINE, scenario]);
+        let ran = Ran::of(command.stdout(full).stderr(Stdio::piped()).output().expect("it starts")).exits(code);
+        let verdict = if code == 1 {
+            "gauntlet: FAILED: "
+        } else {
+            "gauntlet: PASSED: "
+        };
+        assert!(ran.stderr.contains(verdict), "{}", ran.stderr);
+        assert!(ran.stderr.contains("gauntlet: console: "), "{}", ran.stderr);
+    }
+}
+
+/// A report can go down a pipe; it is searched for secrets without being read back.
+#[test]
+fn a_report_on_standard_output() {
+    let folder = folder();
+    let ran = run_in(
+        folder.path(),
+        &[
+            "run",
+            "--scenarios",
+            MINE,
+            "mine/token/quick",
+            "--report",
+            "json=/dev/stdout",
+        ],
+    );
+    let ran = ran.exits(0);
+    let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(report["summary"]["verdict"], "passed");
+}
+
+#[test]
+fn nobody_behind_a_door_is_the_platforms_failure() {
+    let folder = folder();
+    let ran = run_in(folder.path(), &["run", "--scenarios", MINE, "mine/door"]).exits(1);
+    let said = "got  no status (there is no ready pod with app=balancer)";
+    assert_eq!(ran.stdout.matches(said).count(), 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 passed, 2 failed, 0 errors"), "{}", ran.stdout);
+}
+
+/// Tokens of sessions in a list, captured and used again.
+#[test]
+fn no_token_of_a_list_of_sessions() {
+    let folder = folder();
+    let arguments = [
+        "run",
+        "--scenarios",
+        MINE,
+        "mine/leak/list",
+        "--mutant",
+        "tty-token-made-up",
+        "--verbose",
+    ];
+    let reports = [
+        "--report", "console", "--report", "json", "--report", "junit", "--report", "markdown",
+    ];
+    let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(1);
+    assert!(ran.stdout.contains("expected  text \"$TTY_TOKEN\""), "{}", ran.stdout);
+    assert_no_token(&ran, folder.path());
+}
+
+/// The redactor doesn't know the form; the search for the run's own secrets finds it all the same.
+#[test]
+fn a_secret_in_an_unknown_form_is_found_and_is_no_pass() {
+    let folder = folder();
+    let arguments = ["run", "--scenarios", MINE, "mine/leak/half-escaped", "--seed", "7"];
+    let reports = ["--report", "console", "--report", "json=r.json"];
+    let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(3);
+    let evidence = "reports/evidence/mine__leak__half-escaped/wire.txt:";
+    for place in ["standard output:", "r.json:", evidence] {
+        let line = ran
+            .stderr
+            .lines()
+            .find(|line| line.starts_with(&format!("gauntlet: {place}")));
+        let line = line.unwrap_or_else(|| panic!("{place} in\n{}", ran.stderr));
+        assert!(
+            line.ends_with(": the secret $HARNESS_AUTH_TOKEN stands here (in an unusual encoding)"),
+            "{line}"
+        );
+    }
+    assert!(
+        ran.stderr
+            .ends_with("delete what is named above, or keep it to yourself\n"),
+        "{}",
+        ran.stderr
+    );
+    // A failure of the platform still has its own code.
+    let failing = ["run", "--scenarios", MINE, "mine/leak", "--seed", "7"];
+    let ran = run_in(folder.path(), &failing).exits(1);
+    assert!(ran.stderr.contains(evidence), "{}", ran.stderr);
+}
+
+/// Near misses are nearly the token.
+#[test]
+fn no_part_of_a_token() {
+    let part = regex::Regex::new("[0-9a-fA-F]{30}").expect("a pattern");
+    for (mutant, parts) in [
+        ("prefix-compare", &[":0:63}", ":0:32}"][..]),
+        ("case-insensitive-compare", &["^^}"]),
+    ] {
+        let folder = folder();
+        let near = [
+            "run",
+            "harness-token/token/near-misses",
+            "--level=all",
+            "--mutant",
+            mutant,
+        ];
+        let ran = run_in(folder.path(), &near).exits(1);
+        for part in parts {
+            let shown = format!("token=${{HARNESS_AUTH_TOKEN{part}");
+            assert!(ran.stdout.contains(&shown), "{shown} in\n{}", ran.stdout);
+        }
+        for (path, text) in files_below(folder.path()) {
+            assert!(
+                !part.is_match(&text),
+                "something like a part of a token in {}",
+                path.display()
+            );
+        }
+        assert!(!part.is_match(&ran.stdout), "{}", ran.stdout);
     }
 }
 
@@ -381,6 +550,8 @@ fn interrupted_by(signal: Signal) {
     command
         .current_dir(folder.path())
         .args(["run", "--scenarios", MINE, "mine/token/quick", "mine/token/long"]);
+    // Both places are taken by the long ones when the signal comes: a quick one waits.
+    command.args(["--verbose", "--jobs", "2", "--repeat", "2"]);
     command.args([
         "--report",
         "console",
@@ -388,16 +559,22 @@ fn interrupted_by(signal: Signal) {
         "json=r.json",
         "--report",
         "junit=r.xml",
+        "--report",
+        "markdown=r.md",
     ]);
     let mut running = Running::start(&mut command).expect("gauntlet starts");
-    until("the quick scenario passes", || {
-        let out = running.stdout();
-        if out.contains("mine/token/quick") {
-            Ok(())
-        } else {
-            Err(out + &running.stderr())
-        }
-    });
+    until(
+        "a quick scenario passes, and both long ones are at their last step",
+        || {
+            let out = running.stdout();
+            let lines = ["PASS", "3/3 mine/token/long#1", "3/3 mine/token/long#2"];
+            if lines.iter().all(|line| out.contains(line)) {
+                Ok(())
+            } else {
+                Err(out + &running.stderr())
+            }
+        },
+    );
     let mut started = Vec::new();
     until("the terminal's shell runs", || {
         started = below(running.child.id());
@@ -428,8 +605,33 @@ fn interrupted_by(signal: Signal) {
     };
     assert_eq!(of("mine/token/quick")["verdict"], "pass");
     assert_eq!(of("mine/token/long")["verdict"], "error");
-    assert_eq!(of("mine/token/long")["reason"], "interrupted");
-    assert_well_formed(&std::fs::read_to_string(folder.path().join("r.xml")).expect("the report"));
+    let long = of("mine/token/long");
+    assert_eq!(long["interrupted"], true);
+    assert_eq!(long["reason"], "interrupted in step 3 of 3 (`terminal`)");
+    let evidence: Vec<_> = long["evidence"].as_array().expect("a list").iter().collect();
+    let wire = evidence
+        .iter()
+        .find_map(|path| path.as_str().filter(|path| path.ends_with("/wire.txt")));
+    let wire = std::fs::read_to_string(folder.path().join(wire.expect("a transcript"))).expect("it is there");
+    assert!(wire.contains("attach to session"), "{wire}");
+    let summary = &report["summary"];
+    assert_eq!(
+        (&summary["interrupted"], &summary["error"], &summary["not_started"]),
+        (&2.into(), &0.into(), &1.into())
+    );
+    for said in [
+        "2 interrupted",
+        "INTR",
+        "of 4 scenarios, 1 finished, 2 were interrupted on the way and 1 never started",
+    ] {
+        let out = running.stdout().replace('\n', " ");
+        assert!(out.contains(said), "{said} in\n{out}");
+    }
+    let xml = std::fs::read_to_string(folder.path().join("r.xml")).expect("the report");
+    assert_well_formed(&xml);
+    assert!(xml.contains(r#"type="interrupted""#), "{xml}");
+    let markdown = std::fs::read_to_string(folder.path().join("r.md")).expect("the report");
+    assert!(markdown.contains("<summary>Interrupted (2)</summary>"), "{markdown}");
     until("the terminal's processes are gone", || {
         let all = processes();
         let left = |(number, start): &&(u32, u64)| {

@@ -2,6 +2,7 @@
 
 pub mod again;
 pub mod check;
+pub mod conclude;
 pub mod explain;
 pub mod list;
 pub mod platform;
@@ -185,10 +186,10 @@ pub struct Run {
     #[arg(long, value_name = "DIR", default_value = "reports/evidence")]
     pub evidence: PathBuf,
     /// Scenarios at once [default: 4 for each processor]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything so many times
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>)]
     pub repeat: std::num::NonZeroU32,
     /// Start no further scenario after a failure
     #[arg(long)]
@@ -224,7 +225,7 @@ pub struct Prove {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Scenarios at once [default: 4 for each processor]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
     #[arg(long, value_name = "N")]
@@ -253,6 +254,11 @@ pub struct Platform {
     pub component: String,
 }
 
+/// A count of something that there must be one of.
+fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| "not a whole number from 1 on".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     crate::scenario::duration::parse(text).ok_or_else(|| "not a duration like 500ms, 30s or 2m".to_owned())
 }
@@ -275,12 +281,17 @@ pub fn select<'s>(
         .map(|index| &scenarios[*index])
         .filter(|scenario| levels.has(scenario.level))
         .collect();
-    match chosen.is_empty() && !selected.is_empty() {
-        true => Err(UsageError(format!(
+    match selected.as_slice() {
+        [only] if chosen.is_empty() => Err(UsageError(format!(
+            "the selected scenario, {}, is not of level {}; `--level all` has it",
+            scenarios[*only].id,
+            levels.name()
+        ))),
+        [_, ..] if chosen.is_empty() => Err(UsageError(format!(
             "none of the {} selected scenarios is of level {}; `--level all` has them",
             selected.len(),
             levels.name()
         ))),
-        false => Ok(chosen),
+        _ => Ok(chosen),
     }
 }

@@ -53,7 +53,9 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         true => match kube::Client::try_default().await {
             Ok(client) => Some(client),
             Err(error) => {
-                log.line(format!("{name}: reaching the cluster with the pod's service account: {error}"));
+                log.line(format!(
+                    "{name}: reaching the cluster with the pod's service account: {error}"
+                ));
                 return Ok(1);
             }
         },

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
+use super::conclude::{conclude, refuse};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::{LevelName, Run, again};
@@ -104,35 +105,12 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         specs.push(Format::Console.into());
     }
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor.clone());
+    if !reporters.problems().is_empty() {
+        return Ok(refuse(reporters.problems()));
+    }
+    let scenarios = info.scenarios;
     let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
-    let finished = reporters.finish();
-    let problems: Vec<_> = finished
-        .problems
-        .iter()
-        .filter(|problem| !problem.is_closed_output())
-        .collect();
-    for problem in &problems {
-        // Standard error may be closed as well; then there is nobody to tell.
-        let _closed = writeln!(std::io::stderr(), "gauntlet: {problem}");
-    }
-    // No secret in any of it: the harness must not be the leak that it looks for.
-    let leaks = redactor
-        .search_files(&finished.files)
-        .map_err(|error| UsageError(format!("searching the reports for secrets: {error}")))?;
-    for leak in &leaks {
-        let place = format!("{}:{}", leak.file.display(), leak.line);
-        let _closed = writeln!(
-            std::io::stderr(),
-            "gauntlet: {place}: the secret ${} stands here",
-            leak.name
-        );
-    }
-    Ok(
-        match (exit_code(result.verdict), problems.is_empty() && leaks.is_empty()) {
-            (0, false) => 3,
-            (code, _) => code,
-        },
-    )
+    Ok(conclude(reporters.finish(), &redactor, &result, scenarios))
 }
 
 /// What the runs of a command share.

@@ -242,6 +242,7 @@ mod tests {
             spec: String::new(),
             level: Level::Core,
             verdict,
+            interrupted: false,
             reason: None,
             duration: Duration::ZERO,
             checks: Vec::new(),

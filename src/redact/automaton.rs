@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::forms::{Form, forms};
+use super::forms::{Form, Part, forms, parts};
 
 /// What a match is of.
 struct Pattern {
     name: Arc<str>,
     /// None: the placeholder itself, which is to be left as it is.
     form: Option<Form>,
+    part: Option<Part>,
 }
 
 /// The automaton of some secrets.
@@ -31,17 +32,21 @@ impl Chunk {
         let mut count = 0;
         for (name, value) in secrets {
             count += 1;
-            texts.push(format!("${name}"));
-            patterns.push(Pattern {
-                name: Arc::clone(name),
-                form: None,
-            });
-            for (text, form) in forms(value) {
+            let mut add = |text, form, part| {
                 texts.push(text);
                 patterns.push(Pattern {
                     name: Arc::clone(name),
-                    form: Some(form),
+                    form,
+                    part,
                 });
+            };
+            add(format!("${name}"), None, None);
+            add(format!("${{{name}"), None, None);
+            for (text, form) in forms(value) {
+                add(text, Some(form), None);
+            }
+            for (text, part) in parts(value) {
+                add(text, Some(Form::Part), Some(part));
             }
         }
         let automaton = AhoCorasick::builder()
@@ -64,6 +69,7 @@ pub(super) struct Match<'c> {
     pub(super) end: usize,
     pub(super) name: &'c str,
     pub(super) form: Form,
+    part: Option<Part>,
 }
 
 /// What was found in a text.
@@ -87,6 +93,7 @@ pub(super) fn find<'c>(chunks: &'c [Arc<Chunk>], bytes: &[u8]) -> Matches<'c> {
                     end: found.end(),
                     name: &pattern.name,
                     form,
+                    part: pattern.part,
                 }),
             }
         }
@@ -106,7 +113,45 @@ pub(super) fn find<'c>(chunks: &'c [Arc<Chunk>], bytes: &[u8]) -> Matches<'c> {
         }
         outermost
     });
-    Matches { secrets, placeholders }
+    Matches {
+        secrets: joined(secrets),
+        placeholders,
+    }
+}
+
+/// Parts that overlap as they do in the value are one part.
+fn joined(secrets: Vec<Match<'_>>) -> Vec<Match<'_>> {
+    let mut all: Vec<Match<'_>> = Vec::with_capacity(secrets.len());
+    for m in secrets {
+        if let (Some(last), Some(part)) = (all.last_mut(), m.part)
+            && let Some(before) = &mut last.part
+            && last.name == m.name
+            && (before.upper.is_none() || part.upper.is_none() || before.upper == part.upper)
+            && m.start < last.end
+            && before.offset + (m.start - last.start) == part.offset
+        {
+            before.upper = before.upper.or(part.upper);
+            last.end = m.end;
+            continue;
+        }
+        all.push(m);
+    }
+    all
+}
+
+impl Match<'_> {
+    /// What stands for it, as a shell would fill it in. `next` is the byte behind it.
+    fn placeholder(&self, next: Option<&u8>) -> String {
+        let name = self.name;
+        let length = self.end - self.start;
+        let joins = next.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        match self.part {
+            None if joins => format!("${{{name}}}"),
+            None => format!("${name}"),
+            Some(part) if part.upper == Some(true) && part.of == length => format!("${{{name}^^}}"),
+            Some(Part { offset, .. }) => format!("${{{name}:{offset}:{length}}}"),
+        }
+    }
 }
 
 impl Matches<'_> {
@@ -116,14 +161,18 @@ impl Matches<'_> {
         let mut out = Vec::with_capacity(bytes.len());
         let mut done = 0;
         let mut last = None;
-        for m in &self.secrets {
+        let mut all = self.secrets.iter().peekable();
+        while let Some(m) = all.next() {
             let overlaps = m.start < done;
             if !overlaps {
                 out.extend_from_slice(&bytes[done..m.start]);
             }
+            let behind = match all.peek() {
+                Some(next) if next.start <= m.end => None,
+                _ => bytes.get(m.end),
+            };
             if !overlaps || last != Some(m.name) {
-                out.push(b'$');
-                out.extend_from_slice(m.name.as_bytes());
+                out.extend_from_slice(m.placeholder(behind).as_bytes());
             }
             last = Some(m.name);
             done = m.end;
@@ -146,7 +195,8 @@ impl Matches<'_> {
         // one, a cut that has moved to one's start is met by those before it.
         spans.sort_unstable();
         for (start, end) in spans.into_iter().rev() {
-            if start < cut && cut < end {
+            // What stands behind one decides how its placeholder is written.
+            if start < cut && cut <= end {
                 cut = start;
             }
         }

@@ -22,6 +22,10 @@ pub enum Form {
     Base64,
     /// Two hexadecimal digits for each byte.
     Hex,
+    /// A part of it, in either case of letters.
+    Part,
+    /// In an encoding of an encoding, or in one that the redactor doesn't take out.
+    Encoded,
 }
 
 impl fmt::Display for Form {
@@ -33,6 +37,8 @@ impl fmt::Display for Form {
             Form::Xml => "XML",
             Form::Base64 => "base64",
             Form::Hex => "hex",
+            Form::Part => "a part of it",
+            Form::Encoded => "in an unusual encoding",
         })
     }
 }
@@ -71,6 +77,44 @@ pub(super) fn forms(value: &str) -> IndexMap<String, Form> {
     }
     add(Form::Hex, hex(value.as_bytes(), false));
     add(Form::Hex, hex(value.as_bytes(), true));
+    all
+}
+
+/// Characters of a part that give a long random value away.
+const PART: usize = 16;
+
+/// Shortest value whose parts are secrets too, in characters.
+const IN_PARTS: usize = 48;
+
+/// A part of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Characters of the value before it.
+    pub offset: usize,
+    /// Whether it is in upper case while the value isn't; none where it has no letters.
+    pub upper: Option<bool>,
+    /// Characters of the whole value.
+    pub of: usize,
+}
+
+/// All parts of a value of a length that makes up any longer part. None of a value that is short,
+/// or that has some structure: the head of a JWT is no secret.
+pub(super) fn parts(value: &str) -> Vec<(String, Part)> {
+    if value.len() < IN_PARTS || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Vec::new();
+    }
+    let upper = value.to_ascii_uppercase();
+    let of = value.len();
+    let mut all = Vec::new();
+    for offset in 0..=of - PART {
+        let [as_is, raised] = [value, &upper].map(|text| text[offset..offset + PART].to_owned());
+        let same = as_is == raised;
+        let part = |upper| Part { offset, upper, of };
+        all.push((as_is, part((!same).then_some(false))));
+        if !same {
+            all.push((raised, part(Some(true))));
+        }
+    }
     all
 }
 

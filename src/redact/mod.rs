@@ -1,6 +1,8 @@
 //! Secrets that don't print, and the one redactor that all output passes.
 
+mod audit;
 mod automaton;
+mod decode;
 mod forms;
 mod leaks;
 mod secret;
@@ -17,6 +19,7 @@ use serde_json::Value;
 
 use automaton::Chunk;
 
+pub use audit::{Audit, AuditError};
 pub use forms::Form;
 pub use leaks::Leak;
 pub use secret::{RedactError, Secret};

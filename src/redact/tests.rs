@@ -57,7 +57,7 @@ fn finds_a_value_inside_a_longer_text_that_was_encoded() {
         assert_eq!(found.len(), 1, "{encoded}");
         assert_eq!(found[0].form, Form::Base64);
         let redacted = redactor.redact(&encoded).into_owned();
-        assert!(redacted.contains("$KEY"), "{redacted}");
+        assert!(redacted.contains("$KEY") || redacted.contains("${KEY}"), "{redacted}");
     }
 }
 
@@ -121,33 +121,129 @@ fn clones_share_what_is_added_later() {
 }
 
 #[test]
+fn parts_of_a_long_random_value_are_told_as_a_shell_would_fill_them_in() {
+    let value = "0123456789abcdef00112233445566778899aabbccddeeff0f1e2d3c4b5a6978";
+    let redactor = with(&[("T", value)]);
+    for (text, expected) in [
+        (value.to_owned(), "<$T>"),
+        (format!("{value}0"), "<${T}0>"),
+        (format!("{}g", &value[..63]), "<${T:0:63}g>"),
+        (value[1..].to_owned(), "<${T:1:63}>"),
+        (value[..32].to_owned(), "<${T:0:32}>"),
+        (value.to_uppercase(), "<${T^^}>"),
+        (value.to_uppercase()[4..40].to_owned(), "<${T:4:36}>"),
+        (format!("{}…{}", &value[..20], &value[40..]), "<${T:0:20}…${T:40:24}>"),
+        (value[..12].to_owned(), "<0123456789ab>"),
+    ] {
+        let redacted = redactor.redact(&format!("<{text}>")).into_owned();
+        assert_eq!(redacted, expected);
+        assert!(matches!(redactor.redact(&redacted), Cow::Borrowed(_)), "{redacted}");
+    }
+    assert_eq!(redactor.search(&value.as_bytes()[3..40]).len(), 1);
+    // Of what has some structure the whole is a secret, and no part.
+    let jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl";
+    assert_eq!(with(&[("J", jwt)]).redact(&jwt[..36]), &jwt[..36]);
+}
+
+#[test]
 fn json_stays_json() {
     let redactor = with(&[("T", "123456"), ("Q", "a\"b\\c/d")]);
     let value = json!({"a\"b\\c/d": ["x 123456 y", 91234567, 42, null, true]});
     assert_eq!(
         redactor.redact_json(&value),
-        json!({"$Q": ["x $T y", "9$T7", 42, null, true]})
+        json!({"$Q": ["x $T y", "9${T}7", 42, null, true]})
     );
 }
 
 #[test]
-fn canaries_are_found_in_files_that_went_past_the_redactor() {
+fn a_secret_in_a_file_is_told_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let redactor = Redactor::new();
-    let canary = redactor.plant("canary 1");
-    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let secret = redactor.plant("token 1");
     let clean = folder.path().join("clean.txt");
-    std::fs::write(&clean, redactor.redact(canary.expose()).as_bytes()).unwrap();
-    let dirty = folder.path().join("sub/dirty.txt");
-    std::fs::write(&dirty, format!("one\n\n\u{1}{}\n", canary.expose())).unwrap();
-    let leaks = redactor.search_files([folder.path()]).unwrap();
-    assert_eq!(leaks.len(), 1);
-    assert_eq!(
-        leaks[0].to_string(),
-        format!("{}:3: $CANARY_1 (plain)", dirty.display())
+    std::fs::write(&clean, redactor.redact(secret.expose()).as_bytes()).unwrap();
+    let dirty = folder.path().join("dirty.txt");
+    std::fs::write(&dirty, format!("one\n\n\u{1}{0}, {0}\n", secret.expose())).unwrap();
+    let mut audit = Audit::new(&redactor);
+    audit.file(&clean).unwrap();
+    audit.file(&dirty).unwrap();
+    let leaks: Vec<String> = audit.leaks().iter().map(ToString::to_string).collect();
+    let expected = format!("{}:3: the secret $TOKEN_1 stands here (plain)", dirty.display());
+    assert_eq!(leaks, [expected]);
+}
+
+/// Whatever a platform does to a token, a report that shows it is found.
+#[test]
+fn an_audit_finds_what_the_redactor_does_not_take_out() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let value = "0123456789abcdef00112233445566778899aabbccddeeff0f1e2d3c4b5a6978";
+    let redactor = with(&[("T", value)]);
+    let some = |escape: &dyn Fn(u8) -> String| -> String {
+        let each = value.bytes().enumerate();
+        each.map(|(n, byte)| {
+            if n % 5 == 0 {
+                escape(byte)
+            } else {
+                char::from(byte).into()
+            }
+        })
+        .collect()
+    };
+    let percent = |byte: u8| format!("%{byte:02x}");
+    let mime = STANDARD.encode(format!("user:{value}"));
+    for text in [
+        value.to_owned(),
+        value[7..50].to_owned(),
+        value.to_uppercase(),
+        URL_SAFE_NO_PAD.encode(value),
+        some(&percent),
+        some(&percent).replace('%', "%25"),
+        some(&|byte| format!("\\u{byte:04x}")),
+        some(&|byte| format!("\\\\u{byte:04X}")),
+        some(&|byte| format!("&#{byte};")),
+        some(&|byte| format!("\\x{byte:02x}")),
+        STANDARD.encode(STANDARD.encode(value)),
+        STANDARD.encode(some(&percent)),
+        format!("{}\n            | {}\n", &mime[..40], &mime[40..]),
+        format!("> {}\n> {}\n", &value[..30], &value[30..]),
+    ] {
+        let mut audit = Audit::new(&redactor);
+        audit
+            .output("x.txt".as_ref(), format!("one\ntwo <{text}>\n").as_bytes())
+            .unwrap();
+        let leaks = audit.leaks();
+        assert!(!leaks.is_empty(), "{text}");
+        assert!(leaks.iter().all(|leak| leak.name == "T" && leak.line >= 2), "{leaks:?}");
+        // What the redactor takes out the audit takes for clean.
+        let mut audit = Audit::new(&redactor);
+        let clean = redactor.redact(value).into_owned();
+        audit.output("x.txt".as_ref(), clean.as_bytes()).unwrap();
+        assert!(audit.leaks().is_empty());
+    }
+    let mut audit = Audit::new(&redactor);
+    audit
+        .output("x.txt".as_ref(), b"% \\u \\u{ \\x &# & &; %zz \\u{110000} \\")
+        .unwrap();
+    assert!(audit.leaks().is_empty());
+    let error = audit_of(&redactor, "none/there").unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot search none/there for secrets: "),
+        "{error}"
     );
-    let error = redactor.search_files([folder.path().join("none")]).unwrap_err();
-    assert!(error.to_string().starts_with("cannot search "), "{error}");
+}
+
+fn audit_of(redactor: &Redactor, file: &str) -> Result<(), AuditError> {
+    Audit::new(redactor).file(file.as_ref())
+}
+
+#[test]
+fn an_audit_that_finds_no_canary_says_that_it_is_blind() {
+    // Another redactor's: it doesn't know the canary that was planted.
+    let (one, other) = (Redactor::new(), Redactor::new());
+    let mut audit = Audit::new(&one).with(&other);
+    let error = audit.output("r.json".as_ref(), b"{}").unwrap_err();
+    insta::assert_snapshot!(error, @"the search for secrets in r.json has not found its own canary, plain: that it found nothing else says nothing");
 }
 
 #[test]
@@ -207,7 +303,7 @@ proptest! {
         // be within a placeholder.
         for value in &values {
             for form in forms(value).keys() {
-                let bare = ["$B_A", "$AB", "$A"].iter().fold(out.clone(), |t, p| t.replace(p, "\0"));
+                let bare = ["${B_A}", "${AB}", "${A}", "$B_A", "$AB", "$A"].iter().fold(out.clone(), |t, p| t.replace(p, "\0"));
                 prop_assert!(!bare.contains(form.as_str()) || form.contains('\0'), "{:?} in {:?}", form, out);
             }
         }

@@ -4,11 +4,52 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::Written;
+
 /// Replaces the file at `path` by `bytes`. Whoever looks sees the old file or
 /// the whole new one, also after a crash. Makes the folder. What is no regular
 /// file (`/dev/stdout`, a FIFO) is written to as it is.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes).map_err(|error| explain(path, &error))
+}
+
+/// As [`write`]; says what can be searched afterwards.
+pub(super) fn deliver(path: &Path, bytes: Vec<u8>) -> io::Result<Written> {
+    write(path, &bytes)?;
+    let regular = fs::metadata(path).is_ok_and(|found| found.is_file());
+    Ok(Written {
+        file: path.to_owned(),
+        streamed: (!regular).then_some(bytes),
+    })
+}
+
+/// Finds out before the run whether files can be written into a folder, without making it.
+pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
+    let mut nearest = folder;
+    while !nearest.as_os_str().is_empty() && fs::symlink_metadata(nearest).is_err() {
+        nearest = nearest.parent().unwrap_or(Path::new(""));
+    }
+    let nearest = match nearest.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => nearest,
+    };
+    let probe = || {
+        if !fs::metadata(nearest)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let probe = nearest.join(format!(".gauntlet.{}.tmp", std::process::id()));
+        create(&probe)?;
+        fs::remove_file(&probe)
+    };
+    probe().map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotADirectory => format!("{} is no folder", nearest.display()),
+            io::ErrorKind::NotFound => format!("no file can be made in {}", nearest.display()),
+            _ => because(&error),
+        };
+        let text = format!("cannot write into the folder {}: {why}", folder.display());
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// Finds out before the run whether a report can be written here after it.
@@ -77,7 +118,12 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// The error with the path, and with what can be done.
 fn explain(path: &Path, error: &io::Error) -> io::Error {
-    let why = match error.kind() {
+    let why = because(error);
+    io::Error::new(error.kind(), format!("cannot write {}: {why}", path.display()))
+}
+
+fn because(error: &io::Error) -> String {
+    match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no space left on its disk".to_owned(),
         io::ErrorKind::ReadOnlyFilesystem => "its file system is read-only".to_owned(),
         io::ErrorKind::PermissionDenied => "its folder may not be written to".to_owned(),
@@ -86,8 +132,7 @@ fn explain(path: &Path, error: &io::Error) -> io::Error {
             "a part of the path before the file name is a file, not a folder".to_owned()
         }
         _ => error.to_string(),
-    };
-    io::Error::new(error.kind(), format!("cannot write {}: {why}", path.display()))
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +200,22 @@ mod tests {
                 "cannot write /dev/full: there is no space left on its disk"
             );
         }
+    }
+
+    #[test]
+    fn a_folder_is_tried_without_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        check_folder(&folder.path().join("a/b")).unwrap();
+        check_folder(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), [""; 0]);
+        fs::write(folder.path().join("file"), "old").unwrap();
+        let error = check_folder(&folder.path().join("file/evidence"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error.replace(folder.path().to_str().unwrap(), "F"),
+            "cannot write into the folder F/file/evidence: F/file is no folder"
+        );
     }
 
     #[cfg(unix)]

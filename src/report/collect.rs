@@ -64,6 +64,7 @@ fn broken_off(info: &RunInfo, scenarios: &[Arc<ScenarioResult>]) -> RunResult {
             Outcome::Fail | Outcome::UnexpectedPass => summary.fail += 1,
             Outcome::ExpectedFailure => summary.expected += 1,
             Outcome::Error => summary.error += 1,
+            Outcome::Interrupted => summary.interrupted += 1,
             Outcome::Skip => summary.skip += 1,
         }
     }

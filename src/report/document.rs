@@ -61,6 +61,12 @@ pub struct Totals {
     pub pass: usize,
     pub fail: usize,
     pub error: usize,
+    /// Stopped on their way when the run was interrupted; not in `error`, though that is their verdict.
+    #[serde(default)]
+    pub interrupted: usize,
+    /// Planned, but never begun; not among `scenarios`.
+    #[serde(default)]
+    pub not_started: usize,
     pub skip: usize,
     /// Failures that the file of expected failures names; not in `fail`.
     pub expected: usize,
@@ -83,6 +89,9 @@ pub struct Scenario {
     pub verdict: Verdict,
     /// Why it was skipped, could not be told, or failed, in a sentence.
     pub reason: Option<String>,
+    /// Whether it was stopped on its way: its verdict is `error` then.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Why it is expected to fail; null where it isn't.
     pub expected_failure: Option<String>,
     pub duration_ms: f64,
@@ -171,6 +180,8 @@ impl Report {
                 pass: summary.pass,
                 fail: summary.fail,
                 error: summary.error,
+                interrupted: summary.interrupted,
+                not_started: summary.not_started,
                 skip: summary.skip,
                 expected: summary.expected,
                 verdict: result.verdict,
@@ -250,6 +261,7 @@ impl Scenario {
             level: result.level,
             verdict: result.verdict,
             reason: words::reason(result),
+            interrupted: result.interrupted,
             expected_failure: result.expected_failure.clone(),
             duration_ms: millis(result.duration),
             spec: result.spec.clone(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::{Event, RunOf, ScenarioResult};
 
 /// Longest name of a file or folder; file systems take 255 bytes, and a
@@ -38,6 +38,11 @@ pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
             folder.join(unique)
         })
         .collect()
+}
+
+/// The folder that the evidence of a scenario run lies in; none where there is no evidence.
+pub(super) fn evidence_folder(folder: &Path, result: &ScenarioResult) -> Option<PathBuf> {
+    (!result.evidence.is_empty()).then(|| folder_of(folder, &result.run))
 }
 
 /// `reports/evidence/harness-token__warm__stale__direct`.
@@ -108,7 +113,7 @@ pub(super) fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
 pub struct EvidenceFolder {
     folder: PathBuf,
     limit: usize,
-    written: Vec<PathBuf>,
+    written: Vec<Written>,
     /// The first one; the rest are likely to have the same cause.
     problem: Option<io::Error>,
 }
@@ -122,6 +127,11 @@ impl EvidenceFolder {
             written: Vec::new(),
             problem: None,
         }
+    }
+
+    /// What was written so far, also where something else could not be.
+    pub(super) fn take_written(&mut self) -> Vec<Written> {
+        std::mem::take(&mut self.written)
     }
 
     fn write(&mut self, result: &ScenarioResult) -> io::Result<()> {
@@ -138,8 +148,8 @@ impl EvidenceFolder {
         let paths = evidence_paths(&self.folder, result);
         for (path, evidence) in paths.into_iter().zip(&result.evidence) {
             let text = bounded(&evidence.text, self.limit);
-            atomic::write(&path, text.as_bytes())?;
-            self.written.push(path);
+            self.written
+                .push(atomic::deliver(&path, text.into_owned().into_bytes())?);
         }
         Ok(())
     }
@@ -155,10 +165,10 @@ impl Reporter for EvidenceFolder {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         match self.problem.take() {
             Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut self.written)),
+            None => Ok(self.take_written()),
         }
     }
 }

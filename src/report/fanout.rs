@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::evidence::bounded;
+use super::tee::{Printed, Tee};
 use super::{
-    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter, atomic, redacted,
+    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter, Written, atomic,
+    redacted,
 };
-use crate::redact::Redactor;
+use crate::redact::{Audit, AuditError, Leak, Redactor};
 use crate::runner::events::{Event, Evidence, ScenarioResult};
 
 /// Bytes of a piece of evidence that reporters get; the whole lies in the evidence folder.
@@ -64,14 +66,39 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default)]
 pub struct Finished {
     /// All files that were written, evidence among them.
-    pub files: Vec<PathBuf>,
+    pub written: Vec<Written>,
+    /// What went to standard output.
+    pub printed: Vec<u8>,
+    /// Whether the console has told the verdict.
+    pub told: bool,
     /// A report that was asked for and isn't there is a reason not to exit with 0.
     pub problems: Vec<Problem>,
+}
+
+impl Finished {
+    /// Whether nobody has heard the verdict from the console.
+    pub fn verdict_untold(&self) -> bool {
+        !self.told
+    }
+
+    /// Searches all that was put out for secrets.
+    pub fn audit(&self, redactor: &Redactor) -> Result<Vec<Leak>, AuditError> {
+        let mut audit = Audit::new(redactor);
+        audit.output("standard output".as_ref(), &self.printed)?;
+        for Written { file, streamed } in &self.written {
+            match streamed {
+                Some(bytes) => audit.output(file, bytes)?,
+                None => audit.file(file)?,
+            }
+        }
+        Ok(audit.leaks())
+    }
 }
 
 /// All reporters of a run.
 pub struct Reporters {
     redactor: Redactor,
+    printed: Printed,
     /// First, so that the files that other reports name are there.
     evidence: EvidenceFolder,
     others: Vec<(String, Box<dyn Reporter>)>,
@@ -88,13 +115,19 @@ impl Reporters {
         redactor: Redactor,
     ) -> Reporters {
         let evidence = EvidenceFolder::new(settings.evidence.clone(), settings.evidence_limit);
+        let printed = Printed::default();
         let mut all = Reporters {
             redactor,
+            printed: printed.clone(),
             evidence,
             others: Vec::new(),
             problems: Vec::new(),
         };
-        let mut stdout = Some(stdout);
+        if let Err(error) = atomic::check_folder(&settings.evidence) {
+            let report = "evidence".to_owned();
+            all.problems.push(Problem { report, error });
+        }
+        let mut stdout: Option<Box<dyn Write + Send>> = Some(Box::new(Tee { inner: stdout, printed }));
         for spec in specs {
             match make(spec, settings, &mut stdout) {
                 Ok(Some(reporter)) => all.others.push((spec.to_string(), reporter)),
@@ -142,19 +175,24 @@ impl Reporters {
     /// Closes all reports, the files before the console.
     pub fn finish(mut self) -> Finished {
         let mut done = Finished {
-            files: Vec::new(),
+            written: self.evidence.take_written(),
             problems: self.problems,
+            ..Finished::default()
         };
+        let console = Format::Console.name();
         let mut close = |report: String, reporter: &mut dyn Reporter| match reporter.finish() {
-            Ok(files) => done.files.extend(files),
+            Ok(written) => {
+                done.told |= report == console;
+                done.written.extend(written);
+            }
             Err(error) => done.problems.push(Problem { report, error }),
         };
         close("evidence".to_owned(), &mut self.evidence);
-        let console = Format::Console.name();
         self.others.sort_by_key(|(name, _)| name == console);
         for (name, mut reporter) in self.others {
             close(name, reporter.as_mut());
         }
+        done.printed = self.printed.take();
         done
     }
 }

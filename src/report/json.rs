@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::collect::Collected;
 use super::document::Report;
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::Event;
 
 /// Writes a [`Report`] to a file.
@@ -32,15 +32,14 @@ impl Reporter for Json {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
         let report = Report::new(&run, &self.evidence);
         let mut bytes = serde_json::to_vec_pretty(&report)?;
         bytes.push(b'\n');
-        atomic::write(&self.file, &bytes)?;
-        Ok(vec![self.file.clone()])
+        Ok(vec![atomic::deliver(&self.file, bytes)?])
     }
 }
 
@@ -59,7 +58,7 @@ mod tests {
         for event in events {
             json.event(event).unwrap();
         }
-        assert_eq!(json.finish().unwrap(), std::slice::from_ref(&file));
+        assert_eq!(json.finish().unwrap()[0].file, file);
         (folder, file)
     }
 

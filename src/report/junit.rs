@@ -10,7 +10,7 @@ use super::collect::{Collected, Run};
 use super::evidence::evidence_paths;
 use super::text::{last_lines, one_line, printable};
 use super::words::{self, Outcome};
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::{CheckResult, Event, RunInfo, ScenarioResult, Verdict};
 use crate::scenario::{ExpectationKind, Level};
 
@@ -41,13 +41,12 @@ impl Reporter for Junit {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
         let text = report(&run, &self.evidence).to_string().map_err(io::Error::other)?;
-        atomic::write(&self.file, text.as_bytes())?;
-        Ok(vec![self.file.clone()])
+        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
     }
 }
 
@@ -150,6 +149,7 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         Outcome::Fail => (TestCaseStatus::non_success(NonSuccessKind::Failure), "fail"),
         Outcome::UnexpectedPass => (TestCaseStatus::non_success(NonSuccessKind::Failure), "unexpected-pass"),
         Outcome::Error => (TestCaseStatus::non_success(NonSuccessKind::Error), "error"),
+        Outcome::Interrupted => (TestCaseStatus::non_success(NonSuccessKind::Error), "interrupted"),
     };
     let (_, bad) = words::story(result);
     let message = match (words::reason(result), bad.first()) {
@@ -214,7 +214,7 @@ mod tests {
         for event in events {
             junit.event(event).unwrap();
         }
-        assert_eq!(junit.finish().unwrap(), std::slice::from_ref(&file));
+        assert_eq!(junit.finish().unwrap()[0].file, file);
         std::fs::read_to_string(file).unwrap()
     }
 
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
-        for events in [sample::interrupted(), sample::broken_off()] {
+        for (events, counted) in [(sample::interrupted(), (2, 1)), (sample::broken_off(), (1, 0))] {
             let read = Report::deserialize_from_str(&written(&events)).unwrap();
-            assert_eq!(read.tests, 1);
+            assert_eq!((read.tests, read.errors), counted);
         }
     }
 

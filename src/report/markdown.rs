@@ -10,7 +10,7 @@ use super::evidence::evidence_paths;
 use super::junit::group;
 use super::text::{last_lines, one_line, printable, seconds};
 use super::words::{self, Outcome};
-use super::{Reporter, atomic};
+use super::{Reporter, Written, atomic};
 use crate::runner::events::{CheckResult, Event, ScenarioResult};
 
 /// Lines shown of a piece of evidence.
@@ -40,12 +40,12 @@ impl Reporter for Markdown {
         Ok(())
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
-        atomic::write(&self.file, document(&run, &self.evidence).as_bytes())?;
-        Ok(vec![self.file.clone()])
+        let text = document(&run, &self.evidence);
+        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
     }
 }
 
@@ -77,6 +77,7 @@ fn document(run: &Run, evidence: &Path) -> String {
             text += &failure(scenario, evidence);
         }
     }
+    text += &reasons("Interrupted", with(run, |o| o == Outcome::Interrupted));
     text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
     text += &reasons("Expected failures", with(run, |o| o == Outcome::ExpectedFailure));
     text += &facts(run);
@@ -109,7 +110,7 @@ fn with(run: &Run, wanted: impl Fn(Outcome) -> bool) -> impl Iterator<Item = &Sc
 }
 
 fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
-    let mut groups: IndexMap<&str, [usize; 5]> = IndexMap::new();
+    let mut groups: IndexMap<&str, [usize; 6]> = IndexMap::new();
     for scenario in scenarios {
         let column = match Outcome::of(scenario) {
             Outcome::Pass => 0,
@@ -117,26 +118,35 @@ fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
             Outcome::Error => 2,
             Outcome::Skip => 3,
             Outcome::ExpectedFailure => 4,
+            Outcome::Interrupted => 5,
         };
         groups.entry(group(&scenario.run.id)).or_default()[column] += 1;
     }
     if groups.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "| group | passed | failed | errors | skipped | expected failures |\n\
-         |---|--:|--:|--:|--:|--:|\n",
+    // Most runs come to their end.
+    let column = groups.values().any(|counts| counts[5] > 0);
+    let (head, line) = if column { (" interrupted |", "--:|") } else { ("", "") };
+    let mut text = format!(
+        "| group | passed | failed | errors | skipped | expected failures |{head}\n\
+         |---|--:|--:|--:|--:|--:|{line}\n",
     );
-    for (name, [pass, fail, error, skip, expected]) in groups {
+    for (name, [pass, fail, error, skip, expected, interrupted]) in groups {
         let bold = |n: usize| match n {
             0 => "0".to_owned(),
             n => format!("**{n}**"),
         };
         text += &format!(
-            "| {} | {pass} | {} | {} | {skip} | {expected} |\n",
+            "| {} | {pass} | {} | {} | {skip} | {expected} |{}\n",
             cell(name),
             bold(fail),
-            bold(error)
+            bold(error),
+            if column {
+                format!(" {interrupted} |")
+            } else {
+                String::new()
+            },
         );
     }
     text + "\n"
@@ -317,7 +327,7 @@ mod tests {
         for event in events {
             markdown.event(event).unwrap();
         }
-        assert_eq!(markdown.finish().unwrap(), std::slice::from_ref(&file));
+        assert_eq!(markdown.finish().unwrap()[0].file, file);
         std::fs::read_to_string(file).unwrap()
     }
 
@@ -333,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
-        assert!(written(&sample::interrupted()).starts_with("# gauntlet: INTERRUPTED\n"));
+        insta::assert_snapshot!(written(&sample::interrupted()));
         assert!(written(&sample::broken_off()).starts_with("# gauntlet: COULD NOT TELL\n"));
     }
 

@@ -17,6 +17,7 @@ mod redacted;
 #[cfg(test)]
 mod sample;
 mod spec;
+mod tee;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -35,6 +36,7 @@ pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
 pub use spec::{Format, ReportSpec, SpecError};
+pub use words::verdict_line;
 
 /// Tells somebody what happens in a run.
 pub trait Reporter: Send {
@@ -42,8 +44,16 @@ pub trait Reporter: Send {
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
     /// Nothing more will happen, whether or not the run came to its end. Writes
-    /// what is left to write, and says which files have been written.
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>>;
+    /// what is left to write, and says what has been written.
+    fn finish(&mut self) -> io::Result<Vec<Written>>;
+}
+
+/// A file that a reporter has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub file: PathBuf,
+    /// What was written, where that can't be read again: to a pipe, to `/dev/stdout`.
+    pub streamed: Option<Vec<u8>>,
 }
 
 /// Writes a file whole or not at all, makes its folder, and explains what went

@@ -86,6 +86,7 @@ impl R<'_> {
             level: result.level,
             verdict: result.verdict,
             reason: self.maybe(&result.reason),
+            interrupted: result.interrupted,
             duration: result.duration,
             checks: result.checks.iter().map(|c| self.check(c)).collect(),
             facts: result

@@ -34,6 +34,7 @@ fn scenario(run: RunOf, title: &str, verdict: Verdict, millis: u64) -> ScenarioR
         level: Level::Core,
         verdict,
         reason: None,
+        interrupted: false,
         duration: Duration::from_millis(millis),
         checks: Vec::new(),
         facts: Vec::new(),
@@ -318,6 +319,7 @@ pub(super) fn failing() -> Vec<Event> {
         error: 1,
         skip: 1,
         expected: 1,
+        ..Summary::default()
     };
     events(results, finished(RunVerdict::Failed, summary, &[]))
 }
@@ -358,18 +360,27 @@ pub(super) fn partial() -> Vec<Event> {
 pub(super) fn interrupted() -> Vec<Event> {
     let summary = Summary {
         pass: 1,
+        interrupted: 1,
+        not_started: 7,
         ..Summary::default()
     };
-    let mut events = events(vec![accept()], finished(RunVerdict::Interrupted, summary, &[]));
+    let mut stopped = stale();
+    stopped.verdict = Verdict::Error;
+    stopped.interrupted = true;
+    stopped.reason = Some("interrupted in step 3 of 5 (`attach`)".to_owned());
+    stopped.checks.pop();
+    let results = vec![accept(), stopped];
+    let mut events = events(results, finished(RunVerdict::Interrupted, summary, &[]));
     events[0] = started(9);
-    events.insert(3, Event::ScenarioStarted(run("harness-token/warm/stale", &[])));
     events
 }
 
 /// What is left where gauntlet itself breaks down.
 pub(super) fn broken_off() -> Vec<Event> {
-    let mut events = interrupted();
+    let mut events = passing();
     events.pop();
+    events[0] = started(9);
+    events.push(Event::ScenarioStarted(run("harness-token/warm/stale", &[])));
     events
 }
 

@@ -78,7 +78,7 @@ impl From<Format> for ReportSpec {
 /// Why a text is no [`ReportSpec`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    #[error("there is no report format `{given}`{hint}; there are {}", known())]
+    #[error("there is no report format `{given}`{hint} (there are {})", known())]
     Unknown { given: String, hint: String },
     #[error("`{format}=` names no file; leave the `=` out for {}", default_of(.format))]
     NoFile { format: Format },
@@ -121,7 +121,7 @@ impl FromStr for ReportSpec {
     }
 }
 
-/// `, did you mean …?` where one format's name is near; other tools' names count too.
+/// `; did you mean …?` where one format's name is near; other tools' names count too.
 fn nearest(given: &str) -> String {
     const ALSO: [(&str, Format); 5] = [
         ("md", Format::Markdown),
@@ -138,7 +138,7 @@ fn nearest(given: &str) -> String {
         .map(|(name, format)| (strsim::damerau_levenshtein(&given, name), format))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, format)| format!(", did you mean `{format}`?"))
+        .map(|(_, format)| format!("; did you mean `{format}`?"))
         .unwrap_or_default()
 }
 
@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_explained() {
-        insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`, did you mean `junit`?; there are console, junit, json, markdown");
-        insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`, did you mean `markdown`?; there are console, junit, json, markdown");
-        insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet`; there are console, junit, json, markdown");
+        insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`; did you mean `junit`? (there are console, junit, json, markdown)");
+        insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`; did you mean `markdown`? (there are console, junit, json, markdown)");
+        insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet` (there are console, junit, json, markdown)");
         insta::assert_snapshot!(parse("json="), @"error: `json=` names no file; leave the `=` out for reports/report.json");
         insta::assert_snapshot!(parse("console=out.txt"), @"error: the console report goes to standard output; send it to a file with `> out.txt`");
     }

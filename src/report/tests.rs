@@ -14,6 +14,12 @@ impl Out {
     }
 }
 
+impl Out {
+    fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
@@ -103,7 +109,7 @@ fn evidence_lies_where_the_reports_say() {
     let fixture = Fixture::new();
     let finished = fixture.run(&fixture.all(), &sample::failing());
     assert!(finished.problems.is_empty(), "{:?}", finished.problems);
-    assert_eq!(finished.files.len(), fixture.files().len());
+    assert_eq!(finished.written.len(), fixture.files().len());
     insta::assert_snapshot!(fixture.files().join("\n"));
     let report = Report::read(&fixture.folder.path().join("reports/report.json")).unwrap();
     let named: Vec<_> = report
@@ -158,10 +164,11 @@ fn nothing_that_is_written_holds_a_secret() {
     let canary = fixture.redactor.plant("canary");
     fixture.redactor.add("weird", "we\"i<r>d&|`\nsecret").unwrap();
     for value in [canary.expose(), "we\"i<r>d&|`\nsecret"] {
-        fixture.run(&fixture.all(), &sample::with_text(value));
-        let leaks = fixture.redactor.search_files([fixture.folder.path()]).unwrap();
+        let finished = fixture.run(&fixture.all(), &sample::with_text(value));
+        let leaks = finished.audit(&fixture.redactor).unwrap();
         assert!(leaks.is_empty(), "{leaks:?}");
-        assert!(fixture.redactor.search(fixture.out.text().as_bytes()).is_empty());
+        assert_eq!(finished.printed, fixture.out.taken());
+        assert_eq!(finished.written.len(), fixture.files().len());
     }
     assert!(fixture.read("reports/report.json").contains("$WEIRD"));
 }
@@ -235,6 +242,6 @@ fn a_closed_output_ends_the_printing_and_nothing_else() {
 fn a_run_that_never_began_leaves_no_report() {
     let fixture = Fixture::new();
     let finished = fixture.run(&fixture.all(), &[]);
-    assert!(finished.problems.is_empty() && finished.files.is_empty());
+    assert!(finished.problems.is_empty() && finished.written.is_empty());
     assert!(fixture.files().is_empty());
 }

@@ -8,6 +8,8 @@ pub(super) enum Outcome {
     Pass,
     Fail,
     Error,
+    /// Stopped on its way, as the whole run was.
+    Interrupted,
     Skip,
     /// It failed, and the file of expected failures says so.
     ExpectedFailure,
@@ -22,6 +24,7 @@ impl Outcome {
             (Verdict::Pass, Some(_)) => Outcome::UnexpectedPass,
             (Verdict::Pass, None) => Outcome::Pass,
             (Verdict::Fail, None) => Outcome::Fail,
+            (Verdict::Error, _) if result.interrupted => Outcome::Interrupted,
             (Verdict::Error, _) => Outcome::Error,
             (Verdict::Skip, _) => Outcome::Skip,
         }
@@ -33,6 +36,7 @@ impl Outcome {
             Outcome::Pass => "PASS",
             Outcome::Fail => "FAIL",
             Outcome::Error => "ERROR",
+            Outcome::Interrupted => "INTR",
             Outcome::Skip => "SKIP",
             Outcome::ExpectedFailure => "XFAIL",
             Outcome::UnexpectedPass => "XPASS",
@@ -81,6 +85,8 @@ pub(super) fn counts(summary: &Summary) -> String {
         pass,
         fail,
         error,
+        interrupted,
+        not_started: _,
         skip,
         expected,
     } = summary;
@@ -90,6 +96,9 @@ pub(super) fn counts(summary: &Summary) -> String {
         0 => {}
         1 => text += ", 1 expected failure",
         n => text += &format!(", {n} expected failures"),
+    }
+    if *interrupted > 0 {
+        text += &format!(", {interrupted} interrupted");
     }
     text
 }
@@ -112,6 +121,8 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         pass,
         fail,
         error,
+        interrupted,
+        not_started,
         skip,
         expected,
     } = result.summary;
@@ -152,11 +163,18 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
              run does not show that the contracts hold (exit code 5; 0 with --allow-partial)"
             .to_owned(),
         RunVerdict::Interrupted => format!(
-            "stopped before the end and cleaned up; {} of {} finished (exit code 130)",
+            "stopped before the end and cleaned up; of {}, {} finished, {interrupted} {} interrupted on the way and \
+             {not_started} never started (exit code 130)",
+            scenarios(planned),
             pass + fail + error + skip + expected,
-            scenarios(planned)
+            were(interrupted),
         ),
     }
+}
+
+/// The verdict on a run in a line: `PASSED: every scenario held (exit code 0)`.
+pub fn verdict_line(result: &RunResult, planned: usize) -> String {
+    format!("{}: {}", verdict(result.verdict), meaning(result, planned))
 }
 
 /// `1 scenario`, `2 scenarios`.

@@ -143,6 +143,8 @@ pub struct ScenarioResult {
     pub verdict: Verdict,
     /// Why it was skipped, could not be told, or failed, in a sentence.
     pub reason: Option<String>,
+    /// It was stopped on its way, as the whole run was: an `error` that is nobody's fault.
+    pub interrupted: bool,
     pub duration: Duration,
     pub checks: Vec<CheckResult>,
     pub facts: Vec<FactResult>,
@@ -162,6 +164,10 @@ pub struct Summary {
     pub pass: usize,
     pub fail: usize,
     pub error: usize,
+    /// Stopped on their way; not in `error`.
+    pub interrupted: usize,
+    /// Planned, but never begun; in no other count.
+    pub not_started: usize,
     pub skip: usize,
     /// Failures that the file of expected failures names; not in `fail`.
     pub expected: usize,

@@ -1,5 +1,8 @@
 //! What a verdict rests on, taken at the moment of failure.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use serde::Serialize;
@@ -10,19 +13,29 @@ use crate::steps::StepContext;
 /// Exchanges over the wire that are shown: the last ones led to the failure.
 const EXCHANGES: usize = 6;
 
-/// Takes the evidence: the wire, the pods, their logs, the events.
+/// Takes the evidence: the wire, the pods, their logs, the events. What tells most comes first:
+/// the last exchanges and the logs of the pods that had a part in them.
 ///
 /// What cannot be had is said in its place.
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
-    let mut evidence = vec![wire(context)];
+    let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let world = &context.world;
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let mut others = Vec::new();
     match pods.list(&ListParams::default()).await {
-        Err(error) => evidence.push(text("pods", "pods.yaml", format!("listing pods: {error}"))),
+        Err(error) => others.push(text("pods", "pods.yaml", format!("listing pods: {error}"))),
         Ok(listed) => {
-            evidence.push(text("pods", "pods.yaml", yaml(&listed.items)));
-            for pod in listed.items {
-                evidence.extend(logs(&pods, &pod).await);
+            let parties: Vec<String> = parties(context).iter().map(ToString::to_string).collect();
+            // In the order of the parties: the door before what is behind it.
+            for ip in &parties {
+                for pod in listed.items.iter().filter(|pod| address(pod) == Some(ip)) {
+                    evidence.extend(logs(&pods, pod).await);
+                }
+            }
+            others.push(text("pods", "pods.yaml", yaml(&listed.items)));
+            let is_other = |pod: &&Pod| address(pod).is_none_or(|ip| !parties.iter().any(|party| party == ip));
+            for pod in listed.items.iter().filter(is_other) {
+                others.extend(logs(&pods, pod).await);
             }
         }
     }
@@ -32,7 +45,24 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
         Ok(listed) => listed.items.iter().map(event_line).collect(),
     };
     evidence.push(text("events", "events.txt", listed));
+    evidence.extend(others);
     evidence
+}
+
+/// Addresses of those that had a part in the last exchange.
+fn parties(context: &StepContext) -> Vec<IpAddr> {
+    let last = context.exchanges().pop();
+    last.map(|exchange| exchange.parties).unwrap_or_default()
+}
+
+fn address(pod: &Pod) -> Option<&String> {
+    pod.status.as_ref()?.pod_ip.as_ref()
+}
+
+/// What stands in the place of evidence that could not be taken in time.
+pub fn late(within: Duration) -> Evidence {
+    let said = format!("the evidence could not be taken within {within:?}: the cluster does not answer\n");
+    text("no evidence", "no-evidence.txt", said)
 }
 
 /// The commands of the last exchanges, in order: a person can paste them.
@@ -54,11 +84,15 @@ fn text(title: &str, file_name: &str, text: String) -> Evidence {
     }
 }
 
-fn wire(context: &StepContext) -> Evidence {
+/// None where nothing went over the wire yet.
+fn wire(context: &StepContext) -> Option<Evidence> {
     let exchanges = context.exchanges();
+    if exchanges.is_empty() {
+        return None;
+    }
     let shown = &exchanges[exchanges.len().saturating_sub(EXCHANGES)..];
     let transcript: String = shown.iter().map(|e| format!("# {}\n{}\n", e.title, e.text)).collect();
-    text("wire transcript", "wire.txt", transcript)
+    Some(text("wire transcript", "wire.txt", transcript))
 }
 
 async fn logs(pods: &Api<Pod>, pod: &Pod) -> Vec<Evidence> {

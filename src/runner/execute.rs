@@ -1,5 +1,6 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct Shared {
     pub stop: CancellationToken,
 }
 
+/// Longest time that the taking of evidence may take.
+const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
+
 /// Longest time that a scenario's `finally` may take.
 const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
@@ -43,15 +47,19 @@ const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) + Send + Sync)) -> ScenarioResult {
     let started = Instant::now();
     let mut record = Record::default();
-    let ended = tokio::select! {
-        ended = live(planned, shared, tell, &mut record) => ended,
-        () = shared.stop.cancelled() => Err("interrupted".to_owned()),
-    };
-    let (verdict, reason) = match ended {
-        Ok(()) => record.verdict(),
+    let ended = live(planned, shared, tell, &mut record).await;
+    let (verdict, reason, interrupted) = match ended {
+        Ok(()) => {
+            let (verdict, reason) = record.verdict();
+            (verdict, reason, false)
+        }
         // A failure that was seen stands, whatever broke after it.
-        Err(reason) if record.judged(Verdict::Fail) => (Verdict::Fail, Some(reason)),
-        Err(reason) => (Verdict::Error, Some(reason)),
+        Err(broken) if record.judged(Verdict::Fail) => (Verdict::Fail, Some(broken.to_string()), false),
+        Err(broken) => (
+            Verdict::Error,
+            Some(broken.to_string()),
+            matches!(broken, Broken::Interrupted(_)),
+        ),
     };
     let scenario = &planned.scenario;
     ScenarioResult {
@@ -61,6 +69,7 @@ pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) +
         level: scenario.level,
         verdict,
         reason,
+        interrupted,
         duration: started.elapsed(),
         checks: record.checks,
         facts: record.facts,
@@ -68,6 +77,23 @@ pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) +
         reproduce: record.reproduce,
         expected_failure: None,
         expired_expectation: None,
+    }
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The harness could not tell.
+    #[error("{0}")]
+    Error(String),
+    /// Somebody wanted the whole run to end; where that met this one.
+    #[error("interrupted {0}")]
+    Interrupted(String),
+}
+
+impl From<String> for Broken {
+    fn from(reason: String) -> Broken {
+        Broken::Error(reason)
     }
 }
 
@@ -117,7 +143,7 @@ async fn live(
     shared: &Shared,
     tell: &(dyn Fn(Event) + Send + Sync),
     record: &mut Record,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let scenario = &planned.scenario;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
     let random = |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
@@ -134,9 +160,14 @@ async fn live(
             .add(name, value)
             .map_err(|error| format!("a secret of the world: {error}"))?;
     }
-    let world = World::embedded(&scenario.world, setup)
-        .await
-        .map_err(|error| format!("starting a world: {error}"))?;
+    let world = tokio::select! {
+        world = World::embedded(&scenario.world, setup) => {
+            world.map_err(|error| format!("starting a world: {error}"))?
+        }
+        () = shared.stop.cancelled() => {
+            return Err(Broken::Interrupted("while its world was starting".to_owned()));
+        }
+    };
     let world = Arc::new(world);
     variables(&mut scope, planned, &world, &shared.redactor)?;
     let context = StepContext::new(world.clone(), shared.redactor.clone(), shared.limits);
@@ -147,14 +178,21 @@ async fn live(
         context: &context,
         scope,
         record,
+        under_way: String::new(),
     };
     let limit = scenario.timeout.unwrap_or(shared.timeout);
-    let ended = match timeout(limit, story.steps()).await {
-        Ok(ended) => ended,
-        Err(_) => Err(format!("the scenario ran over its time of {limit:?}")),
+    let ended = tokio::select! {
+        ended = timeout(limit, story.steps()) => match ended {
+            Ok(ended) => ended.map_err(Broken::Error),
+            Err(_) => Err(Broken::Error(format!("the scenario ran over its time of {limit:?}"))),
+        },
+        () = shared.stop.cancelled() => Err(Broken::Interrupted(story.under_way.clone())),
     };
     if ended.is_err() || story.record.judged(Verdict::Fail) || story.record.judged(Verdict::Error) {
-        story.record.evidence = evidence::take(&context).await;
+        story.record.evidence = match timeout(EVIDENCE_WITHIN, evidence::take(&context)).await {
+            Ok(evidence) => evidence,
+            Err(_) => vec![evidence::late(EVIDENCE_WITHIN)],
+        };
         story.record.reproduce = reproduce(planned, shared, &context);
     }
     let finished = timeout(FINALLY_WITHIN, story.finally()).await;
@@ -164,7 +202,12 @@ async fn live(
         world.stop().await;
     }
     ended?;
-    finished.unwrap_or_else(|_| Err(format!("`finally` was not done within {FINALLY_WITHIN:?}")))
+    match finished {
+        Ok(finished) => Ok(finished?),
+        Err(_) => Err(Broken::Error(format!(
+            "`finally` was not done within {FINALLY_WITHIN:?}"
+        ))),
+    }
 }
 
 /// A seed of its own for each run, so that one can be run again alone.
@@ -183,7 +226,9 @@ fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Red
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
-        if let Some(token) = value.as_str().filter(|text| looks_secret(text)) {
+        // One made of the world's token is known as that already.
+        let unknown = |text: &&str| matches!(redactor.redact(text), Cow::Borrowed(_));
+        if let Some(token) = value.as_str().filter(|text| looks_secret(text)).filter(unknown) {
             let label = name.to_uppercase().replace('-', "_");
             redactor
                 .add(&label, token)
@@ -234,6 +279,8 @@ struct Story<'a> {
     context: &'a StepContext,
     scope: Scope,
     record: &'a mut Record,
+    /// The step that is being carried out, in words: `in step 2 of 5 (attach)`.
+    under_way: String,
 }
 
 impl Story<'_> {
@@ -250,6 +297,7 @@ impl Story<'_> {
     /// Carries out a step; tells whether the story goes on.
     async fn step(&mut self, scenario: &Scenario, step: &Step, index: usize) -> Result<bool, String> {
         let (number, of) = (index + 1, scenario.steps.len());
+        self.under_way = format!("in step {number} of {of} (`{}`)", step.verb);
         (self.tell)(Event::StepStarted {
             run: self.planned.run.clone(),
             number,

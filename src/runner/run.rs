@@ -104,6 +104,7 @@ fn broken(planned: &Planned) -> ScenarioResult {
         level: scenario.level,
         verdict: Verdict::Error,
         reason: Some("the harness itself broke; what it said is on standard error".into()),
+        interrupted: false,
         duration: Duration::ZERO,
         checks: Vec::new(),
         facts: Vec::new(),
@@ -130,10 +131,12 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, terms: Ter
             _ if failed(result) => summary.fail += 1,
             Verdict::Pass => summary.pass += 1,
             Verdict::Fail => summary.expected += 1,
+            Verdict::Error if result.interrupted => summary.interrupted += 1,
             Verdict::Error => summary.error += 1,
             Verdict::Skip => summary.skip += 1,
         }
     }
+    summary.not_started = left;
     let mut notes = terms.notes;
     if left > 0 {
         notes.push(format!("{left} {NOT_STARTED}"));

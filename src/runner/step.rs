@@ -243,6 +243,7 @@ impl StepRunner<'_> {
                 judged.expected = judgement.expected;
                 judged.got = judgement.got;
                 if !judgement.holds {
+                    judged.got += &no_answer(&seen.value);
                     judged.verdict = match expectation.kind {
                         ExpectationKind::Check => Verdict::Fail,
                         ExpectationKind::Needs => Verdict::Skip,
@@ -265,5 +266,15 @@ impl StepRunner<'_> {
             Err(error) => return Err(StepError::doing("judging what was seen", error)),
         }
         Ok(judged)
+    }
+}
+
+/// Why there was no answer to observe, where that is so: ` (there is no ready pod with app=web)`.
+fn no_answer(seen: &Value) -> String {
+    let why = ["connection", "broken"].iter().find_map(|field| seen[*field].as_str());
+    match (why, seen["no_answer_within"].as_u64()) {
+        (Some(why), _) => format!(" ({why})"),
+        (None, Some(waited)) => format!(" (no answer within {waited} ms)"),
+        (None, None) => String::new(),
     }
 }

@@ -115,7 +115,7 @@ fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, problems: &mut Ve
     };
     for entry in entries {
         let path = match entry {
-            Ok(entry) => entry.path(),
+            Ok(entry) => in_folder(folder, &entry),
             Err(error) => {
                 problems.push(unreadable(folder, because(&error)));
                 continue;
@@ -144,7 +144,20 @@ fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
 }
 
 fn because(error: &io::Error) -> String {
-    format!("can't be read: {error}")
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
+        io::ErrorKind::NotADirectory => "is no folder".to_owned(),
+        _ => format!("can't be read: {error}"),
+    }
+}
+
+/// A path as the user would write it: what lies in `.` has no `./` before it.
+fn in_folder(folder: &Path, entry: &std::fs::DirEntry) -> PathBuf {
+    match folder == Path::new(".") {
+        true => entry.file_name().into(),
+        false => entry.path(),
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let message = |folder: &Path| load(Some(folder)).expect_err("problems").0.remove(0).message;
         assert_eq!(message(folder.path()), "no scenario files in this folder");
-        assert!(message(&folder.path().join("none")).starts_with("can't be read: "));
+        assert_eq!(message(&folder.path().join("none")), "there is no such file or folder");
         std::fs::write(folder.path().join("a.yml"), "").expect("written");
         assert!(message(folder.path()).contains("end in .yaml"));
     }

@@ -71,6 +71,7 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
     let intrusion = value(root, "intrusion").unwrap_or(Intrusion::Observe);
     soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
     soundness::open_road(root, &steps, checker);
+    soundness::proof_of_search(&steps, checker);
     Some(Scenario {
         id: text("id"),
         title: text("title"),

@@ -63,6 +63,11 @@ impl Problem {
         self
     }
 
+    /// Whether there is a line to show: not of a file that is empty or can't be read.
+    fn has_place(&self) -> bool {
+        !self.source.text.is_empty()
+    }
+
     /// Where the problem is.
     pub fn place(&self) -> Place {
         self.span.place(&self.source)
@@ -72,7 +77,10 @@ impl Problem {
 impl fmt::Display for Problem {
     /// One line: `file:line:column: message; help`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place(), self.message)?;
+        match self.has_place() {
+            true => write!(f, "{}: {}", self.place(), self.message)?,
+            false => write!(f, "{}: {}", self.source.name, self.message)?,
+        }
         if let Some(related) = &self.related {
             write!(f, " ({}: {})", related.what, related.span.place(&related.source))?;
         }
@@ -90,22 +98,23 @@ pub struct Problems(pub Vec<Problem>);
 impl Problems {
     /// Each with the line, a caret under the place, and help; no colours, fixed width.
     pub fn render(&self) -> String {
-        let mut out = String::new();
-        for problem in &self.0 {
-            out.push_str(&render(problem, false));
-            out.push('\n');
-        }
-        out.push_str(&self.summary());
-        out.push('\n');
-        out
+        self.rendered(false)
     }
 
     /// As [`Problems::render`], with colours.
     pub fn render_coloured(&self) -> String {
-        let mut out: String = self.0.iter().map(|p| render(p, true) + "\n").collect();
-        out.push_str(&self.summary());
-        out.push('\n');
-        out
+        self.rendered(true)
+    }
+
+    fn rendered(&self, coloured: bool) -> String {
+        match self.0.as_slice() {
+            // The line says it all.
+            [only] if !only.has_place() => render(only, coloured),
+            all => {
+                let each: String = all.iter().map(|p| render(p, coloured) + "\n").collect();
+                format!("{each}{}\n", self.summary())
+            }
+        }
     }
 
     /// One line for each problem.
@@ -173,6 +182,10 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clo
 }
 
 fn render(problem: &Problem, coloured: bool) -> String {
+    // Without a line there is nothing to draw a frame around.
+    if !problem.has_place() {
+        return format!("{problem}\n");
+    }
     let theme = match coloured {
         true => GraphicalTheme::unicode(),
         false => GraphicalTheme {

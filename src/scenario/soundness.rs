@@ -5,8 +5,11 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::checker::Checker;
+use super::field::Found;
 use super::model::{Claim, Expectation, ExpectationKind, Intrusion, Predicate};
 use super::node::Node;
+use super::phrase;
+use super::predicate::Truth;
 use super::source::Span;
 use super::step::Read;
 
@@ -79,6 +82,45 @@ pub(super) fn open_road(root: &Node, steps: &[Read<'_>], checker: &mut Checker) 
                     or say at the top why that can't be: `open-road: …`";
         checker.report_with_help(span, message, help);
         return;
+    }
+}
+
+/// That nothing was found says nothing where nothing could be read.
+pub(super) fn proof_of_search(steps: &[Read<'_>], checker: &mut Checker) {
+    for read in steps.iter().filter(|read| read.verb.name == "search") {
+        let proof = read.step.args.get("proof").and_then(Value::as_str);
+        if proof.is_some_and(|text| !text.is_empty()) {
+            continue;
+        }
+        let judged = |e: &&Expectation| matches!(e.kind, ExpectationKind::Check | ExpectationKind::Given);
+        let absence = read
+            .step
+            .expectations
+            .iter()
+            .filter(judged)
+            .find(|e| holds_of_nothing(&e.claim, read));
+        if let Some(absence) = absence {
+            let span = rest_of_line(checker, absence.place.line, absence.place.column);
+            let message = "nothing is to be found, and nothing shows that the place was read";
+            let help = "name a text that stands there for certain: `proof: …`";
+            checker.report_with_help(span, message, help);
+        }
+    }
+}
+
+/// Whether a claim of a search holds where nothing was found.
+fn holds_of_nothing(claim: &Claim, read: &Read<'_>) -> bool {
+    let holds = |fields: &IndexMap<String, Predicate>| {
+        let nothing = Value::Array(Vec::new());
+        fields
+            .get("found")
+            .is_some_and(|predicate| predicate.test(&Found::Value(&nothing)) == Ok(Truth::Holds))
+    };
+    match claim {
+        Claim::Phrase(text) => phrase::fields(read.verb, text).is_some_and(|fields| holds(&fields)),
+        Claim::Fields(fields) => holds(fields),
+        Claim::Policy { choices, .. } => choices.values().any(|claim| holds_of_nothing(claim, read)),
+        Claim::Facts(_) => false,
     }
 }
 

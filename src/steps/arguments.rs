@@ -321,6 +321,18 @@ pub enum Haystack {
     Redirects,
 }
 
+impl std::fmt::Display for Haystack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Haystack::Logs => "the logs",
+            Haystack::Events => "the events",
+            Haystack::Processes => "the processes",
+            Haystack::Errors => "the error answers",
+            Haystack::Redirects => "the redirects",
+        })
+    }
+}
+
 /// Looks for a secret value in plain, base64, percent and JSON forms.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -328,6 +340,8 @@ pub struct Search {
     /// The value looked for.
     pub search: String,
     pub r#in: Vec<Haystack>,
-    /// A text that must be found there, as proof that the place could be read: else `error`.
+    /// A text that must be found in each kind of place, as proof that it could be read: else
+    /// `error`. A check that nothing is found needs one.
+    #[schemars(length(min = 1))]
     pub proof: Option<String>,
 }

@@ -12,10 +12,10 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::arguments::{Attach, HeaderValues, Road};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use super::subject;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
-use crate::target::roads::{Door, RoadError, door, door_path};
+use super::{credentials, subject};
+use crate::target::roads::{Door, RoadError, door, door_path, parties};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -44,7 +44,12 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
     let door = match door(&context.world, road, Some(subject)).await {
         Ok(door) => door,
-        Err(gone @ RoadError::NoPod { .. }) => return Ok(no_door(what, &gone)),
+        Err(gone @ RoadError::NoPod { .. }) => {
+            // The cluster says that nobody is behind the door: the platform's doing, and to be judged.
+            let gone = context.record_no_door(&what, &gone);
+            let value = json!({ "kind": "terminal", "opened": false, "connection": gone });
+            return Ok(Observation { what, value });
+        }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
     let request = upgrade_request(&arguments, context, road, &door)?;
@@ -71,21 +76,16 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         }
         Upgraded::Answered { response, transcript } => (response, transcript),
     };
+    credentials::keep(&value["body"], &context.redactor)
+        .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
     value["kind"] = "terminal".into();
     context.record(Exchange {
         title: what.clone(),
         text: transcript.text(),
         command: Some(command),
+        parties: parties(&door, Some(subject)),
     });
     Ok(Observation { what, value })
-}
-
-/// The cluster says that nobody is behind the door: the platform's doing, and to be judged.
-fn no_door(what: String, gone: &RoadError) -> Observation {
-    Observation {
-        what,
-        value: json!({ "kind": "terminal", "opened": false, "connection": gone.to_string() }),
-    }
 }
 
 /// What came of an upgrade request.
@@ -215,7 +215,7 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
     let header = header_fields(&head.headers);
     context.record_answer(Answer {
         status: head.status.as_u16(),
-        text: format!("{} {header}\n{text}", head.status),
+        text: format!("HTTP/1.1 {}\n{header}\n{text}", head.status.as_u16()),
         location: head
             .headers
             .get("location")

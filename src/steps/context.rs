@@ -1,6 +1,7 @@
 //! What steps of one scenario share: the world, the open terminals, and the
 //! record of what went over the wire.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::OnceCell;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::target::World;
+use crate::target::roads::RoadError;
 
 /// How long the harness waits for an answer before it says that there was none.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +67,8 @@ pub struct Exchange {
     pub text: String,
     /// A command that a person can paste to make the same request; secrets stand in it in plain.
     pub command: Option<String>,
+    /// Addresses of the pods that had a part in it: the door's, and the one that it was about.
+    pub parties: Vec<IpAddr>,
 }
 
 /// An answer that was not 2xx, or a redirect: where secrets must not be.
@@ -134,6 +138,17 @@ impl StepContext {
             exchanges.remove(0);
         }
         exchanges.push(exchange);
+    }
+
+    /// Records that there was no way to a door, and says so as steps observe it.
+    pub fn record_no_door(&self, what: &str, gone: &RoadError) -> String {
+        self.record(Exchange {
+            title: what.to_owned(),
+            text: format!("({gone})\n"),
+            command: None,
+            parties: Vec::new(),
+        });
+        gone.to_string()
     }
 
     pub fn record_answer(&self, answer: Answer) {

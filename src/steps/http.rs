@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::arguments::{Http, Road};
 use super::attach::{header_fields, headers};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use super::{subject, wire};
+use super::{credentials, subject, wire};
 use crate::target::Door;
-use crate::target::roads::door;
+use crate::target::roads::{RoadError, door, parties};
 
 /// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
 const BODY_READ: usize = 1 << 20;
@@ -20,9 +20,15 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
     let road = arguments.road.unwrap_or(Road::Proxy);
     let what = format!("{} {}", arguments.http, subject::by(road));
     let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
-    let door = door(&context.world, road, arguments.to.as_ref())
-        .await
-        .map_err(|error| StepError::doing(&what, error))?;
+    let door = match door(&context.world, road, arguments.to.as_ref()).await {
+        Ok(door) => door,
+        // Nobody is behind the door: the platform's doing, and to be judged.
+        Err(gone @ RoadError::NoPod { .. }) => {
+            let value = json!({ "connection": context.record_no_door(&what, &gone) });
+            return Ok(Observation { what, value });
+        }
+        Err(error) => return Err(StepError::doing(&what, error)),
+    };
     let mut request = Request::new(method, path);
     request.headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     if arguments.upgrade == Some(true) {
@@ -32,7 +38,8 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
         Value::String(text) => text,
         other => other.to_string(),
     });
-    let value = send(request, context.limits.answer, &door, context, &what).await?;
+    let about = arguments.to.as_ref();
+    let value = send(request, context.limits.answer, &door, about, context, &what).await?;
     Ok(Observation { what, value })
 }
 
@@ -71,11 +78,13 @@ impl Request {
 
 /// Sends a request and reads the answer: `status`, `header`, `body` (JSON), `text`.
 ///
+/// `about`: the session or pod that the request is about, where there is one.
 /// No answer within the limit is an observation without a status, not an error.
 pub async fn send(
     request: Request,
     limit: Duration,
     door: &Door,
+    about: Option<&Value>,
     context: &StepContext,
     title: &str,
 ) -> Result<Value, StepError> {
@@ -112,10 +121,16 @@ pub async fn send(
         Ok(Err(error)) => (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error))),
         Ok(Ok(answer)) => answer,
     };
+    credentials::keep(&value["body"], &context.redactor)
+        .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
     if let Some(status) = value["status"].as_u64() {
         context.record_answer(Answer {
             status: status as u16,
-            text: format!("{}\n{}", value["header"], value["text"].as_str().unwrap_or_default()),
+            text: format!(
+                "HTTP/1.1 {status}\n{}\n{}",
+                value["header"],
+                value["text"].as_str().unwrap_or_default()
+            ),
             location: value["header"]["location"].as_str().map(str::to_owned),
         });
     }
@@ -123,6 +138,7 @@ pub async fn send(
         title: title.into(),
         text: format!("{sent}{received}"),
         command: Some(command),
+        parties: parties(door, about),
     });
     Ok(value)
 }

@@ -7,6 +7,7 @@
 pub mod arguments;
 pub mod attach;
 pub mod context;
+pub mod credentials;
 pub mod exec;
 pub mod http;
 pub mod phrase;

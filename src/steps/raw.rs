@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
 use super::attach::{default_road, token_query};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use super::subject;
 use super::wire::{self, Connected, Recorded};
+use super::{credentials, subject};
 use crate::target::Door;
-use crate::target::roads::{door, door_path};
+use crate::target::roads::{RoadError, door, door_path, parties};
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;
@@ -34,9 +34,14 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
             subject::by(road)
         ),
     };
-    let door = door(&context.world, road, Some(&arguments.raw))
-        .await
-        .map_err(|e| StepError::doing(&what, e))?;
+    let door = match door(&context.world, road, Some(&arguments.raw)).await {
+        Ok(door) => door,
+        Err(gone @ RoadError::NoPod { .. }) => {
+            let value = json!({ "opened": false, "connection": context.record_no_door(&what, &gone) });
+            return Ok(Observation { what, value });
+        }
+        Err(error) => return Err(StepError::doing(&what, error)),
+    };
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
         Some(text) => crate::scenario::duration::parse(text)
@@ -58,17 +63,23 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let mut values = Vec::new();
     while let Some(ended) = connections.join_next().await {
         let (value, transcript) = ended.map_err(|error| StepError::doing(&what, error))?;
+        credentials::keep(&value["body"], &context.redactor)
+            .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
         context.record(Exchange {
             title: what.clone(),
             text: transcript,
             command: None,
+            parties: parties(&door, Some(&arguments.raw)),
         });
         if let Some(status) = value["status"].as_u64() {
-            let text = value["text"].as_str().unwrap_or_default().to_owned();
             context.record_answer(Answer {
                 status: status as u16,
-                text,
-                location: None,
+                text: format!(
+                    "HTTP/1.1 {status}\n{}\n{}",
+                    value["header"],
+                    value["text"].as_str().unwrap_or_default()
+                ),
+                location: value["header"]["location"].as_str().map(str::to_owned),
             });
         }
         values.push(value);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{PatchSecret, Secret};
 use super::context::{Observation, StepContext, StepError};
+use super::credentials;
 
 fn api(context: &StepContext) -> Api<KubeSecret> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
@@ -25,12 +26,12 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
             value: json!({ "kind": "secret", "exists": false, "data": {} }),
         });
     };
-    let data: Map<String, Value> = secret
-        .data
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned().into()))
-        .collect();
+    let mut data = Map::new();
+    for (key, value) in secret.data.unwrap_or_default() {
+        let value = String::from_utf8_lossy(&value.0).into_owned();
+        credentials::keep_text(&key, &value, &context.redactor).map_err(|error| StepError::doing(&what, error))?;
+        data.insert(key, value.into());
+    }
     let mut value = json!({
         "kind": "secret",
         "exists": true,

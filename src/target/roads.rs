@@ -1,6 +1,6 @@
 //! The roads to a door: which address, over TLS or not, and by which path.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
@@ -81,12 +81,21 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     }
 }
 
+/// The addresses of the pods that have a part in what goes through a door: the one behind it, and
+/// the subject's own.
+pub fn parties(door: &Door, subject: Option<&Value>) -> Vec<IpAddr> {
+    let own = subject.and_then(|subject| pod_address(subject).ok());
+    let mut parties = vec![door.address.ip()];
+    parties.extend(own.map(|(_, ip)| ip).filter(|ip| *ip != door.address.ip()));
+    parties
+}
+
 fn port(world: &World, name: &str) -> u16 {
     world.name(name).parse().unwrap_or(0)
 }
 
 /// Name and address of the pod that a subject is or runs in.
-fn pod_address(subject: &Value) -> Result<(String, std::net::IpAddr), RoadError> {
+fn pod_address(subject: &Value) -> Result<(String, IpAddr), RoadError> {
     let name = subject["name"]
         .as_str()
         .or(subject["id"].as_str())

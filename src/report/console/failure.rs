@@ -4,11 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Style;
-use crate::report::evidence::evidence_paths;
+use crate::report::evidence::{evidence_folder, evidence_paths};
 use crate::report::text::{cut, last_lines, one_line, pointed, printable, wrap};
 use crate::report::words::{self, Outcome};
 use crate::runner::events::{At, CheckResult, ScenarioResult};
 use crate::scenario::ExpectationKind;
+
+/// Pieces of evidence named, the most telling ones; the folder is named for the rest.
+const NAMED: usize = 3;
 
 /// Lines of evidence shown; the whole lies in its file.
 const EXCERPT: usize = 10;
@@ -123,7 +126,9 @@ impl Page {
 
     fn evidence(&mut self, result: &ScenarioResult, folder: &Path) {
         let paths = evidence_paths(folder, result);
-        for (n, (evidence, path)) in result.evidence.iter().zip(&paths).enumerate() {
+        // One more name takes no more room than to say that there is one more.
+        let named = if paths.len() == NAMED + 1 { NAMED + 1 } else { NAMED };
+        for (n, (evidence, path)) in result.evidence.iter().zip(&paths).take(named).enumerate() {
             let label = if n == 0 { "evidence" } else { "" };
             let title = one_line(&evidence.title);
             // A path is there to be copied: on a line of its own, never broken.
@@ -132,6 +137,12 @@ impl Page {
             if n == 0 {
                 self.excerpt(&evidence.text);
             }
+        }
+        if paths.len() > named
+            && let Some(folder) = evidence_folder(folder, result)
+        {
+            let more = paths.len() - named;
+            self.line(&format!("{:LABEL$}and {more} more in {}/", "", folder.display()));
         }
     }
 

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
 
-use super::Reporter;
 use super::collect::key;
+use super::evidence::evidence_folder;
 use super::text::{one_line, seconds, without_commands, wrap};
 use super::words::{self, Outcome};
+use super::{Reporter, Written};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
 use crate::scenario::ExpectationKind;
 use live::Live;
@@ -183,6 +184,11 @@ impl<W: Write + Send> Console<W> {
             for line in wrap(&one_line(&reason), self.settings.width - MARGIN - 2) {
                 text += &format!("{:MARGIN$}  {line}\n", "");
             }
+            if outcome == Outcome::Interrupted
+                && let Some(folder) = evidence_folder(&self.evidence, result)
+            {
+                text += &format!("{:MARGIN$}  evidence in {}/\n", "", folder.display());
+            }
         }
         if self.settings.verbosity == Verbosity::Verbose {
             for check in &result.checks {
@@ -260,7 +266,7 @@ impl<W: Write + Send> Reporter for Console<W> {
         }
     }
 
-    fn finish(&mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(&mut self) -> io::Result<Vec<Written>> {
         if let Some(live) = self.live.take() {
             live.clear();
         }

@@ -39,7 +39,7 @@ impl Style {
             Outcome::Pass => GREEN,
             Outcome::Fail | Outcome::UnexpectedPass => RED,
             Outcome::Error => MAGENTA,
-            Outcome::Skip | Outcome::ExpectedFailure => YELLOW,
+            Outcome::Skip | Outcome::ExpectedFailure | Outcome::Interrupted => YELLOW,
         };
         let word = outcome.word();
         // Spaces outside the colours, so that no width is counted wrong.

@@ -55,6 +55,29 @@ fn everything() {
 }
 
 #[test]
+fn of_much_evidence_the_most_telling_pieces_are_named() {
+    let shown = |pieces: usize| {
+        let mut events = sample::one_failure();
+        for event in &mut events {
+            if let Event::ScenarioFinished(result) = event
+                && !result.evidence.is_empty()
+            {
+                let result = Arc::make_mut(result);
+                let piece = result.evidence[1].clone();
+                result.evidence = vec![piece; pieces];
+            }
+        }
+        let text = printed(&events, settings(Verbosity::Quiet));
+        let start = text.find("  evidence  ").unwrap();
+        text[start..text.find("  to see it again").unwrap()]
+            .trim_end()
+            .to_owned()
+    };
+    assert!(!shown(4).contains("more in"), "{}", shown(4));
+    insta::assert_snapshot!(shown(9));
+}
+
+#[test]
 fn quiet() {
     insta::assert_snapshot!(printed(&sample::passing(), settings(Verbosity::Quiet)));
 }

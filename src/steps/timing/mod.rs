@@ -20,7 +20,7 @@ use super::attach::default_road;
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use crate::scenario::duration;
-use crate::target::roads::{door, door_path};
+use crate::target::roads::{door, door_path, parties};
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
 
@@ -60,6 +60,7 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         .await
         .map_err(|error| StepError::doing(&what, error))?;
     let path = door_path(&context.world, road, Some(subject));
+    let parties = parties(&door, Some(subject));
     let measurement = Measurement {
         probe: Probe::new(&door, context),
         near: probe::request(&tokens.near, &path, &door.host),
@@ -88,6 +89,7 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         title: what.clone(),
         text: value.to_string(),
         command: None,
+        parties,
     });
     Ok(Observation { what, value })
 }
