@@ -315,6 +315,9 @@ mod tests {
             assert!(!door.opens(None, &header(&value)), "{value}");
         }
         assert!(!door.opens(None, &HeaderMap::new()));
+        let mut forwarded = HeaderMap::new();
+        forwarded.insert("x-forwarded-authorization", right[AUTHORIZATION].clone());
+        assert!(!door.opens(None, &forwarded));
     }
 
     #[test]

@@ -538,3 +538,20 @@ async fn an_unknown_mutant_is_an_error() {
     let wrong = run(Component::Sandbox, pod).await;
     assert!(wrong.is_err_and(|error| error.to_string().contains("no-such-thing")));
 }
+
+#[test]
+fn a_terminals_command_is_a_list_a_shell_or_a_mistake() {
+    let told = |text: &str| super::command(&pod_at([127, 40, 0, 1], &[("TERMINAL_COMMAND", text)]).0);
+    assert_eq!(told("").expect("a shell"), ["/bin/sh"]);
+    assert_eq!(told(r#"["cat", "-u"]"#).expect("a command"), ["cat", "-u"]);
+    for (text, why) in [
+        ("[]", "is empty"),
+        ("cat", "is not a JSON list"),
+        ("[1]", "is not a JSON list"),
+    ] {
+        let error = told(text).expect_err(text);
+        assert!(error.0.contains(why), "{text}: {error}");
+    }
+    let none = super::command(&pod_at([127, 40, 0, 1], &[]).0);
+    assert_eq!(none.expect("a shell"), ["/bin/sh"]);
+}
