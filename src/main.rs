@@ -21,11 +21,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
+    let descriptors = raise_descriptors();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
     };
-    let code = runtime.block_on(run(cli));
+    let code = runtime.block_on(run(cli, descriptors));
     // Tasks that were aborted need no time; a blocked thread must not hold the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match code {
@@ -39,13 +40,11 @@ fn say(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn run(cli: Cli) -> Result<u8, UsageError> {
-    let stop = CancellationToken::new();
-    on_signals(&stop)?;
+async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
     match cli.command {
         Command::Run(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = process(stop, options.quiet, options.verbose);
+            let process = process(on_signals()?, descriptors, options.quiet, options.verbose);
             cli::run::run(options, scenarios, process).await
         }
         Command::List(options) => {
@@ -81,10 +80,11 @@ async fn run(cli: Cli) -> Result<u8, UsageError> {
         Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            cli::prove::run(options, scenarios, process(stop, false, false)).await
+            let process = process(on_signals()?, descriptors, false, false);
+            cli::prove::run(options, scenarios, process).await
         }
-        Command::Up(options) => cli::up::run(options, cli::platform::program(), stop, std::io::stdout()).await,
-        Command::Platform(options) => cli::platform::run(&options.component, std::env::vars().collect(), stop).await,
+        Command::Up(options) => cli::up::run(options, cli::platform::program(), on_signals()?, std::io::stdout()).await,
+        Command::Platform(options) => cli::platform::run(&options.component, environment(), on_signals()?).await,
     }
 }
 
@@ -102,7 +102,36 @@ fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
     }
 }
 
-fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
+/// The environment as far as it is text; what isn't is no variable of the platform's.
+fn environment() -> std::collections::BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Most descriptors that are asked for: children inherit the limit, and some walk all of them.
+const DESCRIPTORS: u64 = 65_536;
+
+/// Raises the soft limit of open files towards the hard one, and gives what it is now; none where there is no limit.
+///
+/// The soft limit is 1024 or less on many machines, for the sake of programs that use `select`.
+fn raise_descriptors() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    match limit.current {
+        Some(current) if current < wanted => {
+            let raised = Rlimit {
+                current: Some(wanted),
+                ..limit
+            };
+            Some(setrlimit(Resource::Nofile, raised).map_or(current, |()| wanted))
+        }
+        current => current,
+    }
+}
+
+fn process(stop: CancellationToken, descriptors: Option<u64>, quiet: bool, verbose: bool) -> Process {
     let verbosity = match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -118,6 +147,7 @@ fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
             ..ConsoleSettings::default()
         },
         processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
+        descriptors,
         stop,
         program: cli::platform::program(),
         started: jiff::Timestamp::now().to_string(),
@@ -127,8 +157,16 @@ fn process(stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
 }
 
 /// The first signal asks to stop; the second ends the process at once.
-fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+///
+/// Only commands that look at what this gives listen: the others are ended by the signal itself.
+fn on_signals() -> Result<CancellationToken, UsageError> {
+    let stop = CancellationToken::new();
+    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    // `nohup` has it ignored, and means that.
+    if !ignored(SignalKind::hangup()) {
+        kinds.push(SignalKind::hangup());
+    }
+    for kind in kinds {
         let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
@@ -140,5 +178,13 @@ fn on_signals(stop: &CancellationToken) -> Result<(), UsageError> {
             }
         });
     }
-    Ok(())
+    Ok(stop)
+}
+
+/// Whether the process was started with a signal ignored. Where that can't be told, it wasn't.
+fn ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
 }

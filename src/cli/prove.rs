@@ -25,12 +25,11 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         .collect();
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
-    let jobs = options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get);
+    let jobs = process.jobs(options.jobs);
     let make = |names| shared(&process, &redactor, seed, options.timeout, names);
     let matrix = prove(&chosen, &mutants, make, jobs, |_, _| {}).await;
     let text = redactor.redact(&matrix.console(process.console.width)).into_owned();
-    // Whoever closed standard output still gets the exit code and the report.
-    let _closed = process
+    let shown = process
         .stdout
         .write_all(text.as_bytes())
         .and_then(|()| process.stdout.flush());
@@ -40,6 +39,13 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
             false => matrix.markdown(),
         };
         write(&file, &redactor.redact(&text))?;
+    }
+    match shown {
+        // Whoever closed standard output still gets the exit code and the report.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            return Err(UsageError(format!("writing to standard output: {error}")));
+        }
+        _ => {}
     }
     let tally = matrix.tally();
     Ok(match (process.stop.is_cancelled(), matrix.holds()) {

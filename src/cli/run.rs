@@ -31,6 +31,8 @@ pub struct Process {
     pub console: ConsoleSettings,
     /// Processors that may be used.
     pub processors: usize,
+    /// Files that may be open at once; none where there is no limit.
+    pub descriptors: Option<u64>,
     /// Cancelled by the first Ctrl-C or SIGTERM.
     pub stop: CancellationToken,
     /// What containers run.
@@ -39,6 +41,21 @@ pub struct Process {
     pub started: String,
     pub version: &'static str,
     pub commit: Option<&'static str>,
+}
+
+/// Descriptors that a scenario's world has open at its busiest, and its clients.
+const DESCRIPTORS_EACH: u64 = 64;
+
+impl Process {
+    /// How many scenarios run at once, where the command line doesn't say: as many as the processors
+    /// and the open files are enough for.
+    pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>) -> usize {
+        let by_files = self
+            .descriptors
+            .map_or(u64::MAX, |most| (most / DESCRIPTORS_EACH).max(1));
+        let by_files = usize::try_from(by_files).unwrap_or(usize::MAX);
+        asked.map_or((self.processors * 4).min(by_files), std::num::NonZeroUsize::get)
+    }
 }
 
 /// Why a run could not start: the command line or a file is wrong.
@@ -89,7 +106,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         ..shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?)
     });
     let terms = Terms {
-        jobs: options.jobs.map_or(process.processors * 4, std::num::NonZeroUsize::get),
+        jobs: process.jobs(options.jobs),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
         expected,

@@ -44,9 +44,11 @@ pub async fn run(
     let world = World::embedded_with_kubectl(&spec, setup)
         .await
         .map_err(|e| failed("starting the platform", &e))?;
+    // Another terminal may be in another folder.
+    let file =
+        std::path::absolute(&options.kubeconfig).map_err(|e| failed(&options.kubeconfig.display().to_string(), &e))?;
     let kubeconfig = serde_saphyr::to_string(&world.cluster().kubeconfig()).map_err(|e| failed("kubeconfig", &e))?;
-    write_private(&options.kubeconfig, &kubeconfig)
-        .map_err(|e| failed(&options.kubeconfig.display().to_string(), &e))?;
+    write_private(&file, &kubeconfig).map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
     let web = door(&world, Road::Proxy, None)
         .await
         .map_err(|e| failed("finding web", &e))?;
@@ -66,7 +68,7 @@ pub async fn run(
          MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
          curl -H \"Authorization: Bearer $MASTER_KEY\" {}\n\n\
          web       {}\nbalancer  {}\n\nCtrl-C ends it.\n",
-        options.kubeconfig.display(),
+        file.display(),
         web.http_url(&format!("{}/agents", world.name("api.path"))),
         web.http_url(""),
         balancer.http_url(""),
@@ -75,7 +77,7 @@ pub async fn run(
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     stop.cancelled().await;
     world.stop().await;
-    let _gone = std::fs::remove_file(&options.kubeconfig);
+    let _gone = std::fs::remove_file(&file);
     Ok(0)
 }
 

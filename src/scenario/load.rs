@@ -1,13 +1,14 @@
 //! Sets of scenarios: the built-in ones, a folder's, single files.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
 use super::model::Scenario;
+use super::node::MAX_BYTES;
 use super::parse::parse_with_id;
 use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
@@ -95,7 +96,7 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Arc<Source>>, Problems> {
 
 /// Reads one file.
 pub fn read_file(path: &Path) -> Result<Arc<Source>, Problem> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, because(&error)))?;
+    let bytes = bytes_of(path)?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
         Err(error) => {
@@ -108,16 +109,40 @@ pub fn read_file(path: &Path) -> Result<Arc<Source>, Problem> {
     }
 }
 
+/// What is in a file, up to the size that is read. What is no regular file could block or never end.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Problem> {
+    let failed = |error: io::Error| unreadable(path, because(path, &error));
+    let found = std::fs::metadata(path).map_err(failed)?;
+    if found.is_dir() {
+        return Err(unreadable(path, "this is a folder, not a file"));
+    }
+    if !found.is_file() {
+        let problem = unreadable(path, "this is no regular file");
+        return Err(problem.with_help("copy what comes out of it into a file"));
+    }
+    let too_long = |size: u64| unreadable(path, format!("the file has {size} bytes; at most {MAX_BYTES} are read"));
+    if found.len() > MAX_BYTES as u64 {
+        return Err(too_long(found.len()));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    // A file of /proc says that it is empty, and isn't.
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
 fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) => return problems.push(unreadable(folder, because(&error))),
+        Err(error) => return problems.push(unreadable(folder, because(folder, &error))),
     };
     for entry in entries {
         let path = match entry {
             Ok(entry) => in_folder(folder, &entry),
             Err(error) => {
-                problems.push(unreadable(folder, because(&error)));
+                problems.push(unreadable(folder, because(folder, &error)));
                 continue;
             }
         };
@@ -143,8 +168,9 @@ fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
     Problem::of_file(&Source::new(path.display().to_string(), ""), message)
 }
 
-fn because(error: &io::Error) -> String {
+fn because(path: &Path, error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => "is a symbolic link to nothing".to_owned(),
         io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
         io::ErrorKind::NotADirectory => "is no folder".to_owned(),

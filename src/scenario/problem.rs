@@ -219,31 +219,81 @@ struct Shown {
 
 impl Shown {
     fn new(problem: &Problem) -> Shown {
-        let related = problem.related.as_ref().map(|related| Shown {
-            message: related.what.clone(),
-            help: None,
-            source: NamedSource::new(&related.source.name, related.source.text.clone()),
-            label: label(&related.source, related.span),
-            severity: Severity::Advice,
-            related: Vec::new(),
+        let related = problem.related.as_ref().map(|related| {
+            let (text, label) = excerpt(&related.source, related.span);
+            Shown {
+                message: related.what.clone(),
+                help: None,
+                source: NamedSource::new(&related.source.name, text),
+                label,
+                severity: Severity::Advice,
+                related: Vec::new(),
+            }
         });
+        let (text, label) = excerpt(&problem.source, problem.span);
         Shown {
             message: problem.message.clone(),
             help: problem.help.clone(),
-            source: NamedSource::new(&problem.source.name, problem.source.text.clone()),
-            label: label(&problem.source, problem.span),
+            source: NamedSource::new(&problem.source.name, text),
+            label,
             severity: Severity::Error,
             related: related.into_iter().collect(),
         }
     }
 }
 
-/// Underlines the first line of the span: a step or a map can be many lines long.
-fn label(source: &Source, span: Span) -> LabeledSpan {
-    let text = source.text.get(span.start..span.end).unwrap_or("");
-    let first = text.lines().next().unwrap_or("").trim_end();
-    let span = SourceSpan::from((span.start, first.len()));
-    LabeledSpan::new_primary_with_span(Some("here".to_owned()), span)
+/// Longest part of a line that is shown, in characters.
+const LINE_SHOWN: usize = 160;
+
+/// The text to show a place in, and the place in it: of a long line a part, and nothing that a
+/// terminal would obey. Underlined is the first line of the span: a step or a map can be many long.
+fn excerpt(source: &Source, span: Span) -> (String, LabeledSpan) {
+    let text = source.text.as_str();
+    let marked = text.get(span.start..span.end).unwrap_or("");
+    let marked = marked.lines().next().unwrap_or("").trim_end();
+    let (mut shown, mut at, mut length) = (String::with_capacity(text.len()), None, 0);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let (content, end) = match line.strip_suffix('\n') {
+            Some(content) => (content, "\n"),
+            None => (line, ""),
+        };
+        // The end of the text is a place in its last line.
+        let holds = at.is_none() && (start..start + line.len().max(1)).contains(&span.start)
+            || start + line.len() == text.len() && at.is_none() && span.start >= start;
+        let before = match holds {
+            true => text.get(start..span.start).map_or(0, |before| before.chars().count()),
+            false => 0,
+        };
+        let first = before.saturating_sub(LINE_SHOWN / 2);
+        let long = content.chars().count() > first + LINE_SHOWN;
+        if first > 0 {
+            shown.push('…');
+        }
+        for (index, c) in content.chars().enumerate().skip(first).take(LINE_SHOWN) {
+            if holds && index == before {
+                at = Some(shown.len());
+            }
+            shown.push(if c.is_control() && c != '\t' && c != '\r' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            });
+            if holds && (before..before + marked.chars().count()).contains(&index) {
+                length = shown.len() - at.unwrap_or(shown.len());
+            }
+        }
+        if holds && at.is_none() {
+            at = Some(shown.len());
+        }
+        if long {
+            shown.push('…');
+        }
+        shown.push_str(end);
+        start += line.len();
+    }
+    let span = SourceSpan::from((at.unwrap_or(shown.len()), length));
+    (shown, LabeledSpan::new_primary_with_span(Some("here".to_owned()), span))
 }
 
 impl fmt::Display for Shown {

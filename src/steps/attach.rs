@@ -181,6 +181,7 @@ async fn upgrade(
         }
     };
     let transcript = stream.transcript.clone();
+    let stream = stream.answered_at_once();
     let stream = match eager {
         None => stream,
         Some(keys) => stream.followed_by(super::raw::masked_binary(keys.as_bytes())),
@@ -189,10 +190,12 @@ async fn upgrade(
     Ok(match handshake {
         Err(_) => {
             let waited = context.limits.answer;
-            Upgraded::Answered {
-                response: json!({ "opened": null, "no_answer_within": waited.as_millis() }),
-                transcript,
-            }
+            let response = match wire::head_end(&transcript.received()) {
+                // A head that came whole is an answer, also where the body behind it never ends.
+                Some(_) => half_answer(&transcript, &format!("the answer was not whole within {waited:?}")),
+                None => json!({ "opened": null, "no_answer_within": waited.as_millis() }),
+            };
+            Upgraded::Answered { response, transcript }
         }
         Ok(Ok((socket, response))) => Upgraded::Opened {
             socket: Box::new(socket),
@@ -203,7 +206,7 @@ async fn upgrade(
             transcript,
         },
         Ok(Err(error)) => Upgraded::Answered {
-            response: half_answer(&transcript, &error),
+            response: half_answer(&transcript, &error.to_string()),
             transcript,
         },
     })
@@ -231,13 +234,12 @@ fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> 
 }
 
 /// An answer that is no correct answer to an upgrade: a 101 in it is still a 101.
-fn half_answer(transcript: &Transcript, error: &WsError) -> Value {
+fn half_answer(transcript: &Transcript, error: &str) -> Value {
     let received = transcript.received();
     let status = wire::printable(&received)
         .strip_prefix("HTTP/1.")
         .and_then(|rest| rest.get(2..5).and_then(|status| status.parse::<u16>().ok()));
-    let mut value =
-        json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error.to_string() });
+    let mut value = json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error });
     if let Some(status) = status {
         value["status"] = status.into();
     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
 use super::attach::{default_road, token_query};
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use super::wire::{self, Connected, Recorded};
+use super::wire::{self, Connected, Recorded, head_end};
 use super::{credentials, subject};
 use crate::target::Door;
 use crate::target::roads::{RoadError, door, door_path, parties};
@@ -257,7 +257,10 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
         })
         .await;
     } else if !closed && !is_101(&received) {
-        closed = read_until(&mut stream, &mut received, deadline, is_complete).await;
+        closed = read_until(&mut stream, &mut received, deadline, |bytes| {
+            is_complete(bytes) == Some(true)
+        })
+        .await;
     }
     let mut value = observed(&received);
     value["closed"] = closed.into();
@@ -283,13 +286,6 @@ async fn read_until(
     false
 }
 
-pub(super) fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| at + 4)
-}
-
 fn is_101(bytes: &[u8]) -> bool {
     status(bytes) == Some(101)
 }
@@ -301,17 +297,13 @@ pub(super) fn status(bytes: &[u8]) -> Option<u16> {
     parts.next()?.parse().ok()
 }
 
-/// Whether a whole HTTP answer with a Content-Length is there.
-fn is_complete(bytes: &[u8]) -> bool {
-    let Some(end) = head_end(bytes) else {
-        return false;
-    };
-    let length = header_lines(&bytes[..end])
-        .into_iter()
-        .find(|(name, _)| name == "content-length");
-    length
-        .and_then(|(_, value)| value.parse::<usize>().ok())
-        .is_some_and(|length| bytes.len() >= end + length)
+/// Whether a whole HTTP answer is there; `None` where no Content-Length says so.
+pub(super) fn is_complete(bytes: &[u8]) -> Option<bool> {
+    let end = head_end(bytes)?;
+    let headers = header_lines(&bytes[..end]);
+    let (_, length) = headers.iter().find(|(name, _)| name == "content-length")?;
+    let length: usize = length.parse().ok()?;
+    Some(end.checked_add(length).is_some_and(|whole| bytes.len() >= whole))
 }
 
 fn header_lines(head: &[u8]) -> Vec<(String, String)> {

@@ -16,6 +16,8 @@ use super::wire::{Recorded, Transcript};
 
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
+/// Pongs that are kept; one that is waited for is among the last.
+const PONGS_KEPT: usize = 64;
 
 /// An open terminal. Dropped, the connection is closed.
 pub struct Terminal {
@@ -155,7 +157,12 @@ impl State {
                 self.longest_frame = self.longest_frame.max(text.chars().count());
                 self.screen.process(text.as_bytes());
             }
-            Message::Pong(payload) => self.pongs.push(payload.to_vec()),
+            Message::Pong(payload) => {
+                if self.pongs.len() == PONGS_KEPT {
+                    self.pongs.remove(0);
+                }
+                self.pongs.push(payload.to_vec());
+            }
             Message::Close(frame) => {
                 self.close_code = frame.as_ref().map(|frame| frame.code.into());
                 self.close_reason = frame.map(|frame| frame.reason.to_string());

@@ -109,12 +109,50 @@ pub struct Recorded {
     pub transcript: Transcript,
     /// Written right behind the first thing that is written.
     behind: Vec<u8>,
+    /// The first answer, gathered until it is whole; then handed on as it is read.
+    first: First,
+}
+
+/// What becomes of the first bytes that come in.
+enum First {
+    /// Handed on as they come.
+    Passed,
+    /// Kept back until [`is_whole`] says so, or until there are too many of them.
+    Gathering(Vec<u8>),
+    /// Handed on from this place, before anything else is read.
+    Gathered(Vec<u8>, usize),
+}
+
+/// Most of a first answer that is kept back.
+const GATHERED: usize = 64 * 1024;
+
+/// Whether the answer to an upgrade is there: its head, and its body where the head says how long that is.
+fn is_whole(bytes: &[u8]) -> bool {
+    head_end(bytes).is_some()
+        && (super::raw::status(bytes) == Some(101) || super::raw::is_complete(bytes).unwrap_or(true))
+}
+
+/// Where the head of an answer ends.
+pub fn head_end(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    end.map(|at| at + 4)
 }
 
 impl Recorded {
     /// The same connection; `bytes` go out together with what is written first.
     pub fn followed_by(self, bytes: Vec<u8>) -> Recorded {
         Recorded { behind: bytes, ..self }
+    }
+
+    /// The same connection; the answer to an upgrade is read in one piece, however many it comes in.
+    ///
+    /// The library takes a head in many small pieces for an attack, and leaves a body that comes
+    /// after the head behind. Servers may do both.
+    pub fn answered_at_once(self) -> Recorded {
+        Recorded {
+            first: First::Gathering(Vec::new()),
+            ..self
+        }
     }
 }
 
@@ -158,6 +196,7 @@ pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<C
         inner,
         transcript: Transcript::default(),
         behind: Vec::new(),
+        first: First::Passed,
     })))
 }
 
@@ -210,8 +249,8 @@ impl Recorded {
     }
 }
 
-impl AsyncRead for Recorded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl Recorded {
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = match &mut self.inner {
             Connection::Plain(stream) => ready!(Pin::new(stream).poll_read(cx, buf)),
@@ -219,6 +258,45 @@ impl AsyncRead for Recorded {
         };
         self.transcript.add(Direction::Received, &buf.filled()[before..]);
         Poll::Ready(result)
+    }
+
+    /// Reads until the first answer is whole. An end or an error before that is seen again by the next read.
+    fn gather(&mut self, cx: &mut Context<'_>, mut gathered: Vec<u8>) -> Poll<()> {
+        let mut chunk = [0; 4096];
+        while !is_whole(&gathered) && gathered.len() < GATHERED {
+            let mut buf = ReadBuf::new(&mut chunk);
+            match self.read(cx, &mut buf) {
+                Poll::Pending => {
+                    self.first = First::Gathering(gathered);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => gathered.extend_from_slice(buf.filled()),
+                Poll::Ready(_) => break,
+            }
+        }
+        self.first = First::Gathered(gathered, 0);
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let First::Gathering(gathered) = &mut self.first {
+            let gathered = std::mem::take(gathered);
+            ready!(self.gather(cx, gathered));
+        }
+        if let First::Gathered(gathered, at) = &mut self.first {
+            let part = buf.remaining().min(gathered.len() - *at);
+            buf.put_slice(&gathered[*at..*at + part]);
+            *at += part;
+            if *at == gathered.len() {
+                self.first = First::Passed;
+            }
+            if part > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.read(cx, buf)
     }
 }
 

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 
 use super::super::arguments::UpgradeHead;
 use super::super::context::{StepContext, StepError};
-use super::super::raw::{head_end, status, upgrade_head};
+use super::super::raw::{status, upgrade_head};
+use super::super::wire::head_end;
 use super::super::wire::{self, Connected, Recorded};
 use crate::target::Door;
 

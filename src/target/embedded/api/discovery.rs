@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, json_response};
+use super::{Answer, json_response, openapi};
 use crate::target::embedded::error::ApiError;
 use crate::target::embedded::kinds::Kind;
 
@@ -36,6 +36,8 @@ pub fn answer(method: &Method, path: &str) -> Answer {
             body
         }
         ["apis", group, version] => resources(group, version)?,
+        ["openapi", "v3"] => openapi::index(),
+        ["openapi", "v3", of @ ..] => openapi::document(&of.join("/"))?,
         _ => return Err(ApiError::no_such_path()),
     };
     if *method != Method::GET {

@@ -22,6 +22,7 @@ use super::tasks::Tasks;
 
 mod discovery;
 mod log;
+mod openapi;
 mod request;
 mod scale;
 mod shape;
@@ -96,6 +97,14 @@ impl Api {
                         let pod = self.store.get(kind, &namespace, &name)?;
                         exec::answer(self, request, &query, &pod)
                     }
+                    Some("portforward") if kind == Kind::Pod => Err(ApiError::bad_request(
+                        "the embedded cluster has no port-forward: this machine reaches each pod at its own address \
+                         (kubectl get pods -o wide)",
+                    )),
+                    Some("attach") if kind == Kind::Pod => Err(ApiError::bad_request(
+                        "the embedded cluster has no attach: `kubectl logs -f` follows what a pod prints, \
+                         `kubectl exec -it` gives a shell",
+                    )),
                     Some(_) => Err(ApiError::no_such_path()),
                 }
             }

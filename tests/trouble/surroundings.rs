@@ -1,0 +1,125 @@
+//! Surroundings that are not as one would wish: proxies, limits, folders, terminals, closed outputs.
+
+use std::process::{Command, Stdio};
+
+use crate::common::{Ran, gauntlet, run_in};
+
+const ACCEPT: &str = "harness-token/token/accept";
+
+fn ran(command: &mut Command) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    Ran::of(command.current_dir(folder.path()).output().expect("it starts"))
+}
+
+/// The binary behind a shell's line, `$0` in it.
+fn behind(line: &str, arguments: &[&str]) -> Ran {
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", line, env!("CARGO_BIN_EXE_gauntlet")])
+        .args(arguments)
+        .stdin(Stdio::null());
+    ran(&mut shell)
+}
+
+#[test]
+fn proxies_are_not_used() {
+    let mut command = gauntlet();
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        // An address for documentation, where nobody answers (RFC 5737).
+        command
+            .env(name, "http://192.0.2.1:9")
+            .env(name.to_lowercase(), "http://192.0.2.1:9");
+    }
+    ran(command.args(["run", ACCEPT])).exits(0);
+}
+
+#[test]
+fn no_environment_at_all() {
+    let mut command = gauntlet();
+    ran(command.env_clear().args(["run", ACCEPT])).exits(0);
+}
+
+#[test]
+fn an_environment_of_nonsense() {
+    use std::os::unix::ffi::OsStrExt;
+    let not_text = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    let mut command = gauntlet();
+    command
+        .env("TMPDIR", "/nonexistent")
+        .env("LANG", "xx_YY.nonsense")
+        .env("LC_ALL", not_text)
+        .env("COLUMNS", "20");
+    ran(command.args(["run", ACCEPT])).exits(0);
+    // A component reads all of its environment; here it says what it misses.
+    let mut command = gauntlet();
+    let ran = ran(command.env("ODD", not_text).args(["platform", "balancer"])).exits(1);
+    assert!(ran.stdout.contains("balancer: "), "{}", ran.stdout);
+}
+
+#[test]
+fn no_colour_where_none_is_wanted() {
+    let mut command = gauntlet();
+    let ran = ran(command.env("NO_COLOR", "1").args(["run", ACCEPT])).exits(0);
+    assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
+}
+
+/// As many scenarios at once as there are descriptors for.
+#[test]
+fn few_descriptors() {
+    behind(
+        "ulimit -n 64; exec \"$0\" \"$@\"",
+        &["run", "-q", "harness-token/token", "harness-token/bootstrap"],
+    )
+    .exits(0);
+    let ran = behind("ulimit -n 8; exec \"$0\" \"$@\"", &["run", ACCEPT]).exits(3);
+    assert!(ran.stderr.contains("Too many open files"), "{}", ran.stderr);
+}
+
+#[test]
+fn outputs_that_are_closed() {
+    for line in ["\"$0\" \"$@\" >&-", "\"$0\" \"$@\" 2>&-", "\"$0\" \"$@\" <&- >&- 2>&-"] {
+        behind(line, &["run", ACCEPT]).exits(0);
+        behind(line, &["list"]).exits(0);
+        behind(line, &["check", "missing.yaml"]).exits(2);
+    }
+    let ran = behind("\"$0\" \"$@\" | head -n 1; echo ${PIPESTATUS[0]}", &["run", ACCEPT]).exits(0);
+    assert!(ran.stdout.ends_with("\n0\n"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn outputs_that_are_full() {
+    for arguments in [&["run", ACCEPT][..], &["prove", ACCEPT, "--jobs", "4"]] {
+        let ran = behind("\"$0\" \"$@\" >/dev/full", arguments);
+        assert!(
+            ran.code.is_some_and(|code| code != 0),
+            "{arguments:?} says that all is well"
+        );
+        assert!(ran.stderr.contains("No space left"), "{arguments:?}: {}", ran.stderr);
+    }
+}
+
+/// Reports and evidence that can't be written: said with the path, and never a pass.
+#[test]
+fn folders_that_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    for report in ["json=file/r.json", "junit=/proc/r.xml", "markdown=/dev/full"] {
+        let ran = run_in(folder.path(), &["run", ACCEPT, "--report", report]);
+        assert!(
+            ran.code.is_some_and(|code| code == 2 || code == 3),
+            "{report}: {:?}",
+            ran.code
+        );
+        let path = report.split_once('=').map(|(_, path)| path).expect("a path");
+        assert!(ran.stderr.contains(path), "{report}: {}", ran.stderr);
+    }
+    let arguments = ["run", ACCEPT, "--mutant", "token-with-newline", "--evidence", "file"];
+    let ran = run_in(folder.path(), &arguments);
+    assert!(ran.code.is_some_and(|code| code != 0), "{:?}", ran.code);
+    assert!(
+        ran.stderr.contains("evidence") && ran.stderr.contains("file"),
+        "{}",
+        ran.stderr
+    );
+}
