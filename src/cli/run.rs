@@ -44,7 +44,7 @@ pub struct Process {
 }
 
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
-const DESCRIPTORS_EACH: u64 = 64;
+const DESCRIPTORS_EACH: u64 = 96;
 
 impl Process {
     /// How many scenarios run at once, where the command line doesn't say: as many as the processors

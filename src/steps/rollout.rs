@@ -55,7 +55,7 @@ async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
         let doing = format!("waiting for the rollout of {name}");
         timeout(
             context.limits.ready,
-            await_condition(api.clone(), name, is_deployment_completed()),
+            await_condition(api.clone(), name, has_rolled_out()),
         )
         .await
         .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
@@ -115,9 +115,51 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     })
 }
 
+/// What `kubectl rollout status` waits for. The condition alone may still be that of the rollout before.
+fn has_rolled_out() -> impl Condition<Deployment> {
+    |deployment: Option<&Deployment>| {
+        let completed = is_deployment_completed().matches_object(deployment);
+        completed
+            && deployment.is_some_and(|deployment| {
+                let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                deployment.status.as_ref().is_some_and(|status| {
+                    status.observed_generation >= deployment.metadata.generation
+                        && status.updated_replicas.unwrap_or(0) >= wanted
+                        && status.replicas.unwrap_or(0) <= status.updated_replicas.unwrap_or(0)
+                })
+            })
+    }
+}
+
 fn has_ended() -> impl Condition<Pod> {
     |pod: Option<&Pod>| {
         pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref())
             .is_some_and(|phase| phase == "Succeeded" || phase == "Failed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(observed: i64, replicas: i32, updated: i32) -> Deployment {
+        let complete = json!({ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" });
+        let status = json!({ "observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
+            "conditions": [complete] });
+        let value = json!({ "metadata": { "generation": 2 }, "status": status,
+            "spec": { "replicas": 2, "selector": {}, "template": {} } });
+        serde_json::from_value(value).expect("a deployment")
+    }
+
+    #[test]
+    fn the_rollout_before_is_not_this_one() {
+        let holds = |observed, replicas, updated| {
+            has_rolled_out().matches_object(Some(&deployment(observed, replicas, updated)))
+        };
+        assert!(holds(2, 2, 2));
+        assert!(!holds(1, 2, 2), "of the generation before");
+        assert!(!holds(2, 2, 1), "not all are new");
+        assert!(!holds(2, 3, 2), "an old one is left");
+        assert!(!has_rolled_out().matches_object(None));
     }
 }

@@ -1,1 +1,227 @@
+//! Runs that end before they are done: over their time, by a signal, without the pod that they talk to.
 
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::{Running, files_below, gauntlet, run_in, until};
+
+/// `mine/time/over` never ends of itself, nor does the `finally` of `mine/time/finally`; the pod of
+/// `mine/pod/gone` is taken away behind an open terminal, and `mine/time/quick` passes.
+const MINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trouble/scenarios");
+
+fn report(folder: &Path) -> Value {
+    let text = std::fs::read_to_string(folder.join("r.json")).expect("the report");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn of(report: &Value, id: &str) -> Value {
+    let scenarios = report["scenarios"].as_array().expect("a list");
+    scenarios
+        .iter()
+        .find(|s| s["id"] == id)
+        .unwrap_or_else(|| panic!("{id} in {report}"))
+        .clone()
+}
+
+/// Processes that run below one, by number, with their start times.
+fn below(ancestor: u32) -> BTreeMap<u32, String> {
+    let parents: BTreeMap<u32, (u32, String)> = std::fs::read_dir("/proc")
+        .expect("/proc")
+        .flatten()
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            // It may have ended since.
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+            let ended = fields.next()? == "Z";
+            let parent = fields.next()?.parse().ok()?;
+            (!ended).then(|| (number, (parent, fields.nth(17).unwrap_or_default().to_owned())))
+        })
+        .collect();
+    let is_below = |mut number: u32| {
+        while let Some((parent, _)) = parents.get(&number) {
+            if *parent == ancestor {
+                return true;
+            }
+            number = *parent;
+        }
+        false
+    };
+    parents
+        .iter()
+        .filter(|(number, _)| is_below(**number))
+        .map(|(n, (_, start))| (*n, start.clone()))
+        .collect()
+}
+
+fn start(folder: &Path, arguments: &[&str]) -> (Running, BTreeMap<u32, String>) {
+    let mut command = gauntlet();
+    let running = Running::start(command.current_dir(folder).args(arguments)).expect("gauntlet starts");
+    let mut shells = BTreeMap::new();
+    until("a terminal's shell runs", || {
+        shells = below(running.child.id());
+        if shells.is_empty() {
+            Err(running.stdout() + &running.stderr())
+        } else {
+            Ok(())
+        }
+    });
+    (running, shells)
+}
+
+fn gone(shells: &BTreeMap<u32, String>) {
+    until("what was started is gone", || {
+        let left = shells.iter().find(|(number, start)| {
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+            let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
+            fields.first() != Some(&"Z") && fields.get(19) == Some(&start.as_str())
+        });
+        left.map_or(Ok(()), |left| Err(format!("{left:?}")))
+    });
+}
+
+#[test]
+fn over_its_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (id, more, time) in [
+        ("mine/time/over", &["--timeout", "700ms"][..], "700ms"),
+        // The scenario's own time comes before that of the command line.
+        ("mine/time/own", &[], "500ms"),
+    ] {
+        let arguments = [
+            "run",
+            "--scenarios",
+            MINE,
+            id,
+            "mine/time/quick",
+            "--report",
+            "json=r.json",
+        ];
+        let started = Instant::now();
+        run_in(folder.path(), &[&arguments[..], more].concat()).exits(3);
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let report = report(folder.path());
+        let reason = of(&report, id)["reason"].to_string();
+        assert!(reason.contains(&format!("ran over its time of {time}")), "{reason}");
+        assert_eq!(of(&report, "mine/time/quick")["verdict"], "pass");
+    }
+}
+
+/// Its checks hold, but it can't be said to have passed; the time that `finally` has is the harness's.
+#[test]
+fn a_finally_without_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "run",
+        "--scenarios",
+        MINE,
+        "mine/time/finally",
+        "--report",
+        "json=r.json",
+    ];
+    run_in(folder.path(), &arguments).exits(3);
+    let report = report(folder.path());
+    let found = of(&report, "mine/time/finally");
+    assert_eq!(found["verdict"], "error");
+    assert!(found["reason"].to_string().contains("finally"), "{found}");
+}
+
+#[test]
+fn a_pod_that_dies_behind_an_open_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "run",
+        "--scenarios",
+        MINE,
+        "mine/pod/gone",
+        "mine/pod/nobody",
+        "--report",
+        "json=r.json",
+    ];
+    let ran = run_in(folder.path(), &arguments).exits(1);
+    assert_eq!(ran.stderr, "");
+    let report = report(folder.path());
+    assert_eq!(of(&report, "mine/pod/gone")["verdict"], "pass");
+    let nobody = of(&report, "mine/pod/nobody");
+    assert_eq!(nobody["verdict"], "fail", "{nobody}");
+}
+
+/// Nobody reads a terminal that was hung up; what ran is reported all the same.
+#[test]
+fn hung_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["run", "--scenarios", MINE, "mine/time/over", "--report", "json=r.json"];
+    let (mut running, shells) = start(folder.path(), &arguments);
+    running.signal(Signal::HUP);
+    assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    assert_eq!(report(folder.path())["summary"]["verdict"], "interrupted");
+    let left: Vec<_> = files_below(folder.path()).into_iter().map(|(path, _)| path).collect();
+    assert!(
+        !left.iter().any(|path| path.extension().is_some_and(|e| e == "tmp")),
+        "{left:?}"
+    );
+    gone(&shells);
+}
+
+/// `nohup` means that a run goes on.
+#[test]
+fn hung_up_under_nohup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = std::process::Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_gauntlet")).current_dir(folder.path());
+    command.args(["run", "--scenarios", MINE, "mine/time/over", "--timeout", "1500ms"]);
+    let mut running = Running::start(&mut command).expect("nohup starts");
+    until("a terminal's shell runs", || {
+        if below(running.child.id()).is_empty() {
+            Err(running.stderr())
+        } else {
+            Ok(())
+        }
+    });
+    running.signal(Signal::HUP);
+    assert_eq!(running.ends().code(), Some(3), "{}", running.stderr());
+}
+
+/// The second signal doesn't wait for anything.
+#[test]
+fn interrupted_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut running, shells) = start(folder.path(), &["run", "--scenarios", MINE, "mine/time/finally"]);
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
+    let started = Instant::now();
+    assert_eq!(running.ends().code(), Some(130));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    gone(&shells);
+}
+
+#[test]
+fn prove_interrupted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["prove", "--scenarios", MINE, "mine/time/over"];
+    let (mut running, shells) = start(folder.path(), &arguments);
+    running.signal(Signal::INT);
+    assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    gone(&shells);
+}
+
+/// A command that only reads and shows is ended by the signal itself, whatever it waits for.
+#[test]
+fn a_command_that_does_not_listen() {
+    // Longer than what a pipe holds, so that it waits for a reader.
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut child = gauntlet()
+        .args(["list", "--format", "json"])
+        .stdout(writer)
+        .spawn()
+        .expect("it starts");
+    std::io::Read::read_exact(&mut reader, &mut [0]).expect("it has begun");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::TERM).expect("it is there");
+    assert_eq!(child.wait().expect("it ended").signal(), Some(15));
+}

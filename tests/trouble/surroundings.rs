@@ -67,7 +67,7 @@ fn no_colour_where_none_is_wanted() {
 #[test]
 fn few_descriptors() {
     behind(
-        "ulimit -n 64; exec \"$0\" \"$@\"",
+        "ulimit -n 100; exec \"$0\" \"$@\"",
         &["run", "-q", "harness-token/token", "harness-token/bootstrap"],
     )
     .exits(0);
