@@ -287,6 +287,9 @@ impl Names {
                 labels: Some(labels.clone()),
                 ..ObjectMeta::default()
             },
+            // The pod's own first process then takes in the orphans of the terminal's jobs; the
+            // sandbox's, which would be the first one otherwise, waits for its own children alone.
+            share_process_namespace: Some(true),
             spec: SandboxSpec {
                 pod_template: PodTemplateSpec {
                     metadata: Some(ObjectMeta {
