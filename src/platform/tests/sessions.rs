@@ -1,5 +1,6 @@
 //! The session API, the warm pool, and what becomes of sessions.
 
+use super::super::objects::Sandbox;
 use super::*;
 
 #[tokio::test]
@@ -240,5 +241,32 @@ async fn pods_come_back_and_sessions_die_with_their_sandbox() {
         .await;
     assert_eq!((status, &again["status"]), (StatusCode::OK, &json!("ready")));
     world.attach(&again, Some(OLD)).await.expect("attached").works().await;
+    world.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_whose_pod_is_refused_says_so() {
+    let world = World::start(Setup::default()).await;
+    let sandboxes: Api<Sandbox> = world.api();
+    let sandbox = Sandbox {
+        api_version: Sandbox::API_VERSION.into(),
+        kind: Sandbox::KIND.into(),
+        metadata: ObjectMeta {
+            name: Some("empty".into()),
+            ..ObjectMeta::default()
+        },
+        ..Sandbox::default()
+    };
+    sandboxes
+        .create(&PostParams::default(), &sandbox)
+        .await
+        .expect("a sandbox");
+    let refused = |sandbox: Option<&Sandbox>| {
+        sandbox
+            .and_then(Sandbox::failure)
+            .is_some_and(|why| why.contains("containers"))
+    };
+    let waited = tokio::time::timeout(SOON, await_condition(sandboxes.clone(), "empty", refused)).await;
+    waited.expect("in time").expect("a watch");
     world.cluster.stop().await;
 }
