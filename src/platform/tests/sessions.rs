@@ -57,13 +57,24 @@ async fn the_session_api_is_as_the_contract_says() {
         );
     }
     let path = format!("/agents/{}/session", text(&agent["id"]));
-    let (status, _) = world
-        .call("POST", &path, json!({ "env_vars": { "HARNESS_AUTH_TOKEN": "mine" } }))
-        .await;
-    assert_eq!(status, 400);
+    for variables in [
+        json!({ "HARNESS_AUTH_TOKEN": "mine" }),
+        json!({ "": "x" }),
+        json!({ "A=B": "x" }),
+        json!({ "GRÖSSE": "x" }),
+        json!({ "A\tB": "x" }),
+        json!({ "A": "x\0y" }),
+    ] {
+        let (status, _) = world.call("POST", &path, json!({ "env_vars": variables })).await;
+        assert_eq!(status, 400, "{variables}");
+    }
 
     let (_, made) = world
-        .call("POST", &path, json!({ "env_vars": { "COLOUR": "blue" } }))
+        .call(
+            "POST",
+            &path,
+            json!({ "env_vars": { "COLOUR": "blue", "PRICE": "5$$ $(COLOUR)" } }),
+        )
         .await;
     assert_eq!(
         (&made["status"], &made["tty_url"], &made["tty_token"]),
@@ -81,6 +92,8 @@ async fn the_session_api_is_as_the_contract_says() {
     let mut terminal = world.attach(&session, Some(OLD)).await.expect("attached");
     terminal.types("echo $COLOUR-$HARNESS_AUTH_TOKEN\r").await;
     terminal.sees(&format!("blue-{OLD}")).await;
+    terminal.types("echo \"<$PRICE>\"\r").await;
+    terminal.sees("<5$$ $(COLOUR)>").await;
     let (_, sessions) = world
         .call(
             "GET",
