@@ -167,13 +167,22 @@ impl Controller {
                 Ok(made) => drop(self.known.pods.insert(name.to_owned(), made)),
                 // One that is being deleted is still in the way; its end is an event.
                 Err(error) if has_code(&error, 409) => return Ok(()),
+                // The template is what it is: the same pod would be refused for ever.
+                Err(kube::Error::Api(refusal)) if refusal.code == 422 => {
+                    return self.report(&sandbox, refused(&refusal.message, sandbox.ready())).await;
+                }
                 Err(error) => return Err(error),
             }
         }
         let Some(pod) = self.known.pods.get(name) else {
             return Ok(());
         };
-        let status = status_of(pod, sandbox.ready());
+        self.report(&sandbox, status_of(pod, sandbox.ready())).await
+    }
+
+    /// Tells a Sandbox what became of its pod, where it doesn't say so yet.
+    async fn report(&mut self, sandbox: &Sandbox, status: SandboxStatus) -> Result<(), kube::Error> {
+        let name = sandbox.name();
         if sandbox.status.as_ref() == Some(&status) {
             return Ok(());
         }
@@ -254,20 +263,32 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
     } else {
         ("False", "PodNotReady", "its pod is not ready".to_owned())
     };
-    let since = before
-        .filter(|before| before.status == ready)
-        .map(|before| before.last_transition_time.clone());
     SandboxStatus {
         phase: Some(phase),
         pod_ip: status.pod_ip,
-        conditions: vec![Condition {
-            type_: READY.into(),
-            status: ready.into(),
-            reason: reason.into(),
-            message,
-            last_transition_time: since.unwrap_or_else(|| Time(now())),
-            observed_generation: None,
-        }],
+        conditions: vec![condition(ready, reason, message, before)],
+    }
+}
+
+/// What it means for a Sandbox that the API server takes no pod of its template.
+fn refused(why: &str, before: Option<&Condition>) -> SandboxStatus {
+    SandboxStatus {
+        conditions: vec![condition("False", FAILED, format!("no pod can be made: {why}"), before)],
+        ..SandboxStatus::default()
+    }
+}
+
+fn condition(ready: &str, reason: &str, message: String, before: Option<&Condition>) -> Condition {
+    let since = before
+        .filter(|before| before.status == ready)
+        .map(|before| before.last_transition_time.clone());
+    Condition {
+        type_: READY.into(),
+        status: ready.into(),
+        reason: reason.into(),
+        message,
+        last_transition_time: since.unwrap_or_else(|| Time(now())),
+        observed_generation: None,
     }
 }
 

@@ -104,15 +104,10 @@ impl Sandbox {
     }
 
     /// The token that its pod is made with: the literal in the template.
-    pub fn token(&self) -> Option<&str> {
+    pub fn token(&self) -> Option<String> {
         let container = self.spec.pod_template.spec.as_ref()?.containers.first()?;
-        container
-            .env
-            .as_ref()?
-            .iter()
-            .find(|var| var.name == TOKEN)?
-            .value
-            .as_deref()
+        let variable = container.env.as_ref()?.iter().find(|var| var.name == TOKEN)?;
+        variable.value.as_deref().map(of_literal)
     }
 }
 
@@ -163,6 +158,22 @@ pub fn is_reserved(variable: &str) -> bool {
         || variable == "HARNESS_AUTH_TOKEN_PREVIOUS"
         || variable == "PORT"
         || HANDED_ON.contains(&variable)
+}
+
+/// Whether a pod may have this variable: the API server takes no other names, and no program other values.
+pub fn fits_pods(name: &str, value: &str) -> bool {
+    let printable = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'=';
+    !name.is_empty() && name.bytes().all(printable) && !value.contains('\0')
+}
+
+/// A variable's value as a pod's template has it: the kubelet makes `$` of `$$`, and of
+/// `$(NAME)` the variable of that name.
+fn literal(value: &str) -> String {
+    value.replace('$', "$$")
+}
+
+fn of_literal(text: &str) -> String {
+    text.replace("$$", "$")
 }
 
 /// What a sandbox is made for.
@@ -235,7 +246,7 @@ impl Names {
         let mut set = |name: &str, value: &str| {
             env.push(EnvVar {
                 name: name.to_owned(),
-                value: Some(value.to_owned()),
+                value: Some(literal(value)),
                 ..EnvVar::default()
             });
         };
@@ -276,6 +287,9 @@ impl Names {
             containers: vec![container],
             // The agent in the sandbox has no business with the cluster.
             automount_service_account_token: Some(false),
+            // The pod's own first process then takes in the orphans of the terminal's jobs; the
+            // sandbox's, which would be the first one otherwise, waits for its own children alone.
+            share_process_namespace: Some(true),
             termination_grace_period_seconds: Some(self.grace),
             ..PodSpec::default()
         };
@@ -309,4 +323,40 @@ pub fn new_id() -> String {
 /// Whether an answer of the API has this status code.
 pub fn has_code(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pod::tests::pod;
+    use super::*;
+
+    /// Whatever is in a token or a session's variable, the kubelet must not expand it.
+    #[test]
+    fn templates_hold_literals() {
+        let names = Names::new(&pod(&[])).expect("names");
+        let variables = BTreeMap::from([("A".to_owned(), "$(PORT)".to_owned())]);
+        for (token, literal) in [("0a", "0a"), ("$", "$$"), ("a$$b", "a$$$$b"), ("$(A)$", "$$(A)$$")] {
+            let sandbox = names.sandbox(Purpose::Pool, Some(token), &variables);
+            assert_eq!(sandbox.token().as_deref(), Some(token));
+            let spec = sandbox.spec.pod_template.spec.expect("a spec");
+            let env = spec.containers[0].env.as_deref().unwrap_or_default();
+            let value = |name| {
+                env.iter()
+                    .find(|var| var.name == name)
+                    .and_then(|var| var.value.as_deref())
+            };
+            assert_eq!((value(TOKEN), value("A")), (Some(literal), Some("$$(PORT)")));
+        }
+    }
+
+    #[test]
+    fn variables_are_those_that_a_pod_may_have() {
+        for name in ["A", "a b", "9-.x", "~"] {
+            assert!(fits_pods(name, "any\n$(ü)"), "{name}");
+        }
+        for name in ["", "A=B", "Ü", "A\0", "A\n", "\u{7f}"] {
+            assert!(!fits_pods(name, ""), "{name:?}");
+        }
+        assert!(!fits_pods("A", "\0"));
+    }
 }

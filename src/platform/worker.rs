@@ -104,11 +104,7 @@ impl Worker {
     /// Everything anew: after a start, a gap in the watch, or a failed call.
     async fn catch_up(&mut self) -> Result<(), kube::Error> {
         if self.pod.has(&mutant::WORKER_RECYCLES_STALE) {
-            for sandbox in self
-                .known
-                .values()
-                .filter(|sandbox| sandbox.token() != self.token.as_deref())
-            {
+            for sandbox in self.known.values().filter(|sandbox| sandbox.token() != self.token) {
                 let _ = self.sandboxes.delete(sandbox.name(), &DeleteParams::default()).await;
             }
         }
@@ -192,7 +188,7 @@ impl Worker {
         if self.pod.has(&mutant::WARM_CLONES_TEMPLATE)
             && let Some(model) = self.known.values().find(|sandbox| self.names.is_warm(sandbox))
         {
-            self.token = model.token().map(str::to_owned);
+            self.token = model.token();
         }
     }
 

@@ -30,7 +30,7 @@ pub enum DeployError {
 }
 
 /// The values of a manifest's variables; the manifest's head says what each is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Values {
     pub image: String,
     pub secret: String,
@@ -139,6 +139,26 @@ pub async fn create(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the kubelet would put in place of `$(…)` and `$$` stays as it was written.
+    #[test]
+    fn a_terminal_command_is_taken_literally() {
+        let values = Values {
+            web_replicas: 1,
+            terminal: r#"["/bin/sh","-c","echo $$ $(id)"]"#.into(),
+            names: grouped(&crate::target::names::contract()),
+            ..Values::default()
+        };
+        let objects = objects(HARNESS_TOKEN, &values).expect("a manifest");
+        let commands: Vec<&str> = objects
+            .iter()
+            .filter_map(|object| object.data.pointer("/spec/template/spec/containers/0/env")?.as_array())
+            .flatten()
+            .filter(|variable| variable["name"] == "TERMINAL_COMMAND")
+            .filter_map(|variable| variable["value"].as_str())
+            .collect();
+        assert_eq!(commands, [r#"["/bin/sh","-c","echo $$$$ $$(id)"]"#; 2]);
+    }
 
     #[test]
     fn labels_of_selectors() {

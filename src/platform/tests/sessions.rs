@@ -1,5 +1,6 @@
 //! The session API, the warm pool, and what becomes of sessions.
 
+use super::super::objects::Sandbox;
 use super::*;
 
 #[tokio::test]
@@ -56,13 +57,24 @@ async fn the_session_api_is_as_the_contract_says() {
         );
     }
     let path = format!("/agents/{}/session", text(&agent["id"]));
-    let (status, _) = world
-        .call("POST", &path, json!({ "env_vars": { "HARNESS_AUTH_TOKEN": "mine" } }))
-        .await;
-    assert_eq!(status, 400);
+    for variables in [
+        json!({ "HARNESS_AUTH_TOKEN": "mine" }),
+        json!({ "": "x" }),
+        json!({ "A=B": "x" }),
+        json!({ "GRÖSSE": "x" }),
+        json!({ "A\tB": "x" }),
+        json!({ "A": "x\0y" }),
+    ] {
+        let (status, _) = world.call("POST", &path, json!({ "env_vars": variables })).await;
+        assert_eq!(status, 400, "{variables}");
+    }
 
     let (_, made) = world
-        .call("POST", &path, json!({ "env_vars": { "COLOUR": "blue" } }))
+        .call(
+            "POST",
+            &path,
+            json!({ "env_vars": { "COLOUR": "blue", "PRICE": "5$$ $(COLOUR)" } }),
+        )
         .await;
     assert_eq!(
         (&made["status"], &made["tty_url"], &made["tty_token"]),
@@ -80,6 +92,8 @@ async fn the_session_api_is_as_the_contract_says() {
     let mut terminal = world.attach(&session, Some(OLD)).await.expect("attached");
     terminal.types("echo $COLOUR-$HARNESS_AUTH_TOKEN\r").await;
     terminal.sees(&format!("blue-{OLD}")).await;
+    terminal.types("echo \"<$PRICE>\"\r").await;
+    terminal.sees("<5$$ $(COLOUR)>").await;
     let (_, sessions) = world
         .call(
             "GET",
@@ -240,5 +254,32 @@ async fn pods_come_back_and_sessions_die_with_their_sandbox() {
         .await;
     assert_eq!((status, &again["status"]), (StatusCode::OK, &json!("ready")));
     world.attach(&again, Some(OLD)).await.expect("attached").works().await;
+    world.cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_whose_pod_is_refused_says_so() {
+    let world = World::start(Setup::default()).await;
+    let sandboxes: Api<Sandbox> = world.api();
+    let sandbox = Sandbox {
+        api_version: Sandbox::API_VERSION.into(),
+        kind: Sandbox::KIND.into(),
+        metadata: ObjectMeta {
+            name: Some("empty".into()),
+            ..ObjectMeta::default()
+        },
+        ..Sandbox::default()
+    };
+    sandboxes
+        .create(&PostParams::default(), &sandbox)
+        .await
+        .expect("a sandbox");
+    let refused = |sandbox: Option<&Sandbox>| {
+        sandbox
+            .and_then(Sandbox::failure)
+            .is_some_and(|why| why.contains("containers"))
+    };
+    let waited = tokio::time::timeout(SOON, await_condition(sandboxes.clone(), "empty", refused)).await;
+    waited.expect("in time").expect("a watch");
     world.cluster.stop().await;
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::http::{Body, Refusal, error, json as answer};
-use super::super::objects::{Names, Purpose, Sandbox, has_code, is_reserved, new_id};
+use super::super::objects::{Names, Purpose, Sandbox, fits_pods, has_code, is_reserved, new_id};
 use super::super::records::{Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
 use super::forms::{NewAgent, NewSession, number, parameter, parse, show_agent};
@@ -95,11 +95,12 @@ impl Sessions {
             parse(body)?
         };
         let variables = new.env_vars.unwrap_or_default();
-        if let Some(name) = variables
-            .keys()
-            .find(|name| is_reserved(name) || name.is_empty() || name.contains('='))
+        if let Some((name, _)) = variables
+            .iter()
+            .find(|(name, value)| is_reserved(name) || !fits_pods(name, value))
         {
-            return Err(error(StatusCode::BAD_REQUEST, format!("env_vars: {name} can't be set")));
+            let message = format!("env_vars: {} can't be set", name.escape_default());
+            return Err(error(StatusCode::BAD_REQUEST, message));
         }
         let agent = if is_id(agent_id) {
             self.records.agent(agent_id).await
@@ -338,7 +339,7 @@ impl Sessions {
     async fn show_session(&self, session: &Session, sandbox: Option<&Sandbox>) -> Value {
         let is_ready = session.status == Status::Ready;
         let mut token = match sandbox {
-            Some(sandbox) => sandbox.token().map(str::to_owned),
+            Some(sandbox) => sandbox.token(),
             None => self.token.now().await,
         };
         if self.pod.has(&mutant::TTY_TOKEN_MADE_UP) {

@@ -78,7 +78,7 @@ impl TokenSource {
                 .items
                 .sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
             if let Some(token) = sandboxes.items.first().and_then(Sandbox::token) {
-                return Some(token.to_owned());
+                return Some(token);
             }
         }
         self.now().await
