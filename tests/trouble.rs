@@ -5,6 +5,7 @@ mod common;
 
 mod trouble {
     mod client;
+    mod commands;
     mod files;
     mod process;
     mod surroundings;

@@ -89,6 +89,13 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
     let pods = subject::each(&arguments.delete)
         .cloned()
         .unwrap_or_else(|| vec![arguments.delete.clone()]);
+    // A session has no pod's name: passing over it would look like a deletion.
+    if let Some(other) = pods.iter().find(|pod| pod["kind"] != "pod") {
+        let other = subject::name(other);
+        return Err(StepError(format!(
+            "delete: {other} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)"
+        )));
+    }
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");

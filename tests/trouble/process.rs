@@ -134,21 +134,21 @@ fn a_finally_without_end() {
 #[test]
 fn a_pod_that_dies_behind_an_open_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = [
-        "run",
-        "--scenarios",
-        MINE,
-        "mine/pod/gone",
-        "mine/pod/nobody",
-        "--report",
-        "json=r.json",
-    ];
-    let ran = run_in(folder.path(), &arguments).exits(1);
+    let ran = run_in(
+        folder.path(),
+        &["run", "--scenarios", MINE, "mine/pod", "--report", "json=r.json"],
+    )
+    .exits(1);
     assert_eq!(ran.stderr, "");
     let report = report(folder.path());
     assert_eq!(of(&report, "mine/pod/gone")["verdict"], "pass");
+    assert_eq!(of(&report, "mine/pod/ends")["verdict"], "pass");
     let nobody = of(&report, "mine/pod/nobody");
     assert_eq!(nobody["verdict"], "fail", "{nobody}");
+    // Nothing was deleted there, which must not look as if it had been.
+    let none = of(&report, "mine/pod/none");
+    assert_eq!(none["verdict"], "error", "{none}");
+    assert!(none["reason"].to_string().contains("is no pod"), "{none}");
 }
 
 /// Nobody reads a terminal that was hung up; what ran is reported all the same.

@@ -52,8 +52,8 @@ fn an_environment_of_nonsense() {
     ran(command.args(["run", ACCEPT])).exits(0);
     // A component reads all of its environment; here it says what it misses.
     let mut command = gauntlet();
-    let ran = ran(command.env("ODD", not_text).args(["platform", "balancer"])).exits(1);
-    assert!(ran.stdout.contains("balancer: "), "{}", ran.stdout);
+    let ran = ran(command.env("ODD", not_text).args(["platform", "web"])).exits(1);
+    assert!(ran.stdout.contains("web: "), "{}", ran.stdout);
 }
 
 #[test]

@@ -1,0 +1,265 @@
+//! `gauntlet up`: a platform that a person reaches with the kubeconfig, and that leaves nothing.
+
+mod common;
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Ran, Running, files_below, gauntlet, run_in, until};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+
+/// A platform that is up, its folder and its kubeconfig.
+struct Up {
+    running: Running,
+    folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
+}
+
+impl Up {
+    fn start() -> Up {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = gauntlet();
+        let command = command
+            .current_dir(folder.path())
+            .args(["up", "--kubeconfig", "k.yaml"]);
+        let running = Running::start(command).expect("gauntlet starts");
+        until("the platform is up", || {
+            match running.stdout().contains("Ctrl-C ends it") {
+                true => Ok(()),
+                false => Err(running.stdout() + &running.stderr()),
+            }
+        });
+        let kubeconfig = folder.path().join("k.yaml");
+        Up {
+            running,
+            folder,
+            kubeconfig,
+        }
+    }
+
+    async fn client(&self) -> kube::Client {
+        // There may be one already: the tests of this file share a process.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let config = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
+        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
+        kube::Client::try_from(config.expect("a configuration")).expect("a client")
+    }
+
+    /// The address after a word at the start of a line of what it printed.
+    fn address(&self, of: &str) -> SocketAddr {
+        let out = self.running.stdout();
+        let url = out
+            .lines()
+            .find_map(|line| line.strip_prefix(of))
+            .expect("its line")
+            .trim();
+        url.trim_start_matches("http://").parse().expect("an address")
+    }
+
+    /// Ends it, and looks that nothing is left.
+    fn ends(mut self, signal: Signal) {
+        let doors = [self.address("web "), self.address("balancer ")];
+        self.running.signal(signal);
+        assert_eq!(self.running.ends().code(), Some(0), "{}", self.running.stderr());
+        assert_eq!(self.running.stderr(), "");
+        assert!(files_below(self.folder.path()).is_empty(), "it left files");
+        for door in doors {
+            assert!(
+                TcpStream::connect_timeout(&door, Duration::from_secs(1)).is_err(),
+                "{door} still answers"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kube_client_with_the_kubeconfig() {
+    let up = Up::start();
+    let mode = std::fs::metadata(&up.kubeconfig)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds a token");
+    let printed = up.running.stdout();
+    assert!(
+        printed.contains(&format!("export KUBECONFIG={}", up.kubeconfig.display())),
+        "{printed}"
+    );
+
+    let client = up.client().await;
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let web = pods
+        .list(&ListParams::default().labels("app=litellm-web"))
+        .await
+        .expect("pods")
+        .items
+        .remove(0);
+    let name = web.metadata.name.expect("a name");
+    assert!(
+        pods.logs(&name, &LogParams::default())
+            .await
+            .expect("a log")
+            .contains("web: on port")
+    );
+    let command = AttachParams::default().stderr(false);
+    let mut process = pods.exec(&name, ["echo", "here"], &command).await.expect("it starts");
+    let mut out = String::new();
+    process
+        .stdout()
+        .expect("its output")
+        .read_to_string(&mut out)
+        .await
+        .expect("read");
+    assert_eq!(out, "here\n");
+
+    let secrets: Api<Secret> = Api::default_namespaced(client.clone());
+    let patch = serde_json::json!({ "stringData": { "MORE": "x" } });
+    let patched = secrets
+        .patch("litellm-env", &PatchParams::default(), &Patch::Merge(patch))
+        .await
+        .expect("patched");
+    assert!(patched.data.expect("data").contains_key("MORE"));
+    let deployments: Api<Deployment> = Api::default_namespaced(client);
+    deployments.restart("litellm-web").await.expect("restarted");
+    up.ends(Signal::INT);
+}
+
+/// kubectl; none where it isn't installed.
+fn kubectl() -> Option<Command> {
+    if Command::new("kubectl")
+        .args(["version", "--client"])
+        .output()
+        .is_ok_and(|found| found.status.success())
+    {
+        return Some(Command::new("kubectl"));
+    }
+    eprintln!("skipped: kubectl is not there");
+    None
+}
+
+fn with(kubeconfig: &Path, arguments: &[&str]) -> Ran {
+    let mut command = kubectl().expect("it was there");
+    // Its cache is of the server at an address, which another one has next time.
+    let cache = kubeconfig.with_file_name("cache");
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env("KUBECACHEDIR", &cache)
+        .args(arguments);
+    Ran::of(command.output().expect("kubectl starts"))
+}
+
+#[test]
+fn kubectl_with_the_kubeconfig() {
+    if kubectl().is_none() {
+        return;
+    }
+    let up = Up::start();
+    let k = |arguments: &[&str]| with(&up.kubeconfig, arguments);
+    let pod = k(&["get", "pods", "-l", "app=litellm-web", "-o", "name"])
+        .exits(0)
+        .stdout
+        .trim()
+        .to_owned();
+    for arguments in [
+        &["get", "pods", "-o", "wide", "--show-labels"][..],
+        &["get", "pods", "-o", "yaml"],
+        &["describe", &pod],
+        &["get", "events"],
+        &["api-resources"],
+        &["get", "pods", "-n", "nowhere"],
+        &["logs", &pod, "--tail=1"],
+        &["rollout", "restart", "deployment/litellm-worker"],
+        &["rollout", "status", "deployment/litellm-worker", "--timeout=20s"],
+        &["label", &pod, "mark=x"],
+        &["delete", "pod", "-l", "app=litellm-worker", "--wait=false"],
+    ] {
+        k(arguments).exits(0);
+    }
+    assert_eq!(
+        k(&["exec", &pod, "--", "sh", "-c", "echo out; exit 7"]).exits(7).stdout,
+        "out\n"
+    );
+
+    let file = up.folder.path().join("secret.yaml");
+    let secret = |value: &str| {
+        let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: mine }}\nstringData: {{ a: {value} }}\n");
+        std::fs::write(&file, text).expect("written");
+    };
+    let file_name = file.display().to_string();
+    secret("one");
+    assert_eq!(k(&["apply", "-f", &file_name]).exits(0).stdout, "secret/mine created\n");
+    secret("two");
+    assert_eq!(
+        k(&["apply", "-f", &file_name]).exits(0).stdout,
+        "secret/mine configured\n"
+    );
+    assert_eq!(
+        k(&["get", "secret", "mine", "-o", "jsonpath={.data.a}"])
+            .exits(0)
+            .stdout,
+        "dHdv"
+    );
+    k(&["delete", "-f", &file_name]).exits(0);
+
+    // What is not served says so, and what to do instead.
+    for (arguments, said) in [
+        (&["port-forward", &pod, ":3000"][..], "its own address"),
+        (&["attach", &pod], "kubectl logs -f"),
+        (&["logs", &pod, "--previous"], "previous terminated container"),
+        (&["get", "nodes"], "doesn't have a resource type"),
+        (&["get", "pod", "nosuch"], "not found"),
+    ] {
+        let ran = k(arguments).exits(1);
+        assert!(ran.stderr.contains(said), "{arguments:?}: {}", ran.stderr);
+    }
+    let _none = std::fs::remove_dir_all(up.folder.path().join("cache"));
+    std::fs::remove_file(file).expect("removed");
+    up.ends(Signal::TERM);
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    for path in ["file/k.yaml", "missing/k.yaml", "."] {
+        let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(2);
+        assert!(ran.stderr.contains("writing "), "{path}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "");
+    }
+}
+
+/// One that was there with wider rights doesn't keep them.
+#[test]
+fn a_kubeconfig_that_anybody_could_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("k.yaml");
+    std::fs::write(&path, "old and much longer than what comes after it").expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");
+    let mut command = gauntlet();
+    let mut running = Running::start(
+        command
+            .current_dir(folder.path())
+            .args(["up", "--kubeconfig", "k.yaml"]),
+    )
+    .expect("it starts");
+    until("the platform is up", || {
+        match running.stdout().contains("Ctrl-C ends it") {
+            true => Ok(()),
+            false => Err(running.stderr()),
+        }
+    });
+    assert_eq!(
+        std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777,
+        0o600
+    );
+    running.signal(Signal::INT);
+    assert_eq!(running.ends().code(), Some(0));
+}
