@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Ran, run_in};
+use common::{MINE, Ran, folder, json, run_in};
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";
@@ -14,17 +14,6 @@ const FLOW: &str = "harness-token/token/flow";
 const MADE_UP: &str = "tty-token-made-up";
 /// With it `accept` fails on every road.
 const MUTANT: &str = "keystrokes-lost";
-/// Scenarios of the tests' own: `mine/token/quick` passes, `wrong` fails, `long` never comes to its end.
-const MINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// Writes `known.yaml` with these entries: scenario, reason, day.
 fn known(folder: &Path, entries: &[[&str; 3]]) {

@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::path::Path;
-
-use common::{Ran, run_in};
+use common::{Ran, json, run_in};
 use gauntlet::profile::Profile;
 use gauntlet::scenario::Source;
 use gauntlet::target::names::NAMES;
@@ -20,11 +18,6 @@ fn folder(profile: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("p.yaml"), format!("{HEAD}{profile}")).expect("written");
     folder
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A run that is refused: code 2, nothing on standard output, no files, and the message of the golden file.

@@ -7,22 +7,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{Ran, Running, files_below, gauntlet, run_in, until};
+use common::{MINE, Ran, Running, files_below, folder, gauntlet, json, run_in, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";
-/// Scenarios of the tests' own: `mine/token/quick` passes, `wrong` fails, `long` never comes to its end.
-const MINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
-
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-fn json(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// Asserts that tags are closed in order, that there is one root, and that no `&` or `<` stands bare.
 #[track_caller]
@@ -125,7 +114,14 @@ fn a_broken_platform_fails_and_the_console_says_why() {
 #[test]
 fn the_command_to_see_it_again_does_so() {
     let folder = folder();
-    let ran = run_in(folder.path(), &["run", ACCEPT, "--mutant", "token-with-newline"]).exits(1);
+    let arguments = ["run", ACCEPT, "--mutant", "token-with-newline"];
+    let reports = ["--report", "console", "--report", "json=r.json"];
+    let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(1);
+    let report = json(&folder.path().join("r.json"));
+    assert_eq!(report["mutants"], serde_json::json!(["token-with-newline"]));
+    let note = "the platform was broken on purpose, by --mutant token-with-newline";
+    assert_eq!(report["notes"], serde_json::json!([note]));
+    assert!(ran.stdout.contains(note), "{}", ran.stdout);
     let line = ran
         .stdout
         .lines()

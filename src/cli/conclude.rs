@@ -11,7 +11,7 @@ use crate::runner::events::RunResult;
 const PLACES: usize = 10;
 
 /// Tells what could not be written or must not be passed on, and gives the exit code: that of the
-/// verdict, unless something is wrong and no check failed.
+/// verdict, unless something is wrong that the verdict does not tell by a code of its own.
 pub fn conclude(finished: Finished, redactor: &Redactor, result: &RunResult, planned: usize) -> u8 {
     let said = exit_code(result.verdict);
     let mut wrong = Vec::new();
@@ -35,8 +35,7 @@ pub fn conclude(finished: Finished, redactor: &Redactor, result: &RunResult, pla
     }
     wrong.iter().for_each(|message| tell(&redactor.redact(message)));
     match said {
-        1 => 1,
-        3 => 3,
+        1 | 3 | 130 => said,
         _ => {
             tell(&format!("exit code 3 in place of {said}, for what is said above"));
             3

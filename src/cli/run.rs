@@ -86,6 +86,10 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     if let Some(partition) = options.partition {
         planned = part(planned, partition);
     }
+    if !options.mutant.is_empty() {
+        let names = options.mutant.join(", ");
+        notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
+    }
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
     let info = RunInfo {
@@ -97,13 +101,14 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         selection: options.selection.selectors.clone(),
         level: Levels::from(level).name().into(),
         profile_digest: digest,
+        mutants: mutants(&options.mutant)?,
         scenarios: planned.len(),
     };
     let shared = Arc::new(Shared {
         names: Arc::new(profile.names),
         policies: profile.policies,
         flags,
-        ..shared(&process, &redactor, seed, options.timeout, mutants(&options.mutant)?)
+        ..shared(&process, &redactor, seed, options.timeout, info.mutants.clone())
     });
     let terms = Terms {
         jobs: process.jobs(options.jobs),

@@ -69,7 +69,10 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some((target, temporary)) = prepare(path)? else {
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+        return match own_stream(path) {
+            Some(mut stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+            None => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        };
     };
     if target.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -90,6 +93,16 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(())
+}
+
+/// This process's own output, where the path is one of its names. To open a pipe by name once
+/// more waits for a reader; the one that is open already tells that there is none.
+fn own_stream(path: &Path) -> Option<Box<dyn Write>> {
+    match path.to_str()? {
+        "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => Some(Box::new(io::stdout())),
+        "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => Some(Box::new(io::stderr())),
+        _ => None,
+    }
 }
 
 /// The file to replace and the temporary one beside it; none where the path is

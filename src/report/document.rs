@@ -40,6 +40,9 @@ pub struct Report {
     pub level: String,
     /// SHA-256 of the profile, hexadecimal; null without a profile.
     pub profile_digest: Option<String>,
+    /// Defects that the reference platform was given on purpose, by `--mutant`.
+    #[serde(default)]
+    pub mutants: Vec<String>,
     pub summary: Totals,
     /// By name.
     pub scenarios: Vec<Scenario>,
@@ -176,6 +179,7 @@ impl Report {
             selection: info.selection.clone(),
             level: info.level.clone(),
             profile_digest: info.profile_digest.clone(),
+            mutants: info.mutants.clone(),
             summary: Totals {
                 pass: summary.pass,
                 fail: summary.fail,

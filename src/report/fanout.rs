@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::evidence::bounded;
+use super::file::{FileReport, Render};
 use super::tee::{Printed, Tee};
 use super::{
-    Console, ConsoleSettings, EvidenceFolder, Format, Json, Junit, Markdown, ReportSpec, Reporter, Written, atomic,
+    Console, ConsoleSettings, EvidenceFolder, Format, ReportSpec, Reporter, Written, atomic, json, junit, markdown,
     redacted,
 };
 use crate::redact::{Audit, AuditError, Leak, Redactor};
@@ -207,18 +208,21 @@ fn make(
         atomic::check(file)?;
     }
     let evidence = settings.evidence.clone();
-    let file = spec.file.clone().or_else(|| {
-        let file = spec.format.default_file()?;
-        Some(file.into())
-    });
-    Ok(match (spec.format, file) {
-        (Format::Console, _) | (_, None) => stdout
-            .take()
-            .map(|out| -> Box<dyn Reporter> { Box::new(Console::new(out, settings.console.clone(), evidence)) }),
-        (Format::Junit, Some(file)) => Some(Box::new(Junit::new(file, evidence))),
-        (Format::Json, Some(file)) => Some(Box::new(Json::new(file, evidence))),
-        (Format::Markdown, Some(file)) => Some(Box::new(Markdown::new(file, evidence))),
-    })
+    let file = spec
+        .file
+        .clone()
+        .or_else(|| spec.format.default_file().map(PathBuf::from));
+    let (render, file): (Render, _) = match (spec.format, file) {
+        (Format::Console, _) | (_, None) => {
+            return Ok(stdout
+                .take()
+                .map(|out| -> Box<dyn Reporter> { Box::new(Console::new(out, settings.console.clone(), evidence)) }));
+        }
+        (Format::Junit, Some(file)) => (junit::render, file),
+        (Format::Json, Some(file)) => (json::render, file),
+        (Format::Markdown, Some(file)) => (markdown::render, file),
+    };
+    Ok(Some(Box::new(FileReport::new(file, evidence, render))))
 }
 
 /// Evidence cut to what a report may show of it.

@@ -1,90 +1,53 @@
 //! The JSON report, written when the run is over.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-use super::collect::Collected;
+use super::collect::Run;
 use super::document::Report;
-use super::{Reporter, Written, atomic};
-use crate::runner::events::Event;
 
-/// Writes a [`Report`] to a file.
-pub struct Json {
-    file: PathBuf,
-    evidence: PathBuf,
-    collected: Collected,
-}
-
-impl Json {
-    /// To `file`; names files of the folder `evidence`.
-    pub fn new(file: PathBuf, evidence: PathBuf) -> Json {
-        Json {
-            file,
-            evidence,
-            collected: Collected::default(),
-        }
-    }
-}
-
-impl Reporter for Json {
-    fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.collected.event(event);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<Vec<Written>> {
-        let Some(run) = self.collected.take() else {
-            return Ok(Vec::new());
-        };
-        let report = Report::new(&run, &self.evidence);
-        let mut bytes = serde_json::to_vec_pretty(&report)?;
-        bytes.push(b'\n');
-        Ok(vec![atomic::deliver(&self.file, bytes)?])
-    }
+/// The report of a run as text.
+pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
+    Ok(serde_json::to_string_pretty(&Report::new(run, evidence))? + "\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::report::atomic;
     use crate::report::document::schema;
+    use crate::report::file::written;
     use crate::report::sample;
+    use crate::runner::events::Event;
 
-    fn written(events: &[Event]) -> (tempfile::TempDir, PathBuf) {
+    /// The report of `events`, and as it is read back.
+    fn read_back(events: &[Event]) -> (String, Report) {
+        let text = written(render, events);
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reports/report.json");
-        let mut json = Json::new(file.clone(), "reports/evidence".into());
-        for event in events {
-            json.event(event).unwrap();
-        }
-        assert_eq!(json.finish().unwrap()[0].file, file);
-        (folder, file)
+        let file = folder.path().join("report.json");
+        std::fs::write(&file, &text).unwrap();
+        (text, Report::read(&file).unwrap())
     }
 
     #[test]
     fn everything() {
-        let (_folder, file) = written(&sample::failing());
-        insta::assert_snapshot!(std::fs::read_to_string(file).unwrap());
+        insta::assert_snapshot!(written(render, &sample::failing()));
     }
 
     #[test]
     fn the_order_of_events_makes_no_difference() {
         let mut events = sample::failing();
         let last = events.len() - 1;
-        let (_one, forward) = written(&events);
+        let forward = written(render, &events);
         events[1..last].reverse();
-        let (_two, backward) = written(&events);
-        assert_eq!(
-            std::fs::read_to_string(forward).unwrap(),
-            std::fs::read_to_string(backward).unwrap()
-        );
+        assert_eq!(forward, written(render, &events));
     }
 
     #[test]
     fn read_back_for_what_is_to_be_run_again() {
-        let (_folder, file) = written(&sample::failing());
-        let report = Report::read(&file).unwrap();
+        let (text, report) = read_back(&sample::failing());
         assert_eq!(
             report.failed(),
             [
@@ -94,14 +57,12 @@ mod tests {
                 "harness-token/warm/stale",
             ]
         );
-        let again = serde_json::to_string_pretty(&report).unwrap() + "\n";
-        assert_eq!(again, std::fs::read_to_string(file).unwrap());
+        assert_eq!(serde_json::to_string_pretty(&report).unwrap() + "\n", text);
     }
 
     #[test]
     fn a_run_that_broke_off_is_no_good_run() {
-        let (_folder, file) = written(&sample::broken_off());
-        let report = Report::read(&file).unwrap();
+        let (_, report) = read_back(&sample::broken_off());
         assert_eq!(report.summary.verdict, crate::runner::events::RunVerdict::Error);
         assert_eq!(report.summary.pass, 1);
         insta::assert_snapshot!(report.notes.join("\n"), @"the run broke off after 1 of 9 scenarios: gauntlet itself has failed");

@@ -1,53 +1,24 @@
 //! JUnit XML, as CI servers read it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexMap;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::collect::{Collected, Run};
+use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::text::{last_lines, one_line, printable};
 use super::words::{self, Outcome};
-use super::{Reporter, Written, atomic};
-use crate::runner::events::{CheckResult, Event, RunInfo, ScenarioResult, Verdict};
+use crate::runner::events::{CheckResult, RunInfo, ScenarioResult, Verdict};
 use crate::scenario::{ExpectationKind, Level};
 
 /// Lines shown of a piece of evidence.
 const EXCERPT: usize = 40;
 
-/// Writes JUnit XML to a file.
-pub struct Junit {
-    file: PathBuf,
-    evidence: PathBuf,
-    collected: Collected,
-}
-
-impl Junit {
-    /// To `file`; names files of the folder `evidence`.
-    pub fn new(file: PathBuf, evidence: PathBuf) -> Junit {
-        Junit {
-            file,
-            evidence,
-            collected: Collected::default(),
-        }
-    }
-}
-
-impl Reporter for Junit {
-    fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.collected.event(event);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<Vec<Written>> {
-        let Some(run) = self.collected.take() else {
-            return Ok(Vec::new());
-        };
-        let text = report(&run, &self.evidence).to_string().map_err(io::Error::other)?;
-        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
-    }
+/// The report of a run as text.
+pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
+    report(run, evidence).to_string().map_err(io::Error::other)
 }
 
 fn report(run: &Run, evidence: &Path) -> Report {
@@ -106,6 +77,9 @@ fn properties(info: &RunInfo) -> Vec<Property> {
     }
     if let Some(digest) = &info.profile_digest {
         all.push(property("profile_digest", digest));
+    }
+    if !info.mutants.is_empty() {
+        all.push(property("mutants", &info.mutants.join(" ")));
     }
     all
 }
@@ -205,22 +179,12 @@ fn system_out(result: &ScenarioResult, folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::file::written;
     use crate::report::sample;
-
-    fn written(events: &[Event]) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reports/junit.xml");
-        let mut junit = Junit::new(file.clone(), "reports/evidence".into());
-        for event in events {
-            junit.event(event).unwrap();
-        }
-        assert_eq!(junit.finish().unwrap()[0].file, file);
-        std::fs::read_to_string(file).unwrap()
-    }
 
     #[test]
     fn everything() {
-        let text = written(&sample::failing());
+        let text = written(render, &sample::failing());
         // XML 1.0's Char, and well-formed.
         assert!(!text.contains(|c: char| {
             !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
@@ -233,7 +197,7 @@ mod tests {
     #[test]
     fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
         for (events, counted) in [(sample::interrupted(), (2, 1)), (sample::broken_off(), (1, 0))] {
-            let read = Report::deserialize_from_str(&written(&events)).unwrap();
+            let read = Report::deserialize_from_str(&written(render, &events)).unwrap();
             assert_eq!((read.tests, read.errors), counted);
         }
     }
@@ -243,7 +207,7 @@ mod tests {
         use proptest::prelude::*;
         proptest!(ProptestConfig::with_cases(64), |(text in any::<String>())| {
             let events = sample::with_text(&text);
-            let read = Report::deserialize_from_str(&written(&events));
+            let read = Report::deserialize_from_str(&written(render, &events));
             prop_assert!(read.is_ok(), "{:?}", read);
         });
     }

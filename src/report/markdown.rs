@@ -1,52 +1,23 @@
 //! Markdown, for a CI summary or a comment on a change.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::collect::{Collected, Run};
+use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::junit::group;
 use super::text::{last_lines, one_line, printable, seconds};
 use super::words::{self, Outcome};
-use super::{Reporter, Written, atomic};
-use crate::runner::events::{CheckResult, Event, ScenarioResult};
+use crate::runner::events::{CheckResult, ScenarioResult};
 
 /// Lines shown of a piece of evidence.
 const EXCERPT: usize = 20;
 
-/// Writes Markdown to a file.
-pub struct Markdown {
-    file: PathBuf,
-    evidence: PathBuf,
-    collected: Collected,
-}
-
-impl Markdown {
-    /// To `file`; names files of the folder `evidence`.
-    pub fn new(file: PathBuf, evidence: PathBuf) -> Markdown {
-        Markdown {
-            file,
-            evidence,
-            collected: Collected::default(),
-        }
-    }
-}
-
-impl Reporter for Markdown {
-    fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.collected.event(event);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> io::Result<Vec<Written>> {
-        let Some(run) = self.collected.take() else {
-            return Ok(Vec::new());
-        };
-        let text = document(&run, &self.evidence);
-        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
-    }
+/// The report of a run as text.
+pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
+    Ok(document(run, evidence))
 }
 
 fn document(run: &Run, evidence: &Path) -> String {
@@ -318,33 +289,23 @@ fn longest_ticks(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::file::written;
     use crate::report::sample;
-
-    fn written(events: &[Event]) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reports/report.md");
-        let mut markdown = Markdown::new(file.clone(), "reports/evidence".into());
-        for event in events {
-            markdown.event(event).unwrap();
-        }
-        assert_eq!(markdown.finish().unwrap()[0].file, file);
-        std::fs::read_to_string(file).unwrap()
-    }
 
     #[test]
     fn everything() {
-        insta::assert_snapshot!(written(&sample::failing()));
+        insta::assert_snapshot!(written(render, &sample::failing()));
     }
 
     #[test]
     fn partial() {
-        insta::assert_snapshot!(written(&sample::partial()));
+        insta::assert_snapshot!(written(render, &sample::partial()));
     }
 
     #[test]
     fn what_did_run_is_told_of_a_run_that_was_interrupted_or_broke_off() {
-        insta::assert_snapshot!(written(&sample::interrupted()));
-        assert!(written(&sample::broken_off()).starts_with("# gauntlet: COULD NOT TELL\n"));
+        insta::assert_snapshot!(written(render, &sample::interrupted()));
+        assert!(written(render, &sample::broken_off()).starts_with("# gauntlet: COULD NOT TELL\n"));
     }
 
     #[test]

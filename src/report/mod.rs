@@ -9,6 +9,7 @@ mod console;
 pub mod document;
 mod evidence;
 mod fanout;
+mod file;
 mod json;
 mod junit;
 mod markdown;
@@ -32,9 +33,6 @@ pub use console::{Console, ConsoleSettings, Verbosity};
 pub use document::{Report, schema};
 pub use evidence::{EvidenceFolder, evidence_paths};
 pub use fanout::{Finished, Problem, Reporters, Settings};
-pub use json::Json;
-pub use junit::Junit;
-pub use markdown::Markdown;
 pub use spec::{Format, ReportSpec, SpecError};
 pub use words::verdict_line;
 

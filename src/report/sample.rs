@@ -263,6 +263,7 @@ fn started(scenarios: usize) -> Event {
         selection: vec!["harness-token/**".to_owned()],
         level: "all".to_owned(),
         profile_digest: None,
+        mutants: Vec::new(),
         scenarios,
     }))
 }

@@ -55,6 +55,8 @@ pub struct RunInfo {
     pub level: String,
     /// SHA-256 of the profile, hexadecimal; none without `--profile` and `--set`.
     pub profile_digest: Option<String>,
+    /// Defects that the reference platform was given.
+    pub mutants: Vec<String>,
     /// Scenario runs planned, skips among them.
     pub scenarios: usize,
 }

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::arguments::{Attach, HeaderValues, Road};
-use super::context::{Answer, Exchange, Observation, StepContext, StepError};
+use super::context::{Exchange, Observation, StepContext, StepError};
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
 use super::{credentials, subject};
@@ -215,22 +215,15 @@ async fn upgrade(
 fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> Value {
     let (head, body) = response.into_parts();
     let text = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-    let header = header_fields(&head.headers);
-    context.record_answer(Answer {
-        status: head.status.as_u16(),
-        text: format!("HTTP/1.1 {}\n{header}\n{text}", head.status.as_u16()),
-        location: head
-            .headers
-            .get("location")
-            .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
-    });
-    json!({
+    let answer = json!({
         "opened": false,
         "status": head.status.as_u16(),
-        "header": header,
+        "header": header_fields(&head.headers),
         "body": serde_json::from_str::<Value>(&text).unwrap_or(Value::Null),
         "text": text,
-    })
+    });
+    context.record_observed(&answer);
+    answer
 }
 
 /// An answer that is no correct answer to an upgrade: a 101 in it is still a 101.

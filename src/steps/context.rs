@@ -151,13 +151,25 @@ impl StepContext {
         gone.to_string()
     }
 
+    /// Keeps an answer that was not 2xx.
     pub fn record_answer(&self, answer: Answer) {
-        if !(200..300).contains(&answer.status) {
-            let mut answers = lock(&self.answers);
-            if answers.len() < 1000 {
-                answers.push(answer);
-            }
+        let mut answers = lock(&self.answers);
+        if !(200..300).contains(&answer.status) && answers.len() < 1000 {
+            answers.push(answer);
         }
+    }
+
+    /// Keeps an answer as it was observed: `status`, `header`, `text`. Without a status there was none.
+    pub fn record_observed(&self, answer: &Value) {
+        let Some(status) = answer["status"].as_u64().and_then(|status| u16::try_from(status).ok()) else {
+            return;
+        };
+        let text = answer["text"].as_str().unwrap_or_default();
+        self.record_answer(Answer {
+            status,
+            text: format!("HTTP/1.1 {status}\n{}\n{text}", answer["header"]),
+            location: answer["header"]["location"].as_str().map(str::to_owned),
+        });
     }
 
     /// Answers that were not 2xx so far.

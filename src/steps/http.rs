@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::{Http, Road};
 use super::attach::{header_fields, headers};
-use super::context::{Answer, Exchange, Observation, StepContext, StepError};
+use super::context::{Exchange, Observation, StepContext, StepError};
 use super::{credentials, subject, wire};
 use crate::target::Door;
 use crate::target::roads::{RoadError, door, parties};
@@ -123,17 +123,7 @@ pub async fn send(
     };
     credentials::keep(&value["body"], &context.redactor)
         .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
-    if let Some(status) = value["status"].as_u64() {
-        context.record_answer(Answer {
-            status: status as u16,
-            text: format!(
-                "HTTP/1.1 {status}\n{}\n{}",
-                value["header"],
-                value["text"].as_str().unwrap_or_default()
-            ),
-            location: value["header"]["location"].as_str().map(str::to_owned),
-        });
-    }
+    context.record_observed(&value);
     context.record(Exchange {
         title: title.into(),
         text: format!("{sent}{received}"),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
 use super::attach::{default_road, token_query};
-use super::context::{Answer, Exchange, Observation, StepContext, StepError};
+use super::context::{Exchange, Observation, StepContext, StepError};
 use super::wire::{self, Connected, Recorded, head_end};
 use super::{credentials, subject};
 use crate::target::Door;
@@ -71,17 +71,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
             command: None,
             parties: parties(&door, Some(&arguments.raw)),
         });
-        if let Some(status) = value["status"].as_u64() {
-            context.record_answer(Answer {
-                status: status as u16,
-                text: format!(
-                    "HTTP/1.1 {status}\n{}\n{}",
-                    value["header"],
-                    value["text"].as_str().unwrap_or_default()
-                ),
-                location: value["header"]["location"].as_str().map(str::to_owned),
-            });
-        }
+        context.record_observed(&value);
         values.push(value);
     }
     Ok(Observation {

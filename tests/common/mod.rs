@@ -12,6 +12,21 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything: a slow machine, not a hang.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Scenarios of the tests' own: `mine/token/quick` passes, `wrong` fails, `long` never comes to its end.
+pub const MINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run");
+
+/// A folder to run in.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// A report.
+#[track_caller]
+pub fn json(path: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The binary, with nothing to read and nothing of the surroundings that changes its output.
 pub fn gauntlet() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gauntlet"));

@@ -1,19 +1,13 @@
 //! Commands and flags of which the verdict, the exit code or the order is the point.
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::common::{gauntlet, run_in};
+use crate::common::{gauntlet, json, run_in};
 
 const ACCEPT: &str = "harness-token/token/accept";
 /// `mine/run/skip` is a core scenario whose `needs` is not met, `mine/run/fails` fails at once, `mine/run/first` and
 /// `mine/run/second` pass.
 const MINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trouble/selected");
-
-fn json(path: &Path) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(path).expect("the report")).expect("JSON")
-}
 
 /// Runs scenarios of the tests' own; gives the report.
 #[track_caller]

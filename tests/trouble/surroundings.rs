@@ -85,6 +85,10 @@ fn outputs_that_are_closed() {
     let ran = behind("\"$0\" \"$@\" | head -n 1; echo ${PIPESTATUS[0]}", &["run", ACCEPT]).exits(0);
     assert!(ran.stdout.ends_with("\n0\n"), "{}", ran.stdout);
     assert_eq!(ran.stderr, "");
+    // A report that its reader didn't wait for.
+    let line = "\"$0\" \"$@\" | true; echo ${PIPESTATUS[0]}";
+    let ran = behind(line, &["run", ACCEPT, "--report", "json=/dev/stdout"]).exits(0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("0\n", ""));
 }
 
 #[test]
