@@ -12,14 +12,23 @@ const PLACES: usize = 10;
 
 /// Tells what could not be written or must not be passed on, and gives the exit code: that of the
 /// verdict, unless something is wrong that the verdict does not tell by a code of its own.
-pub fn conclude(finished: Finished, redactor: &Redactor, result: &RunResult, planned: usize) -> u8 {
-    let said = exit_code(result.verdict);
+pub fn conclude(finished: &Finished, redactor: &Redactor, result: &RunResult, planned: usize) -> u8 {
+    settle(
+        finished,
+        redactor,
+        exit_code(result.verdict),
+        &verdict_line(result, planned),
+    )
+}
+
+/// As [`conclude`], of work that is no run: `said` is the exit code and `verdict` the line that tells why.
+pub fn settle(finished: &Finished, redactor: &Redactor, said: u8, verdict: &str) -> u8 {
     let mut wrong = Vec::new();
     for problem in finished.problems.iter().filter(|problem| !problem.is_closed_output()) {
         wrong.push(problem.to_string());
     }
     if !wrong.is_empty() && finished.verdict_untold() {
-        tell(&verdict_line(result, planned));
+        tell(verdict);
     }
     // No secret in any of it: the harness must not be the leak that it looks for.
     match finished.audit(redactor) {

@@ -1,20 +1,22 @@
 //! `gauntlet prove`.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Prove;
+use super::conclude::{refuse, settle};
 use super::run::{Process, UsageError, shared};
 use crate::platform::Mutant;
 use crate::platform::mutant::MUTANTS;
 use crate::redact::Redactor;
-use crate::report::write_file;
+use crate::report::matrix::Matrix;
+use crate::report::{Finished, Problem, check_file, deliver, progress};
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
-pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
+pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
     let chosen = super::select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
     let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
     let rows: Vec<&str> = chosen.iter().map(|scenario| scenario.row()).collect();
@@ -23,39 +25,62 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         .iter()
         .filter(|mutant| every || rows.contains(&mutant.row))
         .collect();
+    if let Some(error) = options.report.as_deref().and_then(|file| check_file(file).err()) {
+        return Ok(refuse(&[problem("report", error)]));
+    }
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
     let jobs = process.jobs(options.jobs);
     let make = |names| shared(&process, &redactor, seed, options.timeout, names);
-    let matrix = prove(&chosen, &mutants, make, jobs, |_, _| {}).await;
-    let text = redactor.redact(&matrix.console(process.console.width)).into_owned();
-    let shown = process
-        .stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| process.stdout.flush());
-    if let Some(file) = options.report {
-        let text = match file.extension().is_some_and(|extension| extension == "json") {
-            true => matrix.json().to_string(),
-            false => matrix.markdown(),
-        };
-        write(&file, &redactor.redact(&text))?;
-    }
-    match shown {
-        // Whoever closed standard output still gets the exit code and the report.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            return Err(UsageError(format!("writing to standard output: {error}")));
-        }
-        _ => {}
-    }
+    let matrix = prove(&chosen, &mutants, make, jobs, progress(process.console.stderr_terminal)).await;
+    let finished = put_out(
+        &matrix,
+        options.report.as_deref(),
+        &redactor,
+        process.console.width,
+        process.stdout,
+    );
     let tally = matrix.tally();
-    Ok(match (process.stop.is_cancelled(), matrix.holds()) {
+    let said = match (process.stop.is_cancelled(), matrix.holds()) {
         (true, _) => 130,
         (_, true) => 0,
         (_, false) if tally.survived > 0 || tally.rows_without_killer > 0 => 1,
         (_, false) => 3,
-    })
+    };
+    Ok(settle(&finished, &redactor, said, &matrix.summary()))
 }
 
-fn write(file: &Path, text: &str) -> Result<(), UsageError> {
-    write_file(file, text.as_bytes()).map_err(|error| UsageError(format!("{}: {error}", file.display())))
+/// Prints the matrix and writes the report of it.
+fn put_out(
+    matrix: &Matrix,
+    report: Option<&Path>,
+    redactor: &Redactor,
+    width: usize,
+    mut stdout: Box<dyn Write + Send>,
+) -> Finished {
+    let mut finished = Finished::default();
+    let text = redactor.redact(&matrix.console(width)).into_owned();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => finished.told = true,
+        Err(error) => finished.problems.push(problem("console", error)),
+    }
+    finished.printed = text.into_bytes();
+    if let Some(file) = report {
+        let text = match file.extension().is_some_and(|extension| extension == "json") {
+            true => matrix.json().to_string(),
+            false => matrix.markdown(),
+        };
+        match deliver(file, redactor.redact(&text).into_owned().into_bytes()) {
+            Ok(written) => finished.written.push(written),
+            Err(error) => finished.problems.push(problem("report", error)),
+        }
+    }
+    finished
+}
+
+fn problem(report: &str, error: io::Error) -> Problem {
+    Problem {
+        report: report.into(),
+        error,
+    }
 }

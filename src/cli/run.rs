@@ -132,7 +132,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
     }
     let scenarios = info.scenarios;
     let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
-    Ok(conclude(reporters.finish(), &redactor, &result, scenarios))
+    Ok(conclude(&reporters.finish(), &redactor, &result, scenarios))
 }
 
 /// What the runs of a command share.

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use crate::runner::events::Event;
 
-pub use console::{Console, ConsoleSettings, Verbosity};
+pub use console::{Console, ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use evidence::{EvidenceFolder, evidence_paths};
 pub use fanout::{Finished, Problem, Reporters, Settings};
@@ -54,8 +54,12 @@ pub struct Written {
     pub streamed: Option<Vec<u8>>,
 }
 
-/// Writes a file whole or not at all, makes its folder, and explains what went
-/// wrong: for reports that are made of something else than events.
-pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    atomic::write(path, bytes)
+/// Writes a report that is made of something else than events, whole or not at all, and makes its folder.
+pub fn deliver(file: &Path, bytes: Vec<u8>) -> io::Result<Written> {
+    atomic::deliver(file, bytes)
+}
+
+/// Finds out before the work whether a file can be written after it.
+pub fn check_file(file: &Path) -> io::Result<()> {
+    atomic::check(file)
 }

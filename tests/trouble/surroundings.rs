@@ -118,6 +118,10 @@ fn folders_that_are_none() {
         let path = report.split_once('=').map(|(_, path)| path).expect("a path");
         assert!(ran.stderr.contains(path), "{report}: {}", ran.stderr);
     }
+    let ran = run_in(folder.path(), &["prove", ACCEPT, "--report", "file/matrix.md"]).exits(3);
+    assert_eq!(ran.stdout, "");
+    assert!(ran.stderr.contains("cannot write file/matrix.md: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was run"), "{}", ran.stderr);
     let arguments = ["run", ACCEPT, "--mutant", "token-with-newline", "--evidence", "file"];
     let ran = run_in(folder.path(), &arguments);
     assert!(ran.code.is_some_and(|code| code != 0), "{:?}", ran.code);

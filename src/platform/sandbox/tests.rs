@@ -11,8 +11,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::pod::tests::pod_at;
+use super::super::pod::tests::{pod, pod_at};
 use super::super::{Component, ComponentError, Pod, run};
+use crate::target::embedded::Address;
 
 const TOKEN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const HANDSHAKE: &str = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
@@ -23,29 +24,36 @@ struct Running {
     pod: Pod,
     log: UnboundedReceiver<String>,
     task: AbortOnDropHandle<Result<(), ComponentError>>,
+    _address: Address,
 }
 
-/// A sandbox that listens. Each test has an address of its own.
-async fn sandbox(address: u8, env: &[(&str, &str)]) -> Running {
-    let (pod, mut log) = pod_at([127, 40, 0, address], env);
-    let task = AbortOnDropHandle::new(tokio::spawn(run(Component::Sandbox, pod.clone())));
-    while let Some(line) = log.recv().await {
-        if line.contains("on port") {
-            return Running { pod, log, task };
+/// A sandbox that listens, at an address of its own.
+async fn sandbox(env: &[(&str, &str)]) -> Running {
+    let address = Address::reserve().expect("an address");
+    let (pod, mut log) = pod_at(address.ip.octets(), env);
+    let mut task = AbortOnDropHandle::new(tokio::spawn(run(Component::Sandbox, pod.clone())));
+    loop {
+        tokio::select! {
+            line = log.recv() => if line.expect("the pod holds its log").contains("on port") {
+                break;
+            },
+            ended = &mut task => panic!("the sandbox ended: {ended:?}"),
         }
     }
-    panic!("the sandbox ended: {:?}", task.await);
+    Running {
+        pod,
+        log,
+        task,
+        _address: address,
+    }
 }
 
-async fn with_token(address: u8, mutants: &str) -> Running {
-    sandbox(
-        address,
-        &[
-            ("HARNESS_AUTH_TOKEN", TOKEN),
-            ("GAUNTLET_MUTANTS", mutants),
-            ("PS1", "$ "),
-        ],
-    )
+async fn with_token(mutants: &str) -> Running {
+    sandbox(&[
+        ("HARNESS_AUTH_TOKEN", TOKEN),
+        ("GAUNTLET_MUTANTS", mutants),
+        ("PS1", "$ "),
+    ])
     .await
 }
 
@@ -167,7 +175,7 @@ fn tail(seen: &str) -> &str {
 
 #[tokio::test]
 async fn clients_share_one_terminal_until_its_program_ends() {
-    let sandbox = with_token(1, "").await;
+    let sandbox = with_token("").await;
     let mut one = sandbox.attach().await;
     one.types("echo $((6*7))$HARNESS_AUTH_TOKEN-$HOME-${CARGO:-none}\r")
         .await;
@@ -198,7 +206,7 @@ async fn clients_share_one_terminal_until_its_program_ends() {
 
 #[tokio::test]
 async fn pings_are_answered() {
-    let sandbox = with_token(2, "").await;
+    let sandbox = with_token("").await;
     let mut client = sandbox.attach().await;
     client
         .socket
@@ -216,7 +224,7 @@ async fn pings_are_answered() {
 
 #[tokio::test]
 async fn only_the_right_token_at_the_right_path_gets_101() {
-    let mut sandbox = with_token(3, "").await;
+    let mut sandbox = with_token("").await;
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(sandbox.status(&format!("/tty?token={TOKEN}"), "").await, "101");
     assert_eq!(sandbox.status("/tty", &bearer).await, "101");
@@ -273,8 +281,8 @@ async fn only_the_right_token_at_the_right_path_gets_101() {
 
 #[tokio::test]
 async fn without_a_token_nobody_gets_in() {
-    for (address, env) in [(4, &[][..]), (5, &[("HARNESS_AUTH_TOKEN", "")][..])] {
-        let sandbox = sandbox(address, env).await;
+    for env in [&[][..], &[("HARNESS_AUTH_TOKEN", "")]] {
+        let sandbox = sandbox(env).await;
         for target in ["/tty", "/tty?token=", "/tty?token=undefined"] {
             assert_eq!(sandbox.status(target, "").await, "401", "{target}");
         }
@@ -288,7 +296,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn broken_frames_are_answered_with_their_code() {
-    let sandbox = with_token(6, "").await;
+    let sandbox = with_token("").await;
     for (what, frame, code) in [
         ("unmasked", vec![0x82, 1, b'x'], 1002),
         ("reserved bit", masked(0xC2, b"x"), 1002),
@@ -323,8 +331,8 @@ async fn broken_frames_are_answered_with_their_code() {
 
 #[tokio::test]
 async fn what_follows_a_refusal_is_never_typed() {
-    for (address, mutants, typed) in [(7, "", false), (8, "refused-frames-typed", true)] {
-        let sandbox = with_token(address, mutants).await;
+    for (mutants, typed) in [("", false), ("refused-frames-typed", true)] {
+        let sandbox = with_token(mutants).await;
         let mut client = sandbox.attach().await;
         let mut stream = sandbox.connect().await;
         let request = format!("GET /tty?token=wrong HTTP/1.1\r\n{HANDSHAKE}\r\n");
@@ -345,7 +353,7 @@ async fn what_follows_a_refusal_is_never_typed() {
 
 #[tokio::test]
 async fn huge_and_slow_heads_end_and_descriptors_come_back() {
-    let sandbox = sandbox(9, &[("HARNESS_AUTH_TOKEN", TOKEN), ("HEADER_TIMEOUT", "300ms")]).await;
+    let sandbox = sandbox(&[("HARNESS_AUTH_TOKEN", TOKEN), ("HEADER_TIMEOUT", "300ms")]).await;
     assert_eq!(
         sandbox.status(&format!("/tty?token={}", "0".repeat(8 << 10)), "").await,
         "401"
@@ -376,7 +384,7 @@ async fn huge_and_slow_heads_end_and_descriptors_come_back() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_up_nobody() {
-    let sandbox = with_token(10, "").await;
+    let sandbox = with_token("").await;
     let mut slow = sandbox.attach().await;
     let mut quick = sandbox.attach().await;
     quick
@@ -390,7 +398,7 @@ async fn a_client_that_does_not_read_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_stop_says_goodbye_and_leaves_no_process() {
-    let sandbox = with_token(11, "").await;
+    let sandbox = with_token("").await;
     let mut client = sandbox.attach().await;
     client.types("trap '' HUP; echo pid=$$.; sleep 1000\r").await;
     client.sees(".\r\n").await;
@@ -423,13 +431,13 @@ fn is_alive(pid: i32) -> bool {
 
 #[tokio::test]
 async fn mutants_do_what_they_say() {
-    let unchecked = with_token(12, "trailing-slash-unchecked,upper-case-path-unchecked").await;
+    let unchecked = with_token("trailing-slash-unchecked,upper-case-path-unchecked").await;
     assert_eq!(unchecked.status("/tty/", "").await, "101");
     assert_eq!(unchecked.status("/TTY", "").await, "101");
     assert_eq!(unchecked.status("/tty", "").await, "401");
-    let late = with_token(13, "check-after-upgrade").await;
+    let late = with_token("check-after-upgrade").await;
     assert_eq!(late.status("/tty?token=wrong", "").await, "101");
-    let echo = with_token(14, "subprotocol-echoed,token-in-error-body,foreign-origin-refused").await;
+    let echo = with_token("subprotocol-echoed,token-in-error-body,foreign-origin-refused").await;
     let offer = format!("GET /tty?token={TOKEN} HTTP/1.1\r\n{HANDSHAKE}Sec-WebSocket-Protocol: chat, x\r\n\r\n");
     let answer = echo.raw([offer.as_bytes(), &masked(0x88, b"")].concat()).await;
     assert!(
@@ -445,7 +453,7 @@ async fn mutants_do_what_they_say() {
             .await,
         "403"
     );
-    let screen = with_token(15, "plain-get-reads-terminal,token-answers-cacheable").await;
+    let screen = with_token("plain-get-reads-terminal,token-answers-cacheable").await;
     let answer = screen
         .raw(&format!(
             "GET /tty?token={TOKEN} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -455,11 +463,11 @@ async fn mutants_do_what_they_say() {
         answer.starts_with("HTTP/1.1 200") && !answer.to_lowercase().contains("no-store"),
         "{answer}"
     );
-    let argv = with_token(16, "token-in-argv").await;
+    let argv = with_token("token-in-argv").await;
     let mut client = argv.attach().await;
     client.types("tr '\\0' ' ' < /proc/$PPID/cmdline; echo\r").await;
     client.sees(&format!("terminal {TOKEN} /bin/sh")).await;
-    let lenient = with_token(17, "bad-utf8-accepted,unmasked-accepted,oversized-accepted").await;
+    let lenient = with_token("bad-utf8-accepted,unmasked-accepted,oversized-accepted").await;
     let mut stream = lenient.connect().await;
     let request = format!("GET /tty?token={TOKEN} HTTP/1.1\r\n{HANDSHAKE}\r\n");
     stream
@@ -475,7 +483,7 @@ async fn mutants_do_what_they_say() {
     client.types(&"#".repeat(100 << 10)).await;
     client.types("\recho $((600*7))\r").await;
     client.sees("4200").await;
-    let dead = with_token(18, "connection-error-ends-server").await;
+    let dead = with_token("connection-error-ends-server").await;
     dead.raw(&format!("GET /tty?token={} HTTP/1.1\r\n\r\n", "0".repeat(1 << 17)))
         .await;
     assert!(
@@ -489,7 +497,7 @@ async fn mutants_do_what_they_say() {
 
 #[tokio::test]
 async fn mutants_hold_and_lose_what_they_say() {
-    let mut shy = with_token(20, "keystrokes-lost,terminal-per-client,frame-error-without-code").await;
+    let mut shy = with_token("keystrokes-lost,terminal-per-client,frame-error-without-code").await;
     let (mut one, mut two) = (shy.attach().await, shy.attach().await);
     one.sees("$ ").await;
     one.types("echo lost\r").await;
@@ -510,17 +518,14 @@ async fn mutants_hold_and_lose_what_they_say() {
         assert!(!line.contains("token:"), "{line}");
     }
 
-    let mut environment = sandbox(
-        21,
-        &[
-            ("HARNESS_AUTH_TOKEN", TOKEN),
-            ("HEADER_TIMEOUT", "100ms"),
-            (
-                "GAUNTLET_MUTANTS",
-                "slow-heads-kept,refused-connections-kept,token-in-start-log",
-            ),
-        ],
-    )
+    let mut environment = sandbox(&[
+        ("HARNESS_AUTH_TOKEN", TOKEN),
+        ("HEADER_TIMEOUT", "100ms"),
+        (
+            "GAUNTLET_MUTANTS",
+            "slow-heads-kept,refused-connections-kept,token-in-start-log",
+        ),
+    ])
     .await;
     let logged = environment.log.recv().await.expect("a line");
     assert!(logged.contains("MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJi"), "{logged}");
@@ -534,14 +539,14 @@ async fn mutants_hold_and_lose_what_they_say() {
 
 #[tokio::test]
 async fn an_unknown_mutant_is_an_error() {
-    let (pod, _log) = pod_at([127, 40, 0, 19], &[("GAUNTLET_MUTANTS", "no-such-thing")]);
+    let (pod, _log) = pod_at([127, 0, 0, 1], &[("GAUNTLET_MUTANTS", "no-such-thing")]);
     let wrong = run(Component::Sandbox, pod).await;
     assert!(wrong.is_err_and(|error| error.to_string().contains("no-such-thing")));
 }
 
 #[test]
 fn a_terminals_command_is_a_list_a_shell_or_a_mistake() {
-    let told = |text: &str| super::command(&pod_at([127, 40, 0, 1], &[("TERMINAL_COMMAND", text)]).0);
+    let told = |text: &str| super::command(&pod(&[("TERMINAL_COMMAND", text)]));
     assert_eq!(told("").expect("a shell"), ["/bin/sh"]);
     assert_eq!(told(r#"["cat", "-u"]"#).expect("a command"), ["cat", "-u"]);
     for (text, why) in [
@@ -552,6 +557,6 @@ fn a_terminals_command_is_a_list_a_shell_or_a_mistake() {
         let error = told(text).expect_err(text);
         assert!(error.0.contains(why), "{text}: {error}");
     }
-    let none = super::command(&pod_at([127, 40, 0, 1], &[]).0);
+    let none = super::command(&pod(&[]));
     assert_eq!(none.expect("a shell"), ["/bin/sh"]);
 }

@@ -10,6 +10,26 @@ use crate::runner::events::RunOf;
 
 /// Most scenarios that have a line; the bar tells of the rest.
 const LINES: usize = 8;
+/// Shows the time going by also while nothing else happens.
+const TICK: Duration = Duration::from_millis(250);
+const BAR: &str = "      [{elapsed_precise}] {bar:20} {pos}/{len} done{msg}";
+
+/// Tells on standard error, if that is a terminal, how many of how many are done.
+pub fn progress(terminal: bool) -> impl FnMut(usize, usize) {
+    let target = match terminal {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(None, target).with_style(style(BAR));
+    bar.enable_steady_tick(TICK);
+    move |done, all| {
+        bar.set_length(all.try_into().unwrap_or(u64::MAX));
+        bar.set_position(done.try_into().unwrap_or(u64::MAX));
+        if done == all {
+            bar.finish_and_clear();
+        }
+    }
+}
 
 /// Shows on a terminal what is under way.
 pub(super) struct Live {
@@ -23,8 +43,7 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(target: ProgressDrawTarget, width: usize) -> Live {
         let all = MultiProgress::with_draw_target(target);
-        let bar =
-            all.add(ProgressBar::new(0).with_style(style("      [{elapsed_precise}] {bar:20} {pos}/{len} done{msg}")));
+        let bar = all.add(ProgressBar::new(0).with_style(style(BAR)));
         Live {
             all,
             bar,
@@ -35,7 +54,7 @@ impl Live {
 
     /// Shows the time going by also while nothing else happens.
     pub(super) fn keep_time(&self) {
-        self.bar.enable_steady_tick(Duration::from_millis(250));
+        self.bar.enable_steady_tick(TICK);
     }
 
     pub(super) fn begin(&mut self, scenarios: usize) {

@@ -21,6 +21,7 @@ use super::{Reporter, Written};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
 use crate::scenario::ExpectationKind;
 use live::Live;
+pub use live::progress;
 use style::Style;
 
 /// How much is printed.

@@ -61,6 +61,8 @@ mod tls;
 
 use client::Clients;
 use kinds::Kind;
+#[cfg(test)]
+pub(crate) use kubelet::Address;
 use kubelet::Kubelet;
 use store::Store;
 use tasks::Tasks;

@@ -18,6 +18,8 @@ mod pod;
 mod probe;
 mod status;
 
+#[cfg(test)]
+pub use address::Address;
 pub use pod::{PodRun, State};
 
 /// The node's address as pods see it.
