@@ -52,18 +52,28 @@ pub fn check(paths: &[PathBuf], out: &mut impl Write) -> io::Result<Result<(), P
         return Ok(Err(Problems(problems)));
     }
     let counted = |n: usize, one: &str, many: &str| match n {
-        1 => format!("1 {one}"),
-        n => format!("{n} {many}"),
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
     };
-    let mut checked = vec![counted(scenarios.len(), "scenario", "scenarios")];
-    if !profiles.is_empty() {
-        checked.push(counted(profiles.len(), "profile", "profiles"));
-    }
-    if !expected.is_empty() {
-        let files = ("file of expected failures", "files of expected failures");
-        checked.push(counted(expected.len(), files.0, files.1));
-    }
-    writeln!(out, "{}: nothing wrong", checked.join(" and "))?;
+    let checked: Vec<String> = [
+        counted(scenarios.len(), "scenario", "scenarios"),
+        counted(profiles.len(), "profile", "profiles"),
+        counted(
+            expected.len(),
+            "file of expected failures",
+            "files of expected failures",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let checked = match checked.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => "nothing to check".to_owned(),
+    };
+    writeln!(out, "{checked}: nothing wrong")?;
     Ok(Ok(()))
 }
 
@@ -79,10 +89,7 @@ mod tests {
         let mut out = Vec::new();
         let checked = check(std::slice::from_ref(&profile), &mut out).expect("written");
         assert!(checked.is_ok());
-        assert_eq!(
-            String::from_utf8_lossy(&out),
-            "0 scenarios and 1 profile: nothing wrong\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&out), "1 profile: nothing wrong\n");
         std::fs::write(&profile, "apiVersion: gauntlet/v1\nkind: Profile\nnmaes: {}\n").expect("written");
         let wrong = check(&[profile, folder.path().join("none.yaml")], &mut out).expect("written");
         assert_eq!(wrong.expect_err("problems").0.len(), 2);
