@@ -353,7 +353,9 @@ fn nobody_behind_a_door_is_the_platforms_failure() {
     let ran = run_in(folder.path(), &["run", "--scenarios", MINE, "mine/door"]).exits(1);
     let said = "got  no status (there is no ready pod with app=balancer)";
     assert_eq!(ran.stdout.matches(said).count(), 2, "{}", ran.stdout);
-    assert!(ran.stdout.contains("0 passed, 2 failed, 0 errors"), "{}", ran.stdout);
+    let said = "got  conclusion \"nobody is behind the door\" (there is no ready pod";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 passed, 3 failed, 0 errors"), "{}", ran.stdout);
 }
 
 /// Tokens of sessions in a list, captured and used again.

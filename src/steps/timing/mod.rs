@@ -20,7 +20,7 @@ use super::attach::default_road;
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use crate::scenario::duration;
-use crate::target::roads::{door, door_path, parties};
+use crate::target::roads::{RoadError, door, door_path, parties};
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
 
@@ -56,9 +56,18 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
     let per_byte = length("smallest-effect", arguments.smallest_effect.as_deref(), SMALLEST_EFFECT)?;
     let at_most = length("at-most", arguments.at_most.as_deref(), AT_MOST)?;
     let tokens = Tokens::of(&arguments.token)?;
-    let door = door(&context.world, road, Some(subject))
-        .await
-        .map_err(|error| StepError::doing(&what, error))?;
+    let door = match door(&context.world, road, Some(subject)).await {
+        Ok(door) => door,
+        Err(gone @ RoadError::NoPod { .. }) => {
+            let value = json!({
+                "kind": "timing",
+                "conclusion": "nobody is behind the door",
+                "connection": context.record_no_door(&what, &gone),
+            });
+            return Ok(Observation { what, value });
+        }
+        Err(error) => return Err(StepError::doing(&what, error)),
+    };
     let path = door_path(&context.world, road, Some(subject));
     let parties = parties(&door, Some(subject));
     let measurement = Measurement {
