@@ -96,8 +96,72 @@ fn value(pod: &Pod) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response};
+    use http_body_util::BodyExt;
+    use kube::client::Body;
+    use serde_json::Value;
+
     use super::super::pod::tests::pod;
     use super::*;
+
+    /// Runs the seed against an API that gives these answers, one by one; gives the requests that it made.
+    async fn seeded(answers: &[(u16, Value)]) -> (Result<(), ComponentError>, Vec<(String, Value)>) {
+        let left: Arc<Mutex<Vec<(u16, Value)>>> = Arc::new(Mutex::new(answers.iter().rev().cloned().collect()));
+        let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let (answers, requests) = (left.clone(), asked.clone());
+        let api = tower::service_fn(move |request: Request<Body>| {
+            let (answers, requests) = (answers.clone(), requests.clone());
+            async move {
+                let method = request.method().to_string();
+                let body = request.into_body().collect().await.expect("a body").to_bytes();
+                let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                requests.lock().expect("not poisoned").push((method, body));
+                let (status, answer) = answers.lock().expect("not poisoned").pop().expect("an answer");
+                let answer = Body::from(answer.to_string().into_bytes());
+                Ok::<_, std::convert::Infallible>(Response::builder().status(status).body(answer).expect("an answer"))
+            }
+        });
+        let seed = Pod {
+            kubernetes: Some(kube::Client::new(api, "default")),
+            ..pod(&[])
+        };
+        let done = run(seed).await;
+        assert!(left.lock().expect("not poisoned").is_empty(), "answers are left");
+        let asked = asked.lock().expect("not poisoned").clone();
+        (done, asked)
+    }
+
+    fn refused(code: u16, reason: &str) -> (u16, Value) {
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure",
+            "message": format!("the API says {reason}"), "reason": reason, "code": code,
+        });
+        (code, status)
+    }
+
+    #[tokio::test]
+    async fn whoever_wrote_first_wins() {
+        let there = json!({
+            "metadata": { "name": "litellm-env", "resourceVersion": "7" },
+            "data": { "HARNESS_AUTH_TOKEN": "eA==", "MASTER_KEY": "eQ==" },
+        });
+        let answers = [refused(404, "NotFound"), refused(409, "AlreadyExists"), (200, there)];
+        let (done, asked) = seeded(&answers).await;
+        done.expect("the other one's values stay");
+        let methods: Vec<&str> = asked.iter().map(|(method, _)| method.as_str()).collect();
+        assert_eq!(methods, ["GET", "POST", "GET"]);
+        let sent = asked[1].1["data"].as_object().expect("data");
+        assert_eq!(sent.keys().collect::<Vec<_>>(), ["HARNESS_AUTH_TOKEN", "MASTER_KEY"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_api_refuses_is_told() {
+        let (done, _) = seeded(&[refused(403, "Forbidden")]).await;
+        let error = done.expect_err("refused").to_string();
+        assert!(error.contains("the API says Forbidden"), "{error}");
+    }
 
     #[test]
     fn values_are_64_hex_digits_and_never_the_same() {

@@ -1,5 +1,7 @@
 //! The session API, the warm pool, and what becomes of sessions.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::super::objects::Sandbox;
 use super::*;
 
@@ -56,6 +58,17 @@ async fn the_session_api_is_as_the_contract_says() {
             "{method} {path}"
         );
     }
+    let (status, body) = world
+        .call("POST", "/agents", json!({ "name": "x".repeat(64 << 10) }))
+        .await;
+    assert_eq!((status.as_u16(), &body), (413, &json!({ "error": "body too large" })));
+    let chunked = "Authorization: Bearer master-key\r\nTransfer-Encoding: chunked";
+    let broken = format!("POST {API}/agents HTTP/1.1\r\nHost: x\r\n{chunked}\r\n\r\nno length\r\n");
+    let mut stream = TcpStream::connect((web, 3000)).await.expect("connected");
+    stream.write_all(broken.as_bytes()).await.expect("sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 400");
     let path = format!("/agents/{}/session", text(&agent["id"]));
     for variables in [
         json!({ "HARNESS_AUTH_TOKEN": "mine" }),
