@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gauntlet::cli::run::{Process, UsageError};
-use gauntlet::cli::{self, Cli, Command, ListFormat};
+use gauntlet::cli::{self, Cli, Command, ListFormat, selection};
 use gauntlet::report::{ConsoleSettings, Verbosity};
 use gauntlet::scenario;
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,7 +49,7 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
         }
         Command::List(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let chosen = cli::select(&scenarios, &options.selection.selectors, options.level)?;
+            let chosen = selection::select(&scenarios, &options.selection.selectors, options.level)?.scenarios;
             let out = &mut std::io::stdout().lock();
             shown(match options.format {
                 ListFormat::Text => cli::list::text(chosen, out),
@@ -71,8 +71,13 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
                 .iter()
                 .find(|scenario| scenario.id == options.id)
                 .ok_or_else(|| {
+                    let below = format!("{}/", options.id.trim_end_matches('/'));
                     let near = scenario::problem::nearest(&options.id, ids());
-                    let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                    let hint = match (ids().any(|id| id.starts_with(&below)), near) {
+                        (true, _) => format!("; `gauntlet list {}` shows those below it", options.id),
+                        (false, Some(near)) => format!("; did you mean {near}?"),
+                        (false, None) => String::new(),
+                    };
                     UsageError(format!("there is no scenario {}{hint}", options.id))
                 })?;
             shown(cli::explain::explain(found, &mut std::io::stdout().lock()))

@@ -11,6 +11,7 @@ pub mod prove;
 pub mod rerun;
 pub mod run;
 pub mod schema;
+pub mod selection;
 pub mod up;
 
 use std::path::PathBuf;
@@ -20,8 +21,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
-use crate::scenario::Scenario;
-use run::UsageError;
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -32,7 +31,7 @@ Exit codes:
   3    could not tell: the harness or its surroundings failed
   4    nothing ran
   5    partial: core scenarios were skipped (0 with --allow-partial)
-  130  interrupted, and cleaned up";
+  130  interrupted, and cleaned up; what failed before is in the verdict's line";
 
 /// The default of `--timeout`.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,7 +67,8 @@ pub enum Command {
 /// Which scenarios.
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
-    /// Which scenarios: an id, a part of one up to a /, a glob, tag:NAME, level:core; ! excludes [default: all]
+    /// Which scenarios: an id, a part of one up to a /, a glob, each with [CASE] of a matrix behind it,
+    /// tag:NAME, level:core; ! excludes [default: all]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
     /// Read scenarios from this folder instead of the built-in ones
@@ -186,16 +186,16 @@ pub struct Run {
     #[arg(long, value_name = "DIR", default_value = "reports/evidence")]
     pub evidence: PathBuf,
     /// Scenarios at once [default: 4 for each processor]
-    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>)]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything so many times
-    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
     /// Start no further scenario after a failure
     #[arg(long)]
     pub fail_fast: bool,
     /// Seed of random values; a report names the one that was used
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Longest time of a scenario that doesn't say its own
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -225,10 +225,10 @@ pub struct Prove {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Scenarios at once [default: 4 for each processor]
-    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>)]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Longest time of a scenario that doesn't say its own
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
@@ -255,43 +255,26 @@ pub struct Platform {
 }
 
 /// A count of something that there must be one of.
-fn at_least_one<N: std::str::FromStr>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|_| "not a whole number from 1 on".to_owned())
+fn at_least_one<N>(text: &str) -> Result<N, String>
+where
+    N: std::str::FromStr<Err = std::num::ParseIntError>,
+{
+    text.parse()
+        .map_err(|error: std::num::ParseIntError| match error.kind() {
+            std::num::IntErrorKind::PosOverflow => "more than can be counted".to_owned(),
+            _ => "not a whole number from 1 on".to_owned(),
+        })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::scenario::duration::parse(text).ok_or_else(|| "not a duration like 500ms, 30s or 2m".to_owned())
+    match crate::scenario::duration::parse(text) {
+        Some(Duration::ZERO) => Err("no time at all".to_owned()),
+        Some(duration) => Ok(duration),
+        None => Err(format!("not {}", crate::scenario::duration::FORM)),
+    }
 }
 
-/// The scenarios that the selectors and the level choose, in the order of their ids.
-///
-/// # Errors
-/// A selector that matches nothing, or a level that leaves nothing of what was selected: a run of
-/// nothing must not look like a pass.
-pub fn select<'s>(
-    scenarios: &'s [Scenario],
-    selectors: &[String],
-    level: LevelName,
-) -> Result<Vec<&'s Scenario>, UsageError> {
-    let selected =
-        crate::scenario::select::select(scenarios, selectors).map_err(|error| UsageError(error.to_string()))?;
-    let levels = Levels::from(level);
-    let chosen: Vec<&Scenario> = selected
-        .iter()
-        .map(|index| &scenarios[*index])
-        .filter(|scenario| levels.has(scenario.level))
-        .collect();
-    match selected.as_slice() {
-        [only] if chosen.is_empty() => Err(UsageError(format!(
-            "the selected scenario, {}, is not of level {}; `--level all` has it",
-            scenarios[*only].id,
-            levels.name()
-        ))),
-        [_, ..] if chosen.is_empty() => Err(UsageError(format!(
-            "none of the {} selected scenarios is of level {}; `--level all` has them",
-            selected.len(),
-            levels.name()
-        ))),
-        _ => Ok(chosen),
-    }
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("not a whole number from 0 to {}", u64::MAX))
 }

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Prove;
 use super::conclude::{refuse, settle};
 use super::run::{Process, UsageError, shared};
+use super::selection::select;
 use crate::platform::Mutant;
 use crate::platform::mutant::MUTANTS;
 use crate::redact::Redactor;
@@ -17,9 +17,8 @@ use crate::scenario::Scenario;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
-    let chosen = super::select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
-    let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
-    let rows: Vec<&str> = chosen.iter().map(|scenario| scenario.row()).collect();
+    let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
+    let rows: Vec<&str> = selected.scenarios.iter().map(|scenario| scenario.row()).collect();
     let every = options.selection.selectors.is_empty();
     let mutants: Vec<&'static Mutant> = MUTANTS
         .iter()
@@ -32,7 +31,14 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> 
     let redactor = Redactor::new();
     let jobs = process.jobs(options.jobs);
     let make = |names| shared(&process, &redactor, seed, options.timeout, names);
-    let matrix = prove(&chosen, &mutants, make, jobs, progress(process.console.stderr_terminal)).await;
+    let matrix = prove(
+        &selected.plan(1),
+        &mutants,
+        make,
+        jobs,
+        progress(process.console.stderr_terminal),
+    )
+    .await;
     let finished = put_out(
         &matrix,
         options.report.as_deref(),

@@ -61,7 +61,7 @@ impl Rerun {
         }
         Ok(Rerun {
             report: shown,
-            names: runs.iter().map(RunOf::to_string).collect(),
+            names: runs.iter().map(RunOf::case).collect(),
             notes,
         })
     }
@@ -73,13 +73,7 @@ impl Rerun {
             names,
             mut notes,
         } = self;
-        planned.retain(|planned| {
-            let run = RunOf {
-                repetition: None,
-                ..planned.run.clone()
-            };
-            names.contains(&run.to_string())
-        });
+        planned.retain(|planned| names.contains(&planned.run.case()));
         match (planned.len(), names.len()) {
             (_, 0) => notes.push(format!(
                 "no scenario run of {report} failed or ended in an error: there is nothing to run again"
@@ -102,8 +96,7 @@ fn gone(run: &RunOf, scenarios: &[Scenario]) -> Option<String> {
         return Some(format!("{run}: there is no scenario {}{hint}", run.id));
     };
     let cases = scenario.cases();
-    let case: Vec<&str> = run.parameters.iter().map(|(_, value)| value.as_str()).collect();
-    (!cases.contains(&case.join(","))).then(|| match cases.as_slice() {
+    (!cases.contains(&run.values())).then(|| match cases.as_slice() {
         [only] if only.is_empty() => format!("{run}: the scenario has no matrix"),
         cases => format!("{run}: the scenario's cases are {}", cases.join(" and ")),
     })

@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::conclude::{conclude, refuse};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
+use super::selection::select;
 use super::{LevelName, Run, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
-use crate::report::{ConsoleSettings, Format, ReportSpec, Reporters, Settings};
+use crate::report::{ConsoleSettings, Format, Reporters, Settings, clash};
 use crate::runner::events::{RunInfo, RunVerdict};
 use crate::runner::execute::Shared;
-use crate::runner::plan::{Levels, part, plan};
+use crate::runner::plan::{Levels, part};
 use crate::runner::run::{Terms, run as run_all};
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
@@ -66,20 +67,26 @@ pub struct UsageError(pub String);
 /// Runs scenarios; gives the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
     let flags = again::flags(&options);
+    let mut specs = options.report;
+    if let Some(clash) = clash(&specs) {
+        return Err(UsageError(clash));
+    }
+    if specs.is_empty() {
+        specs.push(Format::Console.into());
+    }
     // What failed is to run again whatever its level.
     let level = match (options.level, &options.rerun_failed) {
         (Some(level), _) => level,
         (None, Some(_)) => LevelName::All,
         (None, None) => LevelName::Core,
     };
-    let chosen = super::select(&scenarios, &options.selection.selectors, level)?;
-    let chosen: Vec<Arc<Scenario>> = chosen.into_iter().cloned().map(Arc::new).collect();
+    let selected = select(&scenarios, &options.selection.selectors, level)?;
     let Effective { profile, digest } = profile::effective(options.profile.as_deref(), &options.set)?;
     let expected = match &options.expected_failures {
         Some(file) => expected(file, &scenarios, &process.started)?,
         None => Expected::default(),
     };
-    let (mut planned, mut notes) = (plan(&chosen, options.repeat.get()), Vec::new());
+    let (mut planned, mut notes) = (selected.plan(options.repeat.get()), Vec::new());
     if let Some(report) = &options.rerun_failed {
         (planned, notes) = Rerun::read(report, &scenarios, digest.as_deref())?.choose(planned);
     }
@@ -122,10 +129,6 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         evidence: options.evidence,
         ..Settings::default()
     };
-    let mut specs: Vec<ReportSpec> = options.report;
-    if specs.is_empty() {
-        specs.push(Format::Console.into());
-    }
     let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor.clone());
     if !reporters.problems().is_empty() {
         return Ok(refuse(reporters.problems()));

@@ -55,11 +55,7 @@ impl Pattern {
 
     /// Whether a run is meant, in whichever repetition.
     pub fn is_match(&self, run: &RunOf) -> bool {
-        let case = || {
-            let values: Vec<&str> = run.parameters.iter().map(|(_, value)| value.as_str()).collect();
-            values.join(",")
-        };
-        self.is_id(&run.id) && self.case.as_ref().is_none_or(|wanted| *wanted == case())
+        self.is_id(&run.id) && self.case.as_ref().is_none_or(|wanted| *wanted == run.values())
     }
 
     /// What to say, and what to do, where no scenario has such a run.

@@ -33,7 +33,7 @@ pub use console::{Console, ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use evidence::{EvidenceFolder, evidence_paths};
 pub use fanout::{Finished, Problem, Reporters, Settings};
-pub use spec::{Format, ReportSpec, SpecError};
+pub use spec::{Format, ReportSpec, SpecError, clash};
 pub use words::verdict_line;
 
 /// Tells somebody what happens in a run.

@@ -114,6 +114,7 @@ fn stale() -> ScenarioResult {
             at("harness-token/warm/stale", 14, "    check: refused 401"),
         ),
     ];
+    result.reason = result.checks.last().map(CheckResult::why);
     result.evidence = vec![
         Evidence {
             title: "wire transcript".to_owned(),

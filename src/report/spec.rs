@@ -1,7 +1,7 @@
 //! `FORMAT[=FILE]`: which report is wanted, and where.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How a report is written.
@@ -86,6 +86,36 @@ pub enum SpecError {
     ConsoleFile { file: String },
 }
 
+/// What to say of two reports that would be one another's end: both to one file, or to the console.
+pub fn clash(specs: &[ReportSpec]) -> Option<String> {
+    let place = |spec: &ReportSpec| spec.file.as_deref().map(normal);
+    specs.iter().enumerate().find_map(|(index, second)| {
+        let first = specs[..index].iter().find(|first| place(first) == place(second))?;
+        Some(match &second.file {
+            None => format!("`--report {second}` is given twice"),
+            Some(file) => format!(
+                "`--report {first}` and `--report {second}` would be one file, {}; give each a file of its own",
+                file.display()
+            ),
+        })
+    })
+}
+
+/// A path by which the same file is told, as far as the path tells.
+fn normal(path: &Path) -> PathBuf {
+    use std::path::Component;
+    path.components().fold(PathBuf::new(), |mut normal, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
+                normal.pop();
+            }
+            component => normal.push(component),
+        }
+        normal
+    })
+}
+
 fn known() -> String {
     Format::ALL.map(Format::name).join(", ")
 }
@@ -159,6 +189,25 @@ mod tests {
         assert_eq!(parse("junit"), "junit=reports/junit.xml");
         assert_eq!(parse("json"), "json=reports/report.json");
         assert_eq!(parse("markdown=a=b.md"), "markdown=a=b.md");
+    }
+
+    #[test]
+    fn reports_that_would_be_one_file() {
+        let clash = |specs: &[&str]| {
+            let specs: Vec<ReportSpec> = specs.iter().map(|text| text.parse().expect("good")).collect();
+            clash(&specs)
+        };
+        assert_eq!(
+            clash(&["console", "json", "junit", "markdown", "json=other.json"]),
+            None
+        );
+        let said = clash(&["console", "json", "console"]);
+        assert_eq!(said.as_deref(), Some("`--report console` is given twice"));
+        insta::assert_snapshot!(
+            clash(&["json=a/r", "junit=./a/b/../r"]).unwrap_or_default(),
+            @"`--report json=a/r` and `--report junit=./a/b/../r` would be one file, ./a/b/../r; give each a file of its own"
+        );
+        assert!(clash(&["json", "json"]).is_some());
     }
 
     #[test]

@@ -72,10 +72,10 @@ pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResul
         .iter()
         .filter(|c| matches!(c.verdict, Verdict::Fail | Verdict::Error))
         .collect();
-    let told = bad.len() == 1 && Outcome::of(result) == Outcome::Fail;
-    match told {
-        true => (result.expired_expectation.clone(), bad),
-        false => (reason(result), bad),
+    let told = |check: &CheckResult| result.reason == Some(check.why());
+    match bad.as_slice() {
+        [only] if Outcome::of(result) == Outcome::Fail && told(only) => (result.expired_expectation.clone(), bad),
+        _ => (reason(result), bad),
     }
 }
 
@@ -163,8 +163,12 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
              run does not show that the contracts hold (exit code 5; 0 with --allow-partial)"
             .to_owned(),
         RunVerdict::Interrupted => format!(
-            "stopped before the end and cleaned up; of {}, {} finished, {interrupted} {} interrupted on the way and \
+            "{}stopped before the end and cleaned up; of {}, {} finished, {interrupted} {} interrupted on the way and \
              {not_started} never started (exit code 130)",
+            match fail {
+                0 => String::new(),
+                n => format!("in {} the platform did not do what was expected; ", scenarios(n)),
+            },
             scenarios(planned),
             pass + fail + error + skip + expected,
             were(interrupted),

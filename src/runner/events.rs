@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::plan::Planned;
 use crate::scenario::{ExpectationKind, Level};
 
 /// A judgement.
@@ -72,14 +73,32 @@ pub struct RunOf {
     pub repetition: Option<u32>,
 }
 
+impl RunOf {
+    /// The values of its matrix: `direct`, or `direct,first` of two variables. Empty without a matrix.
+    pub fn values(&self) -> String {
+        let values: Vec<&str> = self.parameters.iter().map(|(_, value)| value.as_str()).collect();
+        values.join(",")
+    }
+
+    /// Its name without the repetition: `harness-token/token/accept[direct]`.
+    pub fn case(&self) -> String {
+        match self.parameters.is_empty() {
+            true => self.id.clone(),
+            false => format!("{}[{}]", self.id, self.values()),
+        }
+    }
+
+    /// The seed that makes this run again when it is run without repetitions, where `seed` is that of
+    /// the whole run.
+    pub fn seed(&self, seed: u64) -> u64 {
+        seed.wrapping_add(u64::from(self.repetition.unwrap_or(1)) - 1)
+    }
+}
+
 impl std::fmt::Display for RunOf {
     /// `harness-token/token/accept[direct]`, with `#3` behind it for the third repetition.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.id)?;
-        if !self.parameters.is_empty() {
-            let values: Vec<&str> = self.parameters.iter().map(|(_, v)| v.as_str()).collect();
-            write!(f, "[{}]", values.join(","))?;
-        }
+        write!(f, "{}", self.case())?;
         match self.repetition {
             Some(n) => write!(f, "#{n}"),
             None => Ok(()),
@@ -98,10 +117,14 @@ pub struct At {
     pub text: String,
 }
 
+/// How the numbers of steps of `finally` begin.
+pub const FINALLY: &str = "finally.";
+
 /// One expectation, judged.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckResult {
-    /// The scenario run's name, `#` and the number of the step and of its expectation: `…#3.1`.
+    /// The scenario run's name, `#` and the number of the step and of its expectation: `…#3.1`; of a
+    /// step of `finally` `…#finally.3.1`.
     pub id: String,
     pub kind: ExpectationKind,
     pub verdict: Verdict,
@@ -114,6 +137,19 @@ pub struct CheckResult {
     /// Why it was skipped or could not be told.
     pub reason: Option<String>,
     pub at: At,
+}
+
+impl CheckResult {
+    /// Whether it is of a step of `finally`.
+    pub fn is_of_clean_up(&self) -> bool {
+        self.id.rsplit('#').next().is_some_and(|step| step.starts_with(FINALLY))
+    }
+
+    /// Why it has its verdict, in a sentence.
+    pub fn why(&self) -> String {
+        let seen = || format!("{}: expected {}, got {}", self.what, self.expected, self.got);
+        self.reason.clone().unwrap_or_else(seen)
+    }
 }
 
 /// Something observed and reported without a verdict.
@@ -160,6 +196,29 @@ pub struct ScenarioResult {
     pub expired_expectation: Option<String>,
 }
 
+impl ScenarioResult {
+    /// Of a run of which nothing is known but that it was planned: an `error` so far.
+    pub fn of(planned: &Planned, duration: Duration) -> ScenarioResult {
+        let scenario = &planned.scenario;
+        ScenarioResult {
+            run: planned.run.clone(),
+            title: scenario.title.clone(),
+            spec: scenario.spec.clone(),
+            level: scenario.level,
+            verdict: Verdict::Error,
+            reason: None,
+            interrupted: false,
+            duration,
+            checks: Vec::new(),
+            facts: Vec::new(),
+            evidence: Vec::new(),
+            reproduce: Vec::new(),
+            expected_failure: None,
+            expired_expectation: None,
+        }
+    }
+}
+
 /// Counts of scenario runs by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -181,7 +240,7 @@ pub struct RunResult {
     pub summary: Summary,
     pub verdict: RunVerdict,
     pub duration: Duration,
-    /// What a reader should know of the run as a whole: `12 core scenarios were skipped: …`.
+    /// What a reader should know of the run as a whole: `12 core scenarios were skipped`.
     pub notes: Vec<String>,
 }
 

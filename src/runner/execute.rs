@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::events::{At, CheckResult, Event, Evidence, FactResult, RunOf, ScenarioResult, Verdict};
+use super::events::{Event, RunOf, ScenarioResult, Verdict};
 use super::evidence;
 use super::plan::Planned;
-use super::step::{Attempt, StepRunner};
+use super::reproduce::reproduce;
+use super::story::{Record, Story};
 use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
-use crate::scenario::{Place, Policies, Scenario, Scope, Step, render, render_string};
+use crate::scenario::{Policies, Scope, duration, render, render_string};
 use crate::steps::{Limits, StepContext};
 use crate::target::World;
 use crate::target::embedded::Program;
@@ -43,40 +44,41 @@ const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
 /// Longest time that a scenario's `finally` may take.
 const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
+/// Longest time that a world may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
 /// Runs a scenario to its verdict. `tell` hears of the steps.
 pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) + Send + Sync)) -> ScenarioResult {
     let started = Instant::now();
     let mut record = Record::default();
     let ended = live(planned, shared, tell, &mut record).await;
-    let (verdict, reason, interrupted) = match ended {
-        Ok(()) => {
-            let (verdict, reason) = record.verdict();
-            (verdict, reason, false)
+    let (judged, reason) = record.verdict();
+    let mut interrupted = false;
+    let (verdict, reason) = match (ended, judged) {
+        (Ok(()), _) => (judged, reason),
+        // What was seen stands, whatever broke after it.
+        (Err(broken), Verdict::Fail | Verdict::Error) => {
+            let seen = reason.unwrap_or_default();
+            (judged, Some(format!("{seen}; and then, {broken}")))
         }
-        // A failure that was seen stands, whatever broke after it.
-        Err(broken) if record.judged(Verdict::Fail) => (Verdict::Fail, Some(broken.to_string()), false),
-        Err(broken) => (
-            Verdict::Error,
-            Some(broken.to_string()),
-            matches!(broken, Broken::Interrupted(_)),
-        ),
+        (Err(broken), Verdict::Pass | Verdict::Skip) => {
+            interrupted = matches!(broken, Broken::Interrupted(_));
+            (Verdict::Error, Some(broken.to_string()))
+        }
     };
-    let scenario = &planned.scenario;
+    if record.reproduce.is_empty() && matches!(verdict, Verdict::Fail | Verdict::Error) {
+        record.reproduce = reproduce(planned, shared, None);
+    }
+    let duration = started.elapsed();
     ScenarioResult {
-        run: planned.run.clone(),
-        title: scenario.title.clone(),
-        spec: scenario.spec.clone(),
-        level: scenario.level,
         verdict,
         reason,
         interrupted,
-        duration: started.elapsed(),
         checks: record.checks,
         facts: record.facts,
         evidence: record.evidence,
         reproduce: record.reproduce,
-        expected_failure: None,
-        expired_expectation: None,
+        ..ScenarioResult::of(planned, duration)
     }
 }
 
@@ -91,49 +93,16 @@ enum Broken {
     Interrupted(String),
 }
 
+impl Broken {
+    fn late(limit: Duration, meanwhile: &str) -> Broken {
+        let limit = duration::show(limit);
+        Broken::Error(format!("the scenario ran over its time of {limit} {meanwhile}"))
+    }
+}
+
 impl From<String> for Broken {
     fn from(reason: String) -> Broken {
         Broken::Error(reason)
-    }
-}
-
-/// What is known of a run so far.
-#[derive(Default)]
-pub struct Record {
-    pub checks: Vec<CheckResult>,
-    pub facts: Vec<FactResult>,
-    evidence: Vec<Evidence>,
-    reproduce: Vec<String>,
-}
-
-impl Record {
-    fn judged(&self, verdict: Verdict) -> bool {
-        self.checks.iter().any(|check| check.verdict == verdict)
-    }
-
-    /// The worst of the checks; a run in which nothing was judged proves nothing.
-    fn verdict(&self) -> (Verdict, Option<String>) {
-        let first = |verdict: Verdict| self.checks.iter().find(|check| check.verdict == verdict);
-        let reason = |check: &CheckResult| {
-            let otherwise = || format!("{}: expected {}, got {}", check.what, check.expected, check.got);
-            Some(check.reason.clone().unwrap_or_else(otherwise))
-        };
-        if let Some(check) = first(Verdict::Fail) {
-            return (Verdict::Fail, reason(check));
-        }
-        if let Some(check) = first(Verdict::Error) {
-            return (Verdict::Error, reason(check));
-        }
-        if let Some(check) = first(Verdict::Skip) {
-            return (Verdict::Skip, reason(check));
-        }
-        match self.judged(Verdict::Pass) {
-            true => (Verdict::Pass, None),
-            false => (
-                Verdict::Skip,
-                Some("nothing was judged, only facts were observed".into()),
-            ),
-        }
     }
 }
 
@@ -144,15 +113,49 @@ async fn live(
     tell: &(dyn Fn(Event) + Send + Sync),
     record: &mut Record,
 ) -> Result<(), Broken> {
-    let scenario = &planned.scenario;
+    let limit = planned.scenario.timeout.unwrap_or(shared.timeout);
+    let deadline = Instant::now() + limit;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
-    let random = |scope: &Scope| render_string("${token()}", scope).map_err(|error| error.to_string());
+    let setup = setup(&scope, shared)?;
+    let starting = "while its world was starting";
+    let world = tokio::select! {
+        world = timeout_at(deadline, World::embedded(&planned.scenario.world, setup)) => match world {
+            Ok(world) => world.map_err(|error| format!("starting a world: {error}"))?,
+            Err(_) => return Err(Broken::late(limit, starting)),
+        },
+        () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
+    };
+    let world = Arc::new(world);
+    let ended = match variables(&mut scope, planned, &world, &shared.redactor) {
+        Ok(()) => {
+            let context = StepContext::new(world.clone(), shared.redactor.clone(), shared.limits);
+            let mut story = Story::new(planned, shared, tell, &context, scope, record);
+            let ended = told(&mut story, limit, deadline).await;
+            context.drop_terminals();
+            ended
+        }
+        Err(error) => Err(Broken::Error(error)),
+    };
+    let stopped = match Arc::into_inner(world) {
+        Some(world) => timeout(STOP_WITHIN, world.stop()).await.is_ok(),
+        None => false,
+    };
+    ended?;
+    match stopped {
+        true => Ok(()),
+        false => Err(Broken::Error(format!("its world did not end within {STOP_WITHIN:?}"))),
+    }
+}
+
+/// What a world is made of, its secrets known to the redactor.
+fn setup(scope: &Scope, shared: &Shared) -> Result<Setup, String> {
+    let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         program: shared.program.clone(),
         names: shared.names.clone(),
         mutants: shared.mutants.clone(),
-        token: random(&scope)?,
-        master_key: random(&scope)?,
+        token: random()?,
+        master_key: random()?,
     };
     for (name, value) in [("HARNESS_AUTH_TOKEN", &setup.token), ("MASTER_KEY", &setup.master_key)] {
         shared
@@ -160,62 +163,49 @@ async fn live(
             .add(name, value)
             .map_err(|error| format!("a secret of the world: {error}"))?;
     }
-    let world = tokio::select! {
-        world = World::embedded(&scenario.world, setup) => {
-            world.map_err(|error| format!("starting a world: {error}"))?
-        }
-        () = shared.stop.cancelled() => {
-            return Err(Broken::Interrupted("while its world was starting".to_owned()));
-        }
-    };
-    let world = Arc::new(world);
-    variables(&mut scope, planned, &world, &shared.redactor)?;
-    let context = StepContext::new(world.clone(), shared.redactor.clone(), shared.limits);
-    let mut story = Story {
-        planned,
-        shared,
-        tell,
-        context: &context,
-        scope,
-        record,
-        under_way: String::new(),
-    };
-    let limit = scenario.timeout.unwrap_or(shared.timeout);
+    Ok(setup)
+}
+
+/// The steps, the evidence of what went wrong in them, and what is done whatever came before.
+async fn told(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Result<(), Broken> {
+    let stop = story.shared.stop.clone();
     let ended = tokio::select! {
-        ended = timeout(limit, story.steps()) => match ended {
+        ended = timeout_at(deadline, story.steps()) => match ended {
             Ok(ended) => ended.map_err(Broken::Error),
-            Err(_) => Err(Broken::Error(format!("the scenario ran over its time of {limit:?}"))),
+            Err(_) => Err(Broken::late(limit, &story.under_way)),
         },
-        () = shared.stop.cancelled() => Err(Broken::Interrupted(story.under_way.clone())),
+        () = stop.cancelled() => Err(Broken::Interrupted(story.under_way.clone())),
     };
-    if ended.is_err() || story.record.judged(Verdict::Fail) || story.record.judged(Verdict::Error) {
-        story.record.evidence = match timeout(EVIDENCE_WITHIN, evidence::take(&context)).await {
-            Ok(evidence) => evidence,
-            Err(_) => vec![evidence::late(EVIDENCE_WITHIN)],
-        };
-        story.record.reproduce = reproduce(planned, shared, &context);
+    let taken = ended.is_err() || story.record.is_bad();
+    if taken {
+        keep_evidence(story).await;
     }
-    let finished = timeout(FINALLY_WITHIN, story.finally()).await;
-    context.drop_terminals();
-    drop(context);
-    if let Some(world) = Arc::into_inner(world) {
-        world.stop().await;
-    }
-    ended?;
-    match finished {
-        Ok(finished) => Ok(finished?),
+    let finished = match timeout(FINALLY_WITHIN, story.finally()).await {
+        Ok(finished) => finished.map_err(Broken::Error),
         Err(_) => Err(Broken::Error(format!(
             "`finally` was not done within {FINALLY_WITHIN:?}"
         ))),
+    };
+    if !taken && (finished.is_err() || story.record.is_bad()) {
+        keep_evidence(story).await;
     }
+    ended.and(finished)
+}
+
+async fn keep_evidence(story: &mut Story<'_>) {
+    story.record.evidence = match timeout(EVIDENCE_WITHIN, evidence::take(story.context)).await {
+        Ok(evidence) => evidence,
+        Err(_) => vec![evidence::late(EVIDENCE_WITHIN)],
+    };
+    story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context));
 }
 
 /// A seed of its own for each run, so that one can be run again alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
-    run.to_string()
+    run.case()
         .bytes()
-        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        .fold(run.seed(seed) ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
 }
@@ -242,133 +232,4 @@ fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Red
 /// Whether a value could be a token: 64 hexadecimal digits, as the contract makes them.
 fn looks_secret(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// How a person sees the failure again.
-fn reproduce(planned: &Planned, shared: &Shared, context: &StepContext) -> Vec<String> {
-    let world = &context.world;
-    let level = if planned.scenario.level == crate::scenario::Level::Core {
-        ""
-    } else {
-        " --level all"
-    };
-    let mutants = match shared.mutants.as_slice() {
-        [] => String::new(),
-        names => format!(" --mutant {}", names.join(",")),
-    };
-    let mut lines = vec![format!(
-        "gauntlet run {}{level}{mutants}{} --seed {}",
-        planned.run.id, shared.flags, shared.seed
-    )];
-    let commands = evidence::commands(context);
-    if !commands.is_empty() {
-        let (secret, key, space) = (world.name("secret.name"), world.name("secret.key"), &world.namespace);
-        lines.push(format!(
-            "HARNESS_AUTH_TOKEN=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)"
-        ));
-        lines.extend(commands);
-    }
-    lines
-}
-
-/// The steps of a scenario on their way.
-struct Story<'a> {
-    planned: &'a Planned,
-    shared: &'a Shared,
-    tell: &'a (dyn Fn(Event) + Send + Sync),
-    context: &'a StepContext,
-    scope: Scope,
-    record: &'a mut Record,
-    /// The step that is being carried out, in words: `in step 2 of 5 (attach)`.
-    under_way: String,
-}
-
-impl Story<'_> {
-    async fn steps(&mut self) -> Result<(), String> {
-        let scenario = self.planned.scenario.clone();
-        for (index, step) in scenario.steps.iter().enumerate() {
-            if !self.step(&scenario, step, index).await? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Carries out a step; tells whether the story goes on.
-    async fn step(&mut self, scenario: &Scenario, step: &Step, index: usize) -> Result<bool, String> {
-        let (number, of) = (index + 1, scenario.steps.len());
-        self.under_way = format!("in step {number} of {of} (`{}`)", step.verb);
-        (self.tell)(Event::StepStarted {
-            run: self.planned.run.clone(),
-            number,
-            of,
-            what: step.verb.to_owned(),
-        });
-        let runner = StepRunner {
-            step,
-            context: self.context,
-            policies: &self.shared.policies,
-        };
-        let attempts = runner
-            .run(&mut self.scope)
-            .await
-            .map_err(|error| at(&step.place, &error.0))?;
-        let mut goes_on = true;
-        for Attempt { what, judged, facts } in attempts {
-            for (position, expectation) in judged.into_iter().enumerate() {
-                goes_on &= expectation.verdict == Verdict::Pass;
-                self.record.checks.push(CheckResult {
-                    id: format!("{}#{number}.{}", self.planned.run, position + 1),
-                    kind: expectation.kind,
-                    verdict: expectation.verdict,
-                    what: what.clone(),
-                    expected: expectation.expected,
-                    got: expectation.got,
-                    reason: expectation.reason,
-                    at: at_of(&expectation.place),
-                });
-            }
-            self.record
-                .facts
-                .extend(facts.into_iter().map(|(name, value, place)| FactResult {
-                    name,
-                    value,
-                    at: at_of(&place),
-                }));
-        }
-        Ok(goes_on)
-    }
-
-    /// All steps of `finally`, whatever becomes of each.
-    async fn finally(&mut self) -> Result<(), String> {
-        let mut first = Ok(());
-        for step in &self.planned.scenario.finally {
-            let runner = StepRunner {
-                step,
-                context: self.context,
-                policies: &self.shared.policies,
-            };
-            let ended = runner
-                .run(&mut self.scope)
-                .await
-                .map_err(|error| at(&step.place, &error.0));
-            if first.is_ok() {
-                first = ended.map(drop);
-            }
-        }
-        first
-    }
-}
-
-fn at(place: &Place, message: &str) -> String {
-    format!("{}:{}: {message}", place.source.name, place.line)
-}
-
-fn at_of(place: &Place) -> At {
-    At {
-        file: place.source.name.clone(),
-        line: place.line,
-        column: place.column,
-        text: place.text().to_owned(),
-    }
 }

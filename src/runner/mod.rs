@@ -5,5 +5,7 @@ pub mod evidence;
 pub mod execute;
 pub mod plan;
 pub mod prove;
+pub mod reproduce;
 pub mod run;
 pub mod step;
+pub mod story;

@@ -8,23 +8,23 @@ use tokio::task::JoinSet;
 
 use super::events::{Event, ScenarioResult, Verdict};
 use super::execute::{Shared, execute};
-use super::plan::{Planned, alone_last, plan};
+use super::plan::{Planned, alone_last};
 use crate::platform::Mutant;
 use crate::report::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
 use crate::scenario::{ExpectationKind, Scenario};
 
-/// Runs the matrix: all `scenarios` without a mutant, then each row's scenarios with each of its mutants.
+/// Runs the matrix: all that is planned without a mutant, then each row's runs with each of its mutants.
 ///
 /// A mutant is dead only where a check fails whose twin, the same run on the
 /// unmutated platform, passes. `tell` hears how many runs of how many are done.
 pub async fn prove(
-    scenarios: &[Arc<Scenario>],
+    planned: &[Planned],
     mutants: &[&'static Mutant],
     shared: impl Fn(Vec<String>) -> Shared,
     jobs: usize,
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
-    let planned = alone_last(plan(scenarios, 1));
+    let planned = alone_last(planned.to_vec());
     let room = Arc::new(Room::of(jobs));
     let mut running = JoinSet::new();
     let whole = Arc::new(shared(Vec::new()));
@@ -49,7 +49,7 @@ pub async fn prove(
     }
     let twins = results.remove(&None).unwrap_or_default();
     Matrix {
-        rows: rows(scenarios),
+        rows: rows(&planned),
         mutants: mutants
             .iter()
             .map(|m| Defect {
@@ -101,8 +101,10 @@ async fn one(
     (mutant, execute(&planned, &shared, &silent).await)
 }
 
-/// The rows that scenarios stand for, with the title of the first of each.
-fn rows(scenarios: &[Arc<Scenario>]) -> Vec<Row> {
+/// The rows that runs stand for, in the order of their ids, with the title of the first of each.
+fn rows(planned: &[Planned]) -> Vec<Row> {
+    let mut scenarios: Vec<&Scenario> = planned.iter().map(|run| &*run.scenario).collect();
+    scenarios.sort_by_key(|scenario| &scenario.id);
     let mut rows: Vec<Row> = Vec::new();
     for scenario in scenarios {
         if rows.last().is_none_or(|row| row.id != scenario.row()) {

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 
@@ -12,11 +12,12 @@ use tokio::task::JoinSet;
 use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 use super::execute::{Shared, execute};
 use super::plan::{Planned, alone_last};
+use super::reproduce::reproduce;
 use crate::expected::Expected;
 use crate::scenario::Level;
 
-/// What is noted, behind the number, where a run ended early.
-pub const NOT_STARTED: &str = "scenarios were not started";
+/// The end of what is noted where a run ended early.
+pub const NOT_STARTED: &str = "not started";
 
 /// How scenarios are run, and what their results count.
 #[derive(Clone, Debug)]
@@ -88,30 +89,15 @@ async fn one(planned: Planned, shared: Arc<Shared>, events: mpsc::UnboundedSende
     // The receiver lives as long as the run: what can't be told then is no longer of interest.
     let tell = move |event| drop(events.send(event));
     tell(Event::ScenarioStarted(planned.run.clone()));
+    let started = Instant::now();
     match AssertUnwindSafe(execute(&planned, &shared, &tell)).catch_unwind().await {
         Ok(result) => result,
-        Err(_) => broken(&planned),
-    }
-}
-
-/// A panic in the harness is a defect of it, and says nothing of the platform.
-fn broken(planned: &Planned) -> ScenarioResult {
-    let scenario = &planned.scenario;
-    ScenarioResult {
-        run: planned.run.clone(),
-        title: scenario.title.clone(),
-        spec: scenario.spec.clone(),
-        level: scenario.level,
-        verdict: Verdict::Error,
-        reason: Some("the harness itself broke; what it said is on standard error".into()),
-        interrupted: false,
-        duration: Duration::ZERO,
-        checks: Vec::new(),
-        facts: Vec::new(),
-        evidence: Vec::new(),
-        reproduce: Vec::new(),
-        expected_failure: None,
-        expired_expectation: None,
+        // A panic in the harness is a defect of it, and says nothing of the platform.
+        Err(_) => ScenarioResult {
+            reason: Some("the harness itself broke; what it said is on standard error".into()),
+            reproduce: reproduce(&planned, &shared, None),
+            ..ScenarioResult::of(&planned, started.elapsed())
+        },
     }
 }
 
@@ -139,14 +125,14 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, terms: Ter
     summary.not_started = left;
     let mut notes = terms.notes;
     if left > 0 {
-        notes.push(format!("{left} {NOT_STARTED}"));
+        notes.push(format!("{} {NOT_STARTED}", count(left, "scenario")));
     }
     let core_skipped = results
         .iter()
         .filter(|r| r.verdict == Verdict::Skip && r.level == Level::Core)
         .count();
     if core_skipped > 0 {
-        notes.push(format!("{core_skipped} core scenarios were skipped"));
+        notes.push(format!("{} skipped", count(core_skipped, "core scenario")));
     }
     let verdict = if shared.stop.is_cancelled() {
         RunVerdict::Interrupted
@@ -166,5 +152,13 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, terms: Ter
         verdict,
         duration: started.elapsed(),
         notes,
+    }
+}
+
+/// `1 scenario was`, `2 scenarios were`.
+fn count(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what} was"),
+        n => format!("{n} {what}s were"),
     }
 }

@@ -33,6 +33,8 @@ pub struct Judged {
     pub got: String,
     pub reason: Option<String>,
     pub place: Place,
+    /// It was found not to hold, which may change in time; unlike what was not judged at all.
+    pub may_change: bool,
 }
 
 /// Carries out one step.
@@ -43,26 +45,30 @@ pub struct StepRunner<'a> {
 }
 
 impl StepRunner<'_> {
-    /// Carries it out, for each pod where it is about a list of them; binds what it observed.
-    pub async fn run(&self, scope: &mut Scope) -> Result<Vec<Attempt>, StepError> {
+    /// Carries it out, for each pod where it is about a list of them; binds what it observed. What came
+    /// of it stands in `attempts`, also where it ends in an error.
+    pub async fn run(&self, scope: &mut Scope, attempts: &mut Vec<Attempt>) -> Result<(), StepError> {
         let verb = verb(self.step.verb).ok_or_else(|| StepError(format!("there is no verb {}", self.step.verb)))?;
-        let mut attempts = Vec::new();
         let mut last = Value::Null;
         for keys in self.each(verb, scope)? {
             let (attempt, observed) = self.until(verb, keys, scope).await?;
             attempts.push(attempt);
             last = observed;
         }
-        for (name, capture) in &self.step.capture {
-            let taken = capture
-                .take(&last)
-                .map_err(|error| StepError::doing(format!("capturing {name}"), error))?;
-            scope.set(name, taken);
+        let mut judged = attempts.iter().flat_map(|attempt| &attempt.judged);
+        // Of what is not as expected nothing can be taken that was expected to be in it.
+        if judged.all(|judged| judged.verdict == Verdict::Pass) {
+            for (name, capture) in &self.step.capture {
+                let taken = capture
+                    .take(&last)
+                    .map_err(|error| StepError::doing(format!("capturing {name}"), error))?;
+                scope.set(name, taken);
+            }
         }
         if let Some(name) = &self.step.bind {
             scope.set(name, last);
         }
-        Ok(attempts)
+        Ok(())
     }
 
     /// The step's keys with their templates filled in, once for each pod that it is about.
@@ -115,17 +121,14 @@ impl StepRunner<'_> {
             let in_time = self.step.within.is_some_and(|within| started.elapsed() < within);
             let seen = match (verb.run)(keys.clone(), self.context, keep).await {
                 Ok(seen) => seen,
-                Err(_) if in_time => {
+                Err(_) if in_time && held_since.is_none() => {
                     self.pause(&mut pause).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             let attempt = self.judge(verb, &seen, scope)?;
-            let holds = attempt
-                .judged
-                .iter()
-                .all(|judged| judged.verdict != Verdict::Fail && judged.verdict != Verdict::Error);
+            let holds = !attempt.judged.iter().any(|judged| judged.may_change);
             let goes_on = match (holds, self.step.holds_for) {
                 (false, _) => held_since.is_none() && in_time,
                 (true, None) => false,
@@ -237,11 +240,13 @@ impl StepRunner<'_> {
             got: String::new(),
             reason: None,
             place: expectation.place.clone(),
+            may_change: false,
         };
         match judge(&expectation.claim, verb, &seen.value, scope, self.policies) {
             Ok(judgement) => {
                 judged.expected = judgement.expected;
                 judged.got = judgement.got;
+                judged.may_change = !judgement.holds;
                 if !judgement.holds {
                     judged.got += &no_answer(&seen.value);
                     judged.verdict = match expectation.kind {

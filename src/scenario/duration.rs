@@ -6,12 +6,18 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// What a length of time must look like.
-pub const FORM: &str = "a number and `us`, `ms`, `s` or `m`, as `500ms` or `30s`";
+pub const FORM: &str = "a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`";
 
-/// Reads `20us`, `500ms`, `1.5s`, `2m`.
+/// Most digits before the point: a clock can still add what is read.
+const DIGITS: usize = 9;
+
+/// Reads `20us`, `500ms`, `1.5s`, `2m`, of up to nine digits before the point.
 pub fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic())?;
     let (number, unit) = text.split_at(unit_at);
+    if number.split('.').next().is_some_and(|whole| whole.len() > DIGITS) {
+        return None;
+    }
     if !number.starts_with(|c: char| c.is_ascii_digit()) || number.ends_with('.') {
         return None;
     }
@@ -48,8 +54,8 @@ impl JsonSchema for DurationText {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^[0-9]+(\.[0-9]+)?(us|ms|s|m)$",
-            "patternErrorMessage": "A length of time is a number and us, ms, s or m: 500ms, 30s.",
+            "pattern": r"^[0-9]{1,9}(\.[0-9]+)?(us|ms|s|m)$",
+            "patternErrorMessage": "A length of time is a number of up to nine digits and us, ms, s or m: 500ms, 30s.",
             "description": "A length of time: 20us, 500ms, 30s, 2m."
         })
     }

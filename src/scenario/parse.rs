@@ -70,6 +70,7 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
     check_references(root, &steps, &finally, checker);
     let intrusion = value(root, "intrusion").unwrap_or(Intrusion::Observe);
     soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
+    soundness::no_judgement_in_finally(&finally, checker);
     soundness::open_road(root, &steps, checker);
     soundness::proof_of_search(&steps, checker);
     Some(Scenario {

@@ -49,6 +49,16 @@ pub(super) fn intrusion<'r>(
     checker.report_with_help(span, message, format!("say `intrusion: {}`", least.name()));
 }
 
+/// What is done at the end comes whatever the verdict is, and can't be part of it.
+pub(super) fn no_judgement_in_finally(finally: &[Read<'_>], checker: &mut Checker) {
+    let keys = finally.iter().filter_map(|read| read.node.as_map()).flatten();
+    for (key, _) in keys.filter(|(key, _)| ["check", "needs", "fact"].contains(&key.name.as_str())) {
+        let message = format!("`{}` in `finally`, which is no part of the verdict", key.name);
+        let help = "judge it in `steps`; what must hold for the clean-up to be one is `given`";
+        checker.report_with_help(key.span, message, help);
+    }
+}
+
 /// A refusal says nothing where nothing could have been let in. Where a policy decides what is
 /// expected, that is so for each of its choices.
 pub(super) fn open_road(root: &Node, steps: &[Read<'_>], checker: &mut Checker) {

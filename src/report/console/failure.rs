@@ -95,7 +95,12 @@ impl Page {
         if let Some(reason) = &check.reason {
             self.labelled("because", reason);
         }
-        if check.kind == ExpectationKind::Given {
+        if check.is_of_clean_up() {
+            self.labelled(
+                "note",
+                "this expectation is of the clean-up (`finally`); what was made may still be there",
+            );
+        } else if check.kind == ExpectationKind::Given {
             self.labelled(
                 "note",
                 "this expectation only sets the scene (`given`); as it did not hold, \

@@ -1,0 +1,190 @@
+//! The steps of one run on their way, and what they leave behind.
+
+use super::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
+use super::execute::Shared;
+use super::plan::Planned;
+use super::step::{Attempt, Judged, StepRunner};
+use crate::scenario::{Place, Scope, Step, render};
+use crate::steps::{StepContext, StepError};
+
+/// What is known of a run so far.
+#[derive(Default)]
+pub struct Record {
+    pub checks: Vec<CheckResult>,
+    pub facts: Vec<FactResult>,
+    pub evidence: Vec<Evidence>,
+    pub reproduce: Vec<String>,
+}
+
+impl Record {
+    pub fn judged(&self, verdict: Verdict) -> bool {
+        self.checks.iter().any(|check| check.verdict == verdict)
+    }
+
+    /// Whether what was seen so far is to be looked at by somebody.
+    pub fn is_bad(&self) -> bool {
+        self.judged(Verdict::Fail) || self.judged(Verdict::Error)
+    }
+
+    /// The worst of the checks, with why; a run in which nothing was judged proves nothing.
+    pub fn verdict(&self) -> (Verdict, Option<String>) {
+        for verdict in [Verdict::Fail, Verdict::Error, Verdict::Skip] {
+            if let Some(check) = self.checks.iter().find(|check| check.verdict == verdict) {
+                return (verdict, Some(check.why()));
+            }
+        }
+        match self.judged(Verdict::Pass) {
+            true => (Verdict::Pass, None),
+            false => (
+                Verdict::Skip,
+                Some("nothing was judged, only facts were observed".into()),
+            ),
+        }
+    }
+}
+
+/// The steps of a scenario on their way.
+pub struct Story<'a> {
+    pub planned: &'a Planned,
+    pub shared: &'a Shared,
+    tell: &'a (dyn Fn(Event) + Send + Sync),
+    pub context: &'a StepContext,
+    scope: Scope,
+    pub record: &'a mut Record,
+    /// The step that is being carried out, in words: `in step 2 of 5 (attach)`.
+    pub under_way: String,
+    /// All steps were carried out, and what they need and expect held.
+    whole: bool,
+}
+
+impl<'a> Story<'a> {
+    pub fn new(
+        planned: &'a Planned,
+        shared: &'a Shared,
+        tell: &'a (dyn Fn(Event) + Send + Sync),
+        context: &'a StepContext,
+        scope: Scope,
+        record: &'a mut Record,
+    ) -> Story<'a> {
+        Story {
+            planned,
+            shared,
+            tell,
+            context,
+            scope,
+            record,
+            under_way: String::new(),
+            whole: false,
+        }
+    }
+
+    /// The steps in order, up to one that doesn't hold.
+    pub async fn steps(&mut self) -> Result<(), String> {
+        let steps = &self.planned.scenario.steps;
+        for (index, step) in steps.iter().enumerate() {
+            let (number, of) = (index + 1, steps.len());
+            self.under_way = format!("in step {number} of {of} (`{}`)", step.verb);
+            (self.tell)(Event::StepStarted {
+                run: self.planned.run.clone(),
+                number,
+                of,
+                what: step.verb.to_owned(),
+            });
+            if !self.step(step, number).await? {
+                return Ok(());
+            }
+        }
+        self.whole = true;
+        Ok(())
+    }
+
+    /// Carries out a step; tells whether the story goes on.
+    async fn step(&mut self, step: &Step, number: usize) -> Result<bool, String> {
+        let (attempts, ended) = self.attempt(step).await;
+        let mut goes_on = true;
+        for Attempt { what, judged, facts } in attempts {
+            for (position, judged) in judged.into_iter().enumerate() {
+                goes_on &= judged.verdict == Verdict::Pass;
+                let id = format!("{}#{number}.{}", self.planned.run, position + 1);
+                self.record.checks.push(check(id, what.clone(), judged));
+            }
+            self.record
+                .facts
+                .extend(facts.into_iter().map(|(name, value, place)| FactResult {
+                    name,
+                    value,
+                    at: at_of(&place),
+                }));
+        }
+        ended.map_err(|error| at(&step.place, &error.0))?;
+        Ok(goes_on)
+    }
+
+    async fn attempt(&mut self, step: &Step) -> (Vec<Attempt>, Result<(), StepError>) {
+        let runner = StepRunner {
+            step,
+            context: self.context,
+            policies: &self.shared.policies,
+        };
+        let mut attempts = Vec::new();
+        let ended = runner.run(&mut self.scope, &mut attempts).await;
+        (attempts, ended)
+    }
+
+    /// All steps of `finally`, whatever becomes of each. What doesn't hold there says nothing of the
+    /// rule, and that the platform is not what the scenario leaves behind.
+    pub async fn finally(&mut self) -> Result<(), String> {
+        let mut first = Ok(());
+        for (index, step) in self.planned.scenario.finally.iter().enumerate() {
+            if !self.whole && self.is_about_what_never_was(step) {
+                continue;
+            }
+            let (attempts, ended) = self.attempt(step).await;
+            for Attempt { what, judged, .. } in attempts {
+                for (position, judged) in judged.into_iter().enumerate() {
+                    if judged.verdict == Verdict::Error {
+                        let id = format!("{}#{FINALLY}{}.{}", self.planned.run, index + 1, position + 1);
+                        let what = format!("{what}, in `finally`");
+                        self.record.checks.push(check(id, what, judged));
+                    }
+                }
+            }
+            if let (Ok(()), Err(error)) = (&first, ended) {
+                first = Err(format!("in `finally`: {}", at(&step.place, &error.0)));
+            }
+        }
+        first
+    }
+
+    /// Whether a step is about something that the story ended before.
+    fn is_about_what_never_was(&self, step: &Step) -> bool {
+        let scope = self.scope.with("door", "".into());
+        render(&step.args, &scope).is_err_and(|error| error.undefined.is_some())
+    }
+}
+
+fn check(id: String, what: String, judged: Judged) -> CheckResult {
+    CheckResult {
+        id,
+        kind: judged.kind,
+        verdict: judged.verdict,
+        what,
+        expected: judged.expected,
+        got: judged.got,
+        reason: judged.reason,
+        at: at_of(&judged.place),
+    }
+}
+
+fn at(place: &Place, message: &str) -> String {
+    format!("{}:{}: {message}", place.source.name, place.line)
+}
+
+fn at_of(place: &Place) -> At {
+    At {
+        file: place.source.name.clone(),
+        line: place.line,
+        column: place.column,
+        text: place.text().to_owned(),
+    }
+}
