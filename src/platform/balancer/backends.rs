@@ -189,6 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn only_pods_that_serve_are_backends() {
+        let pod = |status: &str, type_: &str, deleted: bool| -> KubernetesPod {
+            let mut pod = serde_json::json!({
+                "metadata": { "name": "a" },
+                "status": { "podIP": "127.0.0.1", "conditions": [{ "type": type_, "status": status }] },
+            });
+            if deleted {
+                pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            }
+            serde_json::from_value(pod).expect("a pod")
+        };
+        assert!(backend(&pod("True", "Ready", false)).is_some());
+        for serves_not in [
+            pod("False", "Ready", false),
+            pod("True", "Initialized", false),
+            pod("True", "Ready", true),
+            KubernetesPod::default(),
+        ] {
+            assert!(backend(&serves_not).is_none(), "{serves_not:?}");
+        }
+    }
+
+    #[test]
     fn bad_targets_are_refused() {
         for targets in [
             "{}",

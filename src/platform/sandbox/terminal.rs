@@ -331,16 +331,69 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_scrollback_is_bounded() {
+    fn published(texts: impl IntoIterator<Item = String>) -> String {
         let output = Mutex::new(Output {
             scrollback: String::new(),
             live: None,
         });
-        for _ in 0..200 {
-            publish(&output, "ä".repeat(FRAME / 2));
+        for text in texts {
+            publish(&output, text);
         }
-        assert!(lock(&output).scrollback.len() <= 2 * SCROLLBACK);
-        assert!(lock(&output).scrollback.len() >= SCROLLBACK - 4);
+        output.into_inner().expect("nobody panicked").scrollback
+    }
+
+    #[test]
+    fn the_scrollback_is_bounded() {
+        let kept = published((0..200).map(|_| "ä".repeat(FRAME / 2)));
+        assert!(kept.len() <= 2 * SCROLLBACK);
+        assert!(kept.len() >= SCROLLBACK - 4);
+    }
+
+    #[test]
+    fn the_scrollback_is_whole_up_to_its_bound() {
+        assert_eq!(published(["x".repeat(2 * SCROLLBACK)]).len(), 2 * SCROLLBACK);
+        assert_eq!(published(["x".repeat(2 * SCROLLBACK), "x".into()]).len(), SCROLLBACK);
+    }
+
+    #[test]
+    fn what_is_cut_off_ends_with_its_line() {
+        let lines = || (0..10_000).map(|number| format!("line {number:4} ends here\n"));
+        let kept = published(lines());
+        let all: String = lines().collect();
+        assert!(all.ends_with(&kept));
+        assert!(kept.starts_with("line "), "{}", &kept[..40]);
+        assert!(kept.len() > SCROLLBACK - 40 && kept.len() <= 2 * SCROLLBACK);
+    }
+
+    /// A program may ignore the end of its terminal, and its jobs may have groups of their own.
+    #[tokio::test]
+    async fn nothing_outlives_its_terminal() {
+        let stubborn = "trap '' HUP; echo shell $$; set -m; sh -c 'trap \"\" HUP; echo job $$; sleep 1000'";
+        let command = ["sh", "-c", stubborn].map(str::to_owned);
+        let terminal = Terminal::start(&command, &super::super::super::pod::tests::pod(&[])).expect("started");
+        let pid = |scrollback: &str, what: &str| -> Option<i32> {
+            let line = scrollback.lines().find_map(|line| line.strip_prefix(what))?;
+            line.trim().parse().ok()
+        };
+        let mut feed = terminal.follow();
+        let pids = loop {
+            let scrollback = terminal.scrollback();
+            if let (Some(shell), Some(job)) = (pid(&scrollback, "shell "), pid(&scrollback, "job ")) {
+                break [shell, job];
+            }
+            feed.next().await.expect("it runs");
+        };
+        drop((feed, terminal));
+        let started = std::time::Instant::now();
+        for pid in pids {
+            let pid = Pid::from_raw(pid).expect("a process");
+            while rustix::process::test_kill_process(pid).is_ok() {
+                assert!(
+                    started.elapsed() < std::time::Duration::from_secs(30),
+                    "{pid:?} lives on"
+                );
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
     }
 }

@@ -193,7 +193,13 @@ async fn clients_share_one_terminal_until_its_program_ends() {
         .send(Message::text(r#"{"type":"ping"}"#))
         .await
         .expect("sent");
-    one.socket.send(Message::text("nonsense")).await.expect("sent");
+    for nothing in [
+        r#"{"type":"resize","cols":0,"rows":5}"#,
+        r#"{"type":"resize","cols":5,"rows":0}"#,
+        "nonsense",
+    ] {
+        one.socket.send(Message::text(nothing)).await.expect("sent");
+    }
     one.types("stty size\r").await;
     two.sees("33 101").await;
     one.types("exit\r").await;

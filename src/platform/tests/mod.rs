@@ -4,6 +4,7 @@ mod balancer;
 mod mutants;
 mod operator;
 mod sessions;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -53,6 +53,18 @@ async fn a_rotation_shuts_old_sessions_until_they_are_restarted() {
     for token in [OLD, NEW] {
         assert_eq!(refusal(world.attach(&session, Some(token)).await), 401);
     }
+    // The refusal of the pod itself, as far as it is for the client.
+    let handshake = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    let target = format!("{}?token={NEW}", text(&session["tty_url"]));
+    let (_, headers, _) = request(world.web().await, 3000, "GET", &target, &handshake, &Value::Null).await;
+    let has = |name: &str| headers.get(name).map(|value| value.to_str().expect("a text"));
+    assert_eq!(has("content-type"), Some("application/json"));
+    assert_eq!((has("connection"), has("keep-alive")), (Some("close"), None));
     let (_, shown) = world
         .call("GET", &format!("/sessions/{}", text(&session["id"])), Value::Null)
         .await;
