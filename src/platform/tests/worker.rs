@@ -105,6 +105,40 @@ async fn a_session_without_a_sandbox_yet_is_not_dead() {
     world.cluster.stop().await;
 }
 
+/// A restarted session's old sandbox may still be on its way out.
+#[tokio::test]
+async fn a_session_follows_its_own_sandbox_alone() {
+    let world = World::start(Setup {
+        token: Some(OLD),
+        ..Setup::default()
+    })
+    .await;
+    let session = world.session().await;
+    let mut other = world
+        .api::<Sandbox>()
+        .get(&world.sandbox_of(&session).await)
+        .await
+        .expect("the sandbox");
+    other.metadata = ObjectMeta {
+        name: Some("other".into()),
+        labels: other.metadata.labels,
+        ..ObjectMeta::default()
+    };
+    other.status = None;
+    other.spec.pod_template.spec.as_mut().expect("a pod").containers.clear();
+    let sandboxes = world.api::<Sandbox>();
+    sandboxes.create(&PostParams::default(), &other).await.expect("made");
+    let failed = |sandbox: Option<&Sandbox>| sandbox.is_some_and(|sandbox| sandbox.failure().is_some());
+    let waited = tokio::time::timeout(SOON, await_condition(sandboxes, "other", failed)).await;
+    waited.expect("in time").expect("a watch");
+    // What the worker is told later it does later.
+    world.session().await;
+    let path = format!("/sessions/{}", text(&session["id"]));
+    let (_, still) = world.call("GET", &path, Value::Null).await;
+    assert_eq!(still["status"], "ready", "{still}");
+    world.cluster.stop().await;
+}
+
 /// As `kubectl describe` and `kubectl get events` show it.
 #[tokio::test]
 async fn an_event_says_what_it_is_about() {
