@@ -4,16 +4,19 @@ CARGO ?= cargo
 GAUNTLET = target/release/gauntlet
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test prove build bench lint doc schema
+.PHONY: help run test test-kind prove build bench lint doc schema
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## all core scenarios on the embedded target; reports in reports/
 	$(GAUNTLET) run --report console --report junit --report json --report markdown
 
 test: ## all tests
 	$(CARGO) test
+
+test-kind: ## that a kind cluster gives the embedded target's verdicts; GAUNTLET_NODE_IMAGE is the node's image
+	$(CARGO) test --test kind -- --ignored
 
 prove: build ## every mutant against the checks of its row, and the matrix
 	$(GAUNTLET) prove --report reports/matrix.md

@@ -16,13 +16,14 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789a
 
 async fn start() -> World {
     let setup = Setup {
-        program: program(),
         names: Arc::new(names::contract()),
         mutants: Vec::new(),
         token: TOKEN.into(),
         master_key: "bench-master-key".into(),
     };
-    World::embedded(&spec(), setup).await.expect("a world starts")
+    World::embedded(&spec(), setup, program())
+        .await
+        .expect("a world starts")
 }
 
 /// As a scenario file that says nothing of its world.
@@ -45,7 +46,9 @@ async fn step(context: &StepContext, keys: Value) -> Value {
 fn world(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime starts");
     criterion.bench_function("a fresh world, started and stopped", |bencher| {
-        bencher.to_async(&runtime).iter(|| async { start().await.stop().await });
+        bencher
+            .to_async(&runtime)
+            .iter(|| async { start().await.stop().await.expect("a world ends") });
     });
     let world = Arc::new(runtime.block_on(start()));
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::default());
@@ -58,7 +61,7 @@ fn world(criterion: &mut Criterion) {
     });
     drop(context);
     if let Some(world) = Arc::into_inner(world) {
-        runtime.block_on(world.stop());
+        runtime.block_on(world.stop()).expect("a world ends");
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gauntlet::cli::run::{Process, UsageError};
 use gauntlet::cli::{self, Cli, Command, ListFormat, selection};
+use gauntlet::multicall::{self, Call};
 use gauntlet::report::{ConsoleSettings, Verbosity};
 use gauntlet::scenario;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +19,11 @@ const USAGE: u8 = 2;
 const COULD_NOT_TELL: u8 = 3;
 
 fn main() -> ExitCode {
+    let mut argv = std::env::args_os();
+    if let Some(applet) = argv.next().as_deref().and_then(multicall::named) {
+        let (args, env) = (argv.collect(), std::env::vars_os().collect());
+        return ExitCode::from(applet(Call { args, env }));
+    }
     let cli = Cli::parse();
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -45,7 +51,7 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
         Command::Run(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let process = process(on_signals()?, descriptors, options.quiet, options.verbose);
-            cli::run::run(options, scenarios, process).await
+            cli::run::run(*options, scenarios, process).await
         }
         Command::List(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
@@ -88,7 +94,20 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
             let process = process(on_signals()?, descriptors, false, false);
             cli::prove::run(options, scenarios, process).await
         }
-        Command::Up(options) => cli::up::run(options, cli::platform::program(), on_signals()?, std::io::stdout()).await,
+        Command::Up(options) => {
+            let process = process(on_signals()?, descriptors, false, false);
+            cli::up::up(options, process, std::io::stdout()).await
+        }
+        Command::Doctor => {
+            let process = process(CancellationToken::new(), descriptors, false, false);
+            let told = cli::doctor::doctor(&process, &mut std::io::stdout()).await;
+            match told {
+                Ok(code) => Ok(code),
+                Err(error) => shown(Err(error)),
+            }
+        }
+        Command::Down(options) => Ok(cli::up::down(&options).await),
+        Command::Status(options) => Ok(cli::up::status(&options, std::io::stdout()).await),
         Command::Platform(options) => cli::platform::run(&options.component, environment(), on_signals()?).await,
     }
 }
@@ -155,6 +174,7 @@ fn process(stop: CancellationToken, descriptors: Option<u64>, quiet: bool, verbo
         descriptors,
         stop,
         program: cli::platform::program(),
+        binary: std::env::current_exe().map_err(|error| format!("finding gauntlet's own program: {error}")),
         started: jiff::Timestamp::now().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("GAUNTLET_COMMIT"),

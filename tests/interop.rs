@@ -161,6 +161,7 @@ fn node_client_at_our_door() {
 async fn attach(address: SocketAddr, query: &str) -> Result<WebSocketStream<Recorded>, Error> {
     let door = Door {
         address,
+        way: address,
         host: address.to_string(),
         tls: false,
         pod: "foreign".into(),

@@ -230,7 +230,7 @@ fn a_kubeconfig_that_cannot_be_written() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("file"), "").expect("written");
     for path in ["file/k.yaml", "missing/k.yaml", "."] {
-        let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(2);
+        let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(3);
         assert!(ran.stderr.contains("writing "), "{path}: {}", ran.stderr);
         assert_eq!(ran.stdout, "");
     }

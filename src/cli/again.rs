@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DEFAULT_TIMEOUT, Run};
+use super::{Run, TargetName};
 use crate::scenario::duration;
 
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
@@ -13,6 +13,16 @@ pub fn flags(options: &Run) -> String {
         flags.push_str(&format!(" --{name} {}", quoted(value)));
     };
     let path = |path: &Path| path.display().to_string();
+    match options.target.target {
+        TargetName::Embedded => {}
+        TargetName::Kind => flag("target", "kind"),
+    }
+    if let Some(name) = options.target.cluster_name.as_ref().filter(|_| options.target.reuse) {
+        flag("cluster-name", name);
+    }
+    if let Some(image) = &options.target.image {
+        flag("image", image);
+    }
     if let Some(folder) = &options.selection.scenarios {
         flag("scenarios", &path(folder));
     }
@@ -22,8 +32,8 @@ pub fn flags(options: &Run) -> String {
     for setting in &options.set {
         flag("set", setting);
     }
-    if options.timeout != DEFAULT_TIMEOUT {
-        flag("timeout", &duration::show(options.timeout));
+    if let Some(timeout) = options.timeout {
+        flag("timeout", &duration::show(timeout));
     }
     flags
 }
@@ -54,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_decides_what_scenarios_meet() {
-        assert_eq!(of(&["a", "--level", "all", "--jobs", "3", "--timeout", "60s"]), "");
+        assert_eq!(of(&["a", "--level", "all", "--jobs", "3"]), "");
         let given = [
             "--set",
             "origin=https://a b",
@@ -70,5 +80,9 @@ mod tests {
             r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
         );
         assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
+        assert_eq!(
+            of(&["--target", "kind", "--image", "node:1", "--cluster-name", "a", "--keep"]),
+            " --target kind --image node:1"
+        );
     }
 }

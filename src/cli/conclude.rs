@@ -61,6 +61,13 @@ pub fn refuse(problems: &[Problem]) -> u8 {
     3
 }
 
+/// Tells why nothing was run: there was nothing to run on.
+pub fn not_run(why: &str) -> u8 {
+    tell(why);
+    tell("nothing was run");
+    3
+}
+
 /// A line for each place; of many in one output, the first ones.
 fn places(leaks: &[Leak]) -> Vec<String> {
     leaks
@@ -75,6 +82,6 @@ fn places(leaks: &[Leak]) -> Vec<String> {
 }
 
 /// To standard error; where that is closed as well there is nobody to tell.
-fn tell(message: &str) {
+pub fn tell(message: &str) {
     let _closed = writeln!(std::io::stderr(), "gauntlet: {message}");
 }

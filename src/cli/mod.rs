@@ -3,6 +3,7 @@
 pub mod again;
 pub mod check;
 pub mod conclude;
+pub mod doctor;
 pub mod explain;
 pub mod list;
 pub mod platform;
@@ -12,6 +13,7 @@ pub mod rerun;
 pub mod run;
 pub mod schema;
 pub mod selection;
+pub mod target;
 pub mod up;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
+use run::UsageError;
+use target::TargetOptions;
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -33,8 +37,8 @@ Exit codes:
   5    partial: core scenarios were skipped (0 with --allow-partial)
   130  interrupted, and cleaned up; what failed before is in the verdict's line";
 
-/// The default of `--timeout`.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Where `up` puts its kubeconfig.
+const KUBECONFIG: &str = "gauntlet.kubeconfig";
 
 /// Proves that the doors of an LLM agent platform on Kubernetes hold.
 #[derive(Debug, Parser)]
@@ -47,7 +51,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run scenarios and give a verdict
-    Run(Run),
+    Run(Box<Run>),
     /// Show what would run: level, contract, needs, intrusion, source
     List(List),
     /// Validate scenarios, profiles and files of expected failures without running them
@@ -56,8 +60,14 @@ pub enum Command {
     Explain(Explain),
     /// Prove that every check can fail: each mutant of the reference platform against its row
     Prove(Prove),
-    /// Keep a platform running for a person, with a kubeconfig
+    /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
+    /// End a platform that `up --target kind` brought up, cluster and all
+    Down(Down),
+    /// Show what `up --target kind` brought up
+    Status(Status),
+    /// Tell what this machine can run, what is missing, and how to get it
+    Doctor,
     /// Print the JSON Schema of a scenario file, or of another of gauntlet's documents
     Schema(Schema),
     /// Run one component of the reference platform as a process
@@ -134,6 +144,8 @@ pub enum TargetName {
     /// The reference platform, in this process.
     #[default]
     Embedded,
+    /// A cluster that kind makes, a namespace for each scenario.
+    Kind,
 }
 
 /// Levels as the command line has them.
@@ -161,9 +173,8 @@ impl From<LevelName> for Levels {
 pub struct Run {
     #[command(flatten)]
     pub selection: Selection,
-    /// Where to run
-    #[arg(long, value_enum, default_value_t)]
-    pub target: TargetName,
+    #[command(flatten)]
+    pub target: TargetOptions,
     /// Which levels [default: core; with --rerun-failed all]
     #[arg(long, value_enum)]
     pub level: Option<LevelName>,
@@ -197,9 +208,9 @@ pub struct Run {
     /// Seed of random values; a report names the one that was used
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Longest time of a scenario that doesn't say its own
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
-    pub timeout: Duration,
+    /// Longest time of a scenario that doesn't say its own [default: 60s; on kind 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
     /// Run only the I-th of N parts
     #[arg(long, value_name = "I/N")]
     pub partition: Option<Partition>,
@@ -240,12 +251,59 @@ pub struct Up {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub target: TargetName,
+    /// kind: the cluster's name [default: gauntlet]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// kind: the node's image [default: kind's own]
+    #[arg(long, value_name = "NODE_IMAGE")]
+    pub image: Option<String>,
     /// Where the kubeconfig goes
-    #[arg(long, value_name = "FILE", default_value = "gauntlet.kubeconfig")]
+    #[arg(long, value_name = "FILE", default_value = KUBECONFIG)]
     pub kubeconfig: PathBuf,
     /// Start the reference platform with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
+}
+
+impl Up {
+    fn check(&self) -> Result<(), UsageError> {
+        target::only_for_kind(
+            self.target,
+            [
+                ("--cluster-name", self.cluster_name.is_some()),
+                ("--image", self.image.is_some()),
+            ],
+        )
+    }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Down {
+    /// What `up` was given
+    #[arg(long, value_enum, default_value = "kind")]
+    pub target: Standing,
+    /// The cluster's name [default: gauntlet]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// The kubeconfig that `up` wrote
+    #[arg(long, value_name = "FILE", default_value = KUBECONFIG)]
+    pub kubeconfig: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// What `up` was given
+    #[arg(long, value_enum, default_value = "kind")]
+    pub target: Standing,
+    /// The cluster's name [default: gauntlet]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+}
+
+/// Targets that outlive the command that brings them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Standing {
+    Kind,
 }
 
 #[derive(Clone, Debug, Args)]

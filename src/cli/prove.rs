@@ -12,8 +12,10 @@ use crate::platform::mutant::MUTANTS;
 use crate::redact::Redactor;
 use crate::report::matrix::Matrix;
 use crate::report::{Finished, Problem, check_file, deliver, progress};
+use crate::runner::execute::Shared;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
+use crate::target::Target;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
@@ -29,8 +31,12 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> 
     }
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
-    let jobs = process.jobs(options.jobs);
-    let make = |names| shared(&process, &redactor, seed, options.timeout, names);
+    let jobs = options.jobs.map_or_else(|| process.jobs(), std::num::NonZeroUsize::get);
+    let target = Target::Embedded(process.program.clone());
+    let make = |names| Shared {
+        timeout: options.timeout,
+        ..shared(&target, &process, &redactor, seed, names)
+    };
     let matrix = prove(
         &selected.plan(1),
         &mutants,

@@ -1,7 +1,7 @@
 //! `gauntlet run`.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-use super::conclude::{conclude, refuse};
+use super::conclude::{conclude, not_run, refuse};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
+use super::target::{self, NotStarted};
 use super::{LevelName, Run, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
@@ -24,7 +25,7 @@ use crate::runner::run::{Terms, run as run_all};
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::target::embedded::Program;
-use crate::target::names;
+use crate::target::{Target, names};
 
 /// What `main` knows of the process.
 pub struct Process {
@@ -36,26 +37,31 @@ pub struct Process {
     pub descriptors: Option<u64>,
     /// Cancelled by the first Ctrl-C or SIGTERM.
     pub stop: CancellationToken,
-    /// What containers run.
+    /// What containers of the embedded target run.
     pub program: Program,
+    /// The file that this process runs; why that isn't known otherwise.
+    pub binary: Result<PathBuf, String>,
     /// RFC 3339.
     pub started: String,
     pub version: &'static str,
     pub commit: Option<&'static str>,
 }
 
+/// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
 const DESCRIPTORS_EACH: u64 = 96;
 
 impl Process {
-    /// How many scenarios run at once, where the command line doesn't say: as many as the processors
+    /// How many scenarios run at once on the embedded target: as many as the processors
     /// and the open files are enough for.
-    pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>) -> usize {
+    pub fn jobs(&self) -> usize {
         let by_files = self
             .descriptors
             .map_or(u64::MAX, |most| (most / DESCRIPTORS_EACH).max(1));
         let by_files = usize::try_from(by_files).unwrap_or(usize::MAX);
-        asked.map_or((self.processors * 4).min(by_files), std::num::NonZeroUsize::get)
+        (self.processors * 4).min(by_files)
     }
 }
 
@@ -65,7 +71,7 @@ impl Process {
 pub struct UsageError(pub String);
 
 /// Runs scenarios; gives the exit code.
-pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
+pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = again::flags(&options);
     let mut specs = options.report;
     if let Some(clash) = clash(&specs) {
@@ -104,50 +110,63 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, process: Process) -> Re
         commit: process.commit,
         started: process.started.clone(),
         seed,
-        target: "embedded".into(),
+        target: options.target.target.name().into(),
         selection: options.selection.selectors.clone(),
         level: Levels::from(level).name().into(),
         profile_digest: digest,
         mutants: mutants(&options.mutant)?,
         scenarios: planned.len(),
     };
+    let settings = Settings {
+        console: process.console.clone(),
+        evidence: options.evidence,
+        ..Settings::default()
+    };
+    let stdout = std::mem::replace(&mut process.stdout, Box::new(std::io::sink()));
+    let mut reporters = Reporters::new(&specs, &settings, stdout, redactor.clone());
+    if !reporters.problems().is_empty() {
+        return Ok(refuse(reporters.problems()));
+    }
+    let started = match target::start(&options.target, &process).await {
+        Ok(started) => started,
+        Err(NotStarted::Usage(error)) => return Err(error),
+        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Interrupted) => return Ok(exit_code(RunVerdict::Interrupted)),
+    };
     let shared = Arc::new(Shared {
         names: Arc::new(profile.names),
         policies: profile.policies,
         flags,
-        ..shared(&process, &redactor, seed, options.timeout, info.mutants.clone())
+        limits: started.limits(),
+        keep_failed: options.target.keep || options.target.keep_on_failure,
+        timeout: options.timeout.unwrap_or_else(|| started.timeout()),
+        ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
     let terms = Terms {
-        jobs: process.jobs(options.jobs),
+        jobs: started.jobs(options.jobs, &process),
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
         expected,
         notes,
     };
-    let settings = Settings {
-        console: process.console,
-        evidence: options.evidence,
-        ..Settings::default()
-    };
-    let mut reporters = Reporters::new(&specs, &settings, process.stdout, redactor.clone());
-    if !reporters.problems().is_empty() {
-        return Ok(refuse(reporters.problems()));
-    }
     let scenarios = info.scenarios;
     let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
-    Ok(conclude(&reporters.finish(), &redactor, &result, scenarios))
+    let finished = reporters.finish();
+    started.end(result.verdict == RunVerdict::Passed).await;
+    Ok(conclude(&finished, &redactor, &result, scenarios))
 }
 
 /// What the runs of a command share.
-pub fn shared(process: &Process, redactor: &Redactor, seed: u64, timeout: Duration, mutants: Vec<String>) -> Shared {
+pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> Shared {
     Shared {
-        program: process.program.clone(),
+        target: target.clone(),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
         redactor: redactor.clone(),
         limits: Limits::default(),
+        keep_failed: false,
         seed,
-        timeout,
+        timeout: TIMEOUT,
         mutants,
         flags: String::new(),
         stop: process.stop.clone(),

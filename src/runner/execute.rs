@@ -16,17 +16,18 @@ use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::scenario::{Policies, Scope, duration, render, render_string};
 use crate::steps::{Limits, StepContext};
-use crate::target::World;
-use crate::target::embedded::Program;
 use crate::target::world::Setup;
+use crate::target::{Target, World};
 
 /// What all runs share.
 pub struct Shared {
-    pub program: Program,
+    pub target: Target,
     pub names: Arc<std::collections::BTreeMap<String, String>>,
     pub policies: Policies,
     pub redactor: Redactor,
     pub limits: Limits,
+    /// Worlds in which something went wrong stay, where they can.
+    pub keep_failed: bool,
     pub seed: u64,
     /// Longest time of a scenario that doesn't say its own.
     pub timeout: Duration,
@@ -119,7 +120,7 @@ async fn live(
     let setup = setup(&scope, shared)?;
     let starting = "while its world was starting";
     let world = tokio::select! {
-        world = timeout_at(deadline, World::embedded(&planned.scenario.world, setup)) => match world {
+        world = timeout_at(deadline, shared.target.world(&planned.scenario.world, setup)) => match world {
             Ok(world) => world.map_err(|error| format!("starting a world: {error}"))?,
             Err(_) => return Err(Broken::late(limit, starting)),
         },
@@ -136,22 +137,26 @@ async fn live(
         }
         Err(error) => Err(Broken::Error(error)),
     };
+    let late = || format!("its world did not end within {STOP_WITHIN:?}");
     let stopped = match Arc::into_inner(world) {
-        Some(world) => timeout(STOP_WITHIN, world.stop()).await.is_ok(),
-        None => false,
+        Some(world) if shared.keep_failed && world.can_stay() && (ended.is_err() || record.is_bad()) => {
+            world.leave();
+            Ok(())
+        }
+        Some(world) => match timeout(STOP_WITHIN, world.stop()).await {
+            Ok(stopped) => stopped.map_err(|error| format!("ending its world: {error}")),
+            Err(_) => Err(late()),
+        },
+        None => Err(late()),
     };
     ended?;
-    match stopped {
-        true => Ok(()),
-        false => Err(Broken::Error(format!("its world did not end within {STOP_WITHIN:?}"))),
-    }
+    Ok(stopped?)
 }
 
 /// What a world is made of, its secrets known to the redactor.
 fn setup(scope: &Scope, shared: &Shared) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
-        program: shared.program.clone(),
         names: shared.names.clone(),
         mutants: shared.mutants.clone(),
         token: random()?,

@@ -22,10 +22,17 @@ pub fn reproduce(planned: &Planned, shared: &Shared, context: Option<&StepContex
     if commands.is_empty() {
         return lines;
     }
-    lines.push(format!(
-        "# The world of that run is gone. `gauntlet up{mutants}` starts one like it; with its addresses and sessions:"
-    ));
     let world = &context.world;
+    lines.push(match shared.keep_failed && world.can_stay() {
+        true => format!(
+            "# The world of that run stays, in namespace {}. From within it, or through `kubectl port-forward`:",
+            world.namespace
+        ),
+        false => format!(
+            "# The world of that run is gone. `gauntlet up{mutants}` starts one like it; with its addresses and \
+             sessions:"
+        ),
+    });
     for (variable, key) in [
         ("HARNESS_AUTH_TOKEN", "secret.key"),
         ("MASTER_KEY", "secret.master-key"),

@@ -12,6 +12,7 @@ use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::target::World;
 use crate::target::roads::RoadError;
+use crate::target::said::said;
 
 /// How long the harness waits for an answer before it says that there was none.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +38,29 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Where each connection goes through an API server, and pods are containers.
+    pub fn of_a_cluster() -> Limits {
+        Limits {
+            connect: Duration::from_secs(15),
+            answer: Duration::from_secs(15),
+            screen: Duration::from_secs(15),
+            ready: Duration::from_secs(180),
+        }
+    }
+}
+
 /// Why a step could not be carried out: the harness could not tell.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StepError(pub String);
 
 impl StepError {
+    /// `asking what: what the cluster said`.
+    pub fn asking(what: impl std::fmt::Display, error: impl std::error::Error + 'static) -> StepError {
+        StepError(format!("{what}: {}", said(&error)))
+    }
+
     /// `doing what: what came back`.
     pub fn doing(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> StepError {
         StepError(format!("{doing}: {error}"))

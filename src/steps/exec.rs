@@ -28,7 +28,10 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         ..AttachParams::default()
     };
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
-    let process = api.exec(&pod, &arguments.exec, &params).await.map_err(|e| failed(&e))?;
+    let process = api
+        .exec(&pod, &arguments.exec, &params)
+        .await
+        .map_err(|error| StepError::asking(&what, error))?;
     let value = timeout(context.limits.ready, finish(process, arguments.stdin))
         .await
         .map_err(|_| failed(&format!("it had not ended after {:?}", context.limits.ready)))?

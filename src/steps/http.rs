@@ -94,8 +94,10 @@ pub async fn send(
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
     let command = curl(&request, &url);
     let sent = transcript_of(&request, &door.host);
+    // To where this machine gets to it, under the name that it has.
     let mut building = client(door, context)?
-        .request(method, &url)
+        .request(method, door.way_url(&request.path))
+        .header("Host", &door.host)
         .header("Cache-Control", "no-store");
     for (name, value) in request.headers {
         building = building.header(name, value);
@@ -186,7 +188,7 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
         .pool_max_idle_per_host(0)
         .http1_only()
         .connect_timeout(context.limits.connect)
-        .resolve(host, door.address)
+        .resolve(host, door.way)
         .tls_backend_preconfigured(wire::tls_config(context.world.ca.as_deref())?)
         .build()
         .map_err(|error| StepError::doing("making an HTTP client", error))

@@ -35,7 +35,7 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
     let listed = api(context)
         .list(&params)
         .await
-        .map_err(|error| StepError::doing(&what, error))?;
+        .map_err(|error| StepError::asking(&what, error))?;
     let mut items: Vec<Value> = listed
         .items
         .iter()
@@ -106,7 +106,7 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
         sandboxes
             .delete(name, &DeleteParams::default())
             .await
-            .map_err(|error| StepError::doing(&what, error))?;
+            .map_err(|error| StepError::asking(&what, error))?;
     }
     for pod in &pods {
         let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {

@@ -49,7 +49,7 @@ async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
     for name in names {
         api.restart(name)
             .await
-            .map_err(|error| StepError::doing(format!("restarting deployment {name}"), error))?;
+            .map_err(|error| StepError::asking(format!("restarting deployment {name}"), error))?;
     }
     for name in names {
         let doing = format!("waiting for the rollout of {name}");
@@ -59,7 +59,7 @@ async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
         )
         .await
         .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
-        .map_err(|error| StepError::doing(&doing, error))?;
+        .map_err(|error| StepError::asking(&doing, error))?;
     }
     Ok(())
 }
@@ -103,12 +103,12 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     )
     .await
     .map_err(|_| failed(&format!("the seed had not ended after {:?}", context.limits.ready)))?
-    .map_err(|e| failed(&e))?;
+    .map_err(|error| StepError::asking(&what, error))?;
     let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
     let log = pods.logs(&values.seed, &LogParams::default()).await.unwrap_or_default();
     pods.delete(&values.seed, &DeleteParams::default())
         .await
-        .map_err(|e| failed(&e))?;
+        .map_err(|error| StepError::asking(&what, error))?;
     Ok(Observation {
         what,
         value: json!({ "done": phase == "Succeeded", "phase": phase, "log": log }),

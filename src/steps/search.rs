@@ -91,7 +91,7 @@ async fn pods(context: &StepContext) -> Result<(Api<Pod>, Vec<Pod>), StepError> 
     let listed = api
         .list(&ListParams::default())
         .await
-        .map_err(|error| StepError::doing("listing pods", error))?;
+        .map_err(|error| StepError::asking("listing pods", error))?;
     Ok((api, listed.items))
 }
 
@@ -109,7 +109,7 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
             let text = api
                 .logs(&name, &params)
                 .await
-                .map_err(|error| StepError::doing(format!("reading the {place}"), error))?;
+                .map_err(|error| StepError::asking(format!("reading the {place}"), error))?;
             places.push(Place { name: place, text });
         }
     }
@@ -121,7 +121,7 @@ async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let listed = api
         .list(&ListParams::default())
         .await
-        .map_err(|error| StepError::doing("listing events", error))?;
+        .map_err(|error| StepError::asking("listing events", error))?;
     let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
     Ok(vec![Place {
         name: "events".into(),

@@ -19,7 +19,7 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
     let found = api(context)
         .get_opt(&arguments.secret)
         .await
-        .map_err(|error| StepError::doing(&what, error))?;
+        .map_err(|error| StepError::asking(&what, error))?;
     let Some(secret) = found else {
         return Ok(Observation {
             what,

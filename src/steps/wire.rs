@@ -169,7 +169,7 @@ pub enum Connected {
 /// No answer at all within the limit: the harness could not tell.
 pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<Connected, StepError> {
     let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
-    let connecting = timeout(limits.connect, TcpStream::connect(door.address)).await;
+    let connecting = timeout(limits.connect, TcpStream::connect(door.way)).await;
     let tcp = match connecting {
         Err(_) => {
             return Err(StepError::doing(

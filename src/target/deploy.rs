@@ -7,6 +7,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::said::said;
 use crate::scenario::{Scope, TemplateError, render_string};
 
 /// The platform of contract 1.
@@ -21,7 +22,7 @@ pub enum DeployError {
     Template(#[from] TemplateError),
     #[error("reading the platform's manifest as filled in: {0}")]
     Yaml(String),
-    #[error("creating {kind} {name}: {source}")]
+    #[error("creating {kind} {name}: {}", said(source.as_ref()))]
     Create {
         kind: String,
         name: String,

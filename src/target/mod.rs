@@ -3,9 +3,41 @@
 pub mod deploy;
 pub mod embedded;
 pub mod fit;
+pub mod kind;
 pub mod names;
 pub mod roads;
+pub mod said;
 pub mod world;
+
+use std::sync::Arc;
 
 pub use roads::{Door, RoadError};
 pub use world::{World, WorldError};
+
+use crate::scenario::WorldSpec;
+use embedded::Program;
+use kind::KindCluster;
+use kind::namespace::Namespace;
+use world::Setup;
+
+/// Where scenarios get their worlds.
+#[derive(Clone)]
+pub enum Target {
+    /// Each has a cluster in this process.
+    Embedded(Program),
+    /// Each has a namespace of one cluster.
+    Kind(Arc<KindCluster>),
+}
+
+impl Target {
+    /// A fresh world, its platform complete.
+    pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
+        match self {
+            Target::Embedded(program) => World::embedded(spec, setup, program.clone()).await,
+            Target::Kind(cluster) => {
+                let namespace = Namespace::new(&cluster.client, &cluster.made).await?;
+                World::in_namespace(spec, setup, namespace, &cluster.image).await
+            }
+        }
+    }
+}

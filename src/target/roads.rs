@@ -8,11 +8,16 @@ use serde_json::Value;
 
 use crate::steps::arguments::Road;
 use crate::target::World;
+use crate::target::kind::forward::WayError;
+use crate::target::said::said;
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
 pub struct Door {
+    /// The pod's own.
     pub address: SocketAddr,
+    /// What this machine connects to for it.
+    pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,
     pub tls: bool,
@@ -24,12 +29,21 @@ impl Door {
     pub fn http_url(&self, path: &str) -> String {
         format!("{}://{}{path}", if self.tls { "https" } else { "http" }, self.host)
     }
+
+    /// The same for a client on this machine, which is to send `host` as `Host`. Over TLS the name stays,
+    /// and is to be resolved to `way`.
+    pub fn way_url(&self, path: &str) -> String {
+        match self.host.split(':').next() {
+            Some(name) if self.tls => format!("https://{name}:{}{path}", self.way.port()),
+            _ => format!("http://{}{path}", self.way),
+        }
+    }
 }
 
 /// Why there is no way to a door.
 #[derive(Debug, thiserror::Error)]
 pub enum RoadError {
-    #[error("listing pods with {selector}: {source}")]
+    #[error("listing pods with {selector}: {}", said(source.as_ref()))]
     List { selector: String, source: Box<kube::Error> },
     #[error("there is no ready pod with {selector}")]
     NoPod { selector: String },
@@ -37,6 +51,8 @@ pub enum RoadError {
     NoSubject(&'static str),
     #[error("{0}")]
     NotAPod(String),
+    #[error("a way from this machine to {address}: {source}")]
+    NoWay { address: SocketAddr, source: WayError },
 }
 
 /// The path of a terminal's door on a road.
@@ -67,13 +83,8 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
                 None => return Err(RoadError::NoSubject("direct")),
                 Some(subject) => pod_address(subject)?,
             };
-            let port = port(world, "sandbox.port");
-            Ok(Door {
-                address: SocketAddr::new(pod.1, port),
-                host: format!("{}:{port}", pod.1),
-                tls: false,
-                pod: pod.0,
-            })
+            let address = SocketAddr::new(pod.1, port(world, "sandbox.port"));
+            to(world, pod.0, address, None).await
         }
         Road::Proxy => ready_pod(world, "web.selector", "web.port", false).await,
         Road::Balancer => ready_pod(world, "balancer.selector", "balancer.port", false).await,
@@ -130,25 +141,36 @@ async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) ->
             selector: selector.clone(),
             source: Box::new(source),
         })?;
-    let port = port(world, port_name);
-    listed
-        .items
-        .iter()
-        .filter(|pod| is_ready(pod))
-        .find_map(|pod| {
-            let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-            Some(Door {
-                address: SocketAddr::new(ip, port),
-                host: if tls {
-                    format!("{}:{port}", world.name("balancer.tls-name"))
-                } else {
-                    format!("{ip}:{port}")
-                },
-                tls,
-                pod: pod.metadata.name.clone().unwrap_or_default(),
-            })
-        })
-        .ok_or(RoadError::NoPod { selector })
+    let address = |pod: &Pod| {
+        let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        Some((name, SocketAddr::new(ip, port(world, port_name))))
+    };
+    let found = listed.items.iter().filter(|pod| is_ready(pod)).find_map(address);
+    let (pod, address) = found.ok_or(RoadError::NoPod { selector })?;
+    to(world, pod, address, tls.then(|| world.name("balancer.tls-name"))).await
+}
+
+/// The door at a pod's address; with a name, over TLS.
+async fn to(world: &World, pod: String, address: SocketAddr, name: Option<&str>) -> Result<Door, RoadError> {
+    let way = match world.way_to(address).await {
+        Ok(Some(way)) => way,
+        Ok(None) => {
+            let selector = format!("address {}", address.ip());
+            return Err(RoadError::NoPod { selector });
+        }
+        Err(source) => return Err(RoadError::NoWay { address, source }),
+    };
+    Ok(Door {
+        address,
+        way,
+        host: match name {
+            Some(name) => format!("{name}:{}", address.port()),
+            None => address.to_string(),
+        },
+        tls: name.is_some(),
+        pod,
+    })
 }
 
 /// Whether a pod serves: ready, and not on its way out.

@@ -1,12 +1,13 @@
 //! A running platform that a scenario works on.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
 use kube::runtime::wait::await_condition;
@@ -14,10 +15,14 @@ use serde_json::json;
 
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
+use super::kind::forward::WayError;
+use super::kind::namespace::{Namespace, NamespaceError};
+use super::said::said;
 use crate::scenario::{SecretState, WorldSpec};
 
-/// Longest time that a platform may take to come up.
+/// Longest time that a platform may take to come up, as tasks of this process and as containers.
 const START_WITHIN: Duration = Duration::from_secs(30);
+const START_IN_CLUSTER_WITHIN: Duration = Duration::from_secs(180);
 
 /// Why a world could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +31,19 @@ pub enum WorldError {
     Start(#[from] StartError),
     #[error(transparent)]
     Deploy(#[from] DeployError),
-    #[error("creating secret {name}: {source}")]
+    #[error("creating secret {name}: {}", said(source.as_ref()))]
     Secret { name: String, source: Box<kube::Error> },
     #[error("waiting for the platform's deployments: {0}")]
     Wait(String),
-    #[error("deployment {0} was not complete after {START_WITHIN:?}")]
-    NotReady(String),
+    #[error("deployment {name} was not complete after {within:?}{why}")]
+    NotReady {
+        name: String,
+        within: Duration,
+        /// What its pods wait for, where that is known.
+        why: String,
+    },
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     #[error("making the certificate of the balancer: {0}")]
     Certificate(#[from] rcgen::Error),
 }
@@ -50,12 +62,17 @@ pub struct World {
     pub ca: Option<String>,
     /// Values of the manifests, for what is deployed later.
     pub values: Values,
-    cluster: Cluster,
+    ground: Ground,
+}
+
+/// What a world stands on, and goes with it.
+enum Ground {
+    Embedded(Box<Cluster>),
+    Namespace(Box<Namespace>),
 }
 
 /// What a world is started with, beside its spec.
 pub struct Setup {
-    pub program: Program,
     pub names: Arc<BTreeMap<String, String>>,
     /// Mutants that every component is told of.
     pub mutants: Vec<String>,
@@ -65,41 +82,51 @@ pub struct Setup {
 
 impl World {
     /// A fresh world on the embedded target, its platform complete.
-    pub async fn embedded(spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
-        let options = Options::new(setup.program.clone());
-        World::start(spec, setup, options).await
+    pub async fn embedded(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
+        let cluster = Cluster::start(Options::new(program)).await?;
+        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup).await
     }
 
     /// The same with a TLS endpoint, without which kubectl sends no token.
-    pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
-        let options = Options::new(setup.program.clone()).with_tls();
-        World::start(spec, setup, options).await
+    pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
+        let cluster = Cluster::start(Options::new(program).with_tls()).await?;
+        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup).await
     }
 
-    async fn start(spec: &WorldSpec, setup: Setup, options: Options) -> Result<World, WorldError> {
+    /// A fresh world in a namespace that has nothing in it, its platform complete. `image` is the
+    /// platform's, as the cluster knows it. Where it can't be, the namespace goes again.
+    pub async fn in_namespace(
+        spec: &WorldSpec,
+        setup: Setup,
+        namespace: Namespace,
+        image: &str,
+    ) -> Result<World, WorldError> {
+        World::on(Ground::Namespace(Box::new(namespace)), image, spec, setup).await
+    }
+
+    async fn on(ground: Ground, image: &str, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new(
                 setup.names.get("balancer.tls-name").map_or("", String::as_str),
             )?),
             false => None,
         };
-        let cluster = Cluster::start(options).await?;
         let world = World {
-            kubernetes: cluster.client(),
-            namespace: "default".into(),
-            values: values(spec, &setup.names, &setup.mutants, certificate.as_ref()),
+            kubernetes: ground.client(),
+            namespace: ground.namespace().to_owned(),
+            values: values(image, spec, &setup.names, &setup.mutants, certificate.as_ref()),
             names: setup.names,
             token: setup.token,
             master_key: setup.master_key,
             ca: certificate.map(|certificate| certificate.ca),
-            cluster,
+            ground,
         };
         world.create_secret(spec.secret).await?;
-        if spec.platform {
-            let objects = deploy::objects(deploy::HARNESS_TOKEN, &world.values)?;
-            deploy::create(&world.kubernetes, &world.namespace, objects, served).await?;
-            world.await_deployments().await?;
-        }
+        let objects = deploy::objects(deploy::HARNESS_TOKEN, &world.values)?;
+        // What the seed may do it may do before there is a platform.
+        let wanted = |kind: &str| world.ground.serves(kind) && (spec.platform || is_access(kind));
+        deploy::create(&world.kubernetes, &world.namespace, objects, wanted).await?;
+        world.await_deployments().await?;
         Ok(world)
     }
 
@@ -109,13 +136,40 @@ impl World {
     }
 
     /// Ends the world and everything in it.
-    pub async fn stop(self) {
-        self.cluster.stop().await;
+    pub async fn stop(self) -> Result<(), WorldError> {
+        match self.ground {
+            Ground::Embedded(cluster) => cluster.stop().await,
+            Ground::Namespace(namespace) => namespace.delete().await?,
+        }
+        Ok(())
     }
 
-    /// How a person reaches the world with kubectl.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
+    /// Leaves it to a person, where it can be there without this process.
+    pub fn leave(self) {
+        if let Ground::Namespace(namespace) = self.ground {
+            namespace.leave();
+        }
+    }
+
+    /// Whether it can be there when this process is not.
+    pub fn can_stay(&self) -> bool {
+        matches!(self.ground, Ground::Namespace(_))
+    }
+
+    /// The embedded cluster that it stands on, where it does.
+    pub fn embedded_cluster(&self) -> Option<&Cluster> {
+        match &self.ground {
+            Ground::Embedded(cluster) => Some(cluster),
+            Ground::Namespace(_) => None,
+        }
+    }
+
+    /// Where this machine connects to for an address of a pod; none where no pod has it any more.
+    pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
+        match &self.ground {
+            Ground::Embedded(_) => Ok(Some(address)),
+            Ground::Namespace(namespace) => namespace.forwards.to(address).await,
+        }
     }
 
     async fn create_secret(&self, state: SecretState) -> Result<(), WorldError> {
@@ -156,29 +210,92 @@ impl World {
         let listed = api
             .list(&ListParams::default())
             .await
-            .map_err(|error| WorldError::Wait(error.to_string()))?;
+            .map_err(|error| WorldError::Wait(said(&error)))?;
         for deployment in listed {
             let name = deployment.metadata.name.unwrap_or_default();
             let complete = await_condition(api.clone(), &name, is_deployment_completed());
-            match tokio::time::timeout(START_WITHIN, complete).await {
+            let within = self.ground.start_within();
+            match tokio::time::timeout(within, complete).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(WorldError::Wait(error.to_string())),
-                Err(_) => return Err(WorldError::NotReady(name)),
+                Ok(Err(error)) => return Err(WorldError::Wait(said(&error))),
+                Err(_) => {
+                    let why = self.what_pods_wait_for().await;
+                    return Err(WorldError::NotReady { name, within, why });
+                }
             }
         }
         Ok(())
     }
+
+    /// Why containers don't run, as the cluster says it: ` (web-7d: ErrImagePull: …)`.
+    async fn what_pods_wait_for(&self) -> String {
+        let pods: Api<Pod> = Api::namespaced(self.kubernetes.clone(), &self.namespace);
+        let Ok(listed) = pods.list(&ListParams::default()).await else {
+            return String::new();
+        };
+        let waits: Vec<String> = listed.iter().filter_map(waits_for).collect();
+        match waits.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", waits.join("; ")),
+        }
+    }
 }
 
-/// Kinds of the manifests that the embedded target serves; it has no access control.
-fn served(kind: &str) -> bool {
-    !matches!(
-        kind,
-        "Role" | "RoleBinding" | "ServiceAccount" | "CustomResourceDefinition"
-    )
+/// Why a pod does not run, where it says so.
+fn waits_for(pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref()?;
+    let status = pod.status.as_ref()?;
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        Some((waiting.reason.as_deref()?, waiting.message.as_deref()))
+    });
+    let unscheduled = status.conditions.iter().flatten().find_map(|condition| {
+        let is_it = condition.type_ == "PodScheduled" && condition.status != "True";
+        is_it.then_some((condition.reason.as_deref()?, condition.message.as_deref()))
+    });
+    let (reason, message) = waiting.or(unscheduled)?;
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("{name}: {reason}{message}"))
+}
+
+impl Ground {
+    fn client(&self) -> kube::Client {
+        match self {
+            Ground::Embedded(cluster) => cluster.client(),
+            Ground::Namespace(namespace) => namespace.client.clone(),
+        }
+    }
+
+    fn namespace(&self) -> &str {
+        match self {
+            Ground::Embedded(_) => "default",
+            Ground::Namespace(namespace) => &namespace.name,
+        }
+    }
+
+    fn start_within(&self) -> Duration {
+        match self {
+            Ground::Embedded(_) => START_WITHIN,
+            Ground::Namespace(_) => START_IN_CLUSTER_WITHIN,
+        }
+    }
+
+    /// Whether it takes objects of a kind of the manifests. The embedded target has no access control.
+    fn serves(&self, kind: &str) -> bool {
+        match self {
+            Ground::Embedded(_) => !is_access(kind),
+            Ground::Namespace(_) => true,
+        }
+    }
+}
+
+/// Whether a kind is of access control: who may do what.
+fn is_access(kind: &str) -> bool {
+    matches!(kind, "Role" | "RoleBinding" | "ServiceAccount")
 }
 
 fn values(
+    image: &str,
     spec: &WorldSpec,
     names: &BTreeMap<String, String>,
     mutants: &[String],
@@ -192,7 +309,7 @@ fn values(
         { "path_prefix": name("probe.path"), "selector": grouped["probe"]["selector"], "port": 8081 },
     ]);
     Values {
-        image: "gauntlet".into(),
+        image: image.into(),
         secret: name("secret.name"),
         token_key: name("secret.key"),
         master_key_key: name("secret.master-key"),

@@ -52,7 +52,6 @@ impl Hostile {
         let mut names: BTreeMap<String, String> = names::contract();
         names.insert("sandbox.port".into(), address.port().to_string());
         let setup = Setup {
-            program: program(),
             names: Arc::new(names),
             mutants: Vec::new(),
             token: "t".repeat(64),
@@ -62,7 +61,7 @@ impl Hostile {
             platform: false,
             ..WorldSpec::default()
         };
-        let world = World::embedded(&spec, setup).await.expect("an empty world");
+        let world = World::embedded(&spec, setup, program()).await.expect("an empty world");
         let context = StepContext::new(Arc::new(world), Redactor::new(), LIMITS);
         Hostile { address, context }
     }
@@ -80,6 +79,7 @@ impl Hostile {
     async fn get(&self) -> Value {
         let door = Door {
             address: self.address,
+            way: self.address,
             host: self.address.to_string(),
             tls: false,
             pod: "hostile".into(),

@@ -1,53 +1,43 @@
-//! `gauntlet up`: a platform that keeps running, for a person.
+//! A platform in this process, until it is told to stop.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Up;
-use super::run::{UsageError, mutants};
-use crate::scenario::{BalancerSpec, WorldSpec};
+use super::{FAILED, failed, spec, write_private};
+use crate::cli::Up;
 use crate::steps::arguments::Road;
-use crate::target::embedded::Program;
+use crate::target::World;
+use crate::target::embedded::{Cluster, Program};
 use crate::target::roads::door;
 use crate::target::world::Setup;
-use crate::target::{World, names};
 
 /// Keeps a platform running until it is told to stop; gives the exit code.
-pub async fn run(
-    options: Up,
+pub async fn run(options: &Up, setup: Setup, program: Program, stop: CancellationToken, out: impl Write) -> u8 {
+    match up(options, setup, program, stop, out).await {
+        Ok(()) => 0,
+        Err(why) => {
+            crate::cli::conclude::tell(&why);
+            FAILED
+        }
+    }
+}
+
+async fn up(
+    options: &Up,
+    setup: Setup,
     program: Program,
     stop: CancellationToken,
     mut out: impl Write,
-) -> Result<u8, UsageError> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| UsageError(format!("{what}: {error}"));
-    let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-    let setup = Setup {
-        program,
-        names: Arc::new(names::contract()),
-        mutants: mutants(&options.mutant)?,
-        token: random(),
-        master_key: random(),
-    };
-    let spec = WorldSpec {
-        warm_pool: 2,
-        web_replicas: 1,
-        platform: true,
-        balancer: Some(BalancerSpec {
-            strips_authorization: true,
-            idle_timeout: None,
-            tls: false,
-        }),
-        ..WorldSpec::default()
-    };
-    let world = World::embedded_with_kubectl(&spec, setup)
+) -> Result<(), String> {
+    let world = World::embedded_with_kubectl(&spec(), setup, program)
         .await
         .map_err(|e| failed("starting the platform", &e))?;
     // Another terminal may be in another folder.
     let file =
         std::path::absolute(&options.kubeconfig).map_err(|e| failed(&options.kubeconfig.display().to_string(), &e))?;
-    let kubeconfig = serde_saphyr::to_string(&world.cluster().kubeconfig()).map_err(|e| failed("kubeconfig", &e))?;
+    let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig);
+    let kubeconfig = serde_saphyr::to_string(&kubeconfig).map_err(|e| failed("kubeconfig", &e))?;
     write_private(&file, &kubeconfig).map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
     let web = door(&world, Road::Proxy, None)
         .await
@@ -76,21 +66,7 @@ pub async fn run(
     // Whoever closed standard output still has the platform until Ctrl-C.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     stop.cancelled().await;
-    world.stop().await;
+    world.stop().await.map_err(|e| failed("ending the platform", &e))?;
     let _gone = std::fs::remove_file(&file);
-    Ok(0)
-}
-
-/// A kubeconfig holds a token: only its owner may read it.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    // One that was there keeps its rights otherwise.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
+    Ok(())
 }

@@ -1,0 +1,70 @@
+//! `gauntlet doctor`: what this machine can run, what is missing, and how to get it.
+
+use std::io::{self, Write};
+
+use super::run::Process;
+use crate::target::kind::cluster;
+
+/// What is found out of one target.
+struct Finding {
+    target: &'static str,
+    /// What it has, or why it can't run.
+    found: Result<String, String>,
+}
+
+/// Descriptors below which scenarios run one after another.
+const FEW_DESCRIPTORS: u64 = 1024;
+
+/// Looks at each target; gives the exit code: 0 where at least the embedded one can run.
+pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
+    let findings = [embedded(process), kind().await];
+    for Finding { target, found } in &findings {
+        let (state, told) = match found {
+            Ok(told) => ("ready", told),
+            Err(why) => ("missing", why),
+        };
+        writeln!(
+            out,
+            "{target:9} {state:8} {}",
+            told.replace('\n', "\n                   ")
+        )?;
+    }
+    Ok(if findings[0].found.is_ok() { 0 } else { 3 })
+}
+
+fn embedded(process: &Process) -> Finding {
+    let descriptors = match process.descriptors {
+        Some(few) if few < FEW_DESCRIPTORS => {
+            format!("{few} open files at most, so that few scenarios run at once; `ulimit -n 20000` raises that")
+        }
+        Some(most) => format!("{most} open files at most"),
+        None => "any number of open files".to_owned(),
+    };
+    let terminal = std::fs::File::open("/dev/ptmx").map(drop);
+    Finding {
+        target: "embedded",
+        found: match terminal {
+            Ok(()) => Ok(format!(
+                "{} processors, {descriptors}; {} scenarios at once",
+                process.processors,
+                process.jobs()
+            )),
+            Err(error) => Err(format!(
+                "pseudo-terminals, of which each sandbox has one: /dev/ptmx: {error}; mount devpts at /dev/pts"
+            )),
+        },
+    }
+}
+
+async fn kind() -> Finding {
+    let found = cluster::check_machine().await.map_err(|error| error.to_string());
+    Finding {
+        target: "kind",
+        found: found.map(|machine| {
+            format!(
+                "kind {}, container engine {}; the node's image is pulled, or given by `--image`",
+                machine.kind, machine.engine
+            )
+        }),
+    }
+}

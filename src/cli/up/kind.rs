@@ -1,0 +1,196 @@
+//! A platform on a cluster that kind makes, until `gauntlet down`.
+
+use std::io::Write;
+use std::path::Path;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use kube::config::Kubeconfig;
+
+use super::{FAILED, failed, spec, write_private};
+use crate::cli::conclude::tell;
+use crate::cli::run::Process;
+use crate::cli::target::{REUSED, kind_cluster};
+use crate::cli::{Down, Status, Up};
+use crate::target::World;
+use crate::target::kind::cluster::{self, KindCluster};
+use crate::target::kind::namespace::Namespace;
+use crate::target::roads::is_ready;
+use crate::target::said::said;
+use crate::target::world::Setup;
+
+/// The namespace that the platform is in.
+const NAMESPACE: &str = "gauntlet";
+
+/// Brings the platform up; gives the exit code.
+pub async fn up(options: &Up, setup: Setup, process: &Process, out: impl Write) -> u8 {
+    let name = options.cluster_name.as_deref().unwrap_or(REUSED);
+    let done = tokio::select! {
+        done = bring_up(options, name, setup, process, out) => done,
+        () = process.stop.cancelled() => {
+            tell(&format!("interrupted; `gauntlet down --target kind --cluster-name {name}` removes what is there"));
+            return 130;
+        }
+    };
+    match done {
+        Ok(()) => 0,
+        Err(why) => {
+            tell(&why);
+            FAILED
+        }
+    }
+}
+
+async fn bring_up(
+    options: &Up,
+    name: &str,
+    setup: Setup,
+    process: &Process,
+    mut out: impl Write,
+) -> Result<(), String> {
+    let binary = process.binary.clone()?;
+    let cluster = kind_cluster(options.image.as_deref(), true, name, binary).await?;
+    let file = std::path::absolute(&options.kubeconfig).map_err(|error| failed("the kubeconfig", &error))?;
+    keep_kubeconfig(&cluster, &file)?;
+    let names = setup.names.clone();
+    let of = |what: &str| names.get(what).cloned().unwrap_or_default();
+    match Namespace::find(&cluster.client, NAMESPACE)
+        .await
+        .map_err(|error| error.to_string())?
+    {
+        true => tell("the platform is there already: it is left as it is"),
+        false => {
+            tell("starting the platform");
+            let namespace = Namespace::named(&cluster.client, NAMESPACE)
+                .await
+                .map_err(|error| error.to_string())?;
+            let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;
+            // It stays: what goes with this value are only ways to it from this process.
+            drop(world.map_err(|error| error.to_string())?);
+        }
+    }
+    let (secret, key, master) = (of("secret.name"), of("secret.key"), of("secret.master-key"));
+    let text = format!(
+        "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n  \
+         export KUBECONFIG={}\n  \
+         kubectl get pods\n  \
+         kubectl port-forward deployment/{} {port}:{port} &\n  \
+         HARNESS_AUTH_TOKEN=$(kubectl get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)\n  \
+         MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
+         curl -H \"Authorization: Bearer $MASTER_KEY\" http://127.0.0.1:{port}{}/agents\n\n\
+         `gauntlet down --target kind{}` ends it.\n",
+        file.display(),
+        of("web.deployment"),
+        of("api.path"),
+        named(name),
+        port = of("web.port"),
+    );
+    // Whoever closed standard output has the platform all the same.
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// The flag that a command needs for this cluster.
+fn named(name: &str) -> String {
+    match name {
+        REUSED => String::new(),
+        other => format!(" --cluster-name {other}"),
+    }
+}
+
+/// Kind's kubeconfig, its context in the platform's namespace.
+fn keep_kubeconfig(cluster: &KindCluster, file: &Path) -> Result<(), String> {
+    let mut config = Kubeconfig::read_from(&cluster.kubeconfig).map_err(|error| failed("the kubeconfig", &error))?;
+    for context in config.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
+        context.namespace = Some(NAMESPACE.to_owned());
+    }
+    let text = serde_saphyr::to_string(&config).map_err(|error| failed("the kubeconfig", &error))?;
+    write_private(file, &text).map_err(|error| failed(&format!("writing {}", file.display()), &error))
+}
+
+/// Deletes the cluster, and the kubeconfig that leads to it; gives the exit code.
+pub async fn down(options: &Down) -> u8 {
+    let name = options.cluster_name.as_deref().unwrap_or(REUSED);
+    let done = async {
+        cluster::check_machine().await.map_err(|error| error.to_string())?;
+        let is_there = cluster::exists(name).await.map_err(|error| error.to_string())?;
+        if !is_there {
+            tell(&format!("there is no cluster {name}"));
+            return Ok(());
+        }
+        cluster::delete(name).await.map_err(|error| error.to_string())?;
+        let leads_there = Kubeconfig::read_from(&options.kubeconfig)
+            .is_ok_and(|config| config.current_context == Some(format!("kind-{name}")));
+        match leads_there {
+            true => std::fs::remove_file(&options.kubeconfig)
+                .map_err(|error| failed(&format!("removing {}", options.kubeconfig.display()), &error)),
+            false => Ok(()),
+        }
+    };
+    match done.await {
+        Ok(()) => 0,
+        Err(why) => {
+            tell(&why);
+            FAILED
+        }
+    }
+}
+
+/// Shows what is there; gives the exit code: 0 where the platform serves.
+pub async fn status(options: &Status, mut out: impl Write) -> u8 {
+    let name = options.cluster_name.as_deref().unwrap_or(REUSED);
+    let looked = async {
+        cluster::check_machine().await.map_err(|error| error.to_string())?;
+        if !cluster::exists(name).await.map_err(|error| error.to_string())? {
+            return Ok((format!("there is no cluster {name}\n"), false));
+        }
+        let client = cluster::client(name).await.map_err(|error| error.to_string())?;
+        let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
+        let listed = pods
+            .list(&ListParams::default())
+            .await
+            .map_err(|error| failed("listing pods", &said(&error)))?;
+        Ok::<_, String>(shown(name, &listed.items))
+    };
+    match looked.await {
+        Ok((text, serves)) => {
+            let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            if serves { 0 } else { FAILED }
+        }
+        Err(why) => {
+            tell(&why);
+            FAILED
+        }
+    }
+}
+
+/// A line for the cluster and one for each pod, and whether all serve.
+fn shown(name: &str, pods: &[Pod]) -> (String, bool) {
+    let mut text = match pods.len() {
+        0 => format!(
+            "the cluster {name} runs; no platform is on it: `gauntlet up --target kind{}`\n",
+            named(name)
+        ),
+        _ => format!("the cluster {name} runs, with the platform in namespace {NAMESPACE}:\n"),
+    };
+    let width = pods
+        .iter()
+        .filter_map(|pod| pod.metadata.name.as_ref())
+        .map(String::len)
+        .max()
+        .unwrap_or(0);
+    for pod in pods {
+        let state = match (
+            is_ready(pod),
+            pod.status.as_ref().and_then(|status| status.phase.as_deref()),
+        ) {
+            (true, _) => "ready",
+            (false, Some("Running")) => "not ready",
+            (false, phase) => phase.unwrap_or("unknown"),
+        };
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        text.push_str(&format!("  {name:width$}  {state}\n"));
+    }
+    let serves = !pods.is_empty() && pods.iter().all(is_ready);
+    (text, serves)
+}

@@ -1,0 +1,67 @@
+//! `gauntlet up`, `down` and `status`: a platform for a person to work with by hand.
+
+mod embedded;
+mod kind;
+
+use std::io::Write;
+use std::sync::Arc;
+
+pub use kind::{down, status};
+
+use super::run::{Process, UsageError, mutants};
+use super::{TargetName, Up};
+use crate::scenario::{BalancerSpec, WorldSpec};
+use crate::target::names;
+use crate::target::world::Setup;
+
+/// Exit code of what could not be done.
+const FAILED: u8 = 3;
+
+/// Brings a platform up; gives the exit code.
+pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, UsageError> {
+    let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    let setup = Setup {
+        names: Arc::new(names::contract()),
+        mutants: mutants(&options.mutant)?,
+        token: random(),
+        master_key: random(),
+    };
+    options.check()?;
+    Ok(match options.target {
+        TargetName::Embedded => embedded::run(&options, setup, process.program, process.stop, out).await,
+        TargetName::Kind => kind::up(&options, setup, &process, out).await,
+    })
+}
+
+/// What a person gets: all of the platform's parts.
+fn spec() -> WorldSpec {
+    WorldSpec {
+        warm_pool: 2,
+        web_replicas: 1,
+        platform: true,
+        balancer: Some(BalancerSpec {
+            strips_authorization: true,
+            idle_timeout: None,
+            tls: false,
+        }),
+        ..WorldSpec::default()
+    }
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
+    format!("{what}: {error}")
+}
+
+/// A kubeconfig holds a token: only its owner may read it.
+fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    // One that was there keeps its rights otherwise.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
+}

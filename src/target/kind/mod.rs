@@ -1,0 +1,9 @@
+//! A cluster that gauntlet makes with `kind`, and the worlds on it.
+
+pub mod cluster;
+pub mod forward;
+pub mod image;
+pub mod namespace;
+mod tool;
+
+pub use cluster::{KindCluster, KindError};

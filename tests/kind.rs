@@ -1,0 +1,221 @@
+//! The target that kind makes: what is said where it can't be made, and the same verdicts as the embedded one's.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use common::{Ran, Running, folder, gauntlet, json, until};
+
+const ACCEPT: &str = "harness-token/token/accept";
+
+/// A machine that has these programs, as scripts, and nothing else. Each writes what it is asked for into `asked`.
+struct Machine {
+    folder: tempfile::TempDir,
+}
+
+const GOOD_KIND: &str = r#"case "$*" in
+    "version --quiet") echo 0.33.0 ;;
+    "get clusters") echo other ;;
+esac"#;
+const GOOD_DOCKER: &str = r#"echo 28.0.0"#;
+
+impl Machine {
+    fn with(programs: &[(&str, &str)]) -> Machine {
+        let machine = Machine { folder: folder() };
+        let folder = machine.folder.path();
+        std::fs::create_dir(folder.join("bin")).expect("made");
+        for (name, script) in programs {
+            let path = folder.join("bin").join(name);
+            let asked = folder.join("asked");
+            let text = format!("#!/bin/sh\necho \"{name} $*\" >> {}\n{script}\n", asked.display());
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
+        }
+        machine
+    }
+
+    fn command(&self, further: &[&str]) -> std::process::Command {
+        let mut command = gauntlet();
+        let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
+        command
+            .current_dir(self.folder.path())
+            .env("PATH", path)
+            .args(["run", ACCEPT, "--target", "kind"])
+            .args(further);
+        command
+    }
+
+    /// Runs there, which must come to nothing; what is said of it.
+    #[track_caller]
+    fn refuses(&self, further: &[&str], code: i32) -> String {
+        let ran = Ran::of(self.command(further).output().expect("gauntlet starts")).exits(code);
+        assert_eq!(ran.stdout, "", "nothing was run");
+        ran.stderr
+    }
+
+    fn asked(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("asked")).unwrap_or_default()
+    }
+}
+
+#[test]
+fn without_kind() {
+    let machine = Machine::with(&[]);
+    let mut command = machine.command(&[]);
+    let ran = Ran::of(command.env("PATH", machine.folder.path()).output().expect("it starts")).exits(3);
+    insta::assert_snapshot!(ran.stderr, @r"
+    gauntlet: looking at what is on this machine: `kind` is not on PATH; `go install sigs.k8s.io/kind@latest` gets it, or https://kind.sigs.k8s.io tells how
+    gauntlet: nothing was run
+    ");
+}
+
+#[test]
+fn with_an_old_kind() {
+    let machine = Machine::with(&[("kind", "echo 0.20.0")]);
+    insta::assert_snapshot!(machine.refuses(&[], 3), @r"
+    gauntlet: kind is of version 0.20.0, and must be at least 0.27.0: `go install sigs.k8s.io/kind@latest` gets it, or https://kind.sigs.k8s.io tells how
+    gauntlet: nothing was run
+    ");
+}
+
+#[test]
+fn without_an_engine_that_answers() {
+    let docker = "echo 'Cannot connect to the Docker daemon' >&2; exit 1";
+    let machine = Machine::with(&[("kind", GOOD_KIND), ("docker", docker)]);
+    insta::assert_snapshot!(machine.refuses(&[], 3), @r"
+    gauntlet: no container engine answers, which kind needs: `docker version --format {{.Server.Version}}` ended with exit status: 1:
+      Cannot connect to the Docker daemon
+    gauntlet: nothing was run
+    ");
+}
+
+#[test]
+fn where_a_cluster_of_that_name_is_there() {
+    let machine = Machine::with(&[("kind", GOOD_KIND), ("docker", GOOD_DOCKER)]);
+    insta::assert_snapshot!(machine.refuses(&["--cluster-name", "other"], 3), @r"
+    gauntlet: there is a cluster other already: `--reuse` works on it, `kind delete cluster --name other` removes it
+    gauntlet: nothing was run
+    ");
+    assert!(!machine.asked().contains("delete"), "{}", machine.asked());
+}
+
+/// The cause stands in the node's own log, and what is half made goes.
+#[test]
+fn where_the_node_does_not_come_up() {
+    let kind = format!(
+        "{GOOD_KIND}\ncase \"$1 $2\" in 'create cluster') echo 'ERROR: failed to init node with kubeadm' >&2; exit 1 ;; esac"
+    );
+    let docker = r#"case "$1" in
+        version) echo 28.0.0 ;;
+        logs) echo 'detected cgroup v1' ;;
+        exec) echo 'kubelet: failed to run: running with swap on is not supported' ;;
+    esac"#;
+    let machine = Machine::with(&[("kind", &kind), ("docker", docker)]);
+    let said = machine.refuses(&["--cluster-name", "mine", "--image", "node:1"], 3);
+    for part in [
+        "gauntlet: making the cluster mine\n",
+        "ERROR: failed to init node with kubeadm",
+        "the node's log ends with:\n  detected cgroup v1\n",
+        "its kubelet's log ends with:\n  kubelet: failed to run: running with swap on is not supported\n",
+        "gauntlet: nothing was run",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    let asked = machine.asked();
+    assert!(asked.contains(" --image node:1"), "{asked}");
+    assert!(asked.ends_with("kind delete cluster --quiet --name mine\n"), "{asked}");
+}
+
+#[test]
+fn interrupted_while_it_is_made() {
+    let kind = format!("{GOOD_KIND}\ncase \"$1 $2\" in 'create cluster') sleep 1000 ;; esac");
+    let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
+    let mut running = Running::start(&mut machine.command(&["--cluster-name", "mine"])).expect("it starts");
+    until("the cluster is being made", || {
+        let asked = machine.asked();
+        if asked.contains("kind create") {
+            Ok(())
+        } else {
+            Err(asked)
+        }
+    });
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    let asked = machine.asked();
+    assert!(asked.ends_with("kind delete cluster --quiet --name mine\n"), "{asked}");
+}
+
+#[test]
+fn flags_of_another_target() {
+    let ran = common::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);
+    insta::assert_snapshot!(
+        ran.stderr,
+        @"gauntlet: --reuse is about a cluster of kind's, and the target is embedded; did you mean `--target kind`?"
+    );
+}
+
+/// Every scenario of every level gives on a real cluster the verdict that it gives on the embedded one,
+/// check for check; with mutants as without them.
+#[test]
+#[ignore = "makes a cluster, for minutes: `make test-kind`"]
+fn the_same_verdicts_as_embedded() {
+    let folder = folder();
+    let all = ["--level", "all", "!tag:timing"];
+    let mutants = "empty-token-opens";
+    for further in [&[][..], &["harness-token/token", "--mutant", mutants]] {
+        let run = |target: &str| {
+            let file = format!("{target}.json");
+            let report = format!("json={file}");
+            let mut command = gauntlet();
+            command
+                .current_dir(folder.path())
+                .args(["run", "--report", &report])
+                .args(all)
+                .args(further);
+            if target == "kind" {
+                command.args(["--target", "kind"]).args(node_image());
+            }
+            let ran = Ran::of(command.output().expect("gauntlet starts"));
+            assert!(matches!(ran.code, Some(0 | 1)), "{}\n{}", ran.stdout, ran.stderr);
+            verdicts(&folder.path().join(file))
+        };
+        let (embedded, kind) = (run("embedded"), run("kind"));
+        assert!(!embedded.is_empty());
+        assert_same(&embedded, &kind);
+    }
+}
+
+fn node_image() -> Vec<String> {
+    // The machine's own, where kind's default can't be had.
+    std::env::var("GAUNTLET_NODE_IMAGE").map_or_else(|_| Vec::new(), |image| vec!["--image".to_owned(), image])
+}
+
+/// `run: verdict [verdicts of its checks]`, sorted.
+fn verdicts(report: &Path) -> Vec<String> {
+    let report = json(report);
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let scenarios = report["scenarios"].as_array().expect("a list");
+    let mut lines: Vec<String> = scenarios
+        .iter()
+        .map(|scenario| {
+            let checks = scenario["checks"].as_array().expect("a list");
+            let checks: Vec<String> = checks.iter().map(|check| text(&check["verdict"])).collect();
+            format!("{}: {} {checks:?}", text(&scenario["name"]), text(&scenario["verdict"]))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[track_caller]
+fn assert_same(embedded: &[String], kind: &[String]) {
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect()
+    };
+    let (here, there) = (only(embedded, kind), only(kind, embedded));
+    assert!(
+        here.is_empty() && there.is_empty(),
+        "embedded alone: {here:#?}\nkind alone: {there:#?}"
+    );
+}
