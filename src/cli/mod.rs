@@ -77,7 +77,7 @@ pub enum Command {
 /// Which scenarios.
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
-    /// Which scenarios: an id, a part of one up to a /, a glob, each with [CASE] of a matrix behind it,
+    /// Which scenarios: an id, a part of one up to a /, a glob, each with a case of a matrix in brackets behind it,
     /// tag:NAME, level:core; ! excludes [default: all]
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
