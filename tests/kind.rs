@@ -4,8 +4,9 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use common::{Ran, Running, folder, gauntlet, json, until};
+use common::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
 
 const ACCEPT: &str = "harness-token/token/accept";
 
@@ -35,8 +36,7 @@ impl Machine {
         machine
     }
 
-    fn command(&self, further: &[&str]) -> std::process::Command {
-        let mut command = gauntlet();
+    fn command(&self, mut command: Command, further: &[&str]) -> Command {
         let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
         command
             .current_dir(self.folder.path())
@@ -49,7 +49,7 @@ impl Machine {
     /// Runs there, which must come to nothing; what is said of it.
     #[track_caller]
     fn refuses(&self, further: &[&str], code: i32) -> String {
-        let ran = Ran::of(self.command(further).output().expect("gauntlet starts")).exits(code);
+        let ran = Ran::of(self.command(gauntlet(), further).output().expect("gauntlet starts")).exits(code);
         assert_eq!(ran.stdout, "", "nothing was run");
         ran.stderr
     }
@@ -62,7 +62,7 @@ impl Machine {
 #[test]
 fn without_kind() {
     let machine = Machine::with(&[]);
-    let mut command = machine.command(&[]);
+    let mut command = machine.command(gauntlet(), &[]);
     let ran = Ran::of(command.env("PATH", machine.folder.path()).output().expect("it starts")).exits(3);
     insta::assert_snapshot!(ran.stderr, @r"
     gauntlet: looking at what is on this machine: `kind` is not on PATH; `go install sigs.k8s.io/kind@latest` gets it, or https://kind.sigs.k8s.io tells how
@@ -131,7 +131,8 @@ fn where_the_node_does_not_come_up() {
 fn interrupted_while_it_is_made() {
     let kind = format!("{GOOD_KIND}\ncase \"$1 $2\" in 'create cluster') sleep 1000 ;; esac");
     let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
-    let mut running = Running::start(&mut machine.command(&["--cluster-name", "mine"])).expect("it starts");
+    let mut running =
+        Running::start(&mut machine.command(gauntlet_with_signals(), &["--cluster-name", "mine"])).expect("it starts");
     until("the cluster is being made", || {
         let asked = machine.asked();
         if asked.contains("kind create") {

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{MINE, Ran, Running, files_below, folder, gauntlet, json, run_in, until};
+use common::{MINE, Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, run_in, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -546,7 +546,7 @@ fn below(ancestor: u32) -> Vec<(u32, u64)> {
 /// A signal in the middle: what ran is reported, and nothing that was started goes on.
 fn interrupted_by(signal: Signal) {
     let folder = folder();
-    let mut command = gauntlet();
+    let mut command = gauntlet_with_signals();
     command
         .current_dir(folder.path())
         .args(["run", "--scenarios", MINE, "mine/token/quick", "mine/token/long"]);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Ran, Running, files_below, gauntlet, run_in, until};
+use common::{Ran, Running, files_below, gauntlet_with_signals, run_in, until};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};
@@ -26,7 +26,7 @@ struct Up {
 impl Up {
     fn start() -> Up {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut command = gauntlet();
+        let mut command = gauntlet_with_signals();
         let command = command
             .current_dir(folder.path())
             .args(["up", "--kubeconfig", "k.yaml"]);
@@ -243,7 +243,7 @@ fn a_kubeconfig_that_anybody_could_read() {
     let path = folder.path().join("k.yaml");
     std::fs::write(&path, "old and much longer than what comes after it").expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");
-    let mut command = gauntlet();
+    let mut command = gauntlet_with_signals();
     let mut running = Running::start(
         command
             .current_dir(folder.path())

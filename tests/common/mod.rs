@@ -29,7 +29,17 @@ pub fn json(path: &Path) -> serde_json::Value {
 
 /// The binary, with nothing to read and nothing of the surroundings that changes its output.
 pub fn gauntlet() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gauntlet"));
+    without_surroundings(Command::new(env!("CARGO_BIN_EXE_gauntlet")))
+}
+
+/// The same with no signal ignored: tests may themselves run under `nohup`, or behind a shell's `&`.
+pub fn gauntlet_with_signals() -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_gauntlet")]);
+    without_surroundings(command)
+}
+
+fn without_surroundings(mut command: Command) -> Command {
     command.stdin(Stdio::null());
     for name in [
         "NO_COLOR",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Running, files_below, gauntlet, run_in, until};
+use crate::common::{Running, files_below, gauntlet_with_signals, run_in, until};
 
 /// `mine/time/over` never ends of itself, nor does the `finally` of `mine/time/finally`; the pod of
 /// `mine/pod/gone` is taken away behind an open terminal, and `mine/time/quick` passes.
@@ -60,7 +60,7 @@ fn below(ancestor: u32) -> BTreeMap<u32, String> {
 }
 
 fn start(folder: &Path, arguments: &[&str]) -> (Running, BTreeMap<u32, String>) {
-    let mut command = gauntlet();
+    let mut command = gauntlet_with_signals();
     let running = Running::start(command.current_dir(folder).args(arguments)).expect("gauntlet starts");
     let mut shells = BTreeMap::new();
     until("a terminal's shell runs", || {
@@ -215,7 +215,7 @@ fn prove_interrupted() {
 fn a_command_that_does_not_listen() {
     // Longer than what a pipe holds, so that it waits for a reader.
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let mut child = gauntlet()
+    let mut child = gauntlet_with_signals()
         .args(["list", "--format", "json"])
         .stdout(writer)
         .spawn()
