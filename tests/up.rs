@@ -25,7 +25,10 @@ struct Up {
 
 impl Up {
     fn start() -> Up {
-        let folder = tempfile::tempdir().expect("a folder");
+        Up::start_in(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Up {
         let mut command = gauntlet_with_signals();
         let command = command
             .current_dir(folder.path())
@@ -229,37 +232,68 @@ fn kubectl_with_the_kubeconfig() {
 fn a_kubeconfig_that_cannot_be_written() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("file"), "").expect("written");
-    for path in ["file/k.yaml", "missing/k.yaml", "."] {
+    for path in ["file/k.yaml", "missing/k.yaml"] {
         let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(3);
         assert!(ran.stderr.contains("writing "), "{path}: {}", ran.stderr);
         assert_eq!(ran.stdout, "");
     }
 }
 
-/// One that was there with wider rights doesn't keep them.
+/// What gauntlet did not write it does not touch.
 #[test]
-fn a_kubeconfig_that_anybody_could_read() {
+fn what_is_in_the_kubeconfigs_place_stays() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("k.yaml");
-    std::fs::write(&path, "old and much longer than what comes after it").expect("written");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");
-    let mut command = gauntlet_with_signals();
-    let mut running = Running::start(
-        command
-            .current_dir(folder.path())
-            .args(["up", "--kubeconfig", "k.yaml"]),
-    )
-    .expect("it starts");
-    until("the platform is up", || {
-        match running.stdout().contains("Ctrl-C ends it") {
-            true => Ok(()),
-            false => Err(running.stderr()),
-        }
-    });
-    assert_eq!(
-        std::fs::metadata(&path).expect("it is there").permissions().mode() & 0o777,
-        0o600
+    let other = "apiVersion: v1\nkind: Config\ncurrent-context: production\n";
+    std::fs::write(folder.path().join("other"), other).expect("written");
+    std::fs::write(folder.path().join("notes"), "precious").expect("written");
+    std::os::unix::fs::symlink("notes", folder.path().join("link")).expect("made");
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("fifo"), 0o600.into()).expect("made");
+    for (path, why) in [
+        ("other", "is not one that `gauntlet up` wrote"),
+        ("notes", "is not one that `gauntlet up` wrote"),
+        ("link", "is no regular file"),
+        ("fifo", "is no regular file"),
+        (".", "is no regular file"),
+    ] {
+        let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(2);
+        let said = format!("gauntlet: {path} is there already, and {why}; `--kubeconfig` names another\n");
+        assert_eq!(ran.stderr, said);
+    }
+    let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("it is there");
+    assert_eq!((text("other").as_str(), text("link").as_str()), (other, "precious"));
+}
+
+/// What a platform that was killed left is written over; one that runs keeps its own.
+#[test]
+fn kubeconfigs_of_other_platforms() {
+    let mut first = Up::start();
+    let folder = first.folder.path().to_owned();
+    let ran = run_in(&folder, &["up", "--kubeconfig", "k.yaml"]).exits(2);
+    assert!(
+        ran.stderr
+            .contains("k.yaml is there already, and leads to a platform that is up"),
+        "{}",
+        ran.stderr
     );
-    running.signal(Signal::INT);
-    assert_eq!(running.ends().code(), Some(0));
+    first.running.signal(Signal::KILL);
+    first.running.ends();
+    let left = std::fs::read_to_string(&first.kubeconfig).expect("it is there");
+    std::fs::set_permissions(&first.kubeconfig, std::fs::Permissions::from_mode(0o644)).expect("set");
+    let second = Up::start_in(first.folder);
+    let written = std::fs::read_to_string(&second.kubeconfig).expect("it is there");
+    assert_ne!(written, left);
+    let mode = std::fs::metadata(&second.kubeconfig)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Somebody put another in its place: that one stays.
+    std::fs::write(&second.kubeconfig, "another").expect("written");
+    let path = second.kubeconfig.clone();
+    let folder = second.folder;
+    second.running.signal(Signal::INT);
+    let mut running = second.running;
+    assert_eq!(running.ends().code(), Some(0), "{}", running.stderr());
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "another");
+    drop(folder);
 }

@@ -266,6 +266,14 @@ pub struct Up {
 }
 
 impl Up {
+    /// The context of the kubeconfig that it writes.
+    fn context(&self) -> String {
+        match self.target {
+            TargetName::Embedded => up::EMBEDDED.to_owned(),
+            TargetName::Kind => up::context(self.cluster_name.as_deref().unwrap_or(target::REUSED)),
+        }
+    }
+
     fn check(&self) -> Result<(), UsageError> {
         target::only_for_kind(
             self.target,

@@ -52,11 +52,10 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> 
         process.console.width,
         process.stdout,
     );
-    let tally = matrix.tally();
     let said = match (process.stop.is_cancelled(), matrix.holds()) {
         (true, _) => 130,
         (_, true) => 0,
-        (_, false) if tally.survived > 0 || tally.rows_without_killer > 0 => 1,
+        (_, false) if matrix.is_broken() => 1,
         (_, false) => 3,
     };
     Ok(settle(&finished, &redactor, said, &matrix.summary()))

@@ -18,6 +18,7 @@ mod probe;
 mod records;
 mod sandbox;
 mod seed;
+pub mod terminal_session;
 mod token;
 mod upgrade;
 mod web;

@@ -47,8 +47,12 @@ pub async fn prove(
         done += 1;
         tell(done, all);
     }
+    // In the order of the plan, whoever was done first: two reports of the same can be compared.
+    let place = |result: &ScenarioResult| planned.iter().position(|twin| twin.run == result.run);
+    results.values_mut().for_each(|of_one| of_one.sort_by_key(place));
     let twins = results.remove(&None).unwrap_or_default();
     Matrix {
+        interrupted: whole.stop.is_cancelled(),
         rows: rows(&planned),
         mutants: mutants
             .iter()
@@ -133,11 +137,16 @@ fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
     if broken.is_empty() {
         return CellResult::NotRun;
     }
-    let not_passing = |result: &&ScenarioResult| twin_of(result).is_none_or(|twin| twin.verdict != Verdict::Pass);
-    if let Some(result) = broken.iter().find(not_passing) {
-        return CellResult::Error {
-            reason: format!("{} does not pass without the mutant", result.run),
-        };
+    let not_passing = |result: &ScenarioResult| match twin_of(result) {
+        None => Some(format!("{} without the mutant: it was not run", result.run)),
+        Some(twin) if twin.verdict == Verdict::Pass => None,
+        Some(twin) => {
+            let why = twin.reason.as_deref().unwrap_or("it did not pass");
+            Some(format!("{} without the mutant: {why}", result.run))
+        }
+    };
+    if let Some(reason) = broken.iter().find_map(not_passing) {
+        return CellResult::Error { reason };
     }
     match broken.iter().find(|result| result.verdict == Verdict::Error) {
         Some(result) => CellResult::Error {

@@ -207,7 +207,23 @@ fn prove_interrupted() {
     let (mut running, shells) = start(folder.path(), &arguments);
     running.signal(Signal::INT);
     assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    let printed = running.stdout();
+    assert!(printed.contains("\ninterrupted; "), "{printed}");
     gone(&shells);
+}
+
+/// A row whose scenarios could not be told is not shown to lack a killer.
+#[test]
+fn prove_that_can_not_tell() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = run_in(
+        folder.path(),
+        &["prove", "harness-token/token/accept", "--timeout", "20us"],
+    )
+    .exits(3);
+    let why = "harness-token/token/accept[direct] without the mutant: the scenario ran over its time of 20us";
+    let flat = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(why), "{}", ran.stdout);
 }
 
 /// A command that only reads and shows is ended by the signal itself, whatever it waits for.

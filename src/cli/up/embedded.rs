@@ -4,8 +4,8 @@ use std::io::Write;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, failed, spec, write_private};
-use crate::cli::Up;
+use super::kubeconfig::KubeconfigFile;
+use super::{FAILED, failed, spec};
 use crate::steps::arguments::Road;
 use crate::target::World;
 use crate::target::embedded::{Cluster, Program};
@@ -13,8 +13,8 @@ use crate::target::roads::door;
 use crate::target::world::Setup;
 
 /// Keeps a platform running until it is told to stop; gives the exit code.
-pub async fn run(options: &Up, setup: Setup, program: Program, stop: CancellationToken, out: impl Write) -> u8 {
-    match up(options, setup, program, stop, out).await {
+pub async fn run(file: KubeconfigFile, setup: Setup, program: Program, stop: CancellationToken, out: impl Write) -> u8 {
+    match up(file, setup, program, stop, out).await {
         Ok(()) => 0,
         Err(why) => {
             crate::cli::conclude::tell(&why);
@@ -24,7 +24,7 @@ pub async fn run(options: &Up, setup: Setup, program: Program, stop: Cancellatio
 }
 
 async fn up(
-    options: &Up,
+    mut file: KubeconfigFile,
     setup: Setup,
     program: Program,
     stop: CancellationToken,
@@ -33,18 +33,14 @@ async fn up(
     let world = World::embedded_with_kubectl(&spec(), setup, program)
         .await
         .map_err(|e| failed("starting the platform", &e))?;
-    // Another terminal may be in another folder.
-    let file =
-        std::path::absolute(&options.kubeconfig).map_err(|e| failed(&options.kubeconfig.display().to_string(), &e))?;
-    let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig);
-    let kubeconfig = serde_saphyr::to_string(&kubeconfig).map_err(|e| failed("kubeconfig", &e))?;
-    write_private(&file, &kubeconfig).map_err(|e| failed(&format!("writing {}", file.display()), &e))?;
     let web = door(&world, Road::Proxy, None)
         .await
         .map_err(|e| failed("finding web", &e))?;
     let balancer = door(&world, Road::Balancer, None)
         .await
         .map_err(|e| failed("finding the balancer", &e))?;
+    let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
+    file.write(&kubeconfig)?;
     let (secret, key, master) = (
         world.name("secret.name"),
         world.name("secret.key"),
@@ -58,7 +54,7 @@ async fn up(
          MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
          curl -H \"Authorization: Bearer $MASTER_KEY\" {}\n\n\
          web       {}\nbalancer  {}\n\nCtrl-C ends it.\n",
-        file.display(),
+        file.path.display(),
         web.http_url(&format!("{}/agents", world.name("api.path"))),
         web.http_url(""),
         balancer.http_url(""),
@@ -66,7 +62,7 @@ async fn up(
     // Whoever closed standard output still has the platform until Ctrl-C.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     stop.cancelled().await;
+    file.remove();
     world.stop().await.map_err(|e| failed("ending the platform", &e))?;
-    let _gone = std::fs::remove_file(&file);
     Ok(())
 }

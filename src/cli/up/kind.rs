@@ -1,13 +1,13 @@
 //! A platform on a cluster that kind makes, until `gauntlet down`.
 
 use std::io::Write;
-use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::Kubeconfig;
 
-use super::{FAILED, failed, spec, write_private};
+use super::kubeconfig::KubeconfigFile;
+use super::{FAILED, failed, spec};
 use crate::cli::conclude::tell;
 use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster};
@@ -23,10 +23,10 @@ use crate::target::world::Setup;
 const NAMESPACE: &str = "gauntlet";
 
 /// Brings the platform up; gives the exit code.
-pub async fn up(options: &Up, setup: Setup, process: &Process, out: impl Write) -> u8 {
+pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = tokio::select! {
-        done = bring_up(options, name, setup, process, out) => done,
+        done = bring_up(options, file, name, setup, process, out) => done,
         () = process.stop.cancelled() => {
             tell(&format!("interrupted; `gauntlet down --target kind --cluster-name {name}` removes what is there"));
             return 130;
@@ -43,6 +43,7 @@ pub async fn up(options: &Up, setup: Setup, process: &Process, out: impl Write) 
 
 async fn bring_up(
     options: &Up,
+    mut file: KubeconfigFile,
     name: &str,
     setup: Setup,
     process: &Process,
@@ -50,8 +51,7 @@ async fn bring_up(
 ) -> Result<(), String> {
     let binary = process.binary.clone()?;
     let cluster = kind_cluster(options.image.as_deref(), true, name, binary).await?;
-    let file = std::path::absolute(&options.kubeconfig).map_err(|error| failed("the kubeconfig", &error))?;
-    keep_kubeconfig(&cluster, &file)?;
+    file.write(&kubeconfig(&cluster)?)?;
     let names = setup.names.clone();
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
     match Namespace::find(&cluster.client, NAMESPACE)
@@ -79,7 +79,7 @@ async fn bring_up(
          MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
          curl -H \"Authorization: Bearer $MASTER_KEY\" http://127.0.0.1:{port}{}/agents\n\n\
          `gauntlet down --target kind{}` ends it.\n",
-        file.display(),
+        file.path.display(),
         of("web.deployment"),
         of("api.path"),
         named(name),
@@ -88,6 +88,11 @@ async fn bring_up(
     // Whoever closed standard output has the platform all the same.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     Ok(())
+}
+
+/// The context of the kubeconfig that leads to a cluster, as kind names it.
+pub fn context(cluster: &str) -> String {
+    format!("kind-{cluster}")
 }
 
 /// The flag that a command needs for this cluster.
@@ -99,13 +104,12 @@ fn named(name: &str) -> String {
 }
 
 /// Kind's kubeconfig, its context in the platform's namespace.
-fn keep_kubeconfig(cluster: &KindCluster, file: &Path) -> Result<(), String> {
+fn kubeconfig(cluster: &KindCluster) -> Result<Kubeconfig, String> {
     let mut config = Kubeconfig::read_from(&cluster.kubeconfig).map_err(|error| failed("the kubeconfig", &error))?;
     for context in config.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
         context.namespace = Some(NAMESPACE.to_owned());
     }
-    let text = serde_saphyr::to_string(&config).map_err(|error| failed("the kubeconfig", &error))?;
-    write_private(file, &text).map_err(|error| failed(&format!("writing {}", file.display()), &error))
+    Ok(config)
 }
 
 /// Deletes the cluster, and the kubeconfig that leads to it; gives the exit code.
@@ -120,7 +124,7 @@ pub async fn down(options: &Down) -> u8 {
         }
         cluster::delete(name).await.map_err(|error| error.to_string())?;
         let leads_there = Kubeconfig::read_from(&options.kubeconfig)
-            .is_ok_and(|config| config.current_context == Some(format!("kind-{name}")));
+            .is_ok_and(|config| config.current_context == Some(context(name)));
         match leads_there {
             true => std::fs::remove_file(&options.kubeconfig)
                 .map_err(|error| failed(&format!("removing {}", options.kubeconfig.display()), &error)),

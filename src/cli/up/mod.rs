@@ -2,11 +2,15 @@
 
 mod embedded;
 mod kind;
+mod kubeconfig;
 
 use std::io::Write;
 use std::sync::Arc;
 
-pub use kind::{down, status};
+pub use kind::{context, down, status};
+pub use kubeconfig::EMBEDDED;
+
+use kubeconfig::KubeconfigFile;
 
 use super::run::{Process, UsageError, mutants};
 use super::{TargetName, Up};
@@ -27,9 +31,10 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         master_key: random(),
     };
     options.check()?;
+    let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;
     Ok(match options.target {
-        TargetName::Embedded => embedded::run(&options, setup, process.program, process.stop, out).await,
-        TargetName::Kind => kind::up(&options, setup, &process, out).await,
+        TargetName::Embedded => embedded::run(file, setup, process.program, process.stop, out).await,
+        TargetName::Kind => kind::up(&options, file, setup, &process, out).await,
     })
 }
 
@@ -50,18 +55,4 @@ fn spec() -> WorldSpec {
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
     format!("{what}: {error}")
-}
-
-/// A kubeconfig holds a token: only its owner may read it.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    // One that was there keeps its rights otherwise.
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
 }

@@ -10,12 +10,14 @@
 //! normally, without a status code; the pod's end closes with 1001; a broken
 //! frame closes with the code of RFC 6455 §7.4.1.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -23,10 +25,13 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{ComponentError, Pod, mutant};
-use super::terminal::Terminal;
+use super::terminal::{Input, Terminal};
 
 /// How long a client may take to answer a close.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// Bytes that may wait for a terminal that does not read; then the client waits as well.
+const MOST_WAITING: usize = 1 << 20;
 
 /// What a client may send, and which mistakes are made with it.
 #[derive(Clone)]
@@ -74,6 +79,7 @@ where
 {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits.frames)).await;
     let mut feed = terminal.follow();
+    let mut waiting = Waiting::default();
     let ending = loop {
         let (mut sink, mut stream) = socket.split();
         let output = async {
@@ -86,13 +92,17 @@ where
         };
         let input = async {
             loop {
-                match stream.next().await {
-                    Some(Ok(message)) => {
-                        if message.is_close() {
-                            return Ending::Closed;
-                        }
-                        receive(message, &terminal, &limits.pod).await;
+                let message = tokio::select! {
+                    biased;
+                    room = terminal.room(), if !waiting.is_empty() => {
+                        waiting.go_on(room);
+                        continue;
                     }
+                    message = stream.next(), if waiting.bytes < MOST_WAITING => message,
+                };
+                match message {
+                    Some(Ok(message)) if message.is_close() => return Ending::Closed,
+                    Some(Ok(message)) => waiting.add(message, &limits.pod),
                     Some(Err(error)) => return Ending::Broken(error),
                     None => return Ending::Gone,
                 }
@@ -116,21 +126,50 @@ where
     let _ = tokio::time::timeout(CLOSING, finish(socket, ending, &limits.pod)).await;
 }
 
-/// A message from the client to the terminal.
-async fn receive(message: Message, terminal: &Terminal, pod: &Pod) {
-    match message {
-        Message::Binary(_) if pod.has(&mutant::KEYSTROKES_LOST) => {}
-        Message::Binary(keys) => terminal.keys(keys).await,
-        Message::Text(text) => {
-            if let Ok(Control::Resize { cols, rows }) = serde_json::from_str(&text)
-                && cols > 0
-                && rows > 0
-            {
-                terminal.resize(cols, rows).await;
+/// What a client has sent to a terminal that does not read it yet. Meanwhile pings are answered, and a
+/// close is seen.
+#[derive(Default)]
+struct Waiting {
+    inputs: VecDeque<Input>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    fn add(&mut self, message: Message, pod: &Pod) {
+        match message {
+            Message::Binary(_) if pod.has(&mutant::KEYSTROKES_LOST) => {}
+            Message::Binary(keys) => self.push(Input::Keys(keys)),
+            Message::Text(text) => {
+                if let Ok(Control::Resize { cols, rows }) = serde_json::from_str(&text)
+                    && cols > 0
+                    && rows > 0
+                {
+                    self.push(Input::resize(cols, rows));
+                }
             }
+            // Pings are answered by the protocol's layer.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
-        // Pings are answered by the protocol's layer.
-        Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+    }
+
+    fn push(&mut self, input: Input) {
+        self.bytes += input.size();
+        self.inputs.push_back(input);
+    }
+
+    /// Hands on the first that waits. Where the program has ended there is nobody for any of it.
+    fn go_on(&mut self, room: Option<mpsc::Permit<'_, Input>>) {
+        match (room, self.inputs.pop_front()) {
+            (Some(room), Some(input)) => {
+                self.bytes -= input.size();
+                room.send(input);
+            }
+            _ => *self = Waiting::default(),
+        }
     }
 }
 

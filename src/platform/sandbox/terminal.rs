@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pty_process::{Command, Pty, Size};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::broadcast::error::RecvError;
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::Pod;
+use super::super::terminal_session::session_members;
 
 /// A frame has at most this many characters: nothing longer is ever read at once.
 pub const FRAME: usize = 4096;
@@ -38,16 +39,32 @@ const RESET: &str = "\x1bc";
 /// Until a client says its size.
 const SIZE: (u16, u16) = (80, 24);
 
-/// A running program. Dropped, it ends with all that is in its terminal's foreground.
+/// A running program. Dropped, it ends with all that was started in its terminal.
 pub struct Terminal {
     output: Arc<Mutex<Output>>,
     input: mpsc::Sender<Input>,
     _task: AbortOnDropHandle<()>,
 }
 
-enum Input {
+/// What a client sends to a terminal.
+pub enum Input {
+    /// Keystrokes, written raw.
     Keys(Bytes),
     Resize(Size),
+}
+
+impl Input {
+    pub fn resize(columns: u16, rows: u16) -> Input {
+        Input::Resize(Size::new(rows, columns))
+    }
+
+    /// Bytes that it takes while it waits.
+    pub fn size(&self) -> usize {
+        match self {
+            Input::Keys(keys) => keys.len(),
+            Input::Resize(_) => size_of::<Size>(),
+        }
+    }
 }
 
 struct Output {
@@ -73,7 +90,8 @@ impl Terminal {
             .kill_on_drop(true)
             .spawn(pts)
             .map_err(io::Error::other)?;
-        let program = Program { child, pty };
+        let leader = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let program = Program { child, pty, leader };
         let output = Arc::new(Mutex::new(Output {
             scrollback: String::new(),
             live: Some(broadcast::Sender::new(LAG)),
@@ -97,8 +115,9 @@ impl Terminal {
         let _ = self.input.send(Input::Keys(keys)).await;
     }
 
-    pub async fn resize(&self, columns: u16, rows: u16) {
-        let _ = self.input.send(Input::Resize(Size::new(rows, columns))).await;
+    /// Waits until the terminal takes one input more; none where its program has ended.
+    pub async fn room(&self) -> Option<mpsc::Permit<'_, Input>> {
+        self.input.reserve().await.ok()
     }
 
     pub fn scrollback(&self) -> String {
@@ -151,17 +170,21 @@ impl Feed {
 struct Program {
     child: Child,
     pty: Pty,
+    /// The child, which leads a session: its number stays the session's when it has ended.
+    leader: Option<Pid>,
 }
 
 impl Drop for Program {
-    /// A closed terminal's SIGHUP can be ignored, SIGKILL can't. The job in
-    /// the foreground has a process group of its own.
+    /// A closed terminal's SIGHUP can be ignored, SIGKILL can't. Jobs have process groups of their own, in
+    /// the background as in the foreground; all are of the terminal's session.
     fn drop(&mut self) {
         let foreground = rustix::termios::tcgetpgrp(&self.pty).ok();
-        let shell = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        for group in [foreground, shell].into_iter().flatten() {
+        for group in [foreground, self.leader].into_iter().flatten() {
             let _ = kill_process_group(group, Signal::HUP);
-            let _ = kill_process_group(group, Signal::KILL);
+        }
+        // One that was just being made is found the next time; nobody is left to make more for ever.
+        for member in self.leader.into_iter().flat_map(session_members) {
+            let _ = kill_process(member, Signal::KILL);
         }
     }
 }
@@ -169,7 +192,7 @@ impl Drop for Program {
 /// Moves bytes between the program and its clients until the program ends.
 async fn drive(mut program: Program, mut commands: mpsc::Receiver<Input>, output: Arc<Mutex<Output>>) {
     let mut decoder = Decoder::default();
-    let Program { child, pty } = &mut program;
+    let Program { child, pty, .. } = &mut program;
     let (mut reader, mut writer) = pty.split();
     let write = async {
         while let Some(command) = commands.recv().await {
@@ -371,8 +394,29 @@ mod tests {
     /// A program may ignore the end of its terminal, and its jobs may have groups of their own.
     #[tokio::test]
     async fn nothing_outlives_its_terminal() {
-        let stubborn = "trap '' HUP; echo shell $$; set -m; sh -c 'trap \"\" HUP; echo job $$; sleep 1000'";
-        let command = ["sh", "-c", stubborn].map(str::to_owned);
+        let job = |what: &str| format!("sh -c 'trap \"\" HUP; echo {what} $$; sleep 1000'");
+        let stubborn = format!(
+            "trap '' HUP; echo shell $$; set -m; {} & {}",
+            job("background"),
+            job("job")
+        );
+        let (terminal, pids) = started(&stubborn, &["shell ", "background ", "job "]).await;
+        drop(terminal);
+        gone(&pids).await;
+    }
+
+    #[tokio::test]
+    async fn a_shell_that_ends_takes_its_jobs_along() {
+        let short = "set -m; sh -c 'trap \"\" HUP; echo job $$; sleep 1000' & read line";
+        let (terminal, pids) = started(short, &["job "]).await;
+        terminal.keys("\r".into()).await;
+        gone(&pids).await;
+        assert!(!terminal.is_running());
+    }
+
+    /// A terminal with what a script starts, once that has said its numbers.
+    async fn started(script: &str, names: &[&str]) -> (Terminal, Vec<i32>) {
+        let command = ["sh", "-c", script].map(str::to_owned);
         let terminal = Terminal::start(&command, &super::super::super::pod::tests::pod(&[])).expect("started");
         let pid = |scrollback: &str, what: &str| -> Option<i32> {
             let line = scrollback.lines().find_map(|line| line.strip_prefix(what))?;
@@ -381,15 +425,19 @@ mod tests {
         let mut feed = terminal.follow();
         let pids = loop {
             let scrollback = terminal.scrollback();
-            if let (Some(shell), Some(job)) = (pid(&scrollback, "shell "), pid(&scrollback, "job ")) {
-                break [shell, job];
+            let pids: Vec<i32> = names.iter().filter_map(|name| pid(&scrollback, name)).collect();
+            if pids.len() == names.len() {
+                break pids;
             }
             feed.next().await.expect("it runs");
         };
-        drop((feed, terminal));
+        (terminal, pids)
+    }
+
+    async fn gone(pids: &[i32]) {
         let started = std::time::Instant::now();
         for pid in pids {
-            let pid = Pid::from_raw(pid).expect("a process");
+            let pid = Pid::from_raw(*pid).expect("a process");
             while rustix::process::test_kill_process(pid).is_ok() {
                 assert!(
                     started.elapsed() < std::time::Duration::from_secs(30),

@@ -210,6 +210,40 @@ async fn clients_share_one_terminal_until_its_program_ends() {
     assert!(!three.seen.contains("a-2"));
 }
 
+/// A program may not read for a while; its client is not to be cut for that.
+#[tokio::test]
+async fn pings_are_answered_while_the_terminal_does_not_read() {
+    let sandbox = with_token("").await;
+    let mut client = sandbox.attach().await;
+    client
+        .types("stty raw -echo; echo deaf-$((1+1)); exec sleep 1000\r")
+        .await;
+    client.sees("deaf-2").await;
+    for _ in 0..200 {
+        let keys = Message::binary(vec![b'x'; 4096]);
+        client.socket.send(keys).await.expect("sent");
+    }
+    client
+        .socket
+        .send(Message::Ping(b"still there".to_vec().into()))
+        .await
+        .expect("sent");
+    let answer = async {
+        loop {
+            match client.socket.next().await {
+                Some(Ok(Message::Pong(payload))) => return payload,
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let answer = tokio::time::timeout(SOON, answer).await.expect("a pong in time");
+    assert_eq!(answer.as_ref(), b"still there");
+    client.socket.close(None).await.expect("closed");
+    let ended = tokio::time::timeout(SOON, async { while let Some(Ok(_)) = client.socket.next().await {} });
+    ended.await.expect("the close is answered");
+}
+
 #[tokio::test]
 async fn pings_are_answered() {
     let sandbox = with_token("").await;

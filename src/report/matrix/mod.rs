@@ -67,6 +67,8 @@ pub struct Matrix {
     pub rows: Vec<Row>,
     pub mutants: Vec<Mutant>,
     pub cells: Vec<Cell>,
+    /// It ended early: what could not be told is so for that reason.
+    pub interrupted: bool,
 }
 
 /// How many mutants met which fate.
@@ -131,6 +133,17 @@ impl Matrix {
         tally
     }
 
+    /// Whether something is shown to be wrong: a mutant survived, or a row has no killer though all of its
+    /// mutants could be told.
+    pub fn is_broken(&self) -> bool {
+        let told = |row: &Row| {
+            let mut mutants = self.mutants.iter().filter(|mutant| mutant.row == row.id);
+            mutants.all(|mutant| !matches!(self.fate(mutant), Fate::CouldNotTell { .. }))
+        };
+        let mut without = self.rows.iter().filter(|row| self.killers(row).is_empty());
+        self.tally().survived > 0 || without.any(told)
+    }
+
     /// Whether every mutant is dead and every row has a killer. Nothing tried
     /// shows nothing.
     pub fn holds(&self) -> bool {
@@ -154,8 +167,9 @@ impl Matrix {
             n => format!("{n} without a killer"),
         };
         format!(
-            "{mutants} mutant{}: {dead} dead, {survived} survived, {could_not_tell} could not \
+            "{}{mutants} mutant{}: {dead} dead, {survived} survived, {could_not_tell} could not \
              tell; {rows} row{}, {killers}",
+            if self.interrupted { "interrupted; " } else { "" },
             s(mutants),
             s(rows)
         )

@@ -42,11 +42,20 @@ impl Matrix {
         without_commands(&text).into_owned()
     }
 
+    fn verdict(&self) -> &'static str {
+        match self.holds() {
+            true => "PASSED",
+            false if self.interrupted => "INTERRUPTED",
+            false if self.is_broken() => "FAILED",
+            false => "COULD NOT TELL",
+        }
+    }
+
     /// For a CI summary.
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "# gauntlet prove: {}\n\n{}\n\n## Mutants\n\n| mutant | row | defect | verdict | by, or why |\n|---|---|---|---|---|\n",
-            if self.holds() { "PASSED" } else { "FAILED" },
+            self.verdict(),
             self.summary()
         );
         for mutant in &self.mutants {
@@ -103,6 +112,7 @@ impl Matrix {
             "apiVersion": API_VERSION,
             "kind": "Matrix",
             "holds": self.holds(),
+            "interrupted": self.interrupted,
             "summary": self.tally(),
             "mutants": mutants,
             "rows": rows,

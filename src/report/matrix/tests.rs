@@ -19,6 +19,7 @@ fn matrix() -> Matrix {
         check: check.to_owned(),
     };
     Matrix {
+        interrupted: false,
         rows: vec![
             row("token/refuse", "None, empty or wrong | 401"),
             row("token/flow", "The session's token is the secret's"),
@@ -102,4 +103,27 @@ fn nothing_tried_shows_nothing() {
         matrix.summary(),
         "1 mutant: 1 dead, 0 survived, 0 could not tell; 1 row, each with a killer"
     );
+}
+
+#[test]
+fn what_could_not_be_told_is_no_defect() {
+    let mut matrix = matrix();
+    assert!(matrix.is_broken(), "a mutant survived");
+    matrix.cells.iter_mut().for_each(|cell| {
+        if cell.result == CellResult::Survived {
+            cell.result = CellResult::NotRun;
+        }
+    });
+    matrix.rows.retain(|row| row.id != "harness-token/alb/strip");
+    assert!(!matrix.is_broken() && !matrix.holds());
+    assert!(matrix.markdown().starts_with("# gauntlet prove: COULD NOT TELL\n"));
+    matrix.interrupted = true;
+    assert!(matrix.markdown().starts_with("# gauntlet prove: INTERRUPTED\n"));
+    assert!(matrix.summary().starts_with("interrupted; "));
+    // A row that no mutant is about can't be shown to fail, whatever could be told.
+    matrix.rows.push(Row {
+        id: "harness-token/nobody".to_owned(),
+        title: String::new(),
+    });
+    assert!(matrix.is_broken());
 }

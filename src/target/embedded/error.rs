@@ -81,6 +81,26 @@ impl ApiError {
             format!("{} \"{name}\" is invalid: {why}", kind.facts().kind),
         )
         .about(kind, name)
+        .because(kind, why)
+    }
+
+    /// What kubectl shows of an object that is refused: the field, and what is wrong with it.
+    fn because(mut self, kind: Kind, why: &str) -> ApiError {
+        let path = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
+        let (field, message) = match why.split_once(": ") {
+            Some((field, message)) if path(field) => (field, message),
+            _ => ("", why),
+        };
+        if let Some(details) = &mut self.details {
+            details["kind"] = kind.facts().kind.into();
+            details["causes"] = json!([{ "reason": "FieldValueInvalid", "field": field, "message": message }]);
+        }
+        self
+    }
+
+    pub fn forbidden(kind: Kind, name: &str, why: &str) -> ApiError {
+        let resource = kind.resource();
+        ApiError::new(403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {why}")).about(kind, name)
     }
 
     pub fn bad_request(message: impl Into<String>) -> ApiError {

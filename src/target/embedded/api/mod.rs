@@ -184,6 +184,9 @@ impl Api {
                 let (code, object) = self.patch(request, at, part).await?;
                 Ok(json_response(code, shape.object(kind, &object)))
             }
+            Method::DELETE if part == Part::Main && kind == Kind::Namespace && name == "default" => {
+                Err(ApiError::forbidden(kind, name, "this namespace may not be deleted"))
+            }
             Method::DELETE if part == Part::Main => {
                 let options = delete_options(&read_body(request).await?, query)?;
                 match self.store.delete(kind, namespace, name, &options)? {

@@ -31,8 +31,19 @@ impl Api {
 }
 
 fn resized(old: &Value, scale: &Value) -> Result<Value, ApiError> {
+    let named = |object: &Value| object["metadata"]["name"].as_str().map(str::to_owned);
+    if let Some(other) = named(scale).filter(|name| Some(name) != named(old).as_ref()) {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({other}) does not match the name on the URL ({})",
+            named(old).unwrap_or_default()
+        )));
+    }
     let mut new = old.clone();
-    new["spec"]["replicas"] = scale["spec"]["replicas"].as_u64().unwrap_or(0).into();
+    // As it is: whether it is a number of replicas is for admission to say.
+    new["spec"]["replicas"] = match &scale["spec"]["replicas"] {
+        Value::Null => 0.into(),
+        given => given.clone(),
+    };
     if let Some(version) = scale["metadata"]["resourceVersion"].as_str().filter(|v| !v.is_empty()) {
         new["metadata"]["resourceVersion"] = version.into();
     }

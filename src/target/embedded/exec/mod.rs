@@ -76,10 +76,6 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
 
 /// Upgrades the connection and runs the command.
 pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod: &Object) -> Answer {
-    if *request.method() != Method::GET {
-        // POST is SPDY's way, which nothing here speaks: kubectl falls back to it only when told to.
-        return Err(ApiError::method_not_allowed());
-    }
     let name = container_name(pod, query.get("container"))?;
     let run = api.kubelet.pod(pod.uid());
     let container = run.and_then(|run| {
@@ -102,6 +98,11 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
             ))
         });
     };
+    if *request.method() != Method::GET {
+        // POST is SPDY's way, which nothing here speaks. A client that was refused asks so again, and
+        // shows what it is told then: what is wrong with the request itself comes before.
+        return Err(ApiError::method_not_allowed());
+    }
     let command = Command {
         argv: query.all("command").map(str::to_string).collect(),
         env: container.env.clone(),

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
+use crate::platform::terminal_session::session_members;
+
 /// What images set; a container's own value comes first.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -206,24 +208,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-fn session_members(leader: Pid) -> Vec<Pid> {
-    let session = leader.as_raw_nonzero().get();
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|id| {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            // After the name in parentheses: state, parent, group, session.
-            let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
-            fields.split_whitespace().nth(3).and_then(|field| field.parse().ok()) == Some(session)
-        })
-        .filter_map(Pid::from_raw)
-        .collect()
 }
 
 /// The exit code as a shell would say it: 128 + N for signal N.

@@ -46,6 +46,16 @@ async fn an_object_is_created_read_changed_and_deleted() {
 }
 
 #[tokio::test]
+async fn the_default_namespace_stays() {
+    let cluster = cluster().await;
+    let api = Api::<Namespace>::all(cluster.client());
+    let refused = api.delete("default", &DeleteParams::default()).await.unwrap_err();
+    assert_eq!(code(refused), (403, "Forbidden".into()));
+    assert!(api.get("default").await.is_ok());
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_invalid_is_refused() {
     let cluster = cluster().await;
     let client = cluster.client();

@@ -136,6 +136,27 @@ async fn deployments_scale_replace_and_go() {
     let scale = Patch::Merge(json!({ "spec": { "replicas": 3 } }));
     let scaled = api.patch_scale("web", &PatchParams::default(), &scale).await.unwrap();
     assert_eq!(scaled.spec.unwrap().replicas, Some(3));
+    // What is no number of replicas is refused, with the field that is wrong, and changes nothing.
+    for replicas in [json!(-1), json!("x"), json!(1.5)] {
+        let scale = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+        let refused = api
+            .patch_scale("web", &PatchParams::default(), &scale)
+            .await
+            .unwrap_err();
+        let kube::Error::Api(status) = refused else {
+            panic!("{refused}")
+        };
+        assert_eq!(status.code, 422, "{replicas}");
+        let details = status.details.expect("details");
+        assert_eq!((details.kind.as_str(), details.causes.len()), ("Deployment", 1));
+        assert!(details.causes[0].field.contains("replicas"), "{:?}", details.causes);
+    }
+    let other = json!({ "metadata": { "name": "other" }, "spec": { "replicas": 7 } });
+    let refused = api
+        .replace_scale("web", &PostParams::default(), &from(other))
+        .await
+        .unwrap_err();
+    assert_eq!(code(refused), (400, "BadRequest".into()));
     rolled_out(&api, "web").await;
     let pods = Api::<Pod>::default_namespaced(client.clone());
     let all = pods_of(&client, "web").await;
