@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, future};
 use http::{HeaderValue, Method, Request, header};
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -39,6 +41,10 @@ const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 /// Says that a channel has ended; v5 only.
 const CLOSE: u8 = 255;
+
+/// How often a client is asked whether it is there. Where a command doesn't read, what waits before the
+/// end of a connection hides that end.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The subprotocols, the better one first. They differ only in [`CLOSE`].
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -176,10 +182,20 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
         let copies = future::join(copy(stdout, STDOUT, output.clone()), copy(stderr, STDERR, output));
         ended(child, guard, copies, &gone).await
     };
+    let lost = CancellationToken::new();
     let deliver = async {
-        while let Some(message) = outgoing.recv().await {
+        let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            let message = tokio::select! {
+                message = outgoing.recv() => match message {
+                    Some(message) => message,
+                    None => return,
+                },
+                _ = beat.tick() => Message::Ping(Bytes::new()),
+            };
             if sink.send(message).await.is_err() {
-                break;
+                lost.cancel();
+                return;
             }
         }
     };
@@ -194,6 +210,7 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
         }
         // The client is gone: what the guard holds goes too.
         () = receive(&mut stream, input) => {}
+        () = lost.cancelled() => {}
         () = feed => {}
     }
 }

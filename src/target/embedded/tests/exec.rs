@@ -173,6 +173,16 @@ async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
         ended(group).await;
     }
 
+    // One that never reads: what waits to be sent hides the end of the connection.
+    let (mut process, group) = endless(&pods, &AttachParams::default().stdin(true)).await;
+    let mut stdin = process.stdin().unwrap();
+    let filling = async { while stdin.write_all(&[b'x'; 4096]).await.is_ok() {} };
+    let stuck = tokio::time::timeout(Duration::from_millis(300), filling).await;
+    assert!(stuck.is_err(), "there is an end to what is taken");
+    process.abort();
+    drop((process, stdin));
+    ended(group).await;
+
     let (mut process, group) = endless(&pods, &pipes).await;
     pods.delete("shell", &DeleteParams::default()).await.unwrap();
     let killed = status(&mut process).await;
