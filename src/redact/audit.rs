@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use super::automaton::Chunk;
 use super::decode::decoded;
 use super::leaks::Leak;
-use super::{Form, Redactor, Secret};
+use super::{Form, Redactor, Secret, search};
 
 /// Searches outputs for all secrets of a run.
 ///
@@ -17,6 +19,8 @@ use super::{Form, Redactor, Secret};
 /// search that doesn't find its canary doesn't find either says nothing.
 pub struct Audit<'r> {
     redactor: &'r Redactor,
+    /// What the redactor itself no longer looks for.
+    retired: Vec<Arc<Chunk>>,
     canary: Secret,
     leaks: Vec<Leak>,
 }
@@ -34,10 +38,11 @@ pub enum AuditError {
 }
 
 impl<'r> Audit<'r> {
-    /// For all secrets that the redactor knows by the end of the run.
+    /// For all secrets that the redactor has known by the end of the run.
     pub fn new(redactor: &'r Redactor) -> Audit<'r> {
         Audit {
             redactor,
+            retired: redactor.retired_chunks(),
             canary: redactor.plant("canary"),
             leaks: Vec::new(),
         }
@@ -105,12 +110,13 @@ impl<'r> Audit<'r> {
 
     /// Places and names of all secrets, as they stand there or under encodings.
     fn search(&self, bytes: &[u8]) -> BTreeMap<(usize, String), Form> {
+        let chunks = [self.redactor.chunks(), self.retired.clone()].concat();
         let mut all: BTreeMap<(usize, String), Form> = BTreeMap::new();
-        for found in self.redactor.search(bytes) {
+        for found in search(&chunks, bytes) {
             all.insert((found.offset, found.name), found.form);
         }
         for text in decoded(bytes) {
-            for found in self.redactor.search(&text.bytes) {
+            for found in search(&chunks, &text.bytes) {
                 all.entry((text.from[found.offset], found.name))
                     .or_insert(Form::Encoded);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::forms::{Form, Part, forms, parts};
+use super::forms::{Every, Form, Part, forms, parts};
 
 /// What a match is of.
 struct Pattern {
@@ -26,7 +26,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn new<'s>(secrets: impl Iterator<Item = (&'s Arc<str>, &'s str)>) -> Chunk {
+    pub(super) fn new<'s>(secrets: impl Iterator<Item = (&'s Arc<str>, &'s str)>, every: Every) -> Chunk {
         let mut patterns = Vec::new();
         let mut texts = Vec::new();
         let mut count = 0;
@@ -45,7 +45,7 @@ impl Chunk {
             for (text, form) in forms(value) {
                 add(text, Some(form), None);
             }
-            for (text, part) in parts(value) {
+            for (text, part) in parts(value, every) {
                 add(text, Some(Form::Part), Some(part));
             }
         }

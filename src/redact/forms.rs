@@ -83,6 +83,15 @@ pub(super) fn forms(value: &str) -> IndexMap<String, Form> {
 /// Characters of a part that give a long random value away.
 const PART: usize = 16;
 
+/// Which parts of a value are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Every {
+    /// All: any [`PART`] characters of it are found.
+    Offset,
+    /// Those side by side: any `2 * PART - 1` characters have one of them in them.
+    Length,
+}
+
 /// Shortest value whose parts are secrets too, in characters.
 const IN_PARTS: usize = 48;
 
@@ -99,14 +108,18 @@ pub(super) struct Part {
 
 /// All parts of a value of a length that makes up any longer part. None of a value that is short,
 /// or that has some structure: the head of a JWT is no secret.
-pub(super) fn parts(value: &str) -> Vec<(String, Part)> {
+pub(super) fn parts(value: &str, every: Every) -> Vec<(String, Part)> {
     if value.len() < IN_PARTS || !value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Vec::new();
     }
     let upper = value.to_ascii_uppercase();
     let of = value.len();
     let mut all = Vec::new();
-    for offset in 0..=of - PART {
+    let step = match every {
+        Every::Offset => 1,
+        Every::Length => PART,
+    };
+    for offset in (0..=of - PART).step_by(step) {
         let [as_is, raised] = [value, &upper].map(|text| text[offset..offset + PART].to_owned());
         let same = as_is == raised;
         let part = |upper| Part { offset, upper, of };

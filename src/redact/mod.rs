@@ -11,13 +11,15 @@ mod stream;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use automaton::Chunk;
+use forms::Every;
 
 pub use audit::{Audit, AuditError};
 pub use forms::Form;
@@ -35,11 +37,14 @@ pub const LONGEST: usize = 16 * 1024;
 /// Rounds after which a text whose placeholders make up ever new secrets is given up.
 const ROUNDS: usize = 16;
 
+/// Secrets of one automaton, where there may be thousands.
+const AT_ONCE: usize = 512;
+
 /// What stands for a text that was given up.
 const WITHHELD: &str = "[text withheld: its secrets could not be taken out]";
 
 /// Knows the secrets of a run and takes them out of texts, in whatever form they
-/// stand there. Clones share what they know.
+/// stand there. Clones share what they know, and so do those with a scope of their own.
 ///
 /// ```
 /// use gauntlet::redact::Redactor;
@@ -53,11 +58,26 @@ const WITHHELD: &str = "[text withheld: its secrets could not be taken out]";
 #[derive(Clone, Default)]
 pub struct Redactor {
     state: Arc<RwLock<State>>,
+    /// The number of the scope that its secrets are of; 0 lasts.
+    scope: usize,
 }
+
+/// A secret's name and value.
+type Named = (Arc<str>, SecretString);
 
 #[derive(Default)]
 struct State {
-    secrets: Vec<(Arc<str>, SecretString)>,
+    scopes: BTreeMap<usize, Known>,
+    /// The number of the last scope.
+    last: usize,
+    /// Secrets of scopes that are over.
+    retired: Vec<Named>,
+}
+
+/// The secrets of a scope.
+#[derive(Default)]
+struct Known {
+    secrets: Vec<Named>,
     /// Automata of the first secrets, in order, sizes falling.
     chunks: Vec<Arc<Chunk>>,
     /// How many secrets the automata know.
@@ -105,18 +125,54 @@ impl Redactor {
         self.insert(secret::variable(name).into(), &value)
     }
 
+    /// One with secrets of its own, until they are [retired](Redactor::retire). All take them out until then.
+    pub fn scope(&self) -> Redactor {
+        let mut state = self.write();
+        state.last += 1;
+        Redactor {
+            state: self.state.clone(),
+            scope: state.last,
+        }
+    }
+
+    /// Forgets the secrets of its scope, since all that could hold them has been put out. Only the
+    /// search at the end of the run still knows them. Those of the first scope last.
+    pub fn retire(&self) {
+        let mut state = self.write();
+        if self.scope > 0
+            && let Some(known) = state.scopes.remove(&self.scope)
+        {
+            state.retired.extend(known.secrets);
+        }
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn insert(&self, name: Arc<str>, value: &str) -> Secret {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let known = state
-            .secrets
-            .iter()
-            .find(|(_, known)| known.expose_secret() == value)
-            .cloned();
-        let (name, value) = known.unwrap_or_else(|| {
-            let secret = (name, SecretString::from(value));
-            state.secrets.push(secret.clone());
-            secret
+        let mut state = self.write();
+        let all = state.scopes.iter().flat_map(|(scope, known)| {
+            let of = |secret| (*scope, secret);
+            known.secrets.iter().map(of)
         });
+        let found = all
+            .filter(|(_, (_, known))| known.expose_secret() == value)
+            .map(|(scope, secret)| (scope, secret.clone()));
+        let found: Vec<(usize, Named)> = found.collect();
+        let (name, value) = match found.first() {
+            Some((_, named)) => named.clone(),
+            None => (name, SecretString::from(value)),
+        };
+        // What only another scope knows is forgotten when that one is over.
+        if !found.iter().any(|(scope, _)| *scope == 0 || *scope == self.scope) {
+            let known = state.scopes.entry(self.scope).or_default();
+            known.secrets.push((name.clone(), value.clone()));
+        }
         Secret::new(name, value)
     }
 
@@ -167,15 +223,7 @@ impl Redactor {
     /// Where secrets stand, in order. A form within a longer one isn't told apart,
     /// and a placeholder isn't a secret even where a value happens to be a part of it.
     pub fn search(&self, bytes: &[u8]) -> Vec<Found> {
-        automaton::find(&self.chunks(), bytes)
-            .secrets
-            .iter()
-            .map(|m| Found {
-                name: m.name.to_owned(),
-                form: m.form,
-                offset: m.start,
-            })
-            .collect()
+        search(&self.chunks(), bytes)
     }
 
     /// A writer that passes on to `inner` what is written, redacted, also where a
@@ -184,40 +232,69 @@ impl Redactor {
         RedactingWriter::new(self.clone(), inner)
     }
 
-    /// The automata of all secrets. A new one is made for those that came since
-    /// the last call, and joined with its neighbours of the same size or less:
-    /// so a secret goes into few automata over time, and there are few of them.
+    /// The automata of all secrets of the scopes that are not over.
     fn chunks(&self) -> Vec<Arc<Chunk>> {
         {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            if state.indexed == state.secrets.len() {
-                return state.chunks.clone();
+            let state = self.read();
+            if state.scopes.values().all(Known::is_indexed) {
+                return state.scopes.values().flat_map(|known| known.chunks.clone()).collect();
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        let mut first = state.indexed;
-        while let Some(last) = state.chunks.last() {
-            if last.secrets > state.secrets.len() - first {
+        let mut state = self.write();
+        state.scopes.values_mut().for_each(Known::index);
+        state.scopes.values().flat_map(|known| known.chunks.clone()).collect()
+    }
+
+    /// The automata of the secrets of scopes that are over.
+    fn retired_chunks(&self) -> Vec<Arc<Chunk>> {
+        let retired = self.read().retired.clone();
+        let of = |secrets: &[Named]| Arc::new(Chunk::new(named(secrets), Every::Length));
+        retired.chunks(AT_ONCE).map(of).collect()
+    }
+}
+
+impl Known {
+    fn is_indexed(&self) -> bool {
+        self.indexed == self.secrets.len()
+    }
+
+    /// A new automaton is made for the secrets that came since the last time, and joined with its
+    /// neighbours of the same size or less: so a secret goes into few automata over time, and there
+    /// are few of them.
+    fn index(&mut self) {
+        let mut first = self.indexed;
+        while let Some(last) = self.chunks.last() {
+            if last.secrets > self.secrets.len() - first {
                 break;
             }
             first -= last.secrets;
-            state.chunks.pop();
+            self.chunks.pop();
         }
-        if first < state.secrets.len() {
-            let fresh = state.secrets[first..]
-                .iter()
-                .map(|(name, value)| (name, value.expose_secret()));
-            state.chunks.push(Arc::new(Chunk::new(fresh)));
+        if first < self.secrets.len() {
+            let chunk = Chunk::new(named(&self.secrets[first..]), Every::Offset);
+            self.chunks.push(Arc::new(chunk));
         }
-        state.indexed = state.secrets.len();
-        state.chunks.clone()
+        self.indexed = self.secrets.len();
     }
+}
+
+fn search(chunks: &[Arc<Chunk>], bytes: &[u8]) -> Vec<Found> {
+    let found = automaton::find(chunks, bytes).secrets;
+    let place = |m: &automaton::Match| Found {
+        name: m.name.to_owned(),
+        form: m.form,
+        offset: m.start,
+    };
+    found.iter().map(place).collect()
+}
+
+fn named(secrets: &[Named]) -> impl Iterator<Item = (&Arc<str>, &str)> {
+    secrets.iter().map(|(name, value)| (name, value.expose_secret()))
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        write!(f, "Redactor({} secrets)", state.secrets.len())
+        let secrets: usize = self.read().scopes.values().map(|known| known.secrets.len()).sum();
+        write!(f, "Redactor({secrets} secrets)")
     }
 }

@@ -121,6 +121,29 @@ fn clones_share_what_is_added_later() {
 }
 
 #[test]
+fn a_scope_that_is_over_is_forgotten_by_all_but_the_audit() {
+    let redactor = with(&[("LASTS", "a value that lasts")]);
+    let (one, other) = (redactor.scope(), redactor.scope());
+    one.add("ONE", "one's own value").unwrap();
+    one.add("BOTH", "a value of both").unwrap();
+    assert_eq!(other.add("OTHER", "a value of both").unwrap().name(), "BOTH");
+    other.add("OTHER", "a value that lasts").unwrap();
+    let text = "one's own value, a value of both, a value that lasts";
+    for redactor in [&redactor, &one, &other] {
+        assert_eq!(redactor.redact(text), "$ONE, $BOTH, $LASTS");
+    }
+    one.retire();
+    assert_eq!(redactor.redact(text), "one's own value, $BOTH, $LASTS");
+    other.retire();
+    redactor.retire();
+    assert_eq!(redactor.redact(text), "one's own value, a value of both, $LASTS");
+    let mut audit = Audit::new(&redactor);
+    audit.output("x.txt".as_ref(), text.as_bytes()).unwrap();
+    let leaks = audit.leaks().into_iter().map(|leak| leak.name);
+    assert!(leaks.eq(["ONE", "BOTH", "LASTS"]));
+}
+
+#[test]
 fn parts_of_a_long_random_value_are_told_as_a_shell_would_fill_them_in() {
     let value = "0123456789abcdef00112233445566778899aabbccddeeff0f1e2d3c4b5a6978";
     let redactor = with(&[("T", value)]);
@@ -178,7 +201,11 @@ fn an_audit_finds_what_the_redactor_does_not_take_out() {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     let value = "0123456789abcdef00112233445566778899aabbccddeeff0f1e2d3c4b5a6978";
-    let redactor = with(&[("T", value)]);
+    let lasting = with(&[("T", value)]);
+    let clean = lasting.redact(value).into_owned();
+    let over = Redactor::new().scope();
+    over.add("T", value).unwrap();
+    over.retire();
     let some = |escape: &dyn Fn(u8) -> String| -> String {
         let each = value.bytes().enumerate();
         each.map(|(n, byte)| {
@@ -208,25 +235,26 @@ fn an_audit_finds_what_the_redactor_does_not_take_out() {
         format!("{}\n            | {}\n", &mime[..40], &mime[40..]),
         format!("> {}\n> {}\n", &value[..30], &value[30..]),
     ] {
-        let mut audit = Audit::new(&redactor);
-        audit
-            .output("x.txt".as_ref(), format!("one\ntwo <{text}>\n").as_bytes())
-            .unwrap();
-        let leaks = audit.leaks();
-        assert!(!leaks.is_empty(), "{text}");
-        assert!(leaks.iter().all(|leak| leak.name == "T" && leak.line >= 2), "{leaks:?}");
-        // What the redactor takes out the audit takes for clean.
-        let mut audit = Audit::new(&redactor);
-        let clean = redactor.redact(value).into_owned();
-        audit.output("x.txt".as_ref(), clean.as_bytes()).unwrap();
-        assert!(audit.leaks().is_empty());
+        for redactor in [&lasting, &over] {
+            let mut audit = Audit::new(redactor);
+            audit
+                .output("x.txt".as_ref(), format!("one\ntwo <{text}>\n").as_bytes())
+                .unwrap();
+            let leaks = audit.leaks();
+            assert!(!leaks.is_empty(), "{text}");
+            assert!(leaks.iter().all(|leak| leak.name == "T" && leak.line >= 2), "{leaks:?}");
+            // What the redactor takes out the audit takes for clean.
+            let mut audit = Audit::new(redactor);
+            audit.output("x.txt".as_ref(), clean.as_bytes()).unwrap();
+            assert!(audit.leaks().is_empty());
+        }
     }
-    let mut audit = Audit::new(&redactor);
+    let mut audit = Audit::new(&lasting);
     audit
         .output("x.txt".as_ref(), b"% \\u \\u{ \\x &# & &; %zz \\u{110000} \\")
         .unwrap();
     assert!(audit.leaks().is_empty());
-    let error = audit_of(&redactor, "none/there").unwrap_err();
+    let error = audit_of(&lasting, "none/there").unwrap_err();
     assert!(
         error.to_string().starts_with("cannot search none/there for secrets: "),
         "{error}"

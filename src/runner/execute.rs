@@ -48,11 +48,16 @@ const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 /// Longest time that a world may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
-/// Runs a scenario to its verdict. `tell` hears of the steps.
-pub async fn execute(planned: &Planned, shared: &Shared, tell: &(dyn Fn(Event) + Send + Sync)) -> ScenarioResult {
+/// Runs a scenario to its verdict. `tell` hears of the steps, `secrets` of what must not be told.
+pub async fn execute(
+    planned: &Planned,
+    shared: &Shared,
+    secrets: &Redactor,
+    tell: &(dyn Fn(Event) + Send + Sync),
+) -> ScenarioResult {
     let started = Instant::now();
     let mut record = Record::default();
-    let ended = live(planned, shared, tell, &mut record).await;
+    let ended = live(planned, shared, secrets, tell, &mut record).await;
     let (judged, reason) = record.verdict();
     let mut interrupted = false;
     let (verdict, reason) = match (ended, judged) {
@@ -111,13 +116,14 @@ impl From<String> for Broken {
 async fn live(
     planned: &Planned,
     shared: &Shared,
+    secrets: &Redactor,
     tell: &(dyn Fn(Event) + Send + Sync),
     record: &mut Record,
 ) -> Result<(), Broken> {
     let limit = planned.scenario.timeout.unwrap_or(shared.timeout);
     let deadline = Instant::now() + limit;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
-    let setup = setup(&scope, shared)?;
+    let setup = setup(&scope, shared, secrets)?;
     let starting = "while its world was starting";
     let world = tokio::select! {
         world = timeout_at(deadline, shared.target.world(&planned.scenario.world, setup)) => match world {
@@ -127,9 +133,9 @@ async fn live(
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
     };
     let world = Arc::new(world);
-    let ended = match variables(&mut scope, planned, &world, &shared.redactor) {
+    let ended = match variables(&mut scope, planned, &world, secrets) {
         Ok(()) => {
-            let context = StepContext::new(world.clone(), shared.redactor.clone(), shared.limits);
+            let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
             let mut story = Story::new(planned, shared, tell, &context, scope, record);
             let ended = told(&mut story, limit, deadline).await;
             context.drop_terminals();
@@ -154,7 +160,7 @@ async fn live(
 }
 
 /// What a world is made of, its secrets known to the redactor.
-fn setup(scope: &Scope, shared: &Shared) -> Result<Setup, String> {
+fn setup(scope: &Scope, shared: &Shared, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         names: shared.names.clone(),
@@ -163,8 +169,7 @@ fn setup(scope: &Scope, shared: &Shared) -> Result<Setup, String> {
         master_key: random()?,
     };
     for (name, value) in [("HARNESS_AUTH_TOKEN", &setup.token), ("MASTER_KEY", &setup.master_key)] {
-        shared
-            .redactor
+        secrets
             .add(name, value)
             .map_err(|error| format!("a secret of the world: {error}"))?;
     }

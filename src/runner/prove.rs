@@ -102,7 +102,7 @@ async fn one(
         .acquire_many(if planned.alone() { room.all } else { 1 })
         .await;
     let silent = |_: Event| {};
-    (mutant, execute(&planned, &shared, &silent).await)
+    (mutant, execute(&planned, &shared, &shared.redactor, &silent).await)
 }
 
 /// The rows that runs stand for, in the order of their ids, with the title of the first of each.

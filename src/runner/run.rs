@@ -14,6 +14,7 @@ use super::execute::{Shared, execute};
 use super::plan::{Planned, alone_last};
 use super::reproduce::reproduce;
 use crate::expected::Expected;
+use crate::redact::Redactor;
 use crate::scenario::Level;
 
 /// The end of what is noted where a run ended early.
@@ -66,11 +67,12 @@ pub async fn run(
                     tell(event);
                 }
                 match ended {
-                    Ok(mut result) => {
+                    Ok((mut result, secrets)) => {
                         terms.expected.apply(&mut result);
                         goes_on &= !(terms.fail_fast && failed(&result));
                         let result = Arc::new(result);
                         tell(Event::ScenarioFinished(result.clone()));
+                        secrets.retire();
                         results.push(result);
                     }
                     // `one` catches panics; a task ends otherwise only with the runtime.
@@ -85,12 +87,19 @@ pub async fn run(
     (result, results)
 }
 
-async fn one(planned: Planned, shared: Arc<Shared>, events: mpsc::UnboundedSender<Event>) -> ScenarioResult {
+/// A result, and the secrets that it may hold until it is told.
+async fn one(
+    planned: Planned,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<Event>,
+) -> (ScenarioResult, Redactor) {
+    let secrets = shared.redactor.scope();
     // The receiver lives as long as the run: what can't be told then is no longer of interest.
     let tell = move |event| drop(events.send(event));
     tell(Event::ScenarioStarted(planned.run.clone()));
     let started = Instant::now();
-    match AssertUnwindSafe(execute(&planned, &shared, &tell)).catch_unwind().await {
+    let executed = AssertUnwindSafe(execute(&planned, &shared, &secrets, &tell));
+    let result = match executed.catch_unwind().await {
         Ok(result) => result,
         // A panic in the harness is a defect of it, and says nothing of the platform.
         Err(_) => ScenarioResult {
@@ -98,7 +107,8 @@ async fn one(planned: Planned, shared: Arc<Shared>, events: mpsc::UnboundedSende
             reproduce: reproduce(&planned, &shared, None),
             ..ScenarioResult::of(&planned, started.elapsed())
         },
-    }
+    };
+    (result, secrets)
 }
 
 /// Whether a result fails the run: a pass that was not expected does as well.
