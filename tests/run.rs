@@ -87,8 +87,8 @@ fn a_broken_platform_fails_and_the_console_says_why() {
     let out = &ran.stdout;
     assert!(out.contains("0 passed, 3 failed"), "{out}");
     for part in [
-        "expected  a terminal that shows what was typed",
-        "got  a terminal that doesn't show what was typed",
+        "a screen that shows what was typed",
+        "no screen that shows what was typed",
         "in  scenarios/harness-token/token/accept.yaml:16",
         "16 |     check: opens",
         "curl -i -N ",

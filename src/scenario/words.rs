@@ -16,8 +16,8 @@ const SPOKEN: &[(&str, &str, &str)] = &[
     ("opened", "an open terminal", "no open terminal"),
     (
         "works",
-        "a terminal that shows what was typed",
-        "a terminal that doesn't show what was typed",
+        "a screen that shows what was typed",
+        "no screen that shows what was typed",
     ),
     ("open", "an open connection", "a closed connection"),
     (
@@ -44,7 +44,10 @@ pub fn field(path: &str, value: &Value) -> String {
 pub fn found(path: &str, found: &Found<'_>) -> String {
     match found {
         Found::Value(value) => field(path, value),
-        Found::Absent => format!("no {path}"),
+        Found::Absent => match SPOKEN.iter().find(|(field, ..)| *field == path) {
+            Some((_, _, no)) => (*no).to_owned(),
+            None => format!("no {path}"),
+        },
         Found::Unknown(missing) => format!("no {missing}, so nothing is known of {path}"),
     }
 }
