@@ -15,8 +15,8 @@ run: build ## all core scenarios on the embedded target; reports in reports/
 test: ## all tests
 	$(CARGO) test
 
-test-kind: ## that a kind cluster gives the embedded target's verdicts; GAUNTLET_NODE_IMAGE is the node's image
-	$(CARGO) test --test kind -- --ignored
+test-kind: ## that a kind cluster gives the embedded target's verdicts, and a platform on one is put back; GAUNTLET_NODE_IMAGE is the node's image
+	$(CARGO) test --test kind --test installation -- --ignored --test-threads 1
 
 prove: build ## every mutant against the checks of its row, and the matrix
 	$(GAUNTLET) prove --report reports/matrix.md

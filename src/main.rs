@@ -106,6 +106,10 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
                 Err(error) => shown(Err(error)),
             }
         }
+        Command::Recover(options) => {
+            let process = process(on_signals()?, descriptors, false, false);
+            cli::recover::recover(options, process, std::io::stdout()).await
+        }
         Command::Down(options) => Ok(cli::up::down(&options).await),
         Command::Status(options) => Ok(cli::up::status(&options, std::io::stdout()).await),
         Command::Platform(options) => cli::platform::run(&options.component, environment(), on_signals()?).await,
@@ -175,6 +179,7 @@ fn process(stop: CancellationToken, descriptors: Option<u64>, quiet: bool, verbo
         stop,
         program: cli::platform::program(),
         binary: std::env::current_exe().map_err(|error| format!("finding gauntlet's own program: {error}")),
+        variable: Box::new(|name| std::env::var(name).ok()),
         started: jiff::Timestamp::now().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("GAUNTLET_COMMIT"),

@@ -67,7 +67,7 @@ fn a_failure_stays_one_whatever_becomes_of_the_clean_up() {
         "{reason}"
     );
     assert!(reason.contains("; and then, in `finally`: "), "{reason}");
-    assert!(reason.ends_with("there is none"), "{reason}");
+    assert!(reason.ends_with("not found (404 NotFound)"), "{reason}");
     for part in ["tty_token \"made up\"", "status 418"] {
         assert!(ran.stdout.contains(part), "{part} is missing in\n{}", ran.stdout);
     }

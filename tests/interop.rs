@@ -15,6 +15,7 @@ use gauntlet::steps::attach::token_query;
 use gauntlet::steps::terminal::Terminal;
 use gauntlet::steps::wire::{Connected, Recorded, connect};
 use gauntlet::target::Door;
+use gauntlet::target::trust::Trust;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -166,7 +167,9 @@ async fn attach(address: SocketAddr, query: &str) -> Result<WebSocketStream<Reco
         tls: false,
         pod: "foreign".into(),
     };
-    let connected = connect(&door, None, &Limits::default()).await.expect("an answer");
+    let connected = connect(&door, &Trust::Nothing, &Limits::default())
+        .await
+        .expect("an answer");
     let Connected::Yes(stream) = connected else {
         panic!("no connection to {address}")
     };

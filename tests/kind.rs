@@ -152,7 +152,7 @@ fn flags_of_another_target() {
     let ran = common::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);
     insta::assert_snapshot!(
         ran.stderr,
-        @"gauntlet: --reuse is about a cluster of kind's, and the target is embedded; did you mean `--target kind`?"
+        @"gauntlet: --reuse is of the target kind, and the target is embedded; did you mean `--target kind`?"
     );
 }
 
@@ -175,7 +175,7 @@ fn the_same_verdicts_as_embedded() {
                 .args(all)
                 .args(further);
             if target == "kind" {
-                command.args(["--target", "kind"]).args(node_image());
+                command.args(["--target", "kind"]).args(common::node_image());
             }
             let ran = Ran::of(command.output().expect("gauntlet starts"));
             assert!(matches!(ran.code, Some(0 | 1)), "{}\n{}", ran.stdout, ran.stderr);
@@ -185,11 +185,6 @@ fn the_same_verdicts_as_embedded() {
         assert!(!embedded.is_empty());
         assert_same(&embedded, &kind);
     }
-}
-
-fn node_image() -> Vec<String> {
-    // The machine's own, where kind's default can't be had.
-    std::env::var("GAUNTLET_NODE_IMAGE").map_or_else(|_| Vec::new(), |image| vec!["--image".to_owned(), image])
 }
 
 /// `run: verdict [verdicts of its checks]`, sorted.

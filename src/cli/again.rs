@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Run, TargetName};
-use crate::scenario::duration;
+use crate::scenario::{Intrusion, duration};
 
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
 /// Level, mutants and seed are not among them: they are the runner's to say.
@@ -15,7 +15,23 @@ pub fn flags(options: &Run) -> String {
     let path = |path: &Path| path.display().to_string();
     match options.target.target {
         TargetName::Embedded => {}
-        TargetName::Kind => flag("target", "kind"),
+        other => flag("target", other.name()),
+    }
+    for (name, value) in [
+        ("context", &options.target.context),
+        ("namespace", &options.target.namespace),
+    ] {
+        if let Some(value) = value {
+            flag(name, value);
+        }
+    }
+    for (name, file) in [("kubeconfig", &options.target.kubeconfig), ("ca", &options.target.ca)] {
+        if let Some(file) = file {
+            flag(name, &path(file));
+        }
+    }
+    if let Some(allow) = options.target.allow {
+        flag("allow", Intrusion::from(allow).name());
     }
     if let Some(name) = options.target.cluster_name.as_ref().filter(|_| options.target.reuse) {
         flag("cluster-name", name);

@@ -9,6 +9,7 @@ pub mod list;
 pub mod platform;
 pub mod profile;
 pub mod prove;
+pub mod recover;
 pub mod rerun;
 pub mod run;
 pub mod schema;
@@ -68,6 +69,8 @@ pub enum Command {
     Status(Status),
     /// Tell what this machine can run, what is missing, and how to get it
     Doctor,
+    /// Put back what interrupted runs changed on platforms that aren't ours
+    Recover(Recover),
     /// Print the JSON Schema of a scenario file, or of another of gauntlet's documents
     Schema(Schema),
     /// Run one component of the reference platform as a process
@@ -146,6 +149,20 @@ pub enum TargetName {
     Embedded,
     /// A cluster that kind makes, a namespace for each scenario.
     Kind,
+    /// A platform that is there, on a cluster of a kubeconfig; what it is called says a profile.
+    Cluster,
+    /// A platform of which only the doors are known: their addresses are a profile's `roads`.
+    Url,
+}
+
+/// Targets that are brought up for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MadeTarget {
+    /// The reference platform, in this process.
+    #[default]
+    Embedded,
+    /// A cluster that kind makes.
+    Kind,
 }
 
 /// Levels as the command line has them.
@@ -196,7 +213,7 @@ pub struct Run {
     /// The folder that evidence goes into
     #[arg(long, value_name = "DIR", default_value = "reports/evidence")]
     pub evidence: PathBuf,
-    /// Scenarios at once [default: 4 for each processor]
+    /// Scenarios at once [default: 4 for each processor; on kind 1; on a platform that isn't ours one at all]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything so many times
@@ -208,7 +225,7 @@ pub struct Run {
     /// Seed of random values; a report names the one that was used
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Longest time of a scenario that doesn't say its own [default: 60s; on kind 5m]
+    /// Longest time of a scenario that doesn't say its own [default: 60s; on a cluster 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Run only the I-th of N parts
@@ -250,7 +267,7 @@ pub struct Prove {
 pub struct Up {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
-    pub target: TargetName,
+    pub target: MadeTarget,
     /// kind: the cluster's name [default: gauntlet]
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
@@ -260,6 +277,12 @@ pub struct Up {
     /// Where the kubeconfig goes
     #[arg(long, value_name = "FILE", default_value = KUBECONFIG)]
     pub kubeconfig: PathBuf,
+    /// What the platform calls things [default: the contract's names]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name on top of the profile: secret.name=my-env
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
     /// Start the reference platform with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
@@ -269,19 +292,20 @@ impl Up {
     /// The context of the kubeconfig that it writes.
     fn context(&self) -> String {
         match self.target {
-            TargetName::Embedded => up::EMBEDDED.to_owned(),
-            TargetName::Kind => up::context(self.cluster_name.as_deref().unwrap_or(target::REUSED)),
+            MadeTarget::Embedded => up::EMBEDDED.to_owned(),
+            MadeTarget::Kind => up::context(self.cluster_name.as_deref().unwrap_or(target::REUSED)),
         }
     }
 
     fn check(&self) -> Result<(), UsageError> {
-        target::only_for_kind(
-            self.target,
-            [
-                ("--cluster-name", self.cluster_name.is_some()),
-                ("--image", self.image.is_some()),
-            ],
-        )
+        let given = [
+            ("--cluster-name", self.cluster_name.is_some()),
+            ("--image", self.image.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -306,6 +330,16 @@ pub struct Status {
     /// The cluster's name [default: gauntlet]
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Recover {
+    /// Only what was changed in this context of a kubeconfig
+    #[arg(long)]
+    pub context: Option<String>,
+    /// Where the undo journals are [default: as of `run`]
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
 }
 
 /// Targets that outlive the command that brings them up.

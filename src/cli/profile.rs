@@ -1,10 +1,12 @@
 //! `--profile` and `--set`: what a run takes for granted of the installation.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::TargetName;
 use super::run::UsageError;
 use crate::profile::{self, Profile};
-use crate::scenario::{self, Problem, Problems};
+use crate::scenario::{self, Problem, Problems, Source};
 use crate::target::fit;
 
 /// The help where the embedded target can't be what a profile says.
@@ -43,15 +45,17 @@ pub struct Effective {
 
 /// Reads a profile and sets what is to be set on top of it. Without either it is the reference
 /// platform's, which the embedded target deploys.
-pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, UsageError> {
+pub fn effective(file: Option<&Path>, settings: &[String], target: TargetName) -> Result<Effective, UsageError> {
     let problems = |found: Vec<Problem>| UsageError(Problems(found).render());
     let source = file
         .map(scenario::read_file)
         .transpose()
         .map_err(|problem| problems(vec![problem]))?;
+    let is_ours = matches!(target, TargetName::Embedded | TargetName::Kind);
     let mut profile = match &source {
         Some(source) => Profile::parse(source).map_err(problems)?,
-        None => Profile::reference(),
+        None if is_ours => Profile::reference(),
+        None => Profile::default(),
     };
     let wrong: Vec<String> = settings
         .iter()
@@ -60,6 +64,15 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
     if !wrong.is_empty() {
         return Err(UsageError(wrong.join("\ngauntlet: ")));
     }
+    if is_ours {
+        deployable(&profile, source.as_ref(), settings)?;
+    }
+    let digest = (file.is_some() || !settings.is_empty()).then(|| profile.digest());
+    Ok(Effective { profile, digest })
+}
+
+/// Refuses what the reference platform can't be.
+fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[String]) -> Result<(), UsageError> {
     // What is told of a name that was set is told of the flag, else of the place in the file.
     let mut placed = Vec::new();
     let mut told = Vec::new();
@@ -72,8 +85,8 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
         if names.iter().any(set) {
             return told.push(format!("--set: {message}; {help}"));
         }
-        let place = |said: &Said| profile::locate(source.as_ref()?, said.group, said.name);
-        match (&source, names.iter().find_map(place)) {
+        let place = |said: &Said| profile::locate(source?, said.group, said.name);
+        match (source, names.iter().find_map(place)) {
             (Some(source), Some(span)) => placed.push(Problem::new(source, span, message).with_help(help)),
             _ => told.push(format!("{message}; {help}")),
         }
@@ -91,7 +104,16 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
         let help = if misfit.other.is_some() { DIFFERENT } else { LEAVE_OUT };
         tell(&names, message, help);
     }
-    for road in profile.roads.keys() {
+    for needed in profile.secrets.keys().map(|needed| needed.name()) {
+        let message = format!("the {needed} of a world of gauntlet's own is made up, and comes from nowhere");
+        let said = Said {
+            group: "secrets",
+            name: needed,
+            flag: format!("secrets.{needed}"),
+        };
+        tell(&[said], message, LEAVE_OUT);
+    }
+    for road in profile.roads.keys().map(|road| road.name()) {
         let message = format!(
             "the embedded target has no use for an address of the road `{road}`: it finds its doors through its own \
              Kubernetes API, and would test another platform than the one at that address"
@@ -110,8 +132,7 @@ pub fn effective(file: Option<&Path>, settings: &[String]) -> Result<Effective, 
     if !told.is_empty() {
         return Err(UsageError(told.join("\ngauntlet: ")));
     }
-    let digest = (file.is_some() || !settings.is_empty()).then(|| profile.digest());
-    Ok(Effective { profile, digest })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -120,7 +141,7 @@ mod tests {
 
     #[test]
     fn without_a_flag_it_is_the_reference_without_a_digest() {
-        let effective = effective(None, &[]).expect("good");
+        let effective = effective(None, &[], TargetName::Embedded).expect("good");
         assert_eq!(effective.profile, Profile::reference());
         assert_eq!(effective.digest, None);
     }
@@ -131,7 +152,12 @@ mod tests {
         let file = folder.path().join("p.yaml");
         let text = "apiVersion: gauntlet/v1\nkind: Profile\nnames: { secret.name: a, web.port: 80 }\n";
         std::fs::write(&file, text).expect("written");
-        let effective = effective(Some(&file), &["secret.name=b".into(), "secret.name=c".into()]).expect("good");
+        let effective = effective(
+            Some(&file),
+            &["secret.name=b".into(), "secret.name=c".into()],
+            TargetName::Embedded,
+        )
+        .expect("good");
         assert_eq!(effective.profile.names["secret.name"], "c");
         assert_eq!(effective.profile.names["web.port"], "80");
         assert_eq!(

@@ -14,7 +14,7 @@ use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
 use super::target::{self, NotStarted};
-use super::{LevelName, Run, again};
+use super::{LevelName, Run, TargetName, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, Reporters, Settings, clash};
@@ -26,6 +26,9 @@ use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::target::embedded::Program;
 use crate::target::{Target, names};
+
+/// Gives variables of the environment.
+pub type Variable = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What `main` knows of the process.
 pub struct Process {
@@ -41,6 +44,8 @@ pub struct Process {
     pub program: Program,
     /// The file that this process runs; why that isn't known otherwise.
     pub binary: Result<PathBuf, String>,
+    /// A variable of the environment, where it is set and is text.
+    pub variable: Variable,
     /// RFC 3339.
     pub started: String,
     pub version: &'static str,
@@ -73,6 +78,7 @@ pub struct UsageError(pub String);
 /// Runs scenarios; gives the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = again::flags(&options);
+    options.target.check()?;
     let mut specs = options.report;
     if let Some(clash) = clash(&specs) {
         return Err(UsageError(clash));
@@ -87,7 +93,8 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         (None, None) => LevelName::Core,
     };
     let selected = select(&scenarios, &options.selection.selectors, level)?;
-    let Effective { profile, digest } = profile::effective(options.profile.as_deref(), &options.set)?;
+    let Effective { profile, digest } =
+        profile::effective(options.profile.as_deref(), &options.set, options.target.target)?;
     let expected = match &options.expected_failures {
         Some(file) => expected(file, &scenarios, &process.started)?,
         None => Expected::default(),
@@ -100,6 +107,11 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         planned = part(planned, partition);
     }
     if !options.mutant.is_empty() {
+        if matches!(options.target.target, TargetName::Cluster | TargetName::Url) {
+            return Err(UsageError(
+                "--mutant breaks the reference platform, and the target is one that isn't ours".into(),
+            ));
+        }
         let names = options.mutant.join(", ");
         notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
     }
@@ -127,7 +139,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     if !reporters.problems().is_empty() {
         return Ok(refuse(reporters.problems()));
     }
-    let started = match target::start(&options.target, &process).await {
+    let started = match target::start(&options.target, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
         Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),

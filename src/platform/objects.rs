@@ -11,7 +11,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, HTTPGetAction, PodSpec, PodTemplateSpec, Probe};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, HTTPGetAction, Pod as KubernetesPod, PodSpec, PodTemplateSpec, Probe,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
@@ -97,6 +99,16 @@ impl Sandbox {
 
     pub fn pod_ip(&self) -> Option<&str> {
         self.status.as_ref()?.pod_ip.as_deref()
+    }
+
+    /// With what its pod itself says of address and phase.
+    pub fn with_pod(mut self, pod: Option<&KubernetesPod>) -> Sandbox {
+        if let Some(found) = pod.and_then(|pod| pod.status.as_ref()) {
+            let status = self.status.get_or_insert_default();
+            status.pod_ip = found.pod_ip.clone();
+            status.phase = found.phase.clone();
+        }
+        self
     }
 
     pub fn phase(&self) -> Option<&str> {

@@ -8,7 +8,11 @@ use kube::api::{Api, ListParams, LogParams};
 use serde::Serialize;
 
 use super::events::Evidence;
-use crate::steps::StepContext;
+use crate::steps::{StepContext, credentials};
+use crate::target::said::said;
+
+/// Lines of each log that are kept.
+const LOG_LINES: i64 = 5_000;
 
 /// Exchanges over the wire that are shown: the last ones led to the failure.
 const EXCHANGES: usize = 6;
@@ -21,27 +25,39 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let world = &context.world;
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    if world
+        .installation()
+        .is_some_and(|installation| !installation.has_cluster)
+    {
+        return evidence;
+    }
     let mut others = Vec::new();
-    match pods.list(&ListParams::default()).await {
-        Err(error) => others.push(text("pods", "pods.yaml", format!("listing pods: {error}"))),
+    match world.pods().await {
+        Err(error) => others.push(text("pods", "pods.yaml", format!("listing pods: {}", said(&error)))),
         Ok(listed) => {
+            for pod in &listed {
+                if let Err(error) = credentials::keep_environment(pod, &context.redactor) {
+                    evidence.push(text("pods", "pods.txt", error.to_string()));
+                    return evidence;
+                }
+            }
             let parties: Vec<String> = parties(context).iter().map(ToString::to_string).collect();
             // In the order of the parties: the door before what is behind it.
             for ip in &parties {
-                for pod in listed.items.iter().filter(|pod| address(pod) == Some(ip)) {
+                for pod in listed.iter().filter(|pod| address(pod) == Some(ip)) {
                     evidence.extend(logs(&pods, pod).await);
                 }
             }
-            others.push(text("pods", "pods.yaml", yaml(&listed.items)));
+            others.push(text("pods", "pods.yaml", yaml(&listed)));
             let is_other = |pod: &&Pod| address(pod).is_none_or(|ip| !parties.iter().any(|party| party == ip));
-            for pod in listed.items.iter().filter(is_other) {
+            for pod in listed.iter().filter(is_other) {
                 others.extend(logs(&pods, pod).await);
             }
         }
     }
     let events: Api<Event> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let listed = match events.list(&ListParams::default()).await {
-        Err(error) => format!("listing events: {error}"),
+        Err(error) => format!("listing events: {}", said(&error)),
         Ok(listed) => listed.items.iter().map(event_line).collect(),
     };
     evidence.push(text("events", "events.txt", listed));
@@ -95,26 +111,49 @@ fn wire(context: &StepContext) -> Option<Evidence> {
     Some(text("wire transcript", "wire.txt", transcript))
 }
 
+/// The logs of a pod's containers; of one that was started again, that of the time before as well.
 async fn logs(pods: &Api<Pod>, pod: &Pod) -> Vec<Evidence> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut evidence = Vec::new();
     for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-        let params = LogParams {
-            container: Some(container.name.clone()),
-            timestamps: true,
-            ..LogParams::default()
-        };
-        let log = match pods.logs(name, &params).await {
-            Ok(log) => log,
-            Err(error) => format!("reading the log: {error}"),
-        };
-        evidence.push(text(
-            &format!("log of {name}/{}", container.name),
-            &format!("{name}.{}.log", container.name),
-            log,
-        ));
+        let title = format!("log of {name}/{}", container.name);
+        let log = log(pods, name, &container.name, false).await;
+        evidence.push(text(&title, &format!("{name}.{}.log", container.name), log));
+        if restarts(pod, &container.name) > 0 {
+            let log = self::log(pods, name, &container.name, true).await;
+            evidence.push(text(
+                &format!("{title} before it was started again"),
+                &format!("{name}.{}.previous.log", container.name),
+                log,
+            ));
+        }
     }
     evidence
+}
+
+fn restarts(pod: &Pod, container: &str) -> i32 {
+    let statuses = pod
+        .status
+        .iter()
+        .filter_map(|status| status.container_statuses.as_ref())
+        .flatten();
+    let of_it = statuses.filter(|status| status.name == container);
+    of_it.map(|status| status.restart_count).sum()
+}
+
+async fn log(pods: &Api<Pod>, pod: &str, container: &str, previous: bool) -> String {
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        previous,
+        timestamps: true,
+        // Of a platform that has run for months, what may be about the failure.
+        tail_lines: Some(LOG_LINES),
+        ..LogParams::default()
+    };
+    match pods.logs(pod, &params).await {
+        Ok(log) => log,
+        Err(error) => format!("reading the log: {}", said(&error)),
+    }
 }
 
 fn event_line(event: &Event) -> String {

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, RunOf, ScenarioResult, Verdict};
 use super::evidence;
+use super::fit::Fit;
 use super::plan::Planned;
 use super::reproduce::reproduce;
 use super::story::{Record, Story};
 use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::scenario::{Policies, Scope, duration, render, render_string};
-use crate::steps::{Limits, StepContext};
+use crate::steps::{Limits, StepContext, session};
 use crate::target::world::Setup;
 use crate::target::{Target, World};
 
@@ -56,6 +57,13 @@ pub async fn execute(
     tell: &(dyn Fn(Event) + Send + Sync),
 ) -> ScenarioResult {
     let started = Instant::now();
+    if let Some(reason) = unfit(planned, shared) {
+        return ScenarioResult {
+            verdict: Verdict::Skip,
+            reason: Some(reason),
+            ..ScenarioResult::of(planned, Duration::ZERO)
+        };
+    }
     let mut record = Record::default();
     let ended = live(planned, shared, secrets, tell, &mut record).await;
     let (judged, reason) = record.verdict();
@@ -85,6 +93,18 @@ pub async fn execute(
         evidence: record.evidence,
         reproduce: record.reproduce,
         ..ScenarioResult::of(planned, duration)
+    }
+}
+
+/// Why a run can't be on the target.
+fn unfit(planned: &Planned, shared: &Shared) -> Option<String> {
+    match &shared.target {
+        Target::Installation(installation) => Fit {
+            installation,
+            policies: &shared.policies,
+        }
+        .unfit(planned),
+        Target::Embedded(_) | Target::Kind(_) => None,
     }
 }
 
@@ -133,13 +153,24 @@ async fn live(
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
     };
     let world = Arc::new(world);
+    if world.installation().is_some() {
+        // They are all scenarios' and stay what they are.
+        know(&shared.redactor, &world.token, &world.master_key)?;
+    }
     let ended = match variables(&mut scope, planned, &world, secrets) {
         Ok(()) => {
             let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
             let mut story = Story::new(planned, shared, tell, &context, scope, record);
             let ended = told(&mut story, limit, deadline).await;
             context.drop_terminals();
-            ended
+            let swept = match timeout(FINALLY_WITHIN, session::sweep(&context)).await {
+                Ok(swept) => swept.map_err(|error| Broken::Error(error.to_string())),
+                Err(_) => Err(Broken::Error(
+                    "deleting the sessions that were made took too long".into(),
+                )),
+            };
+            let put_back = put_back(&world, shared).await;
+            ended.and(swept).and(put_back)
         }
         Err(error) => Err(Broken::Error(error)),
     };
@@ -159,6 +190,22 @@ async fn live(
     Ok(stopped?)
 }
 
+/// Leaves a platform that isn't ours as it was found.
+async fn put_back(world: &World, shared: &Shared) -> Result<(), Broken> {
+    let Some(changes) = world.changes().filter(|changes| changes.is_changed()) else {
+        return Ok(());
+    };
+    match changes.undo(shared.limits.ready).await {
+        Ok(left) => {
+            changes.tell_of_left(left);
+            Ok(())
+        }
+        Err(error) => Err(Broken::Error(format!(
+            "putting back what was changed: {error}; `gauntlet recover` tries again"
+        ))),
+    }
+}
+
 /// What a world is made of, its secrets known to the redactor.
 fn setup(scope: &Scope, shared: &Shared, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
@@ -168,12 +215,17 @@ fn setup(scope: &Scope, shared: &Shared, secrets: &Redactor) -> Result<Setup, St
         token: random()?,
         master_key: random()?,
     };
-    for (name, value) in [("HARNESS_AUTH_TOKEN", &setup.token), ("MASTER_KEY", &setup.master_key)] {
-        secrets
+    know(secrets, &setup.token, &setup.master_key)?;
+    Ok(setup)
+}
+
+fn know(redactor: &Redactor, token: &str, master_key: &str) -> Result<(), String> {
+    for (name, value) in [("HARNESS_AUTH_TOKEN", token), ("MASTER_KEY", master_key)] {
+        redactor
             .add(name, value)
             .map_err(|error| format!("a secret of the world: {error}"))?;
     }
-    Ok(setup)
+    Ok(())
 }
 
 /// The steps, the evidence of what went wrong in them, and what is done whatever came before.

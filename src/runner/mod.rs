@@ -3,6 +3,7 @@
 pub mod events;
 pub mod evidence;
 pub mod execute;
+pub mod fit;
 pub mod plan;
 pub mod prove;
 pub mod reproduce;

@@ -41,22 +41,17 @@ pub struct Planned {
     pub run: RunOf,
     /// Values of the matrix, templates.
     pub parameters: Vec<(String, Value)>,
+    /// Whether nothing else may run beside it.
+    pub alone: bool,
 }
 
 /// The tag of scenarios that measure time: what runs beside them would be measured too.
 const ALONE: &str = "timing";
 
-impl Planned {
-    /// Whether nothing else may run beside it.
-    pub fn alone(&self) -> bool {
-        self.scenario.tags.iter().any(|tag| tag == ALONE)
-    }
-}
-
 /// The same runs, those that run alone behind all others.
 pub fn alone_last(mut planned: Vec<Planned>) -> Vec<Planned> {
     // The sort is stable: the order is otherwise that of the ids.
-    planned.sort_by_key(Planned::alone);
+    planned.sort_by_key(|planned| planned.alone);
     planned
 }
 
@@ -97,6 +92,7 @@ pub fn plan(scenarios: &[Arc<Scenario>], repeat: u32) -> Vec<Planned> {
                         parameters: combination.iter().map(named).collect(),
                         repetition: (repeat > 1).then_some(repetition),
                     },
+                    alone: scenario.tags.iter().any(|tag| tag == ALONE),
                     parameters: combination
                         .iter()
                         .map(|(n, choice)| ((*n).to_owned(), choice.value.clone()))
@@ -130,7 +126,7 @@ mod tests {
         let runs = |planned: &[Planned], alone| -> Vec<RunOf> {
             planned
                 .iter()
-                .filter(|run| run.alone() == alone)
+                .filter(|run| run.alone == alone)
                 .map(|run| run.run.clone())
                 .collect()
         };

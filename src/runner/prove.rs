@@ -97,10 +97,7 @@ async fn one(
     room: Arc<Room>,
 ) -> (Option<&'static str>, ScenarioResult) {
     // The semaphore is never closed.
-    let _places = room
-        .places
-        .acquire_many(if planned.alone() { room.all } else { 1 })
-        .await;
+    let _places = room.places.acquire_many(if planned.alone { room.all } else { 1 }).await;
     let silent = |_: Event| {};
     (mutant, execute(&planned, &shared, &shared.redactor, &silent).await)
 }

@@ -3,8 +3,10 @@
 use super::evidence;
 use super::execute::Shared;
 use super::plan::Planned;
+use crate::profile::secret_source::{Needed, SecretSource};
 use crate::scenario::Level;
 use crate::steps::StepContext;
+use crate::target::World;
 
 /// Lines for a shell: the command that makes the same run, and the last request of it by other means.
 /// Secrets stand in them as `$NAME`.
@@ -24,6 +26,7 @@ pub fn reproduce(planned: &Planned, shared: &Shared, context: Option<&StepContex
     }
     let world = &context.world;
     lines.push(match shared.keep_failed && world.can_stay() {
+        _ if world.installation().is_some() => "# The last request, with the sessions of that run:".to_owned(),
         true => format!(
             "# The world of that run stays, in namespace {}. From within it, or through `kubectl port-forward`:",
             world.namespace
@@ -38,14 +41,31 @@ pub fn reproduce(planned: &Planned, shared: &Shared, context: Option<&StepContex
         ("MASTER_KEY", "secret.master-key"),
     ] {
         if commands.iter().any(|command| uses(command, variable)) {
-            let (secret, key, space) = (world.name("secret.name"), world.name(key), &world.namespace);
-            lines.push(format!(
-                "{variable}=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)"
-            ));
+            lines.push(filled(world, variable, key));
         }
     }
     lines.extend(commands);
     lines
+}
+
+/// The line that fills a variable with a secret.
+fn filled(world: &World, variable: &str, key: &str) -> String {
+    let needed = match key {
+        "secret.key" => Needed::Token,
+        _ => Needed::MasterKey,
+    };
+    let given = world
+        .installation()
+        .and_then(|installation| installation.source(needed));
+    match given {
+        Some(SecretSource::Env(name)) if name == variable => format!("# {variable} is set already"),
+        Some(SecretSource::Env(name)) => format!("{variable}=${name}"),
+        Some(SecretSource::File(file)) => format!("{variable}=$(cat '{}')", file.display()),
+        None => {
+            let (secret, key, space) = (world.name("secret.name"), world.name(key), &world.namespace);
+            format!("{variable}=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)")
+        }
+    }
 }
 
 /// The same run, alone.

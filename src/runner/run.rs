@@ -53,7 +53,7 @@ pub async fn run(
     loop {
         while goes_on && running.len() < terms.jobs.max(1) && !shared.stop.is_cancelled() {
             // Behind a run that is alone there are only such, so none is ever joined by another.
-            let fits = |next: &Planned| !next.alone() || running.is_empty();
+            let fits = |next: &Planned| !next.alone || running.is_empty();
             let Some(next) = waiting.next_if(fits) else { break };
             running.spawn(one(next, shared.clone(), events.clone()));
         }

@@ -120,9 +120,9 @@ pub enum SecretState {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BalancerSpec {
-    /// Whether it takes `Authorization` out of upgrades, as the contract's does.
-    #[serde(default = "yes")]
-    pub strips_authorization: bool,
+    /// Whether it takes `Authorization` out of upgrades; said where the scenario is about it. Default: yes.
+    #[serde(default)]
+    pub strips_authorization: Option<bool>,
     /// How long a connection may be quiet, as `500ms` or `60s`.
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
@@ -130,6 +130,9 @@ pub struct BalancerSpec {
     /// Whether it ends TLS, with a certificate of a CA made for the run.
     #[serde(default)]
     pub tls: bool,
+    /// Whether a backend of the harness's own is behind it, at `names.probe.path`.
+    #[serde(default)]
+    pub probe: bool,
 }
 
 /// A rule of a contract as a story of steps.

@@ -3,26 +3,18 @@
 use serde_json::Value;
 
 use super::model::{Claim, Scenario, Step};
-
-/// Verbs that go through the Kubernetes API.
-const KUBERNETES: [&str; 9] = [
-    "secret",
-    "patch-secret",
-    "seed-token",
-    "restart",
-    "pods",
-    "delete",
-    "exec",
-    "search",
-    "logs",
-];
+use crate::steps::{Reach, verb};
 
 impl Scenario {
     /// What it needs of a target, in words: `kubernetes`, `road balancer`, `policy token.scope`.
     pub fn needs(&self) -> Vec<String> {
         let steps = || self.steps.iter().chain(&self.finally);
         let mut needs = Vec::new();
-        if steps().any(|step| KUBERNETES.contains(&step.verb)) {
+        let asks = |step: &Step| match verb(step.verb).map(|verb| verb.reach) {
+            Some(Reach::Cluster(asks)) => !asks(&step.args).is_empty(),
+            _ => false,
+        };
+        if steps().any(asks) {
             needs.push("kubernetes".to_owned());
         }
         for step in steps() {

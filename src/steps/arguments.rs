@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::scenario::duration::DurationText;
 
 /// One way to a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Road {
     /// Straight to the pod.
@@ -20,6 +20,25 @@ pub enum Road {
     Balancer,
     /// Through the load balancer's TLS port.
     BalancerTls,
+}
+
+impl Road {
+    pub const ALL: [Road; 4] = [Road::Direct, Road::Proxy, Road::Balancer, Road::BalancerTls];
+
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Road::Direct => "direct",
+            Road::Proxy => "proxy",
+            Road::Balancer => "balancer",
+            Road::BalancerTls => "balancer-tls",
+        }
+    }
+
+    /// The road of that name.
+    pub fn named(name: &str) -> Option<Road> {
+        Road::ALL.into_iter().find(|road| road.name() == name)
+    }
 }
 
 /// Makes a session through the session API, or looks at one again.

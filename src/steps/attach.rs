@@ -170,7 +170,7 @@ async fn upgrade(
     context: &StepContext,
     door: &Door,
 ) -> Result<Upgraded, StepError> {
-    let stream = match wire::connect(door, context.world.ca.as_deref(), &context.limits).await? {
+    let stream = match wire::connect(door, &context.world.trust, &context.limits).await? {
         Connected::Yes(stream) => *stream,
         Connected::Refused(refused) => {
             let response = json!({ "opened": false, "connection": refused });

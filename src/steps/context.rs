@@ -103,8 +103,10 @@ pub struct StepContext {
     pub world: Arc<World>,
     pub redactor: Redactor,
     pub limits: Limits,
-    /// Whether Enter may be pressed in terminals (policy `tty.enter`).
+    /// The agent that sessions are made with.
     pub agent: OnceCell<String>,
+    /// Sessions that were made and not deleted.
+    sessions: Mutex<Vec<String>>,
     terminals: Mutex<Vec<Arc<Terminal>>>,
     exchanges: Mutex<Vec<Exchange>>,
     answers: Mutex<Vec<Answer>>,
@@ -120,10 +122,26 @@ impl StepContext {
             redactor,
             limits,
             agent: OnceCell::new(),
+            sessions: Mutex::default(),
             terminals: Mutex::default(),
             exchanges: Mutex::default(),
             answers: Mutex::default(),
         }
+    }
+
+    /// Remembers a session that was made.
+    pub fn made_session(&self, id: &str) {
+        lock(&self.sessions).push(id.to_owned());
+    }
+
+    /// Forgets a session that is deleted.
+    pub fn deleted_session(&self, id: &str) {
+        lock(&self.sessions).retain(|known| known != id);
+    }
+
+    /// Sessions that were made and not deleted.
+    pub fn sessions_left(&self) -> Vec<String> {
+        lock(&self.sessions).clone()
     }
 
     /// Keeps a terminal open for later steps; the number is how they name it.

@@ -3,6 +3,7 @@
 //! The world's own token is a secret from the start. An answer may hold others: the
 //! token of another installation, an old one, one that the platform made up.
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::redact::{RedactError, Redactor};
@@ -45,6 +46,18 @@ pub fn keep_text(name: &str, text: &str, redactor: &Redactor) -> Result<(), Reda
         true => redactor.add(name, text).map(drop),
         false => Ok(()),
     }
+}
+
+/// Makes secrets of what stands in a pod's environment under such a name.
+pub fn keep_environment(pod: &Pod, redactor: &Redactor) -> Result<(), RedactError> {
+    let spec = pod.spec.iter();
+    let containers = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let variables = containers.flat_map(|container| container.env.iter().flatten());
+    let mut secret = variables.filter(|variable| names_secret(&variable.name));
+    secret.try_for_each(|variable| {
+        let value = variable.value.as_deref().unwrap_or_default();
+        keep_text(&variable.name, value, redactor)
+    })
 }
 
 /// `tty_token`, `accessToken`, `api-key`; not `max_tokens`.

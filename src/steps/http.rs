@@ -180,7 +180,7 @@ async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwes
 }
 
 fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepError> {
-    let host = door.host.split(':').next().unwrap_or_default();
+    let host = door.name();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -189,7 +189,7 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
         .http1_only()
         .connect_timeout(context.limits.connect)
         .resolve(host, door.way)
-        .tls_backend_preconfigured(wire::tls_config(context.world.ca.as_deref())?)
+        .tls_backend_preconfigured(wire::tls_config(&context.world.trust)?)
         .build()
         .map_err(|error| StepError::doing("making an HTTP client", error))
 }

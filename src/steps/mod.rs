@@ -30,6 +30,8 @@ use serde_json::Value;
 pub use context::{Limits, Observation, StepContext, StepError};
 pub use phrase::Phrase;
 
+use crate::target::access::Ask;
+
 /// A verb of the scenario language.
 pub struct Verb {
     /// The key that makes a step this verb's: `attach`.
@@ -44,6 +46,8 @@ pub struct Verb {
     pub fields: &'static [&'static str],
     /// The key whose value, where it is a list of pods, makes the step run once for each of them.
     pub each: Option<&'static str>,
+    /// What it goes through to the platform.
+    pub reach: Reach,
     /// Carries it out. `keep`: the observation is bound, so what it opened stays open.
     pub run: Run,
 }
@@ -61,9 +65,23 @@ fn arguments_of<T: serde::de::DeserializeOwned>(keys: Value) -> Result<T, StepEr
         .map_err(|error| StepError::doing("with its templates filled in, the step is wrong", error))
 }
 
+/// What a verb goes through to the platform.
+#[derive(Clone, Copy)]
+pub enum Reach {
+    /// Nothing: it is about a terminal that is open.
+    Open,
+    /// The session API.
+    Api,
+    /// A door, by the road that the step says. Where it says none it is `proxy`, or `direct` where the
+    /// value of this key is a pod.
+    Door { subject: Option<&'static str> },
+    /// The cluster's own API. Gets the step's keys, templates in them.
+    Cluster(fn(keys: &Value) -> Vec<Ask>),
+}
+
 macro_rules! verb {
-    ($name:literal: $arguments:ty, $run:path $(, keep: $keep:ident)?; each: $each:expr, default: $given:expr,
-     phrases: $phrases:expr, fields: $fields:expr) => {
+    ($name:literal: $arguments:ty, $run:path $(, keep: $keep:ident)?; reach: $reach:expr, each: $each:expr,
+     default: $given:expr, phrases: $phrases:expr, fields: $fields:expr) => {
         Verb {
             name: $name,
             schema: schema_of::<$arguments>,
@@ -71,6 +89,7 @@ macro_rules! verb {
             default_given: $given,
             fields: $fields,
             each: $each,
+            reach: $reach,
             run: {
                 fn run<'a>(
                     keys: Value,
@@ -108,47 +127,47 @@ const SESSION_FIELDS: &[&str] = &[
 
 /// All verbs, in the order of the documentation.
 pub const VERBS: &[Verb] = &[
-    verb!("session": a::Session, session::session; each: None, default: Some("ready"),
+    verb!("session": a::Session, session::session; reach: Reach::Api, each: None, default: Some("ready"),
         phrases: phrase::SESSION, fields: SESSION_FIELDS),
-    verb!("restart-session": a::RestartSession, session::restart; each: None, default: Some("ready"),
+    verb!("restart-session": a::RestartSession, session::restart; reach: Reach::Api, each: None, default: Some("ready"),
         phrases: phrase::SESSION, fields: SESSION_FIELDS),
-    verb!("delete-session": a::DeleteSession, session::delete; each: None, default: Some("deleted"),
+    verb!("delete-session": a::DeleteSession, session::delete; reach: Reach::Api, each: None, default: Some("deleted"),
         phrases: phrase::DELETED, fields: &["id", "status", "http"]),
-    verb!("attach": a::Attach, attach::run, keep: keep; each: Some("attach"), default: Some("opens"),
+    verb!("attach": a::Attach, attach::run, keep: keep; reach: Reach::Door { subject: Some("attach") }, each: Some("attach"), default: Some("opens"),
         phrases: phrase::ATTACH, fields: &["opened", "works", "status", "header", "body", "text", "closed", "screen"]),
-    verb!("type": a::Type, typing::keys; each: None, default: None,
+    verb!("type": a::Type, typing::keys; reach: Reach::Open, each: None, default: None,
         phrases: &[], fields: &[]),
-    verb!("resize": a::Resize, typing::resize; each: None, default: None,
+    verb!("resize": a::Resize, typing::resize; reach: Reach::Open, each: None, default: None,
         phrases: &[], fields: &[]),
-    verb!("ping": a::Ping, typing::ping; each: None, default: Some("answered"),
+    verb!("ping": a::Ping, typing::ping; reach: Reach::Open, each: None, default: Some("answered"),
         phrases: phrase::PING, fields: &["answered"]),
-    verb!("terminal": a::Terminal, typing::look; each: None, default: None,
+    verb!("terminal": a::Terminal, typing::look; reach: Reach::Open, each: None, default: None,
         phrases: phrase::TERMINAL, fields: &["open", "screen", "close", "longest_frame", "frames"]),
-    verb!("close": a::Close, typing::close; each: None, default: None,
+    verb!("close": a::Close, typing::close; reach: Reach::Open, each: None, default: None,
         phrases: phrase::TERMINAL, fields: &["open", "screen", "close", "longest_frame", "frames"]),
-    verb!("http": a::Http, http::run; each: Some("to"), default: None,
+    verb!("http": a::Http, http::run; reach: Reach::Door { subject: None }, each: Some("to"), default: None,
         phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"]),
-    verb!("raw": a::Raw, raw::run; each: Some("raw"), default: None,
+    verb!("raw": a::Raw, raw::run; reach: Reach::Door { subject: Some("raw") }, each: Some("raw"), default: None,
         phrases: phrase::RAW, fields: &["opened", "status", "header", "body", "text", "close", "closed", "sent_all"]),
-    verb!("timing": a::Timing, timing::run; each: None, default: Some("no leak"),
+    verb!("timing": a::Timing, timing::run; reach: Reach::Door { subject: Some("timing") }, each: None, default: Some("no leak"),
         phrases: phrase::TIMING,
         fields: &["conclusion", "p_value", "samples", "shift_us", "spread_us", "power", "bytes",
             "smallest_effect_us_per_byte", "status"]),
-    verb!("secret": a::Secret, secret::read; each: None, default: None,
+    verb!("secret": a::Secret, secret::read; reach: Reach::Cluster(|_| vec![Ask::ReadSecret]), each: None, default: None,
         phrases: phrase::SECRET, fields: &["exists", "data", "token", "master_key", "uid", "resource_version"]),
-    verb!("patch-secret": a::PatchSecret, secret::patch; each: None, default: Some("done"),
+    verb!("patch-secret": a::PatchSecret, secret::patch; reach: Reach::Cluster(|_| vec![Ask::ChangeSecret]), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done"]),
-    verb!("seed-token": a::SeedToken, rollout::seed; each: None, default: Some("done"),
+    verb!("seed-token": a::SeedToken, rollout::seed; reach: Reach::Cluster(rollout::asks), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done", "phase", "log"]),
-    verb!("restart": a::Restart, rollout::restart; each: None, default: Some("done"),
+    verb!("restart": a::Restart, rollout::restart; reach: Reach::Cluster(|_| vec![Ask::RestartDeployments]), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done"]),
-    verb!("pods": a::Pods, pods::list; each: None, default: None,
+    verb!("pods": a::Pods, pods::list; reach: Reach::Cluster(|_| vec![Ask::FindPods]), each: None, default: None,
         phrases: &[], fields: &["count", "ready", "names", "uids", "items"]),
-    verb!("delete": a::Delete, pods::delete; each: None, default: Some("done"),
+    verb!("delete": a::Delete, pods::delete; reach: Reach::Cluster(|_| vec![Ask::DeleteSandboxes, Ask::FindPods]), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done", "names"]),
-    verb!("exec": a::Exec, exec::run; each: Some("in"), default: Some("exits 0"),
+    verb!("exec": a::Exec, exec::run; reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]), each: Some("in"), default: Some("exits 0"),
         phrases: phrase::EXEC, fields: &["exit_code", "stdout", "stderr"]),
-    verb!("search": a::Search, search::run; each: None, default: None,
+    verb!("search": a::Search, search::run; reach: Reach::Cluster(search::asks), each: None, default: None,
         phrases: phrase::SEARCH, fields: &["found", "searched"]),
 ];
 

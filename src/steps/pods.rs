@@ -32,16 +32,26 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
             ListParams::default(),
         ),
     };
-    let listed = api(context)
-        .list(&params)
-        .await
-        .map_err(|error| StepError::asking(&what, error))?;
+    let labelled = arguments.pods["id"].as_str().and_then(|id| label_of(context, id));
+    let asking = |error| StepError::asking(&what, error);
+    let mut listed = match &labelled {
+        Some(selector) => api(context)
+            .list(&ListParams::default().labels(selector))
+            .await
+            .map_err(asking)?,
+        None => api(context).list(&params).await.map_err(asking)?,
+    };
+    let is_labelled = labelled.is_some() && !listed.items.is_empty();
+    if labelled.is_some() && !is_labelled {
+        // One that was warm has the labels that it was made with.
+        listed = api(context).list(&params).await.map_err(asking)?;
+    }
     let mut items: Vec<Value> = listed
         .items
         .iter()
         .filter(|pod| pod.metadata.deletion_timestamp.is_none())
         .map(observed)
-        .filter(|pod| arguments.pods.is_string() || runs(pod, &arguments.pods))
+        .filter(|pod| is_labelled || arguments.pods.is_string() || runs(pod, &arguments.pods))
         .collect();
     items.sort_by(|a, b| (a["created"].as_str(), a["name"].as_str()).cmp(&(b["created"].as_str(), b["name"].as_str())));
     let column = |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
@@ -56,16 +66,15 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
     Ok(Observation { what, value })
 }
 
+/// What chooses the pod of a session, where the installation labels it.
+fn label_of(context: &StepContext, session: &str) -> Option<String> {
+    let label = context.world.session_label()?;
+    Some(format!("{label}={session}"))
+}
+
 /// Whether a pod is the one that a session runs in.
 fn runs(pod: &Value, session: &Value) -> bool {
-    let url = session["sandbox_url"].as_str().unwrap_or_default();
-    let host = url
-        .split("://")
-        .nth(1)
-        .unwrap_or(url)
-        .split([':', '/'])
-        .next()
-        .unwrap_or_default();
+    let host = subject::host(session);
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
 }
 

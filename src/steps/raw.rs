@@ -50,7 +50,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let bytes = Bytes::of(&arguments, context, road, &door)?;
     let mut connections = JoinSet::new();
     for _ in 0..count {
-        match wire::connect(&door, context.world.ca.as_deref(), &context.limits).await? {
+        match wire::connect(&door, &context.world.trust, &context.limits).await? {
             Connected::Yes(stream) => connections.spawn(exchange(*stream, bytes.clone(), read_for)),
             Connected::Refused(refused) => {
                 return Ok(Observation {

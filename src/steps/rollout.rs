@@ -3,7 +3,6 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, LogParams};
-use kube::runtime::conditions::is_deployment_completed;
 use kube::runtime::wait::{Condition, await_condition};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -11,7 +10,9 @@ use tokio::time::timeout;
 use super::arguments::{Restart, SeedToken, Seeder};
 use super::context::{Observation, StepContext, StepError};
 use super::secret;
+use crate::target::access::Ask;
 use crate::target::deploy;
+use crate::target::rollout::completed;
 
 /// Restarts deployments and waits until the rollouts are complete.
 pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {
@@ -47,21 +48,27 @@ fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
 async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
     let api: Api<Deployment> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     for name in names {
-        api.restart(name)
-            .await
-            .map_err(|error| StepError::asking(format!("restarting deployment {name}"), error))?;
+        let failed = |error| StepError::asking(format!("restarting deployment {name}"), error);
+        match context.world.changes() {
+            None => drop(api.restart(name).await.map_err(failed)?),
+            Some(changes) => changes
+                .restart(name)
+                .await
+                .map_err(|error| StepError(error.to_string()))?,
+        }
     }
     for name in names {
-        let doing = format!("waiting for the rollout of {name}");
-        timeout(
-            context.limits.ready,
-            await_condition(api.clone(), name, has_rolled_out()),
-        )
-        .await
-        .map_err(|_| StepError::doing(&doing, format!("not complete after {:?}", context.limits.ready)))?
-        .map_err(|error| StepError::asking(&doing, error))?;
+        completed(&api, name, context.limits.ready).await.map_err(StepError)?;
     }
     Ok(())
+}
+
+/// What bringing the token in asks of a cluster.
+pub fn asks(keys: &Value) -> Vec<Ask> {
+    match keys["seed-token"].as_str() {
+        Some("operator") => vec![Ask::ChangeSecret, Ask::RestartDeployments],
+        _ => vec![Ask::RunSeed, Ask::FindPods, Ask::ReadLogs],
+    }
 }
 
 /// Brings the token into the platform.
@@ -115,51 +122,9 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     })
 }
 
-/// What `kubectl rollout status` waits for. The condition alone may still be that of the rollout before.
-fn has_rolled_out() -> impl Condition<Deployment> {
-    |deployment: Option<&Deployment>| {
-        let completed = is_deployment_completed().matches_object(deployment);
-        completed
-            && deployment.is_some_and(|deployment| {
-                let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-                deployment.status.as_ref().is_some_and(|status| {
-                    status.observed_generation >= deployment.metadata.generation
-                        && status.updated_replicas.unwrap_or(0) >= wanted
-                        && status.replicas.unwrap_or(0) <= status.updated_replicas.unwrap_or(0)
-                })
-            })
-    }
-}
-
 fn has_ended() -> impl Condition<Pod> {
     |pod: Option<&Pod>| {
         pod.and_then(|pod| pod.status.as_ref()?.phase.as_deref())
             .is_some_and(|phase| phase == "Succeeded" || phase == "Failed")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn deployment(observed: i64, replicas: i32, updated: i32) -> Deployment {
-        let complete = json!({ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" });
-        let status = json!({ "observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
-            "conditions": [complete] });
-        let value = json!({ "metadata": { "generation": 2 }, "status": status,
-            "spec": { "replicas": 2, "selector": {}, "template": {} } });
-        serde_json::from_value(value).expect("a deployment")
-    }
-
-    #[test]
-    fn the_rollout_before_is_not_this_one() {
-        let holds = |observed, replicas, updated| {
-            has_rolled_out().matches_object(Some(&deployment(observed, replicas, updated)))
-        };
-        assert!(holds(2, 2, 2));
-        assert!(!holds(1, 2, 2), "of the generation before");
-        assert!(!holds(2, 2, 1), "not all are new");
-        assert!(!holds(2, 3, 2), "an old one is left");
-        assert!(!has_rolled_out().matches_object(None));
     }
 }

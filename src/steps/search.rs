@@ -8,11 +8,26 @@ use super::arguments::{Exec, Haystack, Search};
 use super::context::{Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
+use crate::target::access::Ask;
+use crate::target::roads::is_ready;
+use crate::target::world::is_sandbox;
 
 /// A place that was searched, and what stands in it.
 struct Place {
     name: String,
     text: String,
+}
+
+/// What the places that are searched ask of a cluster; answers that are kept ask nothing.
+pub fn asks(keys: &Value) -> Vec<Ask> {
+    let places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let of = |place| match place {
+        "logs" => vec![Ask::FindPods, Ask::ReadLogs],
+        "events" => vec![Ask::ReadEvents],
+        "processes" => vec![Ask::FindPods, Ask::Exec],
+        _ => Vec::new(),
+    };
+    places.flat_map(of).collect()
 }
 
 /// Searches: `found` (place and form of each hit), `searched` (bytes by place).
@@ -86,19 +101,15 @@ fn answers(context: &StepContext, name: &str, counts: impl Fn(u16) -> bool) -> V
     }]
 }
 
-async fn pods(context: &StepContext) -> Result<(Api<Pod>, Vec<Pod>), StepError> {
-    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
-    let listed = api
-        .list(&ListParams::default())
-        .await
-        .map_err(|error| StepError::asking("listing pods", error))?;
-    Ok((api, listed.items))
+async fn pods(context: &StepContext) -> Result<Vec<Pod>, StepError> {
+    let listed = context.world.pods().await;
+    listed.map_err(|error| StepError::asking("listing pods", error))
 }
 
 async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
-    let (api, pods) = pods(context).await?;
+    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let mut places = Vec::new();
-    for pod in pods {
+    for pod in pods(context).await? {
         let name = pod.metadata.name.unwrap_or_default();
         for container in pod.spec.map(|spec| spec.containers).unwrap_or_default() {
             let params = LogParams {
@@ -131,12 +142,9 @@ async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
 
 /// Command lines of all processes that a sandbox can see.
 async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
-    let (_, pods) = pods(context).await?;
+    let pods = pods(context).await?;
     let mut places = Vec::new();
-    for pod in pods
-        .iter()
-        .filter(|pod| is_sandbox(pod) && crate::target::roads::is_ready(pod))
-    {
+    for pod in pods.iter().filter(|pod| is_sandbox(pod) && is_ready(pod)) {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let script = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
         let listing = Exec {
@@ -154,13 +162,4 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
         });
     }
     Ok(places)
-}
-
-/// A sandbox is a pod that a Sandbox object owns.
-fn is_sandbox(pod: &Pod) -> bool {
-    pod.metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.kind == "Sandbox")
 }

@@ -56,6 +56,13 @@ pub async fn patch(arguments: PatchSecret, context: &StepContext) -> Result<Obse
         .map(String::as_str)
         .collect();
     let what = format!("patch {} of secret {}", keys.join(", "), arguments.patch_secret);
+    let new = arguments
+        .set
+        .iter()
+        .map(|(key, value)| (key.as_str(), Some(value.as_str())));
+    let gone = arguments.remove.iter().map(|key| (key.as_str(), None));
+    let changed: Vec<(&str, Option<&str>)> = new.chain(gone).collect();
+    note(context, &arguments.patch_secret, &changed, &what).await?;
     let sets = arguments.set.iter().map(|(key, value)| add(key, value));
     let removes = arguments
         .remove
@@ -70,13 +77,20 @@ pub async fn patch(arguments: PatchSecret, context: &StepContext) -> Result<Obse
 
 /// Puts one value into a Secret, as the operator's patch does.
 pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) -> Result<(), StepError> {
-    apply(
-        context,
-        secret,
-        vec![add(key, value)],
-        &format!("patch {key} of secret {secret}"),
-    )
-    .await
+    let what = format!("patch {key} of secret {secret}");
+    note(context, secret, &[(key, Some(value))], &what).await?;
+    apply(context, secret, vec![add(key, value)], &what).await
+}
+
+/// Before a Secret that isn't ours is changed.
+async fn note(context: &StepContext, secret: &str, keys: &[(&str, Option<&str>)], what: &str) -> Result<(), StepError> {
+    match context.world.changes() {
+        Some(changes) => changes
+            .secret(secret, keys)
+            .await
+            .map_err(|error| StepError::doing(what, error)),
+        None => Ok(()),
+    }
 }
 
 async fn apply(context: &StepContext, name: &str, operations: Vec<Value>, what: &str) -> Result<(), StepError> {

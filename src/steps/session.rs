@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::arguments::{DeleteSession, RestartSession, Road, Session};
+use super::arguments::{DeleteSession, RestartSession, Session};
 use super::context::{Observation, StepContext, StepError};
 use super::http::{self, Request};
-use crate::target::roads::door;
+use crate::target::roads;
 
 /// Makes a session, or looks at one again.
 pub async fn session(arguments: Session, context: &StepContext) -> Result<Observation, StepError> {
@@ -24,7 +24,14 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     let what = "make a session".to_owned();
     let agent = context.agent.get_or_try_init(|| agent(context)).await?;
     let mut body = json!({});
-    if let Some(title) = arguments.title {
+    // People see it in lists of theirs.
+    let ours = || {
+        context
+            .world
+            .installation()
+            .map(|_| "made by gauntlet, and deleted by it".to_owned())
+    };
+    if let Some(title) = arguments.title.or_else(ours) {
         body["title"] = title.into();
     }
     if let Some(variables) = arguments.env_vars {
@@ -37,6 +44,10 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
             value: observed(made, String::new()),
         });
     };
+    context.made_session(&id);
+    if let Some(changes) = context.world.changes() {
+        changes.session(&id).map_err(|error| StepError::doing(&what, error))?;
+    }
     match arguments.wait {
         Some(false) => Ok(Observation {
             what,
@@ -66,10 +77,53 @@ pub async fn delete(arguments: DeleteSession, context: &StepContext) -> Result<O
     let id = id_of(&arguments.delete_session)?;
     let what = format!("delete session {id}");
     let value = call(context, "DELETE", &format!("/sessions/{id}"), None, &what).await?;
+    if matches!(value["status"].as_u64(), Some(200..300 | 404)) {
+        context.deleted_session(&id);
+        if let Some(changes) = context.world.changes() {
+            changes
+                .session_deleted(&id)
+                .map_err(|error| StepError::doing(&what, error))?;
+        }
+    }
     Ok(Observation {
         what,
         value: observed(value, id),
     })
+}
+
+/// Deletes what steps made and left, on a platform that isn't ours.
+///
+/// # Errors
+/// Sessions that are still there.
+pub async fn sweep(context: &StepContext) -> Result<(), StepError> {
+    if context.world.installation().is_none() {
+        return Ok(());
+    }
+    for id in context.sessions_left() {
+        let left = DeleteSession {
+            delete_session: id.clone().into(),
+        };
+        let deleted = delete(left, context).await?;
+        if context.sessions_left().contains(&id) {
+            return Err(StepError(format!(
+                "deleting session {id}, which is left on the platform: it answered {}",
+                deleted.value["http"]["status"]
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The sessions that have this title, where the session API tells titles.
+pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, StepError> {
+    let listed = call(context, "GET", "/sessions", None, "list sessions").await?;
+    let sessions = listed["body"].as_array().or(listed["body"]["data"].as_array());
+    let of_title = sessions
+        .into_iter()
+        .flatten()
+        .filter(|session| session["title"] == title);
+    let ids = of_title.filter_map(|session| session["id"].as_str().map(str::to_owned));
+    Ok(ids.collect())
 }
 
 /// Waits until a session is no longer being made.
@@ -152,7 +206,7 @@ async fn call_within(
     body: Option<Value>,
     title: &str,
 ) -> Result<Value, StepError> {
-    let door = door(&context.world, Road::Proxy, None)
+    let door = roads::api(&context.world)
         .await
         .map_err(|error| StepError::doing(title, error))?;
     let mut request = Request::new(method, &format!("{}{path}", context.world.name("api.path")));

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::context::{Limits, StepError, lock};
 use crate::target::Door;
+use crate::target::trust::Trust;
 
 /// Bytes of each transcript that are kept; the rest is counted.
 const KEPT: usize = 16 * 1024;
@@ -163,11 +164,11 @@ pub enum Connected {
     Refused(String),
 }
 
-/// Connects to a door. `ca` is the authority of its certificate, PEM.
+/// Connects to a door.
 ///
 /// # Errors
 /// No answer at all within the limit: the harness could not tell.
-pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<Connected, StepError> {
+pub async fn connect(door: &Door, trust: &Trust, limits: &Limits) -> Result<Connected, StepError> {
     let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
     let connecting = timeout(limits.connect, TcpStream::connect(door.way)).await;
     let tcp = match connecting {
@@ -187,7 +188,7 @@ pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<C
         .map_err(|error| StepError::doing(doing(), error))?;
     let inner = match door.tls {
         false => Connection::Plain(tcp),
-        true => match tls(tcp, door, ca, limits).await? {
+        true => match tls(tcp, door, trust, limits).await? {
             Ok(stream) => Connection::Tls(Box::new(stream)),
             Err(refused) => return Ok(Connected::Refused(refused)),
         },
@@ -200,40 +201,28 @@ pub async fn connect(door: &Door, ca: Option<&str>, limits: &Limits) -> Result<C
     })))
 }
 
+/// What a TLS client that trusts so is made of.
+pub fn tls_config(trust: &Trust) -> Result<rustls::ClientConfig, StepError> {
+    let failed = |why| StepError::doing("reading the certificate authorities", why);
+    trust.client_config().map_err(failed)
+}
+
 async fn tls(
     tcp: TcpStream,
     door: &Door,
-    ca: Option<&str>,
+    trust: &Trust,
     limits: &Limits,
 ) -> Result<Result<tokio_rustls::client::TlsStream<TcpStream>, String>, StepError> {
     let doing = format!("TLS with {}", door.address);
-    let config = tls_config(ca)?;
-    let host = door.host.split(':').next().unwrap_or_default().to_owned();
-    let name = rustls::pki_types::ServerName::try_from(host).map_err(|error| StepError::doing(&doing, error))?;
+    let config = tls_config(trust)?;
+    let name = rustls::pki_types::ServerName::try_from(door.name().to_owned())
+        .map_err(|error| StepError::doing(&doing, error))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     match timeout(limits.connect, connector.connect(name, tcp)).await {
         Err(_) => Err(StepError::doing(doing, format!("not done within {:?}", limits.connect))),
         Ok(Ok(stream)) => Ok(Ok(stream)),
         Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
     }
-}
-
-/// What the harness trusts: `ca` (PEM) and nothing else.
-pub fn tls_config(ca: Option<&str>) -> Result<rustls::ClientConfig, StepError> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let failed = |error: &dyn std::fmt::Display| StepError::doing("reading the certificate authority", error);
-    let mut roots = rustls::RootCertStore::empty();
-    if let Some(ca) = ca {
-        let certificate = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|e| failed(&e))?;
-        roots.add(certificate).map_err(|e| failed(&e))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| failed(&e))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 impl Recorded {

@@ -50,6 +50,7 @@ pub struct Values {
     pub tls_cert: String,
     pub tls_key: String,
     pub probe_replicas: u32,
+    pub controller_replicas: u32,
     pub seed: String,
     /// As [`grouped`] gives them.
     pub names: Value,
@@ -146,6 +147,7 @@ mod tests {
     fn a_terminal_command_is_taken_literally() {
         let values = Values {
             web_replicas: 1,
+            controller_replicas: 1,
             terminal: r#"["/bin/sh","-c","echo $$ $(id)"]"#.into(),
             names: grouped(&crate::target::names::contract()),
             ..Values::default()

@@ -1,12 +1,17 @@
 //! Where a scenario runs: worlds with a platform on them, and the roads to its doors.
 
+pub mod access;
 pub mod deploy;
 pub mod embedded;
 pub mod fit;
+pub mod forward;
+pub mod installation;
 pub mod kind;
 pub mod names;
 pub mod roads;
+pub mod rollout;
 pub mod said;
+pub mod trust;
 pub mod world;
 
 use std::sync::Arc;
@@ -16,6 +21,7 @@ pub use world::{World, WorldError};
 
 use crate::scenario::WorldSpec;
 use embedded::Program;
+use installation::Installation;
 use kind::KindCluster;
 use kind::namespace::Namespace;
 use world::Setup;
@@ -27,17 +33,20 @@ pub enum Target {
     Embedded(Program),
     /// Each has a namespace of one cluster.
     Kind(Arc<KindCluster>),
+    /// All share a platform that isn't ours.
+    Installation(Arc<Installation>),
 }
 
 impl Target {
-    /// A fresh world, its platform complete.
+    /// A world: a fresh one, its platform complete, or the one that all share.
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
             Target::Embedded(program) => World::embedded(spec, setup, program.clone()).await,
             Target::Kind(cluster) => {
-                let namespace = Namespace::new(&cluster.client, &cluster.made).await?;
+                let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
                 World::in_namespace(spec, setup, namespace, &cluster.image).await
             }
+            Target::Installation(installation) => World::shared(installation.clone(), setup.names).await,
         }
     }
 }

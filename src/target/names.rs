@@ -17,6 +17,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("secret.key", "HARNESS_AUTH_TOKEN"),
     ("secret.master-key", "MASTER_KEY"),
     ("secret.name", "litellm-env"),
+    // The label of a session's pod whose value is the session's id. Without it the pod is found by `sandbox_url`.
+    ("session.label", "session"),
     ("tty.path", "/tty"),
     ("warm.selector", "pool=warm"),
     ("web.deployment", "litellm-web"),

@@ -6,22 +6,24 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
+use crate::profile::way::{Address, Way};
 use crate::steps::arguments::Road;
+use crate::steps::subject;
 use crate::target::World;
-use crate::target::kind::forward::WayError;
+use crate::target::forward::WayError;
 use crate::target::said::said;
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// The pod's own.
+    /// The pod's own, or that of the road.
     pub address: SocketAddr,
     /// What this machine connects to for it.
     pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,
     pub tls: bool,
-    /// The pod that the address is of, for evidence.
+    /// The pod that the address is of, or the road, for evidence.
     pub pod: String,
 }
 
@@ -33,9 +35,18 @@ impl Door {
     /// The same for a client on this machine, which is to send `host` as `Host`. Over TLS the name stays,
     /// and is to be resolved to `way`.
     pub fn way_url(&self, path: &str) -> String {
-        match self.host.split(':').next() {
-            Some(name) if self.tls => format!("https://{name}:{}{path}", self.way.port()),
+        match self.name() {
+            name if self.tls && name.contains(':') => format!("https://[{name}]:{}{path}", self.way.port()),
+            name if self.tls => format!("https://{name}:{}{path}", self.way.port()),
             _ => format!("http://{}{path}", self.way),
+        }
+    }
+
+    /// `host` without its port; an address of version 6 without brackets.
+    pub fn name(&self) -> &str {
+        match self.host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None => self.host.split(':').next().unwrap_or(&self.host),
         }
     }
 }
@@ -53,6 +64,10 @@ pub enum RoadError {
     NotAPod(String),
     #[error("a way from this machine to {address}: {source}")]
     NoWay { address: SocketAddr, source: WayError },
+    #[error("this installation has no road {}", .0.name())]
+    Closed(Road),
+    #[error("looking up {host}: {why}")]
+    Unknown { host: String, why: String },
 }
 
 /// The path of a terminal's door on a road.
@@ -77,19 +92,61 @@ pub fn door_path(world: &World, road: Road, subject: Option<&Value>) -> String {
 
 /// Finds the way to the subject's door, or to the road's own where the subject doesn't matter.
 pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<Door, RoadError> {
+    match world.way(road) {
+        Some(Way::None) => return Err(RoadError::Closed(road)),
+        Some(Way::To(address)) => return at(address, road).await,
+        Some(Way::PortForward) | None => {}
+    }
     match road {
         Road::Direct => {
-            let pod = match subject {
-                None => return Err(RoadError::NoSubject("direct")),
-                Some(subject) => pod_address(subject)?,
+            let Some(subject) = subject else {
+                return Err(RoadError::NoSubject("direct"));
             };
-            let address = SocketAddr::new(pod.1, port(world, "sandbox.port"));
-            to(world, pod.0, address, None).await
+            let (pod, ip) = match pod_address(subject) {
+                Ok(found) if world.session_label().is_none() || subject["kind"] == "pod" => found,
+                said => match pod_of(world, subject).await? {
+                    Some(found) => found,
+                    None => said?,
+                },
+            };
+            let address = SocketAddr::new(ip, port(world, "sandbox.port"));
+            to(world, pod, address, None).await
         }
         Road::Proxy => ready_pod(world, "web.selector", "web.port", false).await,
         Road::Balancer => ready_pod(world, "balancer.selector", "balancer.port", false).await,
         Road::BalancerTls => ready_pod(world, "balancer.selector", "balancer.tls-port", true).await,
     }
+}
+
+/// The way to the session API: the platform's proxy, or what is before it.
+pub async fn api(world: &World) -> Result<Door, RoadError> {
+    let road = api_road(|road| !matches!(world.way(road), Some(Way::None)));
+    door(world, road, None).await
+}
+
+/// The road that the session API is reached by, where these are open.
+pub fn api_road(is_open: impl Fn(Road) -> bool) -> Road {
+    let roads = [Road::Proxy, Road::BalancerTls, Road::Balancer];
+    roads.into_iter().find(|road| is_open(*road)).unwrap_or(Road::Proxy)
+}
+
+/// The door at an address that is known.
+async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
+    let unknown = |why: String| RoadError::Unknown {
+        host: address.host.clone(),
+        why,
+    };
+    let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
+        .await
+        .map_err(|error| unknown(error.to_string()))?;
+    let socket = found.next().ok_or_else(|| unknown("it has no address".into()))?;
+    Ok(Door {
+        address: socket,
+        way: socket,
+        host: address.authority(),
+        tls: address.tls,
+        pod: format!("behind the road {}", road.name()),
+    })
 }
 
 /// The addresses of the pods that have a part in what goes through a door: the one behind it, and
@@ -115,20 +172,44 @@ fn pod_address(subject: &Value) -> Result<(String, IpAddr), RoadError> {
     if let Some(ip) = subject["ip"].as_str().and_then(|ip| ip.parse().ok()) {
         return Ok((name, ip));
     }
-    let url = subject["sandbox_url"].as_str().unwrap_or_default();
-    let host = url
-        .split("://")
-        .nth(1)
-        .unwrap_or(url)
-        .split([':', '/'])
-        .next()
-        .unwrap_or_default();
-    match host.parse() {
+    match subject::host(subject).parse() {
         Ok(ip) => Ok((name, ip)),
         Err(_) => Err(RoadError::NotAPod(format!(
-            "{name} has no address yet (sandbox_url is {url:?})"
+            "{name} has no address yet (sandbox_url is {})",
+            subject["sandbox_url"]
         ))),
     }
+}
+
+/// The pod that a session runs in: that with its label, or that of the name that it says:
+/// `http://NAME.NAMESPACE.svc:4096`.
+async fn pod_of(world: &World, subject: &Value) -> Result<Option<(String, IpAddr)>, RoadError> {
+    let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let failed = |selector: String| {
+        move |source| RoadError::List {
+            selector,
+            source: Box::new(source),
+        }
+    };
+    let place = |pod: Pod| {
+        let name = pod.metadata.name?;
+        Some((name, pod.status?.pod_ip?.parse().ok()?))
+    };
+    if let (Some(label), Some(id)) = (world.session_label(), subject["id"].as_str()) {
+        let selector = format!("{label}={id}");
+        let listed = pods
+            .list(&ListParams::default().labels(&selector))
+            .await
+            .map_err(failed(selector))?;
+        if let Some(found) = listed.items.into_iter().find_map(place) {
+            return Ok(Some(found));
+        }
+    }
+    let Some(name) = subject::host(subject).split('.').next().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let found = pods.get_opt(name).await.map_err(failed(format!("the name {name}")))?;
+    Ok(found.and_then(place))
 }
 
 async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) -> Result<Door, RoadError> {

@@ -15,10 +15,15 @@ use serde_json::json;
 
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
-use super::kind::forward::WayError;
+use super::forward::WayError;
+use super::installation::changes::Changes;
+use super::installation::{Installation, InstallationError};
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::said::said;
+use super::trust::Trust;
+use crate::profile::way::Way;
 use crate::scenario::{SecretState, WorldSpec};
+use crate::steps::arguments::Road;
 
 /// Longest time that a platform may take to come up, as tasks of this process and as containers.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -44,6 +49,8 @@ pub enum WorldError {
     },
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
     #[error("making the certificate of the balancer: {0}")]
     Certificate(#[from] rcgen::Error),
 }
@@ -58,8 +65,8 @@ pub struct World {
     pub token: String,
     /// The session API's key.
     pub master_key: String,
-    /// The authority that the balancer's certificate comes from, PEM.
-    pub ca: Option<String>,
+    /// Which certificates of doors are taken.
+    pub trust: Trust,
     /// Values of the manifests, for what is deployed later.
     pub values: Values,
     ground: Ground,
@@ -69,6 +76,7 @@ pub struct World {
 enum Ground {
     Embedded(Box<Cluster>),
     Namespace(Box<Namespace>),
+    Installation(Arc<Installation>),
 }
 
 /// What a world is started with, beside its spec.
@@ -104,6 +112,24 @@ impl World {
         World::on(Ground::Namespace(Box::new(namespace)), image, spec, setup).await
     }
 
+    /// A platform that is there, and stays when the scenario is over.
+    pub async fn shared(
+        installation: Arc<Installation>,
+        names: Arc<BTreeMap<String, String>>,
+    ) -> Result<World, WorldError> {
+        let secrets = installation.secrets(&names).await?;
+        Ok(World {
+            kubernetes: installation.client.clone(),
+            namespace: installation.namespace.clone(),
+            names,
+            token: secrets.token,
+            master_key: secrets.master_key,
+            trust: installation.trust.clone(),
+            values: Values::default(),
+            ground: Ground::Installation(installation),
+        })
+    }
+
     async fn on(ground: Ground, image: &str, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new(
@@ -114,11 +140,14 @@ impl World {
         let world = World {
             kubernetes: ground.client(),
             namespace: ground.namespace().to_owned(),
-            values: values(image, spec, &setup.names, &setup.mutants, certificate.as_ref()),
+            values: Values {
+                controller_replicas: u32::from(!ground.has_controller()),
+                ..values(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
+            },
             names: setup.names,
             token: setup.token,
             master_key: setup.master_key,
-            ca: certificate.map(|certificate| certificate.ca),
+            trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
             ground,
         };
         world.create_secret(spec.secret).await?;
@@ -140,6 +169,7 @@ impl World {
         match self.ground {
             Ground::Embedded(cluster) => cluster.stop().await,
             Ground::Namespace(namespace) => namespace.delete().await?,
+            Ground::Installation(_) => {}
         }
         Ok(())
     }
@@ -160,8 +190,31 @@ impl World {
     pub fn embedded_cluster(&self) -> Option<&Cluster> {
         match &self.ground {
             Ground::Embedded(cluster) => Some(cluster),
-            Ground::Namespace(_) => None,
+            Ground::Namespace(_) | Ground::Installation(_) => None,
         }
+    }
+
+    /// The platform that isn't ours, where it is on one.
+    pub fn installation(&self) -> Option<&Installation> {
+        match &self.ground {
+            Ground::Installation(installation) => Some(installation),
+            Ground::Embedded(_) | Ground::Namespace(_) => None,
+        }
+    }
+
+    /// What notes changes before they are made, on a platform that isn't ours.
+    pub fn changes(&self) -> Option<&Changes> {
+        self.installation()?.changes.as_ref()
+    }
+
+    /// The label of a session's pod. Pods of our own are found by their addresses alone.
+    pub fn session_label(&self) -> Option<&str> {
+        self.installation().map(|_| self.name("session.label"))
+    }
+
+    /// How a road is gone, where somebody said it; to pods of our own it is known.
+    pub fn way(&self, road: Road) -> Option<&Way> {
+        Some(self.installation()?.way(road))
     }
 
     /// Where this machine connects to for an address of a pod; none where no pod has it any more.
@@ -169,7 +222,32 @@ impl World {
         match &self.ground {
             Ground::Embedded(_) => Ok(Some(address)),
             Ground::Namespace(namespace) => namespace.forwards.to(address).await,
+            Ground::Installation(installation) => installation.forwards.to(address).await,
         }
+    }
+
+    /// Pods of the platform: all of a namespace that is a world's own; elsewhere those that the
+    /// installation's selectors choose, and those of Sandboxes. None where there is no cluster.
+    pub async fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
+        let Some(installation) = self.installation() else {
+            return self.pods_with("").await;
+        };
+        if !installation.has_cluster {
+            return Ok(Vec::new());
+        }
+        let mut pods: BTreeMap<Option<String>, Pod> = BTreeMap::new();
+        for selector in ["web.selector", "worker.selector", "warm.selector", "balancer.selector"] {
+            let listed = self.pods_with(self.name(selector)).await?;
+            pods.extend(listed.into_iter().map(|pod| (pod.metadata.name.clone(), pod)));
+        }
+        let sandboxes = self.pods_with("").await?.into_iter().filter(is_sandbox);
+        pods.extend(sandboxes.map(|pod| (pod.metadata.name.clone(), pod)));
+        Ok(pods.into_values().collect())
+    }
+
+    async fn pods_with(&self, selector: &str) -> Result<Vec<Pod>, kube::Error> {
+        let pods: Api<Pod> = Api::namespaced(self.kubernetes.clone(), &self.namespace);
+        Ok(pods.list(&ListParams::default().labels(selector)).await?.items)
     }
 
     async fn create_secret(&self, state: SecretState) -> Result<(), WorldError> {
@@ -241,6 +319,12 @@ impl World {
     }
 }
 
+/// A sandbox is a pod that a Sandbox object owns.
+pub fn is_sandbox(pod: &Pod) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.kind == "Sandbox")
+}
+
 /// Why a pod does not run, where it says so.
 fn waits_for(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref()?;
@@ -263,6 +347,7 @@ impl Ground {
         match self {
             Ground::Embedded(cluster) => cluster.client(),
             Ground::Namespace(namespace) => namespace.client.clone(),
+            Ground::Installation(installation) => installation.client.clone(),
         }
     }
 
@@ -270,13 +355,23 @@ impl Ground {
         match self {
             Ground::Embedded(_) => "default",
             Ground::Namespace(namespace) => &namespace.name,
+            Ground::Installation(installation) => &installation.namespace,
+        }
+    }
+
+    /// Whether there is something that makes pods of Sandboxes already.
+    fn has_controller(&self) -> bool {
+        match self {
+            Ground::Embedded(_) => false,
+            Ground::Namespace(namespace) => namespace.has_controller,
+            Ground::Installation(_) => true,
         }
     }
 
     fn start_within(&self) -> Duration {
         match self {
             Ground::Embedded(_) => START_WITHIN,
-            Ground::Namespace(_) => START_IN_CLUSTER_WITHIN,
+            Ground::Namespace(_) | Ground::Installation(_) => START_IN_CLUSTER_WITHIN,
         }
     }
 
@@ -284,7 +379,7 @@ impl Ground {
     fn serves(&self, kind: &str) -> bool {
         match self {
             Ground::Embedded(_) => !is_access(kind),
-            Ground::Namespace(_) => true,
+            Ground::Namespace(_) | Ground::Installation(_) => true,
         }
     }
 }
@@ -324,14 +419,15 @@ fn values(
         header_timeout: "1s".into(),
         drain_timeout: "60s".into(),
         balancer_replicas: balancer.is_some().into(),
-        strip_authorization: balancer.is_none_or(|balancer| balancer.strips_authorization),
+        strip_authorization: balancer.is_none_or(|balancer| balancer.strips_authorization.unwrap_or(true)),
         idle_timeout: balancer
             .and_then(|balancer| balancer.idle_timeout.clone())
             .unwrap_or_else(|| "60s".into()),
         balancer_targets: targets.to_string(),
         tls_cert: certificate.map(|c| c.certificate.clone()).unwrap_or_default(),
         tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
-        probe_replicas: balancer.is_some().into(),
+        probe_replicas: balancer.is_some_and(|balancer| balancer.probe).into(),
+        controller_replicas: 1,
         seed: "seed".into(),
         names: grouped,
     }

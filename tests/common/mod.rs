@@ -53,6 +53,11 @@ fn without_surroundings(mut command: Command) -> Command {
     command
 }
 
+pub fn node_image() -> Vec<String> {
+    // The machine's own, where kind's default can't be had.
+    std::env::var("GAUNTLET_NODE_IMAGE").map_or_else(|_| Vec::new(), |image| vec!["--image".to_owned(), image])
+}
+
 /// Runs it in a folder to its end.
 pub fn run_in(folder: &Path, arguments: &[&str]) -> Ran {
     let mut command = gauntlet();

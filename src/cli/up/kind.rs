@@ -61,7 +61,7 @@ async fn bring_up(
         true => tell("the platform is there already: it is left as it is"),
         false => {
             tell("starting the platform");
-            let namespace = Namespace::named(&cluster.client, NAMESPACE)
+            let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
                 .await
                 .map_err(|error| error.to_string())?;
             let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;

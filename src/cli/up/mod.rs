@@ -12,10 +12,10 @@ pub use kubeconfig::EMBEDDED;
 
 use kubeconfig::KubeconfigFile;
 
+use super::profile::{Effective, effective};
 use super::run::{Process, UsageError, mutants};
-use super::{TargetName, Up};
+use super::{MadeTarget, TargetName, Up};
 use crate::scenario::{BalancerSpec, WorldSpec};
-use crate::target::names;
 use crate::target::world::Setup;
 
 /// Exit code of what could not be done.
@@ -23,9 +23,14 @@ const FAILED: u8 = 3;
 
 /// Brings a platform up; gives the exit code.
 pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, UsageError> {
+    let made = match options.target {
+        MadeTarget::Embedded => TargetName::Embedded,
+        MadeTarget::Kind => TargetName::Kind,
+    };
+    let Effective { profile, .. } = effective(options.profile.as_deref(), &options.set, made)?;
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let setup = Setup {
-        names: Arc::new(names::contract()),
+        names: Arc::new(profile.names),
         mutants: mutants(&options.mutant)?,
         token: random(),
         master_key: random(),
@@ -33,8 +38,8 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     options.check()?;
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;
     Ok(match options.target {
-        TargetName::Embedded => embedded::run(file, setup, process.program, process.stop, out).await,
-        TargetName::Kind => kind::up(&options, file, setup, &process, out).await,
+        MadeTarget::Embedded => embedded::run(file, setup, process.program, process.stop, out).await,
+        MadeTarget::Kind => kind::up(&options, file, setup, &process, out).await,
     })
 }
 
@@ -45,9 +50,10 @@ fn spec() -> WorldSpec {
         web_replicas: 1,
         platform: true,
         balancer: Some(BalancerSpec {
-            strips_authorization: true,
+            strips_authorization: None,
             idle_timeout: None,
             tls: false,
+            probe: true,
         }),
         ..WorldSpec::default()
     }

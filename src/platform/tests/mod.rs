@@ -102,6 +102,7 @@ impl World {
             tls_cert: tls_cert.into(),
             tls_key: tls_key.into(),
             probe_replicas: setup.balancer.into(),
+            controller_replicas: 1,
             seed: "seed".into(),
             names: deploy::grouped(&crate::target::names::contract()),
         };

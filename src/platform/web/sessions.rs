@@ -318,10 +318,18 @@ impl Sessions {
         if name.is_empty() {
             return Ok(None);
         }
-        self.sandboxes
-            .get_opt(name)
-            .await
-            .map_err(|wrong| self.unavailable(&wrong))
+        let sandbox = async {
+            let Some(sandbox) = self.sandboxes.get_opt(name).await? else {
+                return Ok(None);
+            };
+            // Not every controller tells the pod's address.
+            if sandbox.pod_ip().is_some() {
+                return Ok(Some(sandbox));
+            }
+            let pod = self.pods.get_opt(sandbox.name()).await?;
+            Ok(Some(sandbox.with_pod(pod.as_ref())))
+        };
+        sandbox.await.map_err(|wrong: kube::Error| self.unavailable(&wrong))
     }
 
     async fn remove(&self, sandbox: &str) -> Result<(), Refusal> {

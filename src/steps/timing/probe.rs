@@ -90,7 +90,7 @@ impl<'a> Probe<'a> {
     }
 
     async fn on_new_connection(&mut self, request: &[u8]) -> Result<Refused, StepError> {
-        match wire::connect(self.door, self.context.world.ca.as_deref(), &self.context.limits).await? {
+        match wire::connect(self.door, &self.context.world.trust, &self.context.limits).await? {
             Connected::Refused(refused) => Err(StepError(refused)),
             Connected::Yes(stream) => self
                 .exchange(stream, request)

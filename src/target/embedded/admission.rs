@@ -216,7 +216,25 @@ pub fn decode(kind: Kind, value: &mut Value) -> Result<(), String> {
     for field in ["labels", "annotations"] {
         strings(&value["metadata"][field], field)?;
     }
+    drop_empty(value, "", "data");
+    for metadata in ["/metadata", "/spec/template/metadata"] {
+        drop_empty(value, metadata, "labels");
+        drop_empty(value, metadata, "annotations");
+    }
     Ok(())
+}
+
+/// The real server keeps no map that is empty.
+fn drop_empty(value: &mut Value, at: &str, field: &str) {
+    let Some(Value::Object(fields)) = value.pointer_mut(at) else {
+        return;
+    };
+    if fields
+        .get(field)
+        .is_some_and(|map| map.as_object().is_some_and(Map::is_empty))
+    {
+        fields.shift_remove(field);
+    }
 }
 
 fn strings<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a str)>, String> {

@@ -51,6 +51,7 @@ mod kubelet;
 mod logs;
 mod object;
 mod patch;
+mod portforward;
 mod selector;
 mod server;
 mod store;
@@ -58,6 +59,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod websocket;
 
 use client::Clients;
 use kinds::Kind;

@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
 use super::image::{Image, ImageError};
-use super::namespace::Made;
+use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
 
 /// What the cluster is made of, unless a user's own file says otherwise.
@@ -47,6 +47,8 @@ pub enum KindError {
     Kubeconfig { name: String, why: String },
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error(transparent)]
+    Definition(#[from] NamespaceError),
     #[error("bringing the platform's image to the node of {name}: {source}")]
     Load { name: String, source: ToolError },
 }
@@ -67,6 +69,7 @@ pub struct KindCluster {
     pub image: String,
     pub client: kube::Client,
     pub kubeconfig: PathBuf,
+    pub controller: Controller,
     /// The worlds on it.
     pub made: Made,
     /// Whether this run made it.
@@ -101,7 +104,7 @@ impl KindCluster {
             }
         }
         let prepared = prepare(name, &kubeconfig, binary, folder.path(), tell).await;
-        let (client, image) = match prepared {
+        let (client, image, controller) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 if !is_there {
@@ -115,6 +118,7 @@ impl KindCluster {
             image,
             client,
             kubeconfig,
+            controller,
             made: Made::default(),
             is_new: !is_there,
             _folder: folder,
@@ -250,7 +254,7 @@ async fn prepare(
     binary: &Path,
     folder: &Path,
     tell: impl Fn(&str),
-) -> Result<(kube::Client, String), KindError> {
+) -> Result<(kube::Client, String, Controller), KindError> {
     let client = client_with(name, kubeconfig).await?;
     let image = Image::of(binary)?;
     if !has_image(name, image.name()).await {
@@ -267,7 +271,8 @@ async fn prepare(
         // It is as large as the program; a file that stays does no harm.
         let _gone = std::fs::remove_file(&archive);
     }
-    Ok((client, image.name().to_owned()))
+    let controller = define_sandbox(&client).await?;
+    Ok((client, image.name().to_owned(), controller))
 }
 
 /// A client of a cluster that is there.

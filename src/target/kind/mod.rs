@@ -1,7 +1,6 @@
 //! A cluster that gauntlet makes with `kind`, and the worlds on it.
 
 pub mod cluster;
-pub mod forward;
 pub mod image;
 pub mod namespace;
 mod tool;

@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, P
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 
-use super::forward::Forwards;
+use crate::target::forward::Forwards;
 use crate::target::said::said;
 
 /// The definition of Sandbox.
@@ -63,25 +63,40 @@ pub struct Namespace {
     pub name: String,
     pub forwards: Forwards,
     pub client: kube::Client,
+    /// The cluster has a controller of Sandboxes.
+    pub has_controller: bool,
     made: Made,
+}
+
+/// Who makes pods of Sandboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// The cluster's own: its definition of Sandbox is not gauntlet's.
+    Clusters,
+    /// Each platform has one.
+    Platforms,
 }
 
 impl Namespace {
     /// A new one, with a name that nothing else has. `made` knows of it until it is deleted or left.
-    pub async fn new(client: &kube::Client, made: &Made) -> Result<Namespace, NamespaceError> {
-        Namespace::create(client, made, |metadata| {
+    pub async fn new(client: &kube::Client, controller: Controller, made: &Made) -> Result<Namespace, NamespaceError> {
+        Namespace::create(client, controller, made, |metadata| {
             metadata.generate_name = Some("gauntlet-".into())
         })
         .await
     }
 
     /// A new one of this name, which stays when this process ends.
-    pub async fn named(client: &kube::Client, name: &str) -> Result<Namespace, NamespaceError> {
-        Namespace::create(client, &Made::default(), |metadata| metadata.name = Some(name.into())).await
+    pub async fn named(client: &kube::Client, controller: Controller, name: &str) -> Result<Namespace, NamespaceError> {
+        Namespace::create(client, controller, &Made::default(), |metadata| {
+            metadata.name = Some(name.into())
+        })
+        .await
     }
 
     async fn create(
         client: &kube::Client,
+        controller: Controller,
         made: &Made,
         name: impl FnOnce(&mut ObjectMeta),
     ) -> Result<Namespace, NamespaceError> {
@@ -98,6 +113,7 @@ impl Namespace {
             forwards: Forwards::new(Api::namespaced(client.clone(), &name)),
             name,
             client: client.clone(),
+            has_controller: controller == Controller::Clusters,
             made: made.clone(),
         })
     }
@@ -141,20 +157,32 @@ async fn delete(client: &kube::Client, name: &str) -> Result<(), NamespaceError>
         .map_err(failed)
 }
 
-/// Brings the definition of Sandbox to a cluster that has none, and waits until it is served.
-pub async fn define_sandbox(client: &kube::Client) -> Result<(), NamespaceError> {
-    let failed = |error: &dyn std::fmt::Display| NamespaceError::Definition(error.to_string());
-    let definition: CustomResourceDefinition = serde_saphyr::from_str(SANDBOX).map_err(|e| failed(&e))?;
+/// Brings the definition of Sandbox to a cluster that has none, and waits until it is served. One that
+/// somebody else brought stays as it is, and so does the controller that came with it.
+pub async fn define_sandbox(client: &kube::Client) -> Result<Controller, NamespaceError> {
+    let failed = |error: &(dyn std::error::Error + 'static)| NamespaceError::Definition(said(error));
+    let mut definition: CustomResourceDefinition = serde_saphyr::from_str(SANDBOX).map_err(|e| failed(&e))?;
     let name = definition.metadata.name.clone().unwrap_or_default();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let found = definitions.get_opt(&name).await.map_err(|e| failed(&e))?;
+    let is_ours = |found: &CustomResourceDefinition| {
+        let labels = found.metadata.labels.as_ref();
+        labels.and_then(|labels| labels.get(MANAGED_BY.0)).map(String::as_str) == Some(MANAGED_BY.1)
+    };
+    if found.is_some_and(|found| !is_ours(&found)) {
+        return Ok(Controller::Clusters);
+    }
+    definition.metadata.labels = Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into());
     definitions
         .patch(&name, &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(&definition))
         .await
         .map_err(|e| failed(&e))?;
     let established = await_condition(definitions, &name, is_crd_established());
     match tokio::time::timeout(ESTABLISHED_WITHIN, established).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(_)) => Ok(Controller::Platforms),
         Ok(Err(error)) => Err(failed(&error)),
-        Err(_) => Err(failed(&format!("{name} is not served after {ESTABLISHED_WITHIN:?}"))),
+        Err(_) => Err(NamespaceError::Definition(format!(
+            "{name} is not served after {ESTABLISHED_WITHIN:?}"
+        ))),
     }
 }

@@ -16,10 +16,12 @@ use super::kinds::Kind;
 use super::kubelet::Kubelet;
 use super::object::{Object, text};
 use super::patch::Patch;
+use super::portforward;
 use super::selector::{FieldSelector, LabelSelector};
 use super::store::{DeleteOptions, Deleted, Part, Propagation, Store};
 use super::tasks::Tasks;
 
+mod access;
 mod discovery;
 mod log;
 mod openapi;
@@ -71,6 +73,7 @@ impl Api {
             return Err(ApiError::bad_request("the embedded cluster has no dry runs"));
         }
         match Target::parse(request.uri().path())? {
+            Target::AccessReview => access::review(request).await,
             Target::Other => discovery::answer(request.method(), request.uri().path()),
             Target::Collection { kind, namespace } => {
                 self.collection(request, &query, kind, namespace.as_deref()).await
@@ -97,10 +100,10 @@ impl Api {
                         let pod = self.store.get(kind, &namespace, &name)?;
                         exec::answer(self, request, &query, &pod)
                     }
-                    Some("portforward") if kind == Kind::Pod => Err(ApiError::bad_request(
-                        "the embedded cluster has no port-forward: this machine reaches each pod at its own address \
-                         (kubectl get pods -o wide)",
-                    )),
+                    Some("portforward") if kind == Kind::Pod => {
+                        let pod = self.store.get(kind, &namespace, &name)?;
+                        portforward::answer(self, request, &query, &pod)
+                    }
                     Some("attach") if kind == Kind::Pod => Err(ApiError::bad_request(
                         "the embedded cluster has no attach: `kubectl logs -f` follows what a pod prints, \
                          `kubectl exec -it` gives a shell",

@@ -8,8 +8,10 @@ use crate::target::embedded::kinds::Kind;
 /// What a path leads to.
 #[derive(Debug, PartialEq)]
 pub enum Target {
-    /// Discovery and the like: the segments of the path.
+    /// Discovery and the like.
     Other,
+    /// What the asking user may do.
+    AccessReview,
     Collection {
         kind: Kind,
         namespace: Option<String>,
@@ -33,6 +35,7 @@ impl Target {
             .collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, version, rest) = match segments.as_slice() {
+            ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => return Ok(Target::AccessReview),
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return Ok(Target::Other),

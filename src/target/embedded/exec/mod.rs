@@ -9,26 +9,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, future};
-use http::{HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt, Empty};
+use http::{Method, Request};
 use hyper::body::Incoming;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Answer, Api, Query};
 use super::error::ApiError;
 use super::kubelet::State;
 use super::object::{Object, items, text};
+use super::websocket::{self, Socket};
 
 mod process;
 
@@ -51,8 +47,6 @@ const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
 /// How long output may still come when the command has ended.
 const DRAIN: Duration = Duration::from_secs(1);
-
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// The container that a request is about: the named one, or the only one.
 pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiError> {
@@ -128,22 +122,9 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
             "you must specify at least 1 of stdin, stdout, stderr",
         ));
     }
-    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let offered = offered.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let protocol = PROTOCOLS
-        .into_iter()
-        .find(|ours| offered.split(',').any(|theirs| theirs.trim() == *ours))
-        .ok_or_else(|| ApiError::bad_request(format!("unable to negotiate a subprotocol of: {offered}")))?;
-    let mut response = create_response_with_body(&request, || Empty::new().boxed_unsync())
-        .map_err(|why| ApiError::bad_request(format!("unable to upgrade: {why}")))?;
-    response
-        .headers_mut()
-        .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    let upgrade = hyper::upgrade::on(&mut request);
+    let (response, upgrade) = websocket::accept(&mut request, &PROTOCOLS)?;
     api.tasks.spawn(async move {
-        if let Ok(upgraded) = upgrade.await {
-            let io = TokioIo::new(upgraded);
-            let socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+        if let Some(socket) = upgrade.await {
             session(socket, command, container.gone).await;
         }
     });
@@ -285,7 +266,7 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, channel: u8, to: mpsc::Sende
     }
 }
 
-fn frame(channel: u8, data: &[u8]) -> Message {
+pub(super) fn frame(channel: u8, data: &[u8]) -> Message {
     let mut frame = Vec::with_capacity(data.len() + 1);
     frame.push(channel);
     frame.extend_from_slice(data);

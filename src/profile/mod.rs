@@ -1,23 +1,29 @@
 //! Profiles: what a real installation calls things, how to reach it, and which choices it makes
 //! that the contract leaves open.
 
+mod refuse;
+mod schema;
+pub mod secret_source;
+pub mod way;
+
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
 use std::sync::{Arc, LazyLock};
 
-use indexmap::IndexMap;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use refuse::refuse_name;
+pub use schema::schema;
+use secret_source::{Needed, SecretSource};
+use way::Way;
 
 use crate::scenario::checker::Checker;
 use crate::scenario::node::{self, Kind, Node};
 use crate::scenario::policy::{POLICIES, Policies, Values, policy};
 use crate::scenario::problem::{Problem, suggestion};
 use crate::scenario::{Source, Span, shape};
+use crate::steps::arguments::Road;
 use crate::target::names::{self, NAMES};
-
-/// Ways to a door that a profile can give the address of.
-const ROADS: [&str; 4] = ["direct", "proxy", "balancer", "balancer-tls"];
 
 /// What a person could take for a name and set, and what is a secret: a command line is seen by
 /// every process of the machine, and kept in histories.
@@ -38,8 +44,10 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 pub struct Profile {
     /// All names of [`NAMES`], the contract's where the profile says nothing.
     pub names: BTreeMap<String, String>,
-    /// Addresses by road: `proxy`: `https://…`.
-    pub roads: IndexMap<String, String>,
+    /// How roads are gone, where the profile says it.
+    pub roads: BTreeMap<Road, Way>,
+    /// Where secrets come from, where the profile says it.
+    pub secrets: BTreeMap<Needed, SecretSource>,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -49,7 +57,8 @@ impl Default for Profile {
     fn default() -> Profile {
         Profile {
             names: names::contract(),
-            roads: IndexMap::new(),
+            roads: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             policies: Policies::none(),
         }
     }
@@ -109,13 +118,10 @@ impl Profile {
                 }
                 _ => self.policies.declare(policy.name, value),
             }
-        } else if let Some(road) = name.strip_prefix("road.").filter(|road| ROADS.contains(road)) {
-            if let Some(wrong) = refuse_address(value) {
-                return Err(wrong);
-            }
-            self.roads.insert(road.to_owned(), value.to_owned());
+        } else if let Some(road) = name.strip_prefix("road.").and_then(Road::named) {
+            self.roads.insert(road, value.parse()?);
         } else {
-            let roads = ROADS.map(|road| format!("road.{road}"));
+            let roads = Road::ALL.map(|road| format!("road.{}", road.name()));
             let known = NAMES
                 .iter()
                 .map(|(name, _)| *name)
@@ -131,8 +137,17 @@ impl Profile {
 
     /// The SHA-256 of all that the profile says, hexadecimal: the same for profiles that mean the same.
     pub fn digest(&self) -> String {
-        let roads: BTreeMap<&String, &String> = self.roads.iter().collect();
-        let canonical = json!({ "names": self.names, "roads": roads, "policies": self.policies.to_value() });
+        let roads = self.roads.iter().map(|(road, way)| (road.name(), way.to_string()));
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(needed, source)| (needed.name(), source.to_string()));
+        let canonical = json!({
+            "names": self.names,
+            "roads": roads.collect::<BTreeMap<_, _>>(),
+            "secrets": secrets.collect::<BTreeMap<_, _>>(),
+            "policies": self.policies.to_value(),
+        });
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -160,13 +175,33 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
             }
         }
     }
-    for (road, address, span) in texts(root, "roads") {
-        match refuse_address(&address) {
-            Some(wrong) => checker.report(span, wrong),
-            None => {
-                profile.roads.insert(road, address);
-            }
+    for (road, way, span) in texts(root, "roads") {
+        match (Road::named(&road), way.parse()) {
+            (_, Err(wrong)) => checker.report(span, wrong),
+            (Some(road), Ok(way)) => drop(profile.roads.insert(road, way)),
+            // What is unknown was reported with the shape.
+            (None, Ok(_)) => {}
         }
+    }
+    for needed in Needed::ALL {
+        let Some(source) = root.get("secrets").and_then(|secrets| secrets.get(needed.name())) else {
+            continue;
+        };
+        let text = |key| source.get(key).and_then(Node::as_text).map(str::to_owned);
+        let source = match (text("env"), text("file")) {
+            (Some(name), None) => SecretSource::Env(name),
+            (None, Some(path)) => SecretSource::File(path.into()),
+            // One of another type was reported with the shape.
+            _ if source.as_map().is_none() => continue,
+            _ => {
+                checker.report(
+                    source.span,
+                    "a secret comes from `env` or from `file`: one of the two".to_owned(),
+                );
+                continue;
+            }
+        };
+        profile.secrets.insert(needed, source);
     }
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
@@ -199,102 +234,6 @@ fn texts(root: &Node, key: &str) -> Vec<(String, String, Span)> {
         .iter()
         .filter_map(|(key, value)| Some((key.name.clone(), text(value)?, value.span)))
         .collect()
-}
-
-fn refuse_name(name: &str, value: &str) -> Option<String> {
-    let (group, leaf) = name.split_once('.').unwrap_or_default();
-    let path = |c: char| c.is_ascii_graphic() && !"?#\"".contains(c);
-    match leaf {
-        _ if value.is_empty() => Some(format!("`{name}` must not be empty")),
-        "port" | "tls-port" if value.parse::<NonZeroU16>().is_err() => {
-            Some(format!("`{name}` is a port from 1 to 65535, not `{value}`"))
-        }
-        "path" if !value.starts_with('/') || !value.chars().all(path) => Some(format!(
-            "`{name}` is a path that starts with `/` and has no blanks, `?` or `#`, not `{value}`"
-        )),
-        "path" if value.ends_with('/') && group != "tty" => Some(format!(
-            "`{name}` does not end in `/`: what is below it comes with its own"
-        )),
-        "name" | "deployment" if !is_kubernetes_name(value) => Some(format!(
-            "`{name}` is a name in Kubernetes: lower case letters, digits, `-` and `.`, not `{value}`"
-        )),
-        "key" | "master-key" if !value.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)) => Some(
-            format!("`{name}` is a key of a Secret: letters, digits, `-`, `_` and `.`, not `{value}`"),
-        ),
-        _ => None,
-    }
-}
-
-/// RFC 1123, as the names of a Secret and a Deployment are.
-fn is_kubernetes_name(text: &str) -> bool {
-    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.starts_with(lower) && text.ends_with(lower) && text.chars().all(|c| lower(c) || "-.".contains(c))
-}
-
-fn refuse_address(address: &str) -> Option<String> {
-    let url = address.parse::<http::Uri>().ok();
-    let good = url.is_some_and(|url| {
-        url.host().is_some()
-            && url
-                .scheme_str()
-                .is_some_and(|s| ["http", "https", "ws", "wss"].contains(&s))
-    });
-    (!good).then(|| format!("`{address}` is no address as `https://platform.example`"))
-}
-
-/// The JSON Schema of a profile.
-pub fn schema() -> Value {
-    let names: Map<String, Value> = NAMES
-        .iter()
-        .map(|(name, default)| {
-            let kinds = if name.ends_with("port") {
-                json!(["string", "integer"])
-            } else {
-                json!("string")
-            };
-            ((*name).to_owned(), json!({ "type": kinds, "default": default }))
-        })
-        .collect();
-    let roads: Map<String, Value> = ROADS
-        .iter()
-        .map(|road| ((*road).to_owned(), json!({ "type": "string" })))
-        .collect();
-    let policies: Map<String, Value> = POLICIES
-        .iter()
-        .map(|policy| {
-            let mut schema = match policy.values {
-                Values::Choices(choices) => json!({ "enum": choices }),
-                Values::Duration => json!({ "type": "string" }),
-                Values::List => json!({
-                    "anyOf": [{ "const": "any" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
-                }),
-            };
-            schema["description"] = json!(policy.meaning);
-            (policy.name.to_owned(), schema)
-        })
-        .collect();
-    let map = |properties: Map<String, Value>, meaning: &str| {
-        json!({
-            "type": "object",
-            "description": meaning,
-            "properties": properties,
-            "additionalProperties": false,
-        })
-    };
-    json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "A profile of gauntlet",
-        "type": "object",
-        "required": ["apiVersion", "kind"],
-        "properties": {
-            "apiVersion": { "const": "gauntlet/v1" },
-            "kind": { "const": "Profile" },
-            "names": map(names, "What the installation calls things; the contract's names where left out."),
-            "roads": map(roads, "Addresses by road, where there is no Kubernetes to find them with."),
-            "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
-        },
-        "additionalProperties": false,
-    })
 }
 
 #[cfg(test)]
@@ -331,7 +270,7 @@ mod tests {
         let want = "\
 p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
 p.yaml:3:35: `web.port` is a port from 1 to 65535, not `http`
-p.yaml:4:17: `nowhere` is no address as `https://platform.example`
+p.yaml:4:17: `nowhere` is no address as `https://platform.example`, `port-forward` or `none`
 p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
 p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
 ";

@@ -1,0 +1,182 @@
+//! `gauntlet recover`: puts back what interrupted runs changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Recover;
+use super::conclude::tell;
+use super::run::{Process, UsageError};
+use super::target::installation::{journals, trust};
+use crate::profile::Profile;
+use crate::profile::secret_source::{Needed, SecretSource};
+use crate::redact::Redactor;
+use crate::scenario::Intrusion;
+use crate::steps::arguments::{DeleteSession, Road};
+use crate::steps::{Limits, StepContext, session};
+use crate::target::World;
+use crate::target::installation::changes::Changes;
+use crate::target::installation::journal::{Head, Journal};
+use crate::target::installation::lease::Held;
+use crate::target::installation::{Installation, Place};
+
+/// Longest time that a deployment may take to be as it was.
+const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
+
+/// Puts back what the journals of a folder hold; gives the exit code: 3 where something could not be.
+pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
+    let folder = journals(options.journal.as_deref(), &*process.variable).map_err(UsageError)?;
+    let left = match Journal::left(&folder) {
+        Ok(left) => left,
+        Err(error) => {
+            tell(&error.to_string());
+            return Ok(3);
+        }
+    };
+    let mut code = 0;
+    let mut recovered = 0;
+    for path in left {
+        match one(&path, options.context.as_deref(), &process).await {
+            Ok(None) => {}
+            Ok(Some(told)) => {
+                recovered += 1;
+                // Whoever closed standard output has recovered all the same.
+                let _closed = writeln!(out, "{told}");
+            }
+            Err(why) => {
+                tell(&why);
+                code = 3;
+            }
+        }
+    }
+    if recovered == 0 && code == 0 {
+        let _closed = writeln!(
+            out,
+            "nothing to put back: there is no undo journal in {}",
+            folder.display()
+        );
+    }
+    Ok(code)
+}
+
+/// Puts back what one journal holds, and says what that was. None where it is of another context.
+async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Option<String>, String> {
+    let journal = Journal::open(path).map_err(|error| error.to_string())?;
+    let head = journal.head.clone();
+    let of = head.cluster.as_ref().and_then(|cluster| cluster.context.as_deref());
+    if context.is_some() && of != context {
+        return Ok(None);
+    }
+    let run = head.run.clone();
+    let failed = |error: &dyn std::fmt::Display| format!("{run}: {error}");
+    let mut installation = installation(&head, process).await.map_err(|error| failed(&error))?;
+    let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+    let mut held = None;
+    if changes.is_changed() {
+        let stop = process.stop.clone();
+        let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
+        held = Some(taken.map_err(|error| failed(&error))?);
+        let undone = tokio::select! {
+            undone = changes.undo(ROLLOUTS_WITHIN) => undone,
+            () = process.stop.cancelled() => return Err(failed(&"interrupted; `gauntlet recover` goes on")),
+        };
+        let left = undone.map_err(|error| failed(&error))?;
+        left.iter().for_each(|left| tell(&failed(left)));
+    }
+    installation.changes = Some(changes);
+    let installation = Arc::new(installation);
+    let deleted = delete_sessions(&installation, &head.names).await;
+    let sessions = deleted.map_err(|error| failed(&error))?;
+    let Some(changes) = &installation.changes else {
+        return Ok(None);
+    };
+    if installation.has_cluster {
+        changes.sweep().await.map_err(|error| failed(&error))?;
+    }
+    drop(held);
+    changes.journal.remove().map_err(|error| failed(&error))?;
+    let sessions = match sessions {
+        0 => String::new(),
+        1 => "; 1 session is deleted".to_owned(),
+        n => format!("; {n} sessions are deleted"),
+    };
+    Ok(Some(format!("{run} of {}: put back{sessions}", head.started)))
+}
+
+async fn installation(head: &Head, process: &Process) -> Result<Installation, String> {
+    let mut profile = Profile {
+        names: head.names.clone(),
+        ..Profile::default()
+    };
+    for (road, way) in &head.roads {
+        if let Some(road) = Road::named(road) {
+            profile.roads.insert(road, way.parse()?);
+        }
+    }
+    for (needed, source) in &head.secrets {
+        if let (Some(needed), Some(source)) = (Needed::named(needed), SecretSource::from_text(source)) {
+            profile.secrets.insert(needed, source);
+        }
+    }
+    let trust = trust(head.ca.as_deref()).map_err(|error| error.to_string())?;
+    let variable = &*process.variable;
+    let found = match &head.cluster {
+        None => Installation::by_doors(&profile, trust, Intrusion::Use, variable),
+        Some(cluster) => {
+            let place = Place {
+                kubeconfig: cluster.kubeconfig.clone(),
+                context: cluster.context.clone(),
+                namespace: Some(cluster.namespace.clone()),
+            };
+            Installation::on_cluster(&place, &profile, trust, Intrusion::Disrupt, variable).await
+        }
+    };
+    found.map_err(|error| error.to_string())
+}
+
+/// Deletes the run's sessions through the session API; gives how many there were.
+async fn delete_sessions(installation: &Arc<Installation>, names: &BTreeMap<String, String>) -> Result<usize, String> {
+    let Some(changes) = &installation.changes else {
+        return Ok(0);
+    };
+    let world = World::shared(installation.clone(), Arc::new(names.clone())).await;
+    let world = Arc::new(world.map_err(|error| error.to_string())?);
+    let context = StepContext::new(world, Redactor::new(), Limits::of_a_cluster());
+    let mut sessions: BTreeSet<String> = changes.sessions().into_iter().collect();
+    let titled = session::titled(&context, &changes.session_title()).await;
+    sessions.extend(titled.map_err(|error| error.to_string())?);
+    for id in &sessions {
+        let delete = DeleteSession {
+            delete_session: id.clone().into(),
+        };
+        let deleted = session::delete(delete, &context)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = &deleted.value["http"]["status"];
+        if !matches!(status.as_u64(), Some(200..300 | 404)) {
+            return Err(format!("deleting session {id}: the session API answered {status}"));
+        }
+    }
+    Ok(sessions.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn where_journals_are() {
+        let variable = |name: &str| match name {
+            "HOME" => Some("/home/a".to_owned()),
+            _ => None,
+        };
+        let folder = |asked: Option<&str>| journals(asked.map(Path::new), &variable);
+        assert_eq!(folder(None), Ok(PathBuf::from("/home/a/.local/state/gauntlet")));
+        assert_eq!(folder(Some("x")), Ok(PathBuf::from("x")));
+        assert!(journals(None, &|_| None).is_err());
+    }
+}

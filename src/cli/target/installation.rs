@@ -1,0 +1,251 @@
+//! A platform that isn't ours for a run: found, and asked what may be done to it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::TargetName;
+use super::super::run::{Process, UsageError};
+use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
+use crate::cli::conclude::tell;
+use crate::profile::Profile;
+use crate::profile::secret_source::SecretSource;
+use crate::runner::fit::Fit;
+use crate::runner::plan::Planned;
+use crate::scenario::Intrusion;
+use crate::target::access::{self, Permission};
+use crate::target::installation::changes::Changes;
+use crate::target::installation::journal::{ClusterAt, Head, Journal};
+use crate::target::installation::lease::Held;
+use crate::target::installation::{Installation, InstallationError, LEASE, Place, preflight};
+use crate::target::trust::Trust;
+
+/// One that was found.
+pub struct Found {
+    pub installation: Arc<Installation>,
+    /// Where something is to be disrupted.
+    pub held: Option<Held>,
+}
+
+/// Finds it, asks whether all that is planned may be done, and says what can't be undone.
+pub async fn start(
+    options: &TargetOptions,
+    profile: &Profile,
+    planned: &mut [Planned],
+    process: &Process,
+) -> Result<Found, NotStarted> {
+    let trust = trust(options.ca.as_deref()).map_err(NotStarted::Usage)?;
+    // What disturbs the platform disturbs what runs beside it.
+    for run in planned.iter_mut() {
+        run.alone |= run.scenario.intrusion >= Intrusion::Disrupt;
+    }
+    let starting = async {
+        let said = |error: InstallationError| error.to_string();
+        let mut installation = found(options, profile, trust, process).await.map_err(said)?;
+        let most = check(&installation, profile, planned).await?;
+        let mut held = None;
+        if most >= Some(Intrusion::Use) {
+            let journal = journal(options, profile, &installation, process)?;
+            let run = journal.head.run.clone();
+            let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+            if most >= Some(Intrusion::Disrupt) && installation.has_cluster {
+                let taken = Held::take(changes.leases(), &run, lost(process)).await;
+                held = Some(taken.map_err(|error| without(&changes.journal, error))?);
+                tell_of_disruption(profile, &installation.namespace);
+            }
+            installation.changes = Some(changes);
+        }
+        Ok(Found {
+            installation: Arc::new(installation),
+            held,
+        })
+    };
+    match until_stopped(starting, &process.stop).await {
+        Some(started) => started.map_err(NotStarted::Failed),
+        None => Err(NotStarted::Interrupted),
+    }
+}
+
+/// Nothing was changed: there is nothing to keep a journal of.
+fn without(journal: &Journal, error: InstallationError) -> String {
+    tell_of_failure(journal.remove());
+    error.to_string()
+}
+
+/// What is done when the lease can't be kept: another run may begin.
+fn lost(process: &Process) -> impl FnOnce() + Send + 'static {
+    let stop = process.stop.clone();
+    move || {
+        tell(&format!("the lease {LEASE} can't be kept: the run ends"));
+        stop.cancel();
+    }
+}
+
+fn tell_of_disruption(profile: &Profile, namespace: &str) {
+    let name = |of: &str| profile.names.get(of).map(String::as_str).unwrap_or_default();
+    tell(&format!(
+        "this run changes {} of the secret {} in namespace {namespace}, restarts {} and {}, and puts them back after \
+         each scenario; what can't be put back: sessions that others make meanwhile keep a token that ends, and warm \
+         pods that are made meanwhile are deleted",
+        name("secret.key"),
+        name("secret.name"),
+        name("web.deployment"),
+        name("worker.deployment"),
+    ));
+}
+
+fn journal(
+    options: &TargetOptions,
+    profile: &Profile,
+    installation: &Installation,
+    process: &Process,
+) -> Result<Journal, String> {
+    let variable = &*process.variable;
+    let folder = journals(options.journal.as_deref(), variable)?;
+    let absolute = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+    let cluster = installation.has_cluster.then(|| ClusterAt {
+        kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable)
+            .into_iter()
+            .map(absolute)
+            .collect(),
+        context: options.context.clone(),
+        namespace: installation.namespace.clone(),
+    });
+    let roads = profile
+        .roads
+        .iter()
+        .map(|(road, way)| (road.name().to_owned(), way.to_string()));
+    let secrets = profile.secrets.iter().map(|(needed, source)| {
+        let source = match source {
+            SecretSource::File(file) => SecretSource::File(absolute(file.clone())),
+            SecretSource::Env(name) => SecretSource::Env(name.clone()),
+        };
+        (needed.name().to_owned(), source.to_text())
+    });
+    let head = Head {
+        run: format!("run-{:08x}", rand::random::<u32>()),
+        started: process.started.clone(),
+        cluster,
+        names: profile.names.clone(),
+        roads: roads.collect(),
+        secrets: secrets.collect(),
+        ca: options.ca.clone().map(absolute),
+    };
+    Journal::create(&folder, head).map_err(|error| error.to_string())
+}
+
+/// The folder that journals are kept in.
+pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    asked
+        .map(Path::to_owned)
+        .or_else(|| Some(set("XDG_STATE_HOME")?.join("gauntlet")))
+        .or_else(|| Some(set("HOME")?.join(".local/state/gauntlet")))
+        .ok_or_else(|| "there is no home folder to keep an undo journal in; `--journal DIR` names another".to_owned())
+}
+
+/// Takes away what the run made, and says what is left.
+pub async fn end(installation: &Installation) {
+    let Some(changes) = &installation.changes else { return };
+    changes.left().iter().for_each(|left| tell(left));
+    let sessions = changes.sessions();
+    if changes.is_changed() || !sessions.is_empty() {
+        let sessions = match sessions.is_empty() {
+            true => String::new(),
+            false => format!(", sessions {} are not deleted", sessions.join(", ")),
+        };
+        tell(&format!(
+            "the platform is not as it was found{sessions}: `gauntlet recover` puts back what {} holds",
+            changes.journal.path.display()
+        ));
+        return;
+    }
+    if installation.has_cluster
+        && let Err(error) = changes.sweep().await
+    {
+        tell(&format!("{error}; `gauntlet recover` tries again"));
+        return;
+    }
+    tell_of_failure(changes.journal.remove());
+}
+
+async fn found(
+    options: &TargetOptions,
+    profile: &Profile,
+    trust: Trust,
+    process: &Process,
+) -> Result<Installation, InstallationError> {
+    let variable = &*process.variable;
+    if options.target == TargetName::Url {
+        return Installation::by_doors(profile, trust, options.allowed(), variable);
+    }
+    let place = Place {
+        kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable),
+        context: options.context.clone(),
+        namespace: options.namespace.clone(),
+    };
+    Installation::on_cluster(&place, profile, trust, options.allowed(), variable).await
+}
+
+/// As kubectl finds it: the flag, the variable, the file in the home folder.
+fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    if let Some(file) = asked {
+        return vec![file.to_owned()];
+    }
+    if let Some(files) = variable("KUBECONFIG").filter(|files| !files.is_empty()) {
+        let files = std::env::split_paths(&files).filter(|file| file.exists());
+        return files.collect();
+    }
+    let usual = variable("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
+    usual.into_iter().filter(|file| file.exists()).collect()
+}
+
+/// Which certificates are taken, with those of a file.
+pub fn trust(ca: Option<&Path>) -> Result<Trust, UsageError> {
+    let Some(file) = ca else {
+        return Ok(Trust::Machine { and: None });
+    };
+    let wrong = |why: String| UsageError(format!("--ca {}: {why}", file.display()));
+    let pem = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    Trust::Authority(pem.clone()).client_config().map_err(wrong)?;
+    Ok(Trust::Machine { and: Some(pem) })
+}
+
+/// Before anything is done: whether it may be, and whether the secrets are there. Gives the most that is
+/// done, none where nothing is.
+async fn check(
+    installation: &Installation,
+    profile: &Profile,
+    planned: &[Planned],
+) -> Result<Option<Intrusion>, String> {
+    let fit = Fit {
+        installation,
+        policies: &profile.policies,
+    };
+    let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
+    let most = runs.iter().map(|planned| planned.scenario.intrusion).max();
+    if most.is_none() {
+        return Ok(None);
+    }
+    let asks: BTreeSet<_> = runs.iter().flat_map(|planned| fit.asks(planned)).collect();
+    let wanted: BTreeSet<Permission> = asks
+        .into_iter()
+        .flat_map(|ask| ask.permissions(&profile.names))
+        .collect();
+    let missing = preflight::missing(installation, &wanted)
+        .await
+        .map_err(|error| error.to_string())?;
+    if !missing.is_empty() {
+        let missing: Vec<String> = missing.iter().map(|permission| format!("  {permission}\n")).collect();
+        return Err(format!(
+            "in namespace {} the cluster does not let this user:\n{}all that this run needs, as a Role \
+             (`kubectl apply -f -`, and a RoleBinding to the user):\n{}",
+            installation.namespace,
+            missing.concat(),
+            access::role(&installation.namespace, &wanted)
+        ));
+    }
+    let secrets = installation.secrets(&profile.names).await;
+    secrets.map_err(|error| error.to_string())?;
+    Ok(most)
+}

@@ -1,0 +1,238 @@
+//! The target of a command: checked, started, and ended.
+
+pub mod installation;
+mod kind;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio_util::sync::CancellationToken;
+
+use super::TargetName;
+use super::conclude::tell;
+use super::run::{Process, TIMEOUT, UsageError};
+use crate::profile::Profile;
+use crate::runner::plan::Planned;
+use crate::scenario::Intrusion;
+use crate::steps::Limits;
+use crate::target::Target;
+use crate::target::installation::lease::Held;
+pub use kind::{REUSED, kind_cluster};
+
+/// Where to run, and how that comes to be.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TargetOptions {
+    /// Where to run
+    #[arg(long, value_enum, default_value_t)]
+    pub target: TargetName,
+    /// kind: the cluster's name [default: one that nothing else has; with --reuse gauntlet]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// kind: the node's image [default: kind's own]
+    #[arg(long, value_name = "NODE_IMAGE")]
+    pub image: Option<String>,
+    /// kind: leave the cluster when the run is over
+    #[arg(long, conflicts_with = "keep_on_failure")]
+    pub keep: bool,
+    /// kind: leave the cluster where the run did not pass
+    #[arg(long)]
+    pub keep_on_failure: bool,
+    /// kind: work on a cluster of that name where there is one, and leave it for the next run
+    #[arg(long)]
+    pub reuse: bool,
+    /// cluster: the context of the kubeconfig [default: its current one]
+    #[arg(long)]
+    pub context: Option<String>,
+    /// cluster: the kubeconfig [default: $KUBECONFIG, or that of kubectl]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// cluster: the platform's namespace [default: the context's]
+    #[arg(long, short, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// cluster, url: the most that scenarios may do to the platform [default: observe]
+    #[arg(long, value_enum, value_name = "INTRUSION")]
+    pub allow: Option<AllowName>,
+    /// cluster, url: further authorities of certificates, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// cluster, url: where the undo journal is kept [default: gauntlet in $XDG_STATE_HOME, or in ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+}
+
+/// Intrusions as the command line has them; each has those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AllowName {
+    /// Only look
+    Observe,
+    /// Make sessions of our own and delete them
+    Use,
+    /// Change secrets, restart deployments
+    Disrupt,
+    /// Malformed traffic, floods
+    Attack,
+}
+
+impl From<AllowName> for Intrusion {
+    fn from(name: AllowName) -> Intrusion {
+        match name {
+            AllowName::Observe => Intrusion::Observe,
+            AllowName::Use => Intrusion::Use,
+            AllowName::Disrupt => Intrusion::Disrupt,
+            AllowName::Attack => Intrusion::Attack,
+        }
+    }
+}
+
+impl TargetOptions {
+    /// Refuses what has no meaning.
+    pub fn check(&self) -> Result<(), UsageError> {
+        use TargetName::{Cluster, Kind, Url};
+        let of: [(&str, bool, &[TargetName]); 11] = [
+            ("--cluster-name", self.cluster_name.is_some(), &[Kind]),
+            ("--image", self.image.is_some(), &[Kind]),
+            ("--keep", self.keep, &[Kind]),
+            ("--keep-on-failure", self.keep_on_failure, &[Kind]),
+            ("--reuse", self.reuse, &[Kind]),
+            ("--context", self.context.is_some(), &[Cluster]),
+            ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
+            ("--namespace", self.namespace.is_some(), &[Cluster]),
+            ("--allow", self.allow.is_some(), &[Cluster, Url]),
+            ("--ca", self.ca.is_some(), &[Cluster, Url]),
+            ("--journal", self.journal.is_some(), &[Cluster, Url]),
+        ];
+        let given = |(_, given, targets): &(&str, bool, &[TargetName])| *given && !targets.contains(&self.target);
+        match of.into_iter().find(given) {
+            Some((flag, _, targets)) => Err(only_for(flag, targets[0].name(), self.target.name())),
+            None => self.check_allowed(),
+        }
+    }
+
+    /// Who disrupts something says what.
+    fn check_allowed(&self) -> Result<(), UsageError> {
+        let disrupts = self.allowed() >= Intrusion::Disrupt;
+        match self.target == TargetName::Cluster && disrupts && self.context.is_none() {
+            true => Err(UsageError(format!(
+                "--allow {} wants --context as well: which cluster is disrupted is not left to what is current",
+                self.allowed().name()
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// The most that scenarios may do to a platform that isn't ours.
+    fn allowed(&self) -> Intrusion {
+        self.allow.map_or(Intrusion::Observe, Intrusion::from)
+    }
+}
+
+/// Refuses a flag that has no meaning for the target.
+pub fn only_for(flag: &str, target: &str, given: &str) -> UsageError {
+    UsageError(format!(
+        "{flag} is of the target {target}, and the target is {given}; did you mean `--target {target}`?"
+    ))
+}
+
+impl TargetName {
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetName::Embedded => "embedded",
+            TargetName::Kind => "kind",
+            TargetName::Cluster => "cluster",
+            TargetName::Url => "url",
+        }
+    }
+}
+
+/// Why there is no target.
+pub enum NotStarted {
+    /// The command line is wrong.
+    Usage(UsageError),
+    /// It could not be started.
+    Failed(String),
+    Interrupted,
+}
+
+/// A target that runs.
+pub struct Started {
+    pub target: Target,
+    /// What becomes of a cluster of kind's when all is over.
+    end: kind::End,
+    /// Under which a platform that isn't ours is disrupted.
+    held: Option<Held>,
+}
+
+/// Starts a target for what is planned. Interrupted, it leaves nothing behind.
+pub async fn start(
+    options: &TargetOptions,
+    profile: &Profile,
+    planned: &mut [Planned],
+    process: &Process,
+) -> Result<Started, NotStarted> {
+    let mut held = None;
+    let (target, end) = match options.target {
+        TargetName::Embedded => (Target::Embedded(process.program.clone()), kind::End::Stays),
+        TargetName::Kind => kind::start(options, process).await?,
+        TargetName::Cluster | TargetName::Url => {
+            let found = installation::start(options, profile, planned, process).await?;
+            held = found.held;
+            (Target::Installation(found.installation), kind::End::Stays)
+        }
+    };
+    Ok(Started { target, end, held })
+}
+
+async fn until_stopped<T>(work: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        () = stop.cancelled() => None,
+    }
+}
+
+impl Started {
+    /// Ends what is to end.
+    pub async fn end(self, passed: bool) {
+        match &self.target {
+            Target::Embedded(_) => {}
+            Target::Kind(cluster) => kind::end(cluster, self.end, passed).await,
+            Target::Installation(installation) => installation::end(installation).await,
+        }
+        // Renewed until what is disrupted is put back.
+        drop(self.held);
+    }
+
+    /// How many scenarios run at once, where the command line doesn't say.
+    pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, process: &Process) -> usize {
+        match (&self.target, asked) {
+            (_, Some(asked)) => asked.get(),
+            (Target::Embedded(_), None) => process.jobs(),
+            // Each has a platform of its own, in containers of its own.
+            (Target::Kind(_), None) => process.processors.max(1),
+            // Others use it as well.
+            (Target::Installation(_), None) => 1,
+        }
+    }
+
+    /// The longest time of a scenario that doesn't say its own.
+    pub fn timeout(&self) -> Duration {
+        match self.target {
+            Target::Embedded(_) => TIMEOUT,
+            Target::Kind(_) | Target::Installation(_) => Duration::from_secs(300),
+        }
+    }
+
+    /// How long steps wait for answers.
+    pub fn limits(&self) -> Limits {
+        match self.target {
+            Target::Embedded(_) => Limits::default(),
+            Target::Kind(_) | Target::Installation(_) => Limits::of_a_cluster(),
+        }
+    }
+}
+
+fn tell_of_failure(done: Result<(), impl std::fmt::Display>) {
+    if let Err(error) = done {
+        tell(&error.to_string());
+    }
+}

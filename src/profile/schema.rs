@@ -1,0 +1,78 @@
+//! The JSON Schema of a profile.
+
+use serde_json::{Map, Value, json};
+
+use super::secret_source::Needed;
+use crate::scenario::policy::{POLICIES, Values};
+use crate::steps::arguments::Road;
+use crate::target::names::NAMES;
+
+/// The JSON Schema of a profile.
+pub fn schema() -> Value {
+    let names: Map<String, Value> = NAMES
+        .iter()
+        .map(|(name, default)| {
+            let kinds = if name.ends_with("port") {
+                json!(["string", "integer"])
+            } else {
+                json!("string")
+            };
+            ((*name).to_owned(), json!({ "type": kinds, "default": default }))
+        })
+        .collect();
+    let roads: Map<String, Value> = Road::ALL
+        .iter()
+        .map(|road| (road.name().to_owned(), json!({ "type": "string" })))
+        .collect();
+    let secrets: Map<String, Value> = Needed::ALL
+        .iter()
+        .map(|needed| {
+            let source = json!({
+                "type": "object",
+                "properties": {
+                    "env": { "type": "string", "description": "A variable of the environment." },
+                    "file": { "type": "string", "description": "A file." },
+                },
+                "additionalProperties": false,
+            });
+            (needed.name().to_owned(), source)
+        })
+        .collect();
+    let policies: Map<String, Value> = POLICIES
+        .iter()
+        .map(|policy| {
+            let mut schema = match policy.values {
+                Values::Choices(choices) => json!({ "enum": choices }),
+                Values::Duration => json!({ "type": "string" }),
+                Values::List => json!({
+                    "anyOf": [{ "const": "any" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
+                }),
+            };
+            schema["description"] = json!(policy.meaning);
+            (policy.name.to_owned(), schema)
+        })
+        .collect();
+    let map = |properties: Map<String, Value>, meaning: &str| {
+        json!({
+            "type": "object",
+            "description": meaning,
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    };
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A profile of gauntlet",
+        "type": "object",
+        "required": ["apiVersion", "kind"],
+        "properties": {
+            "apiVersion": { "const": "gauntlet/v1" },
+            "kind": { "const": "Profile" },
+            "names": map(names, "What the installation calls things; the contract's names where left out."),
+            "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, or `none`."),
+            "secrets": map(secrets, "Where secrets come from; the installation's Secret where left out."),
+            "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
+        },
+        "additionalProperties": false,
+    })
+}

@@ -1,0 +1,111 @@
+//! Where a secret of an installation comes from: never from a command line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A secret that a run needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Needed {
+    /// The token that terminals take.
+    Token,
+    /// The session API's key.
+    MasterKey,
+}
+
+impl Needed {
+    pub const ALL: [Needed; 2] = [Needed::Token, Needed::MasterKey];
+
+    /// The secret of that name.
+    pub fn named(name: &str) -> Option<Needed> {
+        Needed::ALL.into_iter().find(|needed| needed.name() == name)
+    }
+
+    /// The name in a profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Needed::Token => "token",
+            Needed::MasterKey => "master-key",
+        }
+    }
+}
+
+/// Where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A variable of the environment that gauntlet is started with.
+    Env(String),
+    /// A file; a line's end behind the secret is not of it.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Reads it. `variable` gives variables of the environment.
+    ///
+    /// # Errors
+    /// What is not there, is empty or is no text: in words, without a part of the secret.
+    pub fn read(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+        let secret = match self {
+            SecretSource::Env(name) => variable(name).ok_or("it is not set, or no text")?,
+            SecretSource::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+                text.trim_end_matches(['\n', '\r']).to_owned()
+            }
+        };
+        match secret.is_empty() {
+            true => Err("it is empty".into()),
+            false => Ok(secret),
+        }
+    }
+}
+
+impl SecretSource {
+    /// As one text: `env:NAME`, `file:PATH`.
+    pub fn to_text(&self) -> String {
+        match self {
+            SecretSource::Env(name) => format!("env:{name}"),
+            SecretSource::File(path) => format!("file:{}", path.display()),
+        }
+    }
+
+    /// What [`SecretSource::to_text`] gave.
+    pub fn from_text(text: &str) -> Option<SecretSource> {
+        let (kind, rest) = text.split_once(':')?;
+        match kind {
+            "env" => Some(SecretSource::Env(rest.to_owned())),
+            "file" => Some(SecretSource::File(rest.into())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::Env(name) => write!(f, "the variable {name}"),
+            SecretSource::File(path) => write!(f, "the file {}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_secrets_come_from() {
+        let variable = |name: &str| match name {
+            "TOKEN" => Some("abc".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let env = |name: &str| SecretSource::Env(name.into()).read(&variable);
+        assert_eq!(env("TOKEN").as_deref(), Ok("abc"));
+        assert!(env("EMPTY").is_err());
+        assert!(env("NONE").is_err());
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("token");
+        std::fs::write(&file, "abc\r\n").expect("written");
+        assert_eq!(SecretSource::File(file).read(&variable).as_deref(), Ok("abc"));
+        assert!(SecretSource::File(folder.path().into()).read(&variable).is_err());
+    }
+}

@@ -1,0 +1,223 @@
+//! What a run needs of a platform that isn't ours, and why it can't be on one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::plan::Planned;
+use crate::profile::way::Way;
+use crate::scenario::{Intrusion, Policies, SecretState, Step, WorldSpec};
+use crate::steps::arguments::Road;
+use crate::steps::{Reach, verb};
+use crate::target::access::Ask;
+use crate::target::installation::Installation;
+use crate::target::roads::api_road;
+
+/// What runs are fitted to.
+pub struct Fit<'i> {
+    pub installation: &'i Installation,
+    pub policies: &'i Policies,
+}
+
+impl Fit<'_> {
+    /// Why a run can't be here: it is skipped, with this as the reason.
+    pub fn unfit(&self, planned: &Planned) -> Option<String> {
+        // What can't be changed comes before what the next run could allow.
+        self.not_this_world(planned)
+            .or_else(|| self.no_cluster(planned))
+            .or_else(|| self.no_road(planned))
+            .or_else(|| self.presses_enter(planned))
+            .or_else(|| self.too_intrusive(planned.scenario.intrusion))
+            .or_else(|| self.left_changed(planned.scenario.intrusion))
+    }
+
+    /// What a run asks of the cluster.
+    pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
+        let reached = reached(planned);
+        let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
+        if self.installation.reads_secret() {
+            asks.insert(Ask::ReadSecret);
+        }
+        if self.installation.has_cluster && counts_matter(&planned.scenario.world) {
+            asks.insert(Ask::FindPods);
+        }
+        if planned.scenario.intrusion >= Intrusion::Disrupt && self.installation.has_cluster {
+            asks.insert(Ask::PutBack);
+        }
+        asks
+    }
+
+    fn asks_of(&self, reached: &Reached) -> Vec<Ask> {
+        match reached {
+            Reached::Cluster(asks) => asks.clone(),
+            Reached::Roads(roads)
+                if roads
+                    .iter()
+                    .any(|road| *self.installation.way(*road) == Way::PortForward) =>
+            {
+                vec![Ask::FindPods, Ask::Forward]
+            }
+            Reached::Api => {
+                let road = api_road(|road| self.installation.has_road(road));
+                self.asks_of(&Reached::Roads(vec![road]))
+            }
+            Reached::Roads(_) => Vec::new(),
+        }
+    }
+
+    fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
+        let (name, meaning) = (intrusion.name(), intrusion.meaning());
+        (intrusion > self.installation.allowed).then(|| format!("it is `{name}` ({meaning}): `--allow {name}` lets it"))
+    }
+
+    /// What an earlier run changed is the state that a later one would put back.
+    fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
+        let changes = self.installation.changes.as_ref()?;
+        (intrusion >= Intrusion::Disrupt && changes.is_changed())
+            .then(|| "what an earlier scenario changed is not put back yet".into())
+    }
+
+    fn not_this_world(&self, planned: &Planned) -> Option<String> {
+        let world = &planned.scenario.world;
+        let of_its_own = |what: &str| Some(format!("it needs a platform of its own, {what}"));
+        if !world.platform {
+            return of_its_own("deployed from nothing");
+        }
+        if world.secret != SecretState::WithToken {
+            return of_its_own("whose secret has no token yet");
+        }
+        if world.terminal.is_some() {
+            return of_its_own("with a command of the scenario's in the terminal");
+        }
+        if let Some(why) = self.not_so_many(world) {
+            return Some(why);
+        }
+        let balancer = world.balancer.as_ref()?;
+        if balancer.probe {
+            return of_its_own("with a backend of the harness behind the balancer");
+        }
+        if let Some(timeout) = &balancer.idle_timeout {
+            return of_its_own(&format!("whose balancer has an idle timeout of {timeout}"));
+        }
+        let declared = self.policies.choice("balancer.strips-authorization");
+        match (balancer.strips_authorization, declared) {
+            (Some(_), None) => Some("policy balancer.strips-authorization not declared".into()),
+            (Some(strips), Some(declared)) if strips != (declared == "yes") => {
+                Some(format!("policy balancer.strips-authorization is `{declared}` here"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it wants a number of things that are not as many.
+    fn not_so_many(&self, world: &WorldSpec) -> Option<String> {
+        let (warm, web) = (world.warm_pool, world.web_replicas);
+        let Some(there) = self.installation.counts else {
+            let unknown = !self.installation.has_cluster && counts_matter(world);
+            return unknown.then(|| "it needs a number of pods, and only doors are known".to_owned());
+        };
+        if warm > 0 && there.ready_warm_pods != warm {
+            let there = there.ready_warm_pods;
+            return Some(format!("it needs {warm} ready warm pods, and there are {there}"));
+        }
+        let too_few = web > 1 && there.web_replicas < web;
+        too_few.then(|| format!("it needs {web} replicas of web, and {} are ready", there.web_replicas))
+    }
+
+    fn no_road(&self, planned: &Planned) -> Option<String> {
+        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !self.installation.has_road(*road));
+        reached(planned).iter().find_map(|(_, reached)| match reached {
+            Reached::Roads(roads) => {
+                let road = missing(roads)?.name();
+                Some(format!(
+                    "there is no road `{road}`: `roads` of a profile says where it leads"
+                ))
+            }
+            Reached::Api => {
+                let road = api_road(|road| self.installation.has_road(road));
+                let none = !self.installation.has_road(road);
+                none.then(|| "there is no road to the session API: `roads` of a profile says where one leads".into())
+            }
+            Reached::Cluster(_) => None,
+        })
+    }
+
+    fn no_cluster(&self, planned: &Planned) -> Option<String> {
+        if self.installation.has_cluster {
+            return None;
+        }
+        let reached = reached(planned);
+        let (step, _) = reached.iter().find(|(_, reached)| !self.asks_of(reached).is_empty())?;
+        Some(format!(
+            "its step `{}` needs the cluster, and only doors are known",
+            step.verb
+        ))
+    }
+
+    fn presses_enter(&self, planned: &Planned) -> Option<String> {
+        let may = self.policies.choice("tty.enter") == Some("yes");
+        let presses = |step: &&Step| step.args.get("enter").and_then(Value::as_bool) == Some(true);
+        let does = !may && steps(planned).any(|step| presses(&step));
+        does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
+    }
+}
+
+/// Whether a world says how many there are to be of something.
+fn counts_matter(world: &WorldSpec) -> bool {
+    world.warm_pool > 0 || world.web_replicas > 1
+}
+
+fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
+    planned.scenario.steps.iter().chain(&planned.scenario.finally)
+}
+
+/// What a step goes through.
+enum Reached {
+    Api,
+    Roads(Vec<Road>),
+    Cluster(Vec<Ask>),
+}
+
+/// What the steps of a run go through.
+fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
+    let mut pods: HashMap<&str, bool> = HashMap::new();
+    let mut all = Vec::new();
+    for step in steps(planned) {
+        if let Some(name) = &step.bind {
+            pods.insert(name, step.verb == "pods");
+        }
+        let reached = match verb(step.verb).map(|verb| verb.reach) {
+            Some(Reach::Api) => Reached::Api,
+            Some(Reach::Cluster(asks)) => Reached::Cluster(asks(&step.args)),
+            Some(Reach::Door { subject }) => {
+                let is_pod = subject
+                    .and_then(|key| variable(step.args.get(key)?))
+                    .is_some_and(|name| pods.get(name).copied().unwrap_or_default());
+                let usual = if is_pod { Road::Direct } else { Road::Proxy };
+                Reached::Roads(roads(planned, step, usual))
+            }
+            Some(Reach::Open) | None => continue,
+        };
+        all.push((step, reached));
+    }
+    all
+}
+
+/// The road that a step says; all that it can mean where that is only known when it runs.
+fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
+    let Some(said) = step.args.get("road") else {
+        return vec![usual];
+    };
+    let of_matrix = variable(said).and_then(|name| planned.parameters.iter().find(|(known, _)| known == name));
+    let value = of_matrix.map_or(said, |(_, value)| value);
+    match value.as_str().and_then(Road::named) {
+        Some(road) => vec![road],
+        None => Road::ALL.to_vec(),
+    }
+}
+
+/// The first name of a value that is a variable: `s` of `${s}`, `old` of `${old.items[0]}`.
+fn variable(value: &Value) -> Option<&str> {
+    let inner = value.as_str()?.strip_prefix("${")?.strip_suffix('}')?;
+    inner.trim().split(['.', '[']).next()
+}

@@ -1,0 +1,281 @@
+//! The undo journal: what a run is about to change, on disk before it is changed.
+//!
+//! A line of JSON for each change, the first one says where. It holds references only: values that are
+//! to be put back are kept in the cluster (`super::changes`).
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+/// Why a journal can't be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} the undo journal {}: {why}", path.display())]
+pub struct JournalError {
+    pub doing: &'static str,
+    pub path: PathBuf,
+    pub why: String,
+}
+
+/// Where a run is, so that what it changed can be found again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Head {
+    /// The run's own name, that labels all that it makes.
+    pub run: String,
+    /// RFC 3339.
+    pub started: String,
+    /// None where only doors are known.
+    pub cluster: Option<ClusterAt>,
+    /// What the installation calls things.
+    pub names: BTreeMap<String, String>,
+    /// How its roads are gone, by name of the road.
+    pub roads: BTreeMap<String, String>,
+    /// Where secrets come from: `token` → `env:NAME` or `file:PATH`.
+    pub secrets: BTreeMap<String, String>,
+    /// The file of further authorities.
+    pub ca: Option<PathBuf>,
+}
+
+/// A cluster, as a kubeconfig leads to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClusterAt {
+    pub kubeconfig: Vec<PathBuf>,
+    pub context: Option<String>,
+    pub namespace: String,
+}
+
+/// Something that is about to be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Entry {
+    /// A key of a Secret. What it was is kept under `SECRET.KEY`.
+    Secret {
+        name: String,
+        key: String,
+        /// Whether there was a value.
+        was_there: bool,
+        /// SHA-256 of what is put there; none where it is taken away.
+        wrote: Option<String>,
+    },
+    /// The annotation that restarts a deployment.
+    Restart {
+        deployment: String,
+        was: Option<String>,
+        wrote: String,
+    },
+    /// The warm pods that are there before the token changes.
+    WarmPods { names: Vec<String> },
+    /// A session that was made.
+    Session { id: String },
+    /// It is deleted.
+    SessionDeleted { id: String },
+    /// All before is put back, less sessions.
+    Undone,
+}
+
+/// The changes that stand when another entry has come.
+fn follow(entries: &mut Vec<Entry>, next: Entry) {
+    match next {
+        Entry::Undone => entries.retain(|entry| matches!(entry, Entry::Session { .. })),
+        Entry::SessionDeleted { id } => entries.retain(|entry| *entry != Entry::Session { id: id.clone() }),
+        next => entries.push(next),
+    }
+}
+
+/// The journal of a run that goes on. Its lock ends with the process.
+pub struct Journal {
+    pub path: PathBuf,
+    pub head: Head,
+    open: Mutex<Open>,
+}
+
+struct Open {
+    file: File,
+    /// Those that are not undone.
+    entries: Vec<Entry>,
+}
+
+impl Journal {
+    /// A new one in a folder, which is made where it isn't there.
+    pub fn create(folder: &Path, head: Head) -> Result<Journal, JournalError> {
+        let path = folder.join(format!("{}.jsonl", head.run));
+        let failed = |error: io::Error| failed("creating", &path, error);
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+        append(&mut file, &head).map_err(failed)?;
+        // Some file systems can't sync a folder; the file itself is synced.
+        let _unsynced = File::open(folder).and_then(|folder| folder.sync_all());
+        let open = Mutex::new(Open {
+            file,
+            entries: Vec::new(),
+        });
+        Ok(Journal { path, head, open })
+    }
+
+    /// One that a run left.
+    ///
+    /// # Errors
+    /// One of a run that still goes on, or that can't be read. A last line that is cut short is of a
+    /// change that was not made.
+    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+        let wrong = |why: &dyn std::fmt::Display| JournalError {
+            doing: "reading",
+            path: path.to_owned(),
+            why: why.to_string(),
+        };
+        let file = OpenOptions::new()
+            .append(true)
+            .read(true)
+            .open(path)
+            .map_err(|e| wrong(&e))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| wrong(&"its run still goes on"))?;
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        let (whole, cut) = text.rsplit_once('\n').unwrap_or(("", &text));
+        let mut lines = whole.lines();
+        let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|e| wrong(&e))?;
+        let mut entries = Vec::new();
+        for line in lines {
+            follow(&mut entries, serde_json::from_str(line).map_err(|e| wrong(&e))?);
+        }
+        if !cut.is_empty() {
+            let length = (text.len() - cut.len()) as u64;
+            file.set_len(length).map_err(|e| wrong(&e))?;
+        }
+        let open = Mutex::new(Open { file, entries });
+        Ok(Journal {
+            path: path.to_owned(),
+            head,
+            open,
+        })
+    }
+
+    /// Those that runs left in a folder, oldest first.
+    pub fn left(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
+        let listed = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
+        let mut left: Vec<PathBuf> = listed
+            .map_err(|error| failed("looking for", folder, error))?
+            .into_iter()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+            .collect();
+        left.sort();
+        Ok(left)
+    }
+
+    /// Writes a change down. It is on disk when this returns.
+    pub fn note(&self, entry: Entry) -> Result<(), JournalError> {
+        let mut open = self.lock();
+        append(&mut open.file, &entry).map_err(|error| failed("writing", &self.path, error))?;
+        follow(&mut open.entries, entry);
+        Ok(())
+    }
+
+    /// The changes that are not undone, in order.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.lock().entries.clone()
+    }
+
+    /// Takes it away: nothing of the run is left.
+    pub fn remove(&self) -> Result<(), JournalError> {
+        std::fs::remove_file(&self.path).map_err(|error| failed("removing", &self.path, error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(doing: &'static str, path: &Path, error: io::Error) -> JournalError {
+    JournalError {
+        doing,
+        path: path.to_owned(),
+        why: error.to_string(),
+    }
+}
+
+/// One write for the line: what a kill leaves is a whole line or the beginning of one.
+fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    file.write_all(&text)?;
+    file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        Head {
+            run: "r1".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            cluster: None,
+            names: BTreeMap::new(),
+            roads: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            ca: None,
+        }
+    }
+
+    fn session(id: &str) -> Entry {
+        Entry::Session { id: id.into() }
+    }
+
+    #[test]
+    fn what_was_noted_is_read_again_less_what_is_undone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("journals");
+        assert_eq!(Journal::left(&folder).expect("none"), Vec::<PathBuf>::new());
+        let journal = Journal::create(&folder, head()).expect("made");
+        journal.note(session("a")).expect("noted");
+        journal.note(Entry::WarmPods { names: vec![] }).expect("noted");
+        journal.note(Entry::Undone).expect("noted");
+        journal.note(session("b")).expect("noted");
+        journal.note(Entry::SessionDeleted { id: "a".into() }).expect("noted");
+        let left = Journal::left(&folder).expect("listed");
+        assert_eq!(left, std::slice::from_ref(&journal.path));
+        let busy = Journal::open(&left[0]).err().expect("its run goes on").to_string();
+        assert!(busy.ends_with("its run still goes on"), "{busy}");
+        drop(journal);
+        let again = Journal::open(&left[0]).expect("read");
+        assert_eq!((again.entries(), &again.head), (vec![session("b")], &head()));
+        again.remove().expect("removed");
+        assert!(Journal::left(&folder).expect("none").is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_cut_short_is_of_nothing_that_was_done() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::create(folder.path(), head()).expect("made");
+        journal.note(session("a")).expect("noted");
+        let path = journal.path.clone();
+        drop(journal);
+        let whole = std::fs::read_to_string(&path).expect("text");
+        for cut in 1..=whole.lines().last().expect("a line").len() {
+            std::fs::write(&path, &whole[..whole.len() - cut]).expect("written");
+            let again = Journal::open(&path).expect("read");
+            assert!(again.entries().is_empty());
+            again.note(session("b")).expect("noted");
+            drop(again);
+            assert_eq!(Journal::open(&path).expect("read").entries(), [session("b")]);
+        }
+        std::fs::write(&path, format!("nonsense\n{whole}")).expect("written");
+        assert!(Journal::open(&path).is_err());
+    }
+}

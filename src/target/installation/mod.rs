@@ -1,0 +1,266 @@
+//! A platform that isn't ours: known by a profile, shared by all scenarios, left as found.
+
+pub mod changes;
+pub mod journal;
+pub mod lease;
+mod no_cluster;
+pub mod preflight;
+mod secrets;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::forward::Forwards;
+use super::roads::is_ready;
+use super::said::said;
+use super::trust::Trust;
+use crate::profile::Profile;
+use crate::profile::secret_source::{Needed, SecretSource};
+use crate::profile::way::Way;
+use crate::scenario::Intrusion;
+use crate::scenario::problem::suggestion;
+use crate::steps::arguments::Road;
+use changes::Changes;
+use journal::JournalError;
+use secrets::Given;
+pub use secrets::Secrets;
+
+/// Why an installation can't be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    #[error("reading the kubeconfig{}: {why}", .files.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
+    Kubeconfig { files: Vec<PathBuf>, why: String },
+    #[error("{doing}: {}", said(source.as_ref()))]
+    Asking { doing: String, source: Box<kube::Error> },
+    #[error("{0}")]
+    Secret(String),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(
+        "the run {run} disrupts this platform now (the lease {LEASE}); one does at a time, and a lease that is no \
+         longer renewed counts for a minute"
+    )]
+    Held { run: String },
+    #[error(
+        "the run {run} has changed this platform and not put it back (the secret {KEPT}): `gauntlet recover` does, \
+         on the machine of that run"
+    )]
+    Kept { run: String },
+    #[error("{0}")]
+    Rollout(String),
+}
+
+/// The Secret in which values are kept that are to be put back.
+pub const KEPT: &str = "gauntlet-kept";
+
+/// The Lease under which a platform is disrupted.
+pub const LEASE: &str = "gauntlet";
+
+impl InstallationError {
+    fn asking(doing: impl Into<String>, source: kube::Error) -> InstallationError {
+        InstallationError::Asking {
+            doing: doing.into(),
+            source: Box::new(source),
+        }
+    }
+}
+
+/// Where a cluster is, as the command line and the environment say it.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Merged in order; none: that of a pod.
+    pub kubeconfig: Vec<PathBuf>,
+    /// The kubeconfig's current one where none is said.
+    pub context: Option<String>,
+    /// The context's where none is said.
+    pub namespace: Option<String>,
+}
+
+/// A platform that isn't ours.
+pub struct Installation {
+    pub client: kube::Client,
+    pub namespace: String,
+    pub forwards: Forwards,
+    pub trust: Trust,
+    /// What may be done to it.
+    pub allowed: Intrusion,
+    /// Whether there is a cluster, or only doors.
+    pub has_cluster: bool,
+    /// When the run started; none where nobody tells.
+    pub counts: Option<Counts>,
+    /// What the run changes; none where it may change nothing.
+    pub changes: Option<Changes>,
+    ways: BTreeMap<Road, Way>,
+    given: Given,
+}
+
+/// How much there is of what scenarios want a number of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub ready_warm_pods: u32,
+    pub web_replicas: u32,
+}
+
+impl Installation {
+    /// One on a cluster that is there. `variable` gives variables of the environment.
+    pub async fn on_cluster(
+        place: &Place,
+        profile: &Profile,
+        trust: Trust,
+        allowed: Intrusion,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Installation, InstallationError> {
+        let mut config = config(place).await?;
+        // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
+        config.connect_timeout = Some(std::time::Duration::from_secs(10));
+        let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
+        let server = config.cluster_url.to_string();
+        let client = kube::Client::try_from(config)
+            .map_err(|error| InstallationError::asking(format!("making a client of {server}"), error))?;
+        client
+            .apiserver_version()
+            .await
+            .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
+        Ok(Installation {
+            forwards: Forwards::new(Api::namespaced(client.clone(), &namespace)),
+            trust,
+            allowed,
+            has_cluster: true,
+            changes: None,
+            counts: counts(&client, &namespace, &profile.names).await?,
+            namespace,
+            ways: ways(profile, |road| match road {
+                Road::Direct | Road::Proxy => Way::PortForward,
+                // It is before the cluster, and nothing in there tells its address.
+                Road::Balancer | Road::BalancerTls => Way::None,
+            }),
+            given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
+            client,
+        })
+    }
+
+    /// One of which only the doors are known.
+    pub fn by_doors(
+        profile: &Profile,
+        trust: Trust,
+        allowed: Intrusion,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Installation, InstallationError> {
+        let client = no_cluster::client();
+        Ok(Installation {
+            forwards: Forwards::new(Api::default_namespaced(client.clone())),
+            namespace: String::new(),
+            trust,
+            allowed,
+            has_cluster: false,
+            changes: None,
+            counts: None,
+            ways: ways(profile, |_| Way::None),
+            given: Given::read(profile, variable)
+                .and_then(Given::complete)
+                .map_err(InstallationError::Secret)?,
+            client,
+        })
+    }
+
+    /// How a road is gone.
+    pub fn way(&self, road: Road) -> &Way {
+        self.ways.get(&road).unwrap_or(&Way::None)
+    }
+
+    /// Whether a road leads anywhere.
+    pub fn has_road(&self, road: Road) -> bool {
+        *self.way(road) != Way::None
+    }
+
+    /// Whether secrets have to be read from the installation's own Secret.
+    pub fn reads_secret(&self) -> bool {
+        !self.given.is_complete()
+    }
+
+    /// Where a secret comes from, where the profile says it.
+    pub fn source(&self, needed: Needed) -> Option<&SecretSource> {
+        self.given.source(needed)
+    }
+
+    /// The secrets as they are now.
+    pub async fn secrets(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        self.given.with_those_of(&self.client, &self.namespace, names).await
+    }
+}
+
+/// None where pods may not be listed: that is said when all else is known that may not be done.
+async fn counts(
+    client: &kube::Client,
+    namespace: &str,
+    names: &BTreeMap<String, String>,
+) -> Result<Option<Counts>, InstallationError> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let ready = async |selector: &str| {
+        let selector = names.get(selector).map(String::as_str).unwrap_or_default();
+        let listed = pods.list(&ListParams::default().labels(selector)).await?;
+        Ok::<_, kube::Error>(listed.items.iter().filter(|pod| is_ready(pod)).count() as u32)
+    };
+    let counted = async {
+        Ok::<_, kube::Error>(Counts {
+            ready_warm_pods: ready("warm.selector").await?,
+            web_replicas: ready("web.selector").await?,
+        })
+    };
+    match counted.await {
+        Ok(counts) => Ok(Some(counts)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(error) => Err(InstallationError::asking(
+            format!("counting the platform's pods in namespace {namespace}"),
+            error,
+        )),
+    }
+}
+
+fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
+    let mut ways: BTreeMap<Road, Way> = Road::ALL
+        .into_iter()
+        .map(|road| (road, profile.roads.get(&road).cloned().unwrap_or_else(|| usual(road))))
+        .collect();
+    // A balancer of which only the door over TLS is known is that door.
+    if let (Way::None, tls @ Way::To(_)) = (&ways[&Road::Balancer], ways[&Road::BalancerTls].clone()) {
+        ways.insert(Road::Balancer, tls);
+    }
+    ways
+}
+
+async fn config(place: &Place) -> Result<kube::Config, InstallationError> {
+    let failed = |why: String| InstallationError::Kubeconfig {
+        files: place.kubeconfig.clone(),
+        why,
+    };
+    if place.kubeconfig.is_empty() {
+        return kube::Config::incluster().map_err(|error| failed(error.to_string()));
+    }
+    let mut merged = Kubeconfig::default();
+    for file in &place.kubeconfig {
+        let read = Kubeconfig::read_from(file).map_err(|error| failed(said(&error)))?;
+        merged = merged.merge(read).map_err(|error| failed(said(&error)))?;
+    }
+    if let Some(context) = &place.context
+        && !merged.contexts.iter().any(|known| known.name == *context)
+    {
+        let known = merged.contexts.iter().map(|known| known.name.as_str());
+        return Err(failed(format!(
+            "there is no context {context}; {}",
+            suggestion(context, known, "contexts")
+        )));
+    }
+    let options = KubeConfigOptions {
+        context: place.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    kube::Config::from_custom_kubeconfig(merged, &options)
+        .await
+        .map_err(|error| failed(said(&error)))
+}

@@ -1,0 +1,72 @@
+//! Rollouts of deployments.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::Api;
+use kube::runtime::conditions::is_deployment_completed;
+use kube::runtime::wait::{Condition, await_condition};
+use tokio::time::timeout;
+
+use super::said::said;
+
+/// The annotation of a pod template that a restart sets, as `kubectl rollout restart` does.
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// Waits until a rollout is complete.
+///
+/// # Errors
+/// In words, what was waited for and why that ended.
+pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), String> {
+    let waiting = await_condition(deployments.clone(), name, has_rolled_out());
+    match timeout(within, waiting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("waiting for the rollout of {name}: {}", said(&error))),
+        Err(_) => Err(format!(
+            "waiting for the rollout of {name}: not complete after {within:?}"
+        )),
+    }
+}
+
+/// What `kubectl rollout status` waits for. The condition alone may still be that of the rollout before.
+fn has_rolled_out() -> impl Condition<Deployment> {
+    |deployment: Option<&Deployment>| {
+        let completed = is_deployment_completed().matches_object(deployment);
+        completed
+            && deployment.is_some_and(|deployment| {
+                let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                deployment.status.as_ref().is_some_and(|status| {
+                    status.observed_generation >= deployment.metadata.generation
+                        && status.updated_replicas.unwrap_or(0) >= wanted
+                        && status.replicas.unwrap_or(0) <= status.updated_replicas.unwrap_or(0)
+                })
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn deployment(observed: i64, replicas: i32, updated: i32) -> Deployment {
+        let complete = json!({ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" });
+        let status = json!({ "observedGeneration": observed, "replicas": replicas, "updatedReplicas": updated,
+            "conditions": [complete] });
+        let value = json!({ "metadata": { "generation": 2 }, "status": status,
+            "spec": { "replicas": 2, "selector": {}, "template": {} } });
+        serde_json::from_value(value).expect("a deployment")
+    }
+
+    #[test]
+    fn the_rollout_before_is_not_this_one() {
+        let holds = |observed, replicas, updated| {
+            has_rolled_out().matches_object(Some(&deployment(observed, replicas, updated)))
+        };
+        assert!(holds(2, 2, 2));
+        assert!(!holds(1, 2, 2), "of the generation before");
+        assert!(!holds(2, 2, 1), "not all are new");
+        assert!(!holds(2, 3, 2), "an old one is left");
+        assert!(!has_rolled_out().matches_object(None));
+    }
+}
