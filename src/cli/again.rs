@@ -39,6 +39,9 @@ pub fn flags(options: &Run) -> String {
     if let Some(image) = &options.target.image {
         flag("image", image);
     }
+    if let Some(image) = &options.target.base_image {
+        flag("base-image", image);
+    }
     if let Some(folder) = &options.selection.scenarios {
         flag("scenarios", &path(folder));
     }

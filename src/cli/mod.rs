@@ -274,6 +274,9 @@ pub struct Up {
     /// kind: the node's image [default: kind's own]
     #[arg(long, value_name = "NODE_IMAGE")]
     pub image: Option<String>,
+    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
+    #[arg(long, value_name = "IMAGE")]
+    pub base_image: Option<String>,
     /// Where the kubeconfig goes
     #[arg(long, value_name = "FILE", default_value = KUBECONFIG)]
     pub kubeconfig: PathBuf,
@@ -301,6 +304,7 @@ impl Up {
         let given = [
             ("--cluster-name", self.cluster_name.is_some()),
             ("--image", self.image.is_some()),
+            ("--base-image", self.base_image.is_some()),
         ];
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),

@@ -3,14 +3,14 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::runtime::wait::{await_condition, conditions::is_deleted};
+use kube::runtime::wait::conditions::is_deleted;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::arguments::{Delete, Pods};
 use super::context::{Observation, StepContext, StepError};
 use super::subject;
-use crate::target::roads::is_ready;
+use crate::target::pod::is_ready;
+use crate::target::wait::{WaitError, until};
 
 fn api(context: &StepContext) -> Api<Pod> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
@@ -121,18 +121,16 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
         let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {
             continue;
         };
-        timeout(
-            context.limits.ready,
-            await_condition(api(context), name, is_deleted(uid)),
-        )
-        .await
-        .map_err(|_| {
-            StepError::doing(
-                &what,
-                format!("pod {name} was still there after {:?}", context.limits.ready),
-            )
-        })?
-        .map_err(|error| StepError::doing(&what, error))?;
+        match until(&api(context), name, is_deleted(uid), context.limits.ready).await {
+            Ok(_) => {}
+            Err(WaitError::Late(within)) => {
+                return Err(StepError::doing(
+                    &what,
+                    format!("pod {name} was still there after {within:?}"),
+                ));
+            }
+            Err(error) => return Err(StepError::doing(&what, error)),
+        }
     }
     Ok(Observation {
         what: what.clone(),

@@ -3,9 +3,8 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, LogParams};
-use kube::runtime::wait::{Condition, await_condition};
+use kube::runtime::wait::Condition;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::arguments::{Restart, SeedToken, Seeder};
 use super::context::{Observation, StepContext, StepError};
@@ -13,6 +12,7 @@ use super::secret;
 use crate::target::access::Ask;
 use crate::target::deploy;
 use crate::target::rollout::completed;
+use crate::target::wait::{WaitError, until};
 
 /// Restarts deployments and waits until the rollouts are complete.
 pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {
@@ -104,13 +104,11 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
         .await
         .map_err(|e| failed(&e))?;
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
-    let ended = timeout(
-        context.limits.ready,
-        await_condition(pods.clone(), &values.seed, has_ended()),
-    )
-    .await
-    .map_err(|_| failed(&format!("the seed had not ended after {:?}", context.limits.ready)))?
-    .map_err(|error| StepError::asking(&what, error))?;
+    let ended = match until(&pods, &values.seed, has_ended(), context.limits.ready).await {
+        Ok(ended) => ended,
+        Err(WaitError::Late(within)) => return Err(failed(&format!("the seed had not ended after {within:?}"))),
+        Err(error) => return Err(failed(&error)),
+    };
     let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
     let log = pods.logs(&values.seed, &LogParams::default()).await.unwrap_or_default();
     pods.delete(&values.seed, &DeleteParams::default())

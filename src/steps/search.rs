@@ -9,8 +9,8 @@ use super::context::{Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
 use crate::target::access::Ask;
-use crate::target::roads::is_ready;
-use crate::target::world::is_sandbox;
+use crate::target::pod::is_ready;
+use crate::target::pod::is_sandbox;
 
 /// A place that was searched, and what stands in it.
 struct Place {

@@ -1,6 +1,7 @@
 //! Where a scenario runs: worlds with a platform on them, and the roads to its doors.
 
 pub mod access;
+pub mod certificate;
 pub mod deploy;
 pub mod embedded;
 pub mod fit;
@@ -8,10 +9,12 @@ pub mod forward;
 pub mod installation;
 pub mod kind;
 pub mod names;
+pub mod pod;
 pub mod roads;
 pub mod rollout;
 pub mod said;
 pub mod trust;
+pub mod wait;
 pub mod world;
 
 use std::sync::Arc;

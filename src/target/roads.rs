@@ -11,6 +11,7 @@ use crate::steps::arguments::Road;
 use crate::steps::subject;
 use crate::target::World;
 use crate::target::forward::WayError;
+use crate::target::pod::is_ready;
 use crate::target::said::said;
 
 /// Where a request goes.
@@ -252,14 +253,4 @@ async fn to(world: &World, pod: String, address: SocketAddr, name: Option<&str>)
         tls: name.is_some(),
         pod,
     })
-}
-
-/// Whether a pod serves: ready, and not on its way out.
-pub fn is_ready(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_none()
-        && pod
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.as_ref())
-            .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }

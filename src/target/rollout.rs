@@ -5,10 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::Api;
 use kube::runtime::conditions::is_deployment_completed;
-use kube::runtime::wait::{Condition, await_condition};
-use tokio::time::timeout;
+use kube::runtime::wait::Condition;
 
-use super::said::said;
+use super::wait::{WaitError, until};
 
 /// The annotation of a pod template that a restart sets, as `kubectl rollout restart` does.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -18,13 +17,12 @@ pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// # Errors
 /// In words, what was waited for and why that ended.
 pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), String> {
-    let waiting = await_condition(deployments.clone(), name, has_rolled_out());
-    match timeout(within, waiting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(format!("waiting for the rollout of {name}: {}", said(&error))),
-        Err(_) => Err(format!(
+    match until(deployments, name, has_rolled_out(), within).await {
+        Ok(_) => Ok(()),
+        Err(WaitError::Late(_)) => Err(format!(
             "waiting for the rollout of {name}: not complete after {within:?}"
         )),
+        Err(error) => Err(format!("waiting for the rollout of {name}: {error}")),
     }
 }
 

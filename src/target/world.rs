@@ -10,17 +10,19 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
-use kube::runtime::wait::await_condition;
 use serde_json::json;
 
+use super::certificate::Certificate;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
 use super::forward::WayError;
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError};
 use super::kind::namespace::{Namespace, NamespaceError};
+use super::pod::{is_sandbox, waits_for};
 use super::said::said;
 use super::trust::Trust;
+use super::wait::{WaitError, until};
 use crate::profile::way::Way;
 use crate::scenario::{SecretState, WorldSpec};
 use crate::steps::arguments::Road;
@@ -291,12 +293,11 @@ impl World {
             .map_err(|error| WorldError::Wait(said(&error)))?;
         for deployment in listed {
             let name = deployment.metadata.name.unwrap_or_default();
-            let complete = await_condition(api.clone(), &name, is_deployment_completed());
             let within = self.ground.start_within();
-            match tokio::time::timeout(within, complete).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(WorldError::Wait(said(&error))),
-                Err(_) => {
+            match until(&api, &name, is_deployment_completed(), within).await {
+                Ok(_) => {}
+                Err(error @ WaitError::Asking(_)) => return Err(WorldError::Wait(error.to_string())),
+                Err(WaitError::Late(_)) => {
                     let why = self.what_pods_wait_for().await;
                     return Err(WorldError::NotReady { name, within, why });
                 }
@@ -317,29 +318,6 @@ impl World {
             false => format!(" ({})", waits.join("; ")),
         }
     }
-}
-
-/// A sandbox is a pod that a Sandbox object owns.
-pub fn is_sandbox(pod: &Pod) -> bool {
-    let mut owners = pod.metadata.owner_references.iter().flatten();
-    owners.any(|owner| owner.kind == "Sandbox")
-}
-
-/// Why a pod does not run, where it says so.
-fn waits_for(pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref()?;
-    let status = pod.status.as_ref()?;
-    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
-        let waiting = container.state.as_ref()?.waiting.as_ref()?;
-        Some((waiting.reason.as_deref()?, waiting.message.as_deref()))
-    });
-    let unscheduled = status.conditions.iter().flatten().find_map(|condition| {
-        let is_it = condition.type_ == "PodScheduled" && condition.status != "True";
-        is_it.then_some((condition.reason.as_deref()?, condition.message.as_deref()))
-    });
-    let (reason, message) = waiting.or(unscheduled)?;
-    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-    Some(format!("{name}: {reason}{message}"))
 }
 
 impl Ground {
@@ -430,30 +408,5 @@ fn values(
         controller_replicas: 1,
         seed: "seed".into(),
         names: grouped,
-    }
-}
-
-/// The balancer's certificate, of a CA made for the run. PEM.
-struct Certificate {
-    ca: String,
-    certificate: String,
-    key: String,
-}
-
-impl Certificate {
-    /// Of a balancer that is known by this name.
-    fn new(name: &str) -> Result<Certificate, rcgen::Error> {
-        let ca_key = rcgen::KeyPair::generate()?;
-        let mut ca = rcgen::CertificateParams::new(Vec::new())?;
-        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let ca_certificate = ca.self_signed(&ca_key)?;
-        let issuer = rcgen::Issuer::new(ca, ca_key);
-        let key = rcgen::KeyPair::generate()?;
-        let certificate = rcgen::CertificateParams::new(vec![name.into()])?.signed_by(&key, &issuer)?;
-        Ok(Certificate {
-            ca: ca_certificate.pem(),
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
     }
 }

@@ -32,7 +32,12 @@ fn name(options: &TargetOptions) -> String {
 pub async fn start(options: &TargetOptions, process: &Process) -> Result<(Target, End), NotStarted> {
     let name = name(options);
     let binary = process.binary.clone().map_err(NotStarted::Failed)?;
-    let making = kind_cluster(options.image.as_deref(), options.reuse, &name, binary);
+    let wanted = Options {
+        node_image: options.image.clone(),
+        base_image: options.base_image.clone(),
+        reuse: options.reuse,
+    };
+    let making = kind_cluster(&wanted, &name, binary);
     let cluster = match until_stopped(making, &process.stop).await {
         Some(Ok(cluster)) => cluster,
         Some(Err(error)) => return Err(NotStarted::Failed(error)),
@@ -57,17 +62,8 @@ pub async fn start(options: &TargetOptions, process: &Process) -> Result<(Target
 }
 
 /// A cluster of kind's that worlds can stand on.
-pub async fn kind_cluster(
-    node_image: Option<&str>,
-    reuse: bool,
-    name: &str,
-    binary: PathBuf,
-) -> Result<KindCluster, String> {
-    let wanted = Options {
-        node_image: node_image.map(str::to_owned),
-        reuse,
-    };
-    KindCluster::start(&wanted, name, &binary, tell)
+pub async fn kind_cluster(wanted: &Options, name: &str, binary: PathBuf) -> Result<KindCluster, String> {
+    KindCluster::start(wanted, name, &binary, tell)
         .await
         .map_err(|error| error.to_string())
 }

@@ -32,6 +32,9 @@ pub struct TargetOptions {
     /// kind: the node's image [default: kind's own]
     #[arg(long, value_name = "NODE_IMAGE")]
     pub image: Option<String>,
+    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
+    #[arg(long, value_name = "IMAGE")]
+    pub base_image: Option<String>,
     /// kind: leave the cluster when the run is over
     #[arg(long, conflicts_with = "keep_on_failure")]
     pub keep: bool,
@@ -89,9 +92,10 @@ impl TargetOptions {
     /// Refuses what has no meaning.
     pub fn check(&self) -> Result<(), UsageError> {
         use TargetName::{Cluster, Kind, Url};
-        let of: [(&str, bool, &[TargetName]); 11] = [
+        let of: [(&str, bool, &[TargetName]); 12] = [
             ("--cluster-name", self.cluster_name.is_some(), &[Kind]),
             ("--image", self.image.is_some(), &[Kind]),
+            ("--base-image", self.base_image.is_some(), &[Kind]),
             ("--keep", self.keep, &[Kind]),
             ("--keep-on-failure", self.keep_on_failure, &[Kind]),
             ("--reuse", self.reuse, &[Kind]),

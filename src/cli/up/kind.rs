@@ -13,9 +13,9 @@ use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
-use crate::target::kind::cluster::{self, KindCluster};
+use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::namespace::Namespace;
-use crate::target::roads::is_ready;
+use crate::target::pod::is_ready;
 use crate::target::said::said;
 use crate::target::world::Setup;
 
@@ -50,7 +50,12 @@ async fn bring_up(
     mut out: impl Write,
 ) -> Result<(), String> {
     let binary = process.binary.clone()?;
-    let cluster = kind_cluster(options.image.as_deref(), true, name, binary).await?;
+    let wanted = Options {
+        node_image: options.image.clone(),
+        base_image: options.base_image.clone(),
+        reuse: true,
+    };
+    let cluster = kind_cluster(&wanted, name, binary).await?;
     file.write(&kubeconfig(&cluster)?)?;
     let names = setup.names.clone();
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();

@@ -199,7 +199,7 @@ impl World {
         items.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
         items
             .into_iter()
-            .filter(crate::target::roads::is_ready)
+            .filter(crate::target::pod::is_ready)
             .filter_map(|pod| Some((pod.metadata.name?, pod.status?.pod_ip?.parse().ok()?)))
             .collect()
     }

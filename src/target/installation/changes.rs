@@ -11,12 +11,16 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 use super::journal::{Entry, Journal};
 use super::undo::Undo;
 use super::{InstallationError, KEPT, lease};
 use crate::target::kind::namespace::MANAGED_BY;
 use crate::target::rollout::RESTARTED_AT;
+
+/// How long something is tried again that is to be put back.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The label of all that a run makes: its own name.
 const RUN_LABEL: &str = "gauntlet-run";
@@ -197,7 +201,14 @@ impl Changes {
             warm: &self.warm,
             rollouts_within,
         };
-        let left = undo.all(&self.journal.entries()).await?;
+        let entries = self.journal.entries();
+        let mut patience = Patience::new();
+        let left = loop {
+            match undo.all(&entries).await {
+                Err(error) if patience.bears(&error).await => {}
+                ended => break ended?,
+            }
+        };
         self.journal.note(Entry::Undone)?;
         Ok(left)
     }
@@ -219,6 +230,16 @@ impl Changes {
 
     /// Takes away what the run itself has made; the journal is left.
     pub async fn sweep(&self) -> Result<(), InstallationError> {
+        let mut patience = Patience::new();
+        loop {
+            match self.sweep_once().await {
+                Err(error) if patience.bears(&error).await => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn sweep_once(&self) -> Result<(), InstallationError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let failed = |error| InstallationError::asking(format!("deleting the secret {KEPT}"), error);
         let found = secrets.get_opt(KEPT).await.map_err(failed)?;
@@ -227,6 +248,31 @@ impl Changes {
             secrets.delete(KEPT, &DeleteParams::default()).await.map_err(failed)?;
         }
         lease::release(&self.leases(), &self.journal.head.run).await
+    }
+}
+
+/// Bears bad moments of a server: what is to be put back is worth some time.
+struct Patience {
+    ends: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new() -> Patience {
+        Patience {
+            ends: Instant::now() + PATIENCE,
+            pause: Duration::from_millis(100),
+        }
+    }
+
+    /// Whether to try again, after a pause.
+    async fn bears(&mut self, error: &InstallationError) -> bool {
+        if !error.may_pass() || Instant::now() + self.pause > self.ends {
+            return false;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(5));
+        true
     }
 }
 

@@ -16,9 +16,10 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::forward::Forwards;
-use super::roads::is_ready;
+use super::pod::is_ready;
 use super::said::said;
 use super::trust::Trust;
+use super::wait::is_passing;
 use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::profile::way::Way;
@@ -62,6 +63,14 @@ pub const KEPT: &str = "gauntlet-kept";
 pub const LEASE: &str = "gauntlet";
 
 impl InstallationError {
+    /// Whether the same may succeed a moment later.
+    fn may_pass(&self) -> bool {
+        match self {
+            InstallationError::Asking { source, .. } => is_passing(source),
+            _ => false,
+        }
+    }
+
     fn asking(doing: impl Into<String>, source: kube::Error) -> InstallationError {
         InstallationError::Asking {
             doing: doing.into(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 
+use super::base::{BaseError, OnBase};
 use super::image::{Image, ImageError};
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
@@ -22,6 +23,9 @@ const LOG_LINES: usize = 8;
 
 /// The oldest `kind` that starts a node of a current Kubernetes: its nodes have a containerd configuration of version 3.
 const OLDEST: [u64; 3] = [0, 27, 0];
+
+/// What is told while the image is loaded.
+const BRINGING: &str = "bringing the platform's image to its node";
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,8 @@ pub enum KindError {
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
+    Base(#[from] BaseError),
+    #[error(transparent)]
     Definition(#[from] NamespaceError),
     #[error("bringing the platform's image to the node of {name}: {source}")]
     Load { name: String, source: ToolError },
@@ -58,6 +64,8 @@ pub enum KindError {
 pub struct Options {
     /// The node's image; `kind`'s own where there is none.
     pub node_image: Option<String>,
+    /// The image that gauntlet is put onto; none: one that is made of gauntlet alone.
+    pub base_image: Option<String>,
     /// Works on a cluster of this name where there is one, and leaves it for the next run.
     pub reuse: bool,
 }
@@ -103,7 +111,7 @@ impl KindCluster {
                 create(name, options.node_image.as_deref(), folder.path(), &kubeconfig).await?;
             }
         }
-        let prepared = prepare(name, &kubeconfig, binary, folder.path(), tell).await;
+        let prepared = prepare(name, options, &kubeconfig, binary, folder.path(), tell).await;
         let (client, image, controller) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -250,29 +258,56 @@ async fn node_log(name: &str) -> String {
 
 async fn prepare(
     name: &str,
+    options: &Options,
     kubeconfig: &Path,
     binary: &Path,
     folder: &Path,
     tell: impl Fn(&str),
 ) -> Result<(kube::Client, String, Controller), KindError> {
     let client = client_with(name, kubeconfig).await?;
-    let image = Image::of(binary)?;
-    if !has_image(name, image.name()).await {
-        tell("bringing the platform's image to its node");
-        let archive = folder.join("platform.tar");
-        image.write(&archive)?;
-        let file = archive.to_string_lossy();
-        KIND.run(["load", "image-archive", &file, "--name", name])
-            .await
-            .map_err(|source| KindError::Load {
-                name: name.to_owned(),
-                source,
-            })?;
-        // It is as large as the program; a file that stays does no harm.
-        let _gone = std::fs::remove_file(&archive);
-    }
+    let image = match &options.base_image {
+        None => bring(name, binary, folder, tell).await?,
+        Some(base) => bring_on(name, base, binary, tell).await?,
+    };
     let controller = define_sandbox(&client).await?;
-    Ok((client, image.name().to_owned(), controller))
+    Ok((client, image, controller))
+}
+
+/// Brings the platform's image to a node that does not have it; gives its name.
+async fn bring(name: &str, binary: &Path, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
+    let image = Image::of(binary)?;
+    if has_image(name, image.name()).await {
+        return Ok(image.name().to_owned());
+    }
+    tell(BRINGING);
+    let archive = folder.join("platform.tar");
+    image.write(&archive)?;
+    let file = archive.to_string_lossy();
+    load(name, ["image-archive", &file]).await?;
+    // It is as large as the program; a file that stays does no harm.
+    let _gone = std::fs::remove_file(&archive);
+    Ok(image.name().to_owned())
+}
+
+/// The same with one that is made on top of another.
+async fn bring_on(name: &str, base: &str, binary: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
+    let image = OnBase::find(base, binary).await?;
+    if !has_image(name, &image.name).await {
+        tell(BRINGING);
+        image.make().await?;
+        let loaded = load(name, ["docker-image", &image.name]).await;
+        image.remove().await;
+        loaded?;
+    }
+    Ok(image.name)
+}
+
+async fn load(name: &str, what: [&str; 2]) -> Result<(), KindError> {
+    let loading = KIND.run(["load"].into_iter().chain(what).chain(["--name", name]));
+    loading.await.map(drop).map_err(|source| KindError::Load {
+        name: name.to_owned(),
+        source,
+    })
 }
 
 /// A client of a cluster that is there.

@@ -1,5 +1,6 @@
 //! A cluster that gauntlet makes with `kind`, and the worlds on it.
 
+pub mod base;
 pub mod cluster;
 pub mod image;
 pub mod namespace;

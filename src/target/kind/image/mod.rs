@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use layer::{Content, Layer};
 
 /// The image's name without its tag. Of this host nothing is ever pulled.
-const REPOSITORY: &str = "localhost/gauntlet/platform";
+pub const REPOSITORY: &str = "localhost/gauntlet/platform";
 
 /// Where the binary is in the image.
-const PROGRAM: &str = "/usr/bin/gauntlet";
+pub const PROGRAM: &str = "/usr/bin/gauntlet";
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,36 @@
+//! What a pod says of itself.
+
+use k8s_openapi::api::core::v1::Pod;
+
+/// Whether a pod serves: ready, and not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref())
+            .is_some_and(|conditions| conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+/// A sandbox is a pod that a Sandbox object owns.
+pub fn is_sandbox(pod: &Pod) -> bool {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.kind == "Sandbox")
+}
+
+/// Why a pod does not run, where it says so.
+pub fn waits_for(pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref()?;
+    let status = pod.status.as_ref()?;
+    let waiting = status.container_statuses.iter().flatten().find_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        Some((waiting.reason.as_deref()?, waiting.message.as_deref()))
+    });
+    let unscheduled = status.conditions.iter().flatten().find_map(|condition| {
+        let is_it = condition.type_ == "PodScheduled" && condition.status != "True";
+        is_it.then_some((condition.reason.as_deref()?, condition.message.as_deref()))
+    });
+    let (reason, message) = waiting.or(unscheduled)?;
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("{name}: {reason}{message}"))
+}

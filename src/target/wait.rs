@@ -1,0 +1,70 @@
+//! Waiting for an object by watching it, also where the server has a bad moment.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::api::Api;
+use kube::runtime::wait::{Condition, Error, await_condition};
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::said::said;
+
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why something was waited for in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    #[error("not so after {0:?}")]
+    Late(Duration),
+    #[error("{}", said(.0))]
+    Asking(#[from] Error),
+}
+
+/// Waits until a condition holds for the object of that name; gives the object, none where it is gone.
+///
+/// A watch that is too old, a server that has too much to do or does not answer: it is begun again.
+pub async fn until<K>(
+    api: &Api<K>,
+    name: &str,
+    condition: impl Condition<K>,
+    within: Duration,
+) -> Result<Option<K>, WaitError>
+where
+    K: Clone + Debug + Send + DeserializeOwned + kube::Resource + 'static,
+    K::DynamicType: Default,
+{
+    let deadline = Instant::now() + within;
+    loop {
+        let holds = |object: Option<&K>| condition.matches_object(object);
+        match timeout_at(deadline, await_condition(api.clone(), name, holds)).await {
+            Ok(Ok(object)) => return Ok(object),
+            Ok(Err(error)) if !may_pass(&error) => return Err(error.into()),
+            Ok(Err(error)) if Instant::now() + PAUSE > deadline => return Err(error.into()),
+            Ok(Err(_)) => sleep(PAUSE).await,
+            Err(_) => return Err(WaitError::Late(within)),
+        }
+    }
+}
+
+fn may_pass(Error::ProbeFailed(error): &Error) -> bool {
+    match error {
+        // 410 Gone: what it had seen last is too long ago.
+        watcher::Error::WatchError(status) => matches!(status.code, 410 | 429 | 500..),
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => is_passing(error),
+        watcher::Error::NoResourceVersion => false,
+    }
+}
+
+/// Whether the same may succeed a moment later: nobody answered, or the server has too much to do.
+pub fn is_passing(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => matches!(status.code, 410 | 429 | 500..),
+        kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,69 @@
+//! An API server that fails now and then: a run ends right, or says that it could not tell. What it
+//! disrupted can be put back.
+
+use std::time::Duration;
+
+use super::faulty::{Fault, Faulty};
+use super::theirs::{ROTATE, Theirs, verdicts};
+use crate::common;
+
+/// Runs behind a fault; gives the exit code. Nothing is judged wrong, and all can be put back.
+async fn behind(fault: Fault) -> i32 {
+    let theirs = Theirs::up(&[]).await;
+    let before = theirs.state().await;
+    let faulty = Faulty::before(theirs.client.clone(), fault).await;
+    faulty.kubeconfig(&theirs.path("faulty.yaml"));
+    let mut command = theirs.command(&["run", "--target", "cluster", "--kubeconfig", "faulty.yaml"]);
+    command
+        .args(["--profile", "p.yaml", "--report", "json=r.json", "harness-token/token"])
+        .args(ROTATE);
+    let ran = tokio::task::spawn_blocking(move || command.output().expect("gauntlet runs"))
+        .await
+        .expect("it ran");
+    let code = ran.status.code().expect("it ended of itself");
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!([0, 3].contains(&code), "{fault:?}: {code}\n{said}");
+    if theirs.path("r.json").exists() {
+        let report = common::json(&theirs.path("r.json"));
+        let wrong: Vec<_> = verdicts(&report)
+            .into_iter()
+            .filter(|(_, verdict)| verdict == "fail")
+            .collect();
+        assert!(wrong.is_empty(), "{fault:?}: {wrong:?}");
+    }
+    // On a good day.
+    drop(faulty);
+    for journal in theirs.journals() {
+        let text = std::fs::read_to_string(&journal).expect("text");
+        std::fs::write(&journal, text.replace("faulty.yaml", "k.yaml")).expect("written");
+    }
+    theirs.ran(&["recover"]).exits(0);
+    assert_eq!(theirs.state().await, before, "{fault:?}");
+    assert_eq!(theirs.sessions().await.len(), 0, "{fault:?}");
+    assert!(theirs.journals().is_empty(), "{fault:?}");
+    code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_are_gone_are_begun_again() {
+    assert_eq!(behind(Fault::Gone { every: 2 }).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_answers_are_waited_for() {
+    assert_eq!(behind(Fault::Slow(Duration::from_millis(40))).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_of_the_server_are_none_of_the_platforms() {
+    for every in [3, 11] {
+        behind(Fault::Status { code: 500, every }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_are_none_of_the_platforms_doing() {
+    for every in [3, 11] {
+        behind(Fault::Status { code: 429, every }).await;
+    }
+}
