@@ -213,7 +213,7 @@ pub struct Run {
     /// The folder that evidence goes into
     #[arg(long, value_name = "DIR", default_value = "reports/evidence")]
     pub evidence: PathBuf,
-    /// Scenarios at once [default: 4 for each processor; on kind 1; on a platform that isn't ours one at all]
+    /// Scenarios at once [default: 4 for each processor; on kind 2; on a platform that isn't ours one at all]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything so many times

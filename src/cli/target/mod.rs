@@ -211,8 +211,8 @@ impl Started {
         match (&self.target, asked) {
             (_, Some(asked)) => asked.get(),
             (Target::Embedded(_), None) => process.jobs(),
-            // Each has a platform of its own, in containers of its own.
-            (Target::Kind(_), None) => process.processors.max(1),
+            // Each has a platform of its own, in containers of its own, and mostly waits for them.
+            (Target::Kind(_), None) => (process.processors * 2).max(1),
             // Others use it as well.
             (Target::Installation(_), None) => 1,
         }
