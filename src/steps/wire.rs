@@ -221,8 +221,19 @@ async fn tls(
     match timeout(limits.connect, connector.connect(name, tcp)).await {
         Err(_) => Err(StepError::doing(doing, format!("not done within {:?}", limits.connect))),
         Ok(Ok(stream)) => Ok(Ok(stream)),
+        // Whom this machine trusts says nothing of the platform.
+        Ok(Err(error)) if matches!(trust, Trust::Machine { .. }) && is_distrust(&error) => Err(StepError::doing(
+            doing,
+            format!("{error}; `--ca FILE` gives an authority that this machine doesn't know"),
+        )),
         Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
     }
+}
+
+/// Whether the other side's certificate was not taken.
+fn is_distrust(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 impl Recorded {
