@@ -1,6 +1,13 @@
 //! The target that kind makes: what is said where it can't be made, and the same verdicts as the embedded one's.
 
 mod common;
+#[path = "common/faulty.rs"]
+mod faulty;
+
+mod kind {
+    mod standing;
+    mod trouble;
+}
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,6 +15,9 @@ use std::process::Command;
 
 use common::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
 
+/// A mutant of each component, and of each group of rows.
+const SAMPLE: &str = "keystrokes-lost,seed-with-newline,warm-clones-template,worker-recycles-stale,balancer-drops-query,\
+                       token-in-start-log";
 const ACCEPT: &str = "harness-token/token/accept";
 
 /// A machine that has these programs, as scripts, and nothing else. Each writes what it is asked for into `asked`.
@@ -185,6 +195,22 @@ fn the_same_verdicts_as_embedded() {
         assert!(!embedded.is_empty());
         assert_same(&embedded, &kind);
     }
+}
+
+/// Checks that can fail on the embedded target can fail here: one of each way in which a platform is broken.
+#[test]
+#[ignore = "makes a cluster, for minutes: `make test-kind`"]
+fn mutants_die_as_on_embedded() {
+    let folder = folder();
+    let mut command = gauntlet();
+    command
+        .current_dir(folder.path())
+        .args(["prove", "--target", "kind", "--mutant", SAMPLE])
+        .args(common::node_image());
+    let ran = Ran::of(command.output().expect("gauntlet starts")).exits(0);
+    let dead = SAMPLE.split(',').count();
+    let said = format!("{dead} mutants: {dead} dead, 0 survived");
+    assert!(ran.stdout.contains(&said), "{}", ran.stdout);
 }
 
 /// `run: verdict [verdicts of its checks]`, sorted.

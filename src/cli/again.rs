@@ -33,13 +33,19 @@ pub fn flags(options: &Run) -> String {
     if let Some(allow) = options.target.allow {
         flag("allow", Intrusion::from(allow).name());
     }
-    if let Some(name) = options.target.cluster_name.as_ref().filter(|_| options.target.reuse) {
+    if let Some(name) = options
+        .target
+        .kind
+        .cluster_name
+        .as_ref()
+        .filter(|_| options.target.kind.reuse)
+    {
         flag("cluster-name", name);
     }
-    if let Some(image) = &options.target.image {
+    if let Some(image) = &options.target.kind.image {
         flag("image", image);
     }
-    if let Some(image) = &options.target.base_image {
+    if let Some(image) = &options.target.kind.base_image {
         flag("base-image", image);
     }
     if let Some(folder) = &options.selection.scenarios {

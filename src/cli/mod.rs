@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
 use run::UsageError;
-use target::TargetOptions;
+use target::{KindOptions, TargetOptions};
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -165,6 +165,15 @@ pub enum MadeTarget {
     Kind,
 }
 
+impl From<MadeTarget> for TargetName {
+    fn from(target: MadeTarget) -> TargetName {
+        match target {
+            MadeTarget::Embedded => TargetName::Embedded,
+            MadeTarget::Kind => TargetName::Kind,
+        }
+    }
+}
+
 /// Levels as the command line has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LevelName {
@@ -249,18 +258,26 @@ pub struct Run {
 pub struct Prove {
     #[command(flatten)]
     pub selection: Selection,
+    /// Where to run
+    #[arg(long, value_enum, default_value_t)]
+    pub target: MadeTarget,
+    #[command(flatten)]
+    pub kind: KindOptions,
+    /// Only these mutants, and the rows that they break [default: all of the selected rows]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub mutant: Vec<String>,
     /// Write the matrix to this file: JSON where it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Scenarios at once [default: 4 for each processor]
+    /// Scenarios at once [default: embedded 4 for each processor, kind 2]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Longest time of a scenario that doesn't say its own
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
-    pub timeout: Duration,
+    /// Longest time of a scenario that doesn't say its own [default: embedded 60s, kind 300s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Args)]

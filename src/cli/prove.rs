@@ -4,61 +4,95 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::Prove;
-use super::conclude::{refuse, settle};
-use super::run::{Process, UsageError, shared};
+use super::conclude::{not_run, refuse, settle};
+use super::run::{INTERRUPTED, Process, UsageError, mutants, shared};
 use super::selection::select;
+use super::target::{self, NotStarted, TargetOptions};
 use crate::platform::Mutant;
 use crate::platform::mutant::MUTANTS;
+use crate::profile::Profile;
 use crate::redact::Redactor;
 use crate::report::matrix::Matrix;
 use crate::report::{Finished, Problem, check_file, deliver, progress};
 use crate::runner::execute::Shared;
+use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
-use crate::target::Target;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
-pub async fn run(options: Prove, scenarios: Vec<Scenario>, process: Process) -> Result<u8, UsageError> {
+pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
+    let on = TargetOptions {
+        target: options.target.into(),
+        kind: options.kind,
+        ..TargetOptions::default()
+    };
+    on.check()?;
+    let named = mutants(&options.mutant)?;
     let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
-    let rows: Vec<&str> = selected.scenarios.iter().map(|scenario| scenario.row()).collect();
-    let every = options.selection.selectors.is_empty();
-    let mutants: Vec<&'static Mutant> = MUTANTS
-        .iter()
-        .filter(|mutant| every || rows.contains(&mutant.row))
-        .collect();
+    let mut planned = selected.plan(1);
+    let chosen = chosen(&named, &options.selection.selectors, &mut planned)?;
     if let Some(error) = options.report.as_deref().and_then(|file| check_file(file).err()) {
         return Ok(refuse(&[problem("report", error)]));
     }
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
-    let jobs = options.jobs.map_or_else(|| process.jobs(), std::num::NonZeroUsize::get);
-    let target = Target::Embedded(process.program.clone());
-    let make = |names| Shared {
-        timeout: options.timeout,
-        ..shared(&target, &process, &redactor, seed, names)
+    let started = match target::start(&on, &Profile::reference(), &mut planned, &process).await {
+        Ok(started) => started,
+        Err(NotStarted::Usage(error)) => return Err(error),
+        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Interrupted) => return Ok(INTERRUPTED),
     };
-    let matrix = prove(
-        &selected.plan(1),
-        &mutants,
-        make,
-        jobs,
-        progress(process.console.stderr_terminal),
-    )
-    .await;
+    let make = |names| Shared {
+        limits: started.limits(),
+        timeout: options.timeout.unwrap_or_else(|| started.timeout()),
+        ..shared(&started.target, &process, &redactor, seed, names)
+    };
+    let jobs = started.jobs(options.jobs, &process);
+    let tell = progress(process.console.stderr_terminal);
+    let matrix = prove(&planned, &chosen, make, jobs, tell).await;
+    let stdout = std::mem::replace(&mut process.stdout, Box::new(io::sink()));
     let finished = put_out(
         &matrix,
         options.report.as_deref(),
         &redactor,
         process.console.width,
-        process.stdout,
+        stdout,
     );
+    started.end(matrix.holds()).await;
     let said = match (process.stop.is_cancelled(), matrix.holds()) {
-        (true, _) => 130,
+        (true, _) => INTERRUPTED,
         (_, true) => 0,
         (_, false) if matrix.is_broken() => 1,
         (_, false) => 3,
     };
     Ok(settle(&finished, &redactor, said, &matrix.summary()))
+}
+
+/// The mutants of the selected rows, or of them those that are named, whose rows alone stay planned.
+fn chosen(
+    named: &[String],
+    selectors: &[String],
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<&'static Mutant>, UsageError> {
+    let is_planned = |mutant: &Mutant| planned.iter().any(|run| run.scenario.row() == mutant.row);
+    if named.is_empty() {
+        let every = selectors.is_empty();
+        return Ok(MUTANTS.iter().filter(|mutant| every || is_planned(mutant)).collect());
+    }
+    let chosen: Vec<&Mutant> = MUTANTS
+        .iter()
+        .filter(|mutant| named.iter().any(|name| name == mutant.name))
+        .collect();
+    match chosen.iter().find(|mutant| !is_planned(mutant)) {
+        Some(mutant) => Err(UsageError(format!(
+            "--mutant {}: it breaks the row {}, of which no scenario is selected",
+            mutant.name, mutant.row
+        ))),
+        None => {
+            planned.retain(|run| chosen.iter().any(|mutant| mutant.row == run.scenario.row()));
+            Ok(chosen)
+        }
+    }
 }
 
 /// Prints the matrix and writes the report of it.

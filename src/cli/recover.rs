@@ -63,7 +63,9 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
 
 /// Puts back what one journal holds, and says what that was. None where it is of another context.
 async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Option<String>, String> {
-    let journal = Journal::open(path).map_err(|error| error.to_string())?;
+    let Some(journal) = Journal::open(path).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
     let head = journal.head.clone();
     let of = head.cluster.as_ref().and_then(|cluster| cluster.context.as_deref());
     if context.is_some() && of != context {

@@ -150,7 +150,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         policies: profile.policies,
         flags,
         limits: started.limits(),
-        keep_failed: options.target.keep || options.target.keep_on_failure,
+        keep_failed: options.target.kind.keep || options.target.kind.keep_on_failure,
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
         ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
@@ -214,6 +214,9 @@ pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
     Ok(names.to_vec())
 }
 
+/// The exit code of a command that was interrupted, and has cleaned up.
+pub const INTERRUPTED: u8 = 130;
+
 /// The exit code of a run (the table in `--help`).
 pub fn exit_code(verdict: RunVerdict) -> u8 {
     match verdict {
@@ -222,6 +225,6 @@ pub fn exit_code(verdict: RunVerdict) -> u8 {
         RunVerdict::Error => 3,
         RunVerdict::NothingRan => 4,
         RunVerdict::Partial => 5,
-        RunVerdict::Interrupted => 130,
+        RunVerdict::Interrupted => INTERRUPTED,
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -64,8 +65,13 @@ pub async fn execute(
             ..ScenarioResult::of(planned, Duration::ZERO)
         };
     }
-    let mut record = Record::default();
+    let (mut record, since) = (Record::default(), Timestamp::now());
     let ended = live(planned, shared, secrets, tell, &mut record).await;
+    if record.judged(Verdict::Fail)
+        && let Some(why) = shared.target.fell(since).await
+    {
+        record.doubt(&why);
+    }
     let (judged, reason) = record.verdict();
     let mut interrupted = false;
     let (verdict, reason) = match (ended, judged) {

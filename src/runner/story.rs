@@ -26,6 +26,15 @@ impl Record {
         self.judged(Verdict::Fail) || self.judged(Verdict::Error)
     }
 
+    /// What failed may have failed for something that is not the platform's doing.
+    pub fn doubt(&mut self, why: &str) {
+        for check in self.checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
+            let seen = check.why();
+            check.verdict = Verdict::Error;
+            check.reason = Some(format!("{why}; seen was: {seen}"));
+        }
+    }
+
     /// The worst of the checks, with why; a run in which nothing was judged proves nothing.
     pub fn verdict(&self) -> (Verdict, Option<String>) {
         for verdict in [Verdict::Fail, Verdict::Error, Verdict::Skip] {

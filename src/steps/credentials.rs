@@ -3,7 +3,6 @@
 //! The world's own token is a secret from the start. An answer may hold others: the
 //! token of another installation, an old one, one that the platform made up.
 
-use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::redact::{RedactError, Redactor};
@@ -48,16 +47,21 @@ pub fn keep_text(name: &str, text: &str, redactor: &Redactor) -> Result<(), Reda
     }
 }
 
-/// Makes secrets of what stands in a pod's environment under such a name.
-pub fn keep_environment(pod: &Pod, redactor: &Redactor) -> Result<(), RedactError> {
-    let spec = pod.spec.iter();
-    let containers = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    let variables = containers.flat_map(|container| container.env.iter().flatten());
-    let mut secret = variables.filter(|variable| names_secret(&variable.name));
-    secret.try_for_each(|variable| {
-        let value = variable.value.as_deref().unwrap_or_default();
-        keep_text(&variable.name, value, redactor)
-    })
+/// Makes secrets of what stands under such a name in an environment of a container, wherever in an object it is.
+pub fn keep_environment(object: &Value, redactor: &Redactor) -> Result<(), RedactError> {
+    match object {
+        Value::Object(fields) => {
+            let text = |field: &str| fields.get(field).and_then(Value::as_str);
+            if let (Some(name), Some(value)) = (text("name"), text("value"))
+                && names_secret(name)
+            {
+                keep_text(name, value, redactor)?;
+            }
+            fields.values().try_for_each(|field| keep_environment(field, redactor))
+        }
+        Value::Array(items) => items.iter().try_for_each(|item| keep_environment(item, redactor)),
+        _ => Ok(()),
+    }
 }
 
 /// `tty_token`, `accessToken`, `api-key`; not `max_tokens`.
@@ -74,6 +78,28 @@ fn names_secret(name: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn environments_of_pods_and_of_templates() {
+        let redactor = Redactor::new();
+        let container = |secret: &str| {
+            let variables = json!([
+                { "name": "HARNESS_AUTH_TOKEN", "value": secret },
+                { "name": "max_tokens", "value": "0123456789abcdef-count" },
+                { "name": "API_KEY", "valueFrom": { "secretKeyRef": { "name": "env", "key": "K" } } },
+            ]);
+            json!([{ "name": "c", "env": variables }])
+        };
+        let pod = json!({ "spec": { "initContainers": container("0123456789abcdef-one") } });
+        let template = json!({ "spec": { "containers": container("0123456789abcdef-two") } });
+        let sandbox = json!({ "spec": { "podTemplate": template } });
+        for object in [&pod, &sandbox] {
+            keep_environment(object, &redactor).expect("kept");
+        }
+        let shown = redactor.redact(&json!([pod, sandbox]).to_string()).into_owned();
+        assert!(!shown.contains("-one") && !shown.contains("-two"), "{shown}");
+        assert!(shown.contains("-count"), "{shown}");
+    }
 
     #[test]
     fn answers_with_sessions_in_a_list() {

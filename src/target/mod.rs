@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub use roads::{Door, RoadError};
 pub use world::{World, WorldError};
 
+use jiff::Timestamp;
+
 use crate::scenario::WorldSpec;
 use embedded::Program;
 use installation::Installation;
@@ -50,6 +52,14 @@ impl Target {
                 World::in_namespace(spec, setup, namespace, &cluster.image).await
             }
             Target::Installation(installation) => World::shared(installation.clone(), setup.names).await,
+        }
+    }
+
+    /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile.
+    pub async fn fell(&self, since: Timestamp) -> Option<String> {
+        match self {
+            Target::Kind(cluster) => cluster.fell(since).await,
+            Target::Embedded(_) | Target::Installation(_) => None,
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::faulty::{Fault, Faulty};
 use super::theirs::{ROTATE, Theirs, verdicts};
 use crate::common;
+use crate::faulty::{Fault, Faulty};
 
 /// Runs behind a fault; gives the exit code. Nothing is judged wrong, and all can be put back.
 async fn behind(fault: Fault) -> i32 {

@@ -35,6 +35,20 @@ fn prove_writes_the_matrix() {
     assert!(json(&folder.path().join("m.json")).is_object());
 }
 
+#[test]
+fn prove_of_mutants_that_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = run_in(
+        folder.path(),
+        &["prove", "--mutant", "keystrokes-lost", "--report", "m.json"],
+    )
+    .exits(0);
+    assert!(ran.stdout.contains("1 mutant: 1 dead, 0 survived"), "{}", ran.stdout);
+    let rows = json(&folder.path().join("m.json"))["rows"].clone();
+    let rows: Vec<&Value> = rows.as_array().expect("a list").iter().map(|row| &row["id"]).collect();
+    assert_eq!(rows, [ACCEPT]);
+}
+
 /// A scenario with the id of a row, and checks that notice nothing.
 #[test]
 fn prove_of_a_check_that_notices_nothing() {

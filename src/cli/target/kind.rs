@@ -3,14 +3,58 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
+
+use super::super::TargetName;
 use super::super::conclude::tell;
-use super::super::run::Process;
-use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
+use super::super::run::{Process, UsageError};
+use super::{NotStarted, only_for, tell_of_failure, until_stopped};
 use crate::target::Target;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 
 /// The name of a cluster that is to be used again.
 pub const REUSED: &str = "gauntlet";
+
+/// A cluster of kind's: which, of what, and what becomes of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KindOptions {
+    /// kind: the cluster's name [default: one that nothing else has; with --reuse gauntlet]
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
+    /// kind: the node's image [default: kind's own]
+    #[arg(long, value_name = "NODE_IMAGE")]
+    pub image: Option<String>,
+    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
+    #[arg(long, value_name = "IMAGE")]
+    pub base_image: Option<String>,
+    /// kind: leave the cluster when the run is over
+    #[arg(long, conflicts_with = "keep_on_failure")]
+    pub keep: bool,
+    /// kind: leave the cluster where the run did not pass
+    #[arg(long)]
+    pub keep_on_failure: bool,
+    /// kind: work on a cluster of that name where there is one, and leave it for the next run
+    #[arg(long)]
+    pub reuse: bool,
+}
+
+impl KindOptions {
+    /// Refuses what has no meaning for another target.
+    pub fn check(&self, target: TargetName) -> Result<(), UsageError> {
+        let of = [
+            ("--cluster-name", self.cluster_name.is_some()),
+            ("--image", self.image.is_some()),
+            ("--base-image", self.base_image.is_some()),
+            ("--keep", self.keep),
+            ("--keep-on-failure", self.keep_on_failure),
+            ("--reuse", self.reuse),
+        ];
+        match of.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) if target != TargetName::Kind => Err(only_for(flag, "kind", target.name())),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// What becomes of it when the run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +64,7 @@ pub enum End {
     Deleted,
 }
 
-fn name(options: &TargetOptions) -> String {
+fn name(options: &KindOptions) -> String {
     match (&options.cluster_name, options.reuse) {
         (Some(name), _) => name.clone(),
         (None, true) => REUSED.to_owned(),
@@ -29,7 +73,7 @@ fn name(options: &TargetOptions) -> String {
 }
 
 /// Makes or finds it. Interrupted, it leaves nothing behind.
-pub async fn start(options: &TargetOptions, process: &Process) -> Result<(Target, End), NotStarted> {
+pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, End), NotStarted> {
     let name = name(options);
     let binary = process.binary.clone().map_err(NotStarted::Failed)?;
     let wanted = Options {

@@ -18,7 +18,7 @@ use crate::scenario::Intrusion;
 use crate::steps::Limits;
 use crate::target::Target;
 use crate::target::installation::lease::Held;
-pub use kind::{REUSED, kind_cluster};
+pub use kind::{KindOptions, REUSED, kind_cluster};
 
 /// Where to run, and how that comes to be.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,24 +26,8 @@ pub struct TargetOptions {
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub target: TargetName,
-    /// kind: the cluster's name [default: one that nothing else has; with --reuse gauntlet]
-    #[arg(long, value_name = "NAME")]
-    pub cluster_name: Option<String>,
-    /// kind: the node's image [default: kind's own]
-    #[arg(long, value_name = "NODE_IMAGE")]
-    pub image: Option<String>,
-    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
-    #[arg(long, value_name = "IMAGE")]
-    pub base_image: Option<String>,
-    /// kind: leave the cluster when the run is over
-    #[arg(long, conflicts_with = "keep_on_failure")]
-    pub keep: bool,
-    /// kind: leave the cluster where the run did not pass
-    #[arg(long)]
-    pub keep_on_failure: bool,
-    /// kind: work on a cluster of that name where there is one, and leave it for the next run
-    #[arg(long)]
-    pub reuse: bool,
+    #[command(flatten)]
+    pub kind: KindOptions,
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
@@ -91,14 +75,9 @@ impl From<AllowName> for Intrusion {
 impl TargetOptions {
     /// Refuses what has no meaning.
     pub fn check(&self) -> Result<(), UsageError> {
-        use TargetName::{Cluster, Kind, Url};
-        let of: [(&str, bool, &[TargetName]); 12] = [
-            ("--cluster-name", self.cluster_name.is_some(), &[Kind]),
-            ("--image", self.image.is_some(), &[Kind]),
-            ("--base-image", self.base_image.is_some(), &[Kind]),
-            ("--keep", self.keep, &[Kind]),
-            ("--keep-on-failure", self.keep_on_failure, &[Kind]),
-            ("--reuse", self.reuse, &[Kind]),
+        use TargetName::{Cluster, Url};
+        self.kind.check(self.target)?;
+        let of: [(&str, bool, &[TargetName]); 6] = [
             ("--context", self.context.is_some(), &[Cluster]),
             ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
             ("--namespace", self.namespace.is_some(), &[Cluster]),
@@ -177,7 +156,7 @@ pub async fn start(
     let mut held = None;
     let (target, end) = match options.target {
         TargetName::Embedded => (Target::Embedded(process.program.clone()), kind::End::Stays),
-        TargetName::Kind => kind::start(options, process).await?,
+        TargetName::Kind => kind::start(&options.kind, process).await?,
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
             held = found.held;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// Why a journal can't be written or read.
@@ -98,8 +99,17 @@ pub struct Journal {
 
 struct Open {
     file: File,
+    /// Bytes of the lines that are whole.
+    length: u64,
     /// Those that are not undone.
     entries: Vec<Entry>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A child that is being started has the file for a moment longer, and the lock with it.
+        let _ends_with_the_process = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl Journal {
@@ -115,22 +125,29 @@ impl Journal {
             .open(&path)
             .map_err(failed)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
-        append(&mut file, &head).map_err(failed)?;
+        let length = match append(&mut file, 0, &head) {
+            Ok(length) => length,
+            Err(error) => {
+                let _stays_empty = std::fs::remove_file(&path);
+                return Err(failed(error));
+            }
+        };
         // Some file systems can't sync a folder; the file itself is synced.
         let _unsynced = File::open(folder).and_then(|folder| folder.sync_all());
         let open = Mutex::new(Open {
             file,
+            length,
             entries: Vec::new(),
         });
         Ok(Journal { path, head, open })
     }
 
-    /// One that a run left.
+    /// One that a run left; none where the run did not come to write its first line, and so changed nothing.
     ///
     /// # Errors
     /// One of a run that still goes on, or that can't be read. A last line that is cut short is of a
     /// change that was not made.
-    pub fn open(path: &Path) -> Result<Journal, JournalError> {
+    pub fn open(path: &Path) -> Result<Option<Journal>, JournalError> {
         let wrong = |why: &dyn std::fmt::Display| JournalError {
             doing: "reading",
             path: path.to_owned(),
@@ -141,25 +158,29 @@ impl Journal {
             .read(true)
             .open(path)
             .map_err(|e| wrong(&e))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| wrong(&"its run still goes on"))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            Errno::WOULDBLOCK => wrong(&"its run still goes on"),
+            error => wrong(&error),
+        })?;
         let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
-        let (whole, cut) = text.rsplit_once('\n').unwrap_or(("", &text));
+        let Some((whole, _cut)) = text.rsplit_once('\n') else {
+            std::fs::remove_file(path).map_err(|error| failed("removing", path, error))?;
+            return Ok(None);
+        };
         let mut lines = whole.lines();
         let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|e| wrong(&e))?;
         let mut entries = Vec::new();
         for line in lines {
             follow(&mut entries, serde_json::from_str(line).map_err(|e| wrong(&e))?);
         }
-        if !cut.is_empty() {
-            let length = (text.len() - cut.len()) as u64;
-            file.set_len(length).map_err(|e| wrong(&e))?;
-        }
-        let open = Mutex::new(Open { file, entries });
-        Ok(Journal {
+        let length = whole.len() as u64 + 1;
+        file.set_len(length).map_err(|e| wrong(&e))?;
+        let open = Mutex::new(Open { file, length, entries });
+        Ok(Some(Journal {
             path: path.to_owned(),
             head,
             open,
-        })
+        }))
     }
 
     /// Those that runs left in a folder, oldest first.
@@ -181,7 +202,8 @@ impl Journal {
     /// Writes a change down. It is on disk when this returns.
     pub fn note(&self, entry: Entry) -> Result<(), JournalError> {
         let mut open = self.lock();
-        append(&mut open.file, &entry).map_err(|error| failed("writing", &self.path, error))?;
+        let before = open.length;
+        open.length = append(&mut open.file, before, &entry).map_err(|error| failed("writing", &self.path, error))?;
         follow(&mut open.entries, entry);
         Ok(())
     }
@@ -209,12 +231,18 @@ fn failed(doing: &'static str, path: &Path, error: io::Error) -> JournalError {
     }
 }
 
-/// One write for the line: what a kill leaves is a whole line or the beginning of one.
-fn append(file: &mut File, line: &impl Serialize) -> io::Result<()> {
+/// One write for the line: what a kill leaves is a whole line or the beginning of one. Gives the
+/// length with it; where it can't be written the file stays as it was.
+fn append(file: &mut File, length: u64, line: &impl Serialize) -> io::Result<u64> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
-    file.write_all(&text)?;
-    file.sync_data()
+    let written = file.write_all(&text).and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        // What is half written is passed over by those who read it as well.
+        let _half = file.set_len(length);
+        return Err(error);
+    }
+    Ok(length + text.len() as u64)
 }
 
 #[cfg(test)]
@@ -253,7 +281,7 @@ mod tests {
         let busy = Journal::open(&left[0]).err().expect("its run goes on").to_string();
         assert!(busy.ends_with("its run still goes on"), "{busy}");
         drop(journal);
-        let again = Journal::open(&left[0]).expect("read");
+        let again = Journal::open(&left[0]).expect("read").expect("a head");
         assert_eq!((again.entries(), &again.head), (vec![session("b")], &head()));
         again.remove().expect("removed");
         assert!(Journal::left(&folder).expect("none").is_empty());
@@ -269,13 +297,38 @@ mod tests {
         let whole = std::fs::read_to_string(&path).expect("text");
         for cut in 1..=whole.lines().last().expect("a line").len() {
             std::fs::write(&path, &whole[..whole.len() - cut]).expect("written");
-            let again = Journal::open(&path).expect("read");
+            let again = Journal::open(&path).expect("read").expect("a head");
             assert!(again.entries().is_empty());
             again.note(session("b")).expect("noted");
             drop(again);
-            assert_eq!(Journal::open(&path).expect("read").entries(), [session("b")]);
+            assert_eq!(
+                Journal::open(&path).expect("read").expect("a head").entries(),
+                [session("b")]
+            );
         }
         std::fs::write(&path, format!("nonsense\n{whole}")).expect("written");
         assert!(Journal::open(&path).is_err());
+    }
+
+    #[test]
+    fn one_without_a_head_is_of_a_run_that_changed_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("r.jsonl");
+        for text in ["", "{\"run\":"] {
+            std::fs::write(&path, text).expect("written");
+            assert!(Journal::open(&path).expect("read").is_none());
+            assert!(!path.exists());
+        }
+    }
+
+    /// A device that is always full.
+    #[test]
+    fn what_could_not_be_written_is_an_error_and_no_entry() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let journal = Journal::create(folder.path(), head()).expect("made");
+        journal.lock().file = OpenOptions::new().append(true).open("/dev/full").expect("opened");
+        let error = journal.note(session("a")).expect_err("it is full").to_string();
+        assert!(error.contains("No space left on device"), "{error}");
+        assert!(journal.entries().is_empty());
     }
 }

@@ -116,6 +116,11 @@ pub struct Counts {
 }
 
 impl Installation {
+    /// Whether secrets are read from the cluster, and not all of them from elsewhere.
+    pub fn asks_for_secrets(&self) -> bool {
+        !self.given.is_complete()
+    }
+
     /// One on a cluster that is there. `variable` gives variables of the environment.
     pub async fn on_cluster(
         place: &Place,

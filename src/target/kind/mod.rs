@@ -4,6 +4,7 @@ pub mod base;
 pub mod cluster;
 pub mod image;
 pub mod namespace;
+mod node;
 mod tool;
 
 pub use cluster::{KindCluster, KindError};

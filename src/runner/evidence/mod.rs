@@ -1,14 +1,15 @@
 //! What a verdict rests on, taken at the moment of failure.
 
+mod objects;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
-use serde::Serialize;
 
-use super::events::Evidence;
-use crate::steps::{StepContext, credentials};
+use crate::runner::events::Evidence;
+use crate::steps::StepContext;
 use crate::target::said::said;
 
 /// Lines of each log that are kept.
@@ -17,7 +18,7 @@ const LOG_LINES: i64 = 5_000;
 /// Exchanges over the wire that are shown: the last ones led to the failure.
 const EXCHANGES: usize = 6;
 
-/// Takes the evidence: the wire, the pods, their logs, the events. What tells most comes first:
+/// Takes the evidence: the wire, the pods, their logs, the events, the objects that they are made of. What tells most comes first:
 /// the last exchanges and the logs of the pods that had a part in them.
 ///
 /// What cannot be had is said in its place.
@@ -35,8 +36,10 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     match world.pods().await {
         Err(error) => others.push(text("pods", "pods.yaml", format!("listing pods: {}", said(&error)))),
         Ok(listed) => {
-            for pod in &listed {
-                if let Err(error) = credentials::keep_environment(pod, &context.redactor) {
+            match objects::shown(&listed, &context.redactor) {
+                Ok(shown) => others.push(text("pods", "pods.yaml", shown)),
+                // Their logs may hold what could not be made a secret.
+                Err(error) => {
                     evidence.push(text("pods", "pods.txt", error.to_string()));
                     return evidence;
                 }
@@ -48,7 +51,6 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
                     evidence.extend(logs(&pods, pod).await);
                 }
             }
-            others.push(text("pods", "pods.yaml", yaml(&listed)));
             let is_other = |pod: &&Pod| address(pod).is_none_or(|ip| !parties.iter().any(|party| party == ip));
             for pod in listed.iter().filter(is_other) {
                 others.extend(logs(&pods, pod).await);
@@ -61,6 +63,7 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
         Ok(listed) => listed.items.iter().map(event_line).collect(),
     };
     evidence.push(text("events", "events.txt", listed));
+    evidence.extend(objects::take(world, &context.redactor).await);
     evidence.extend(others);
     evidence
 }
@@ -166,8 +169,4 @@ fn event_line(event: &Event) -> String {
         event.reason.as_deref().unwrap_or_default(),
         event.message.as_deref().unwrap_or_default(),
     )
-}
-
-fn yaml(objects: &impl Serialize) -> String {
-    serde_saphyr::to_string(objects).unwrap_or_else(|error| format!("writing YAML: {error}"))
 }

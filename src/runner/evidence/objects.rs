@@ -1,0 +1,150 @@
+//! The objects that a platform is made of, as they stand in the cluster.
+
+use std::fmt::Write;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, ObjectMeta};
+use serde::Serialize;
+
+use super::text;
+use crate::redact::{RedactError, Redactor};
+use crate::runner::events::Evidence;
+use crate::steps::credentials;
+use crate::target::said::said;
+use crate::target::world::World;
+
+/// Deployments, Sandboxes, and of the token's secret what it has without what that is.
+pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
+    let mut evidence = vec![
+        text("deployments", "deployments.yaml", deployments(world, redactor).await),
+        text("sandboxes", "sandboxes.yaml", sandboxes(world, redactor).await),
+    ];
+    let is_told = world
+        .installation()
+        .is_some_and(|installation| !installation.asks_for_secrets());
+    // What a run on a platform that isn't ours knows from elsewhere it does not read there.
+    if !is_told {
+        evidence.push(text("the token's secret", "secret.txt", secret(world).await));
+    }
+    evidence
+}
+
+async fn deployments(world: &World, redactor: &Redactor) -> String {
+    let all: Api<Deployment> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    let mut shown = String::new();
+    for role in ["web.deployment", "worker.deployment", "balancer.deployment"] {
+        let name = world.name(role);
+        let told = match all.get_opt(name).await {
+            Ok(Some(mut deployment)) => {
+                bare(&mut deployment.metadata);
+                shown_or_why(&deployment, redactor)
+            }
+            Ok(None) => format!("# there is no deployment {name}\n"),
+            Err(error) => format!("# reading the deployment {name}: {}\n", said(&error)),
+        };
+        separate(&mut shown, &told);
+    }
+    shown
+}
+
+async fn sandboxes(world: &World, redactor: &Redactor) -> String {
+    let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
+    let all: Api<DynamicObject> = Api::namespaced_with(world.kubernetes.clone(), &world.namespace, &resource);
+    let listed = match all.list(&ListParams::default()).await {
+        Ok(listed) => listed.items,
+        Err(error) => return format!("# listing sandboxes: {}\n", said(&error)),
+    };
+    let mut shown = String::new();
+    for mut sandbox in listed {
+        bare(&mut sandbox.metadata);
+        separate(&mut shown, &shown_or_why(&sandbox, redactor));
+    }
+    match shown.is_empty() {
+        true => "# there are no sandboxes\n".into(),
+        false => shown,
+    }
+}
+
+/// As `kubectl describe secret` shows it: keys, and how long their values are.
+async fn secret(world: &World) -> String {
+    let name = world.name("secret.name");
+    let all: Api<Secret> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+    match all.get_opt(name).await {
+        Ok(Some(secret)) => described(name, &secret),
+        Ok(None) => format!("there is no secret {name}\n"),
+        Err(error) => format!("reading the secret {name}: {}\n", said(&error)),
+    }
+}
+
+fn described(name: &str, secret: &Secret) -> String {
+    let version = secret.metadata.resource_version.as_deref().unwrap_or_default();
+    let mut shown = format!("{name}, resourceVersion {version}\n");
+    for (key, value) in secret.data.iter().flatten() {
+        let bytes = value.0.len();
+        let ends = match value.0.last().is_some_and(u8::is_ascii_whitespace) {
+            true => ", the last of them white space",
+            false => "",
+        };
+        let _infallible = writeln!(shown, "  {key}: {bytes} bytes{ends}");
+    }
+    shown
+}
+
+/// Objects as YAML. What their environments say in the open under a secret's name is a secret from then on.
+pub fn shown(objects: &impl Serialize, redactor: &Redactor) -> Result<String, RedactError> {
+    let value = match serde_json::to_value(objects) {
+        Ok(value) => value,
+        Err(error) => return Ok(format!("# showing the objects: {error}\n")),
+    };
+    credentials::keep_environment(&value, redactor)?;
+    Ok(serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("# writing YAML: {error}\n")))
+}
+
+fn shown_or_why(object: &impl Serialize, redactor: &Redactor) -> String {
+    shown(object, redactor).unwrap_or_else(|error| format!("# not shown: {error}\n"))
+}
+
+/// Who wrote which field is not what anybody looks for here.
+fn bare(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+}
+
+fn separate(shown: &mut String, next: &str) {
+    if !shown.is_empty() {
+        shown.push_str("---\n");
+    }
+    shown.push_str(next);
+    if !shown.ends_with('\n') {
+        shown.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::ByteString;
+
+    #[test]
+    fn a_secret_shows_its_keys_and_not_its_values() {
+        let data = [("EMPTY", ""), ("KEY", "value-1"), ("LINE", "value-2\n")];
+        let secret = Secret {
+            metadata: ObjectMeta {
+                resource_version: Some("7".into()),
+                ..ObjectMeta::default()
+            },
+            data: Some(
+                data.map(|(key, value)| (key.to_owned(), ByteString(value.into())))
+                    .into(),
+            ),
+            ..Secret::default()
+        };
+        insta::assert_snapshot!(described("litellm-env", &secret), @r"
+        litellm-env, resourceVersion 7
+          EMPTY: 0 bytes
+          KEY: 7 bytes
+          LINE: 8 bytes, the last of them white space
+        ");
+    }
+}
