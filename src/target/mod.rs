@@ -8,6 +8,7 @@ pub mod fit;
 pub mod forward;
 pub mod installation;
 pub mod kind;
+pub mod labels;
 pub mod names;
 pub mod pod;
 pub mod roads;

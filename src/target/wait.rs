@@ -60,6 +60,34 @@ fn may_pass(Error::ProbeFailed(error): &Error) -> bool {
     }
 }
 
+/// How long something is tried again that is to be put back or taken away.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bears bad moments of a server: what is to be put back is worth some time.
+pub struct Patience {
+    ends: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub fn begun() -> Patience {
+        Patience {
+            ends: Instant::now() + PATIENCE,
+            pause: Duration::from_millis(100),
+        }
+    }
+
+    /// Whether to try again, after a pause, what may succeed a moment later.
+    pub async fn bears(&mut self, may_pass: bool) -> bool {
+        if !may_pass || Instant::now() + self.pause > self.ends {
+            return false;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Duration::from_secs(5));
+        true
+    }
+}
+
 /// Whether the same may succeed a moment later: nobody answered, or the server has too much to do.
 pub fn is_passing(error: &kube::Error) -> bool {
     match error {

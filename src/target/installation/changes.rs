@@ -11,31 +11,13 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep};
 
 use super::journal::{Entry, Journal};
 use super::undo::Undo;
 use super::{InstallationError, KEPT, lease};
-use crate::target::kind::namespace::MANAGED_BY;
+use crate::target::labels::{labels, run_of};
 use crate::target::rollout::RESTARTED_AT;
-
-/// How long something is tried again that is to be put back.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The label of all that a run makes: its own name.
-const RUN_LABEL: &str = "gauntlet-run";
-
-/// Labels of what a run makes on a platform that isn't ours.
-pub fn labels(run: &str) -> BTreeMap<String, String> {
-    [(MANAGED_BY.0, MANAGED_BY.1), (RUN_LABEL, run)]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-}
-
-/// The run that an object was made by.
-pub fn run_of(metadata: &ObjectMeta) -> Option<&str> {
-    metadata.labels.as_ref()?.get(RUN_LABEL).map(String::as_str)
-}
+use crate::target::wait::Patience;
 
 /// What a run changes.
 pub struct Changes {
@@ -173,8 +155,8 @@ impl Changes {
     }
 
     /// A session that is deleted.
-    pub fn session_deleted(&self, id: &str) -> Result<(), InstallationError> {
-        Ok(self.journal.note(Entry::SessionDeleted { id: id.to_owned() })?)
+    pub fn session_deleted(&self, id: &str) {
+        self.journal.note_done(Entry::SessionDeleted { id: id.to_owned() });
     }
 
     /// Sessions that were made and not deleted.
@@ -202,14 +184,14 @@ impl Changes {
             rollouts_within,
         };
         let entries = self.journal.entries();
-        let mut patience = Patience::new();
+        let mut patience = Patience::begun();
         let left = loop {
             match undo.all(&entries).await {
-                Err(error) if patience.bears(&error).await => {}
+                Err(error) if patience.bears(error.may_pass()).await => {}
                 ended => break ended?,
             }
         };
-        self.journal.note(Entry::Undone)?;
+        self.journal.note_done(Entry::Undone);
         Ok(left)
     }
 
@@ -230,10 +212,10 @@ impl Changes {
 
     /// Takes away what the run itself has made; the journal is left.
     pub async fn sweep(&self) -> Result<(), InstallationError> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::begun();
         loop {
             match self.sweep_once().await {
-                Err(error) if patience.bears(&error).await => {}
+                Err(error) if patience.bears(error.may_pass()).await => {}
                 ended => return ended,
             }
         }
@@ -248,31 +230,6 @@ impl Changes {
             secrets.delete(KEPT, &DeleteParams::default()).await.map_err(failed)?;
         }
         lease::release(&self.leases(), &self.journal.head.run).await
-    }
-}
-
-/// Bears bad moments of a server: what is to be put back is worth some time.
-struct Patience {
-    ends: Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new() -> Patience {
-        Patience {
-            ends: Instant::now() + PATIENCE,
-            pause: Duration::from_millis(100),
-        }
-    }
-
-    /// Whether to try again, after a pause.
-    async fn bears(&mut self, error: &InstallationError) -> bool {
-        if !error.may_pass() || Instant::now() + self.pause > self.ends {
-            return false;
-        }
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(Duration::from_secs(5));
-        true
     }
 }
 

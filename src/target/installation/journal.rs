@@ -208,6 +208,17 @@ impl Journal {
         Ok(())
     }
 
+    /// Writes down that a change is put back. It is so whether that can be written or not: `recover` would
+    /// find it done.
+    pub fn note_done(&self, entry: Entry) {
+        let mut open = self.lock();
+        let before = open.length;
+        if let Ok(length) = append(&mut open.file, before, &entry) {
+            open.length = length;
+        }
+        follow(&mut open.entries, entry);
+    }
+
     /// The changes that are not undone, in order.
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().entries.clone()
@@ -329,6 +340,9 @@ mod tests {
         journal.lock().file = OpenOptions::new().append(true).open("/dev/full").expect("opened");
         let error = journal.note(session("a")).expect_err("it is full").to_string();
         assert!(error.contains("No space left on device"), "{error}");
+        assert!(journal.entries().is_empty());
+        follow(&mut journal.lock().entries, session("b"));
+        journal.note_done(Entry::SessionDeleted { id: "b".into() });
         assert!(journal.entries().is_empty());
     }
 }

@@ -9,8 +9,8 @@ use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use tokio::time::interval;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::changes::labels;
 use super::{InstallationError, LEASE};
+use crate::target::labels::labels;
 
 /// How long it counts without being renewed.
 const DURATION: Duration = Duration::from_secs(60);

@@ -127,7 +127,7 @@ impl KindCluster {
             client,
             kubeconfig,
             controller,
-            made: Made::default(),
+            made: Made::new(),
             is_new: !is_there,
             _folder: folder,
         })

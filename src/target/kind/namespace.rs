@@ -10,8 +10,12 @@ use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, P
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 
+use tokio::time::{Instant, sleep};
+
 use crate::target::forward::Forwards;
+use crate::target::labels::{self, MANAGED_BY};
 use crate::target::said::said;
+use crate::target::wait::{Patience, is_passing};
 
 /// The definition of Sandbox.
 const SANDBOX: &str = include_str!("../../../deploy/sandbox-crd.yaml");
@@ -19,8 +23,11 @@ const SANDBOX: &str = include_str!("../../../deploy/sandbox-crd.yaml");
 /// The name under which fields that gauntlet sets are known to a cluster.
 pub const FIELD_MANAGER: &str = "gauntlet";
 
-/// The label of all that gauntlet makes.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "gauntlet");
+/// Longest time until namespaces that were deleted are gone.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// Time between two looks at whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Longest time until a definition is served.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
@@ -34,27 +41,90 @@ pub enum NamespaceError {
     Find(#[source] Box<kube::Error>),
     #[error("deleting the namespace {name}: {}", said(source.as_ref()))]
     Delete { name: String, source: Box<kube::Error> },
+    #[error("the cluster has not ended the namespaces {0} within {GONE_WITHIN:?}")]
+    Stays(String),
     #[error("applying the definition of Sandbox: {0}")]
     Definition(String),
 }
 
-/// The namespaces that a process has made and not deleted.
-#[derive(Clone, Default)]
-pub struct Made(Arc<Mutex<BTreeSet<String>>>);
+impl NamespaceError {
+    /// Whether the same may succeed a moment later.
+    fn may_pass(&self) -> bool {
+        match self {
+            NamespaceError::Create(source) | NamespaceError::Find(source) | NamespaceError::Delete { source, .. } => {
+                // A server that has just been started does not know yet who may do what; we may do all.
+                is_passing(source) || matches!(&**source, kube::Error::Api(status) if matches!(status.code, 401 | 403))
+            }
+            NamespaceError::Stays(_) | NamespaceError::Definition(_) => false,
+        }
+    }
+}
+
+/// The namespaces that a run makes.
+#[derive(Clone)]
+pub struct Made {
+    /// The run's name, which they have as a label: also one whose creation nobody answered for.
+    run: Arc<str>,
+    /// Those that stay.
+    left: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Made {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// None yet.
+    pub fn new() -> Made {
+        Made {
+            run: format!("run-{:08x}", rand::random::<u32>()).into(),
+            left: Arc::default(),
+        }
     }
 
-    /// Deletes what is left of worlds that were dropped on their way.
+    fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes them, but for those that are to stay, and waits until they are gone.
+    ///
+    /// # Errors
+    /// Those that are still there after two minutes.
     pub async fn delete(&self, client: &kube::Client) -> Result<(), NamespaceError> {
-        let left: Vec<String> = self.lock().iter().cloned().collect();
-        for name in left {
-            delete(client, &name).await?;
-            self.lock().remove(&name);
+        let ends = Instant::now() + GONE_WITHIN;
+        let mut patience = Patience::begun();
+        loop {
+            match self.delete_once(client).await {
+                Ok(still) if still.is_empty() => return Ok(()),
+                Ok(still) if Instant::now() > ends => return Err(NamespaceError::Stays(still.join(", "))),
+                Ok(_) => sleep(LOOK_EVERY).await,
+                Err(error) if patience.bears(error.may_pass()).await => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+    }
+
+    /// Gives those that are on their way.
+    async fn delete_once(&self, client: &kube::Client) -> Result<Vec<String>, NamespaceError> {
+        let of_run = ListParams::default().labels(&format!("{}={}", labels::RUN, self.run));
+        let listed = Api::<KubeNamespace>::all(client.clone())
+            .list_metadata(&of_run)
+            .await
+            .map_err(|error| NamespaceError::Find(Box::new(error)))?;
+        let mut still = Vec::new();
+        for found in listed.items {
+            let name = found.metadata.name.unwrap_or_default();
+            if self.left().contains(&name) {
+                continue;
+            }
+            if found.metadata.deletion_timestamp.is_none() {
+                delete(client, &name).await?;
+            }
+            still.push(name);
+        }
+        Ok(still)
+    }
+}
+
+impl Default for Made {
+    fn default() -> Made {
+        Made::new()
     }
 }
 
@@ -78,43 +148,47 @@ pub enum Controller {
 }
 
 impl Namespace {
-    /// A new one, with a name that nothing else has. `made` knows of it until it is deleted or left.
+    /// A new one of a run's, with a name that nothing else has.
     pub async fn new(client: &kube::Client, controller: Controller, made: &Made) -> Result<Namespace, NamespaceError> {
-        Namespace::create(client, controller, made, |metadata| {
-            metadata.generate_name = Some("gauntlet-".into())
-        })
-        .await
+        let metadata = ObjectMeta {
+            generate_name: Some("gauntlet-".into()),
+            labels: Some(labels::labels(&made.run)),
+            ..ObjectMeta::default()
+        };
+        Namespace::create(client, controller, made.clone(), metadata).await
     }
 
     /// A new one of this name, which stays when this process ends.
     pub async fn named(client: &kube::Client, controller: Controller, name: &str) -> Result<Namespace, NamespaceError> {
-        Namespace::create(client, controller, &Made::default(), |metadata| {
-            metadata.name = Some(name.into())
-        })
-        .await
+        let metadata = ObjectMeta {
+            name: Some(name.into()),
+            labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+            ..ObjectMeta::default()
+        };
+        Namespace::create(client, controller, Made::new(), metadata).await
     }
 
     async fn create(
         client: &kube::Client,
         controller: Controller,
-        made: &Made,
-        name: impl FnOnce(&mut ObjectMeta),
+        made: Made,
+        metadata: ObjectMeta,
     ) -> Result<Namespace, NamespaceError> {
-        let mut namespace = KubeNamespace::default();
-        namespace.metadata.labels = Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into());
-        name(&mut namespace.metadata);
+        let namespace = KubeNamespace {
+            metadata,
+            ..KubeNamespace::default()
+        };
         let created = Api::<KubeNamespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await
             .map_err(|error| NamespaceError::Create(Box::new(error)))?;
         let name = created.metadata.name.unwrap_or_default();
-        made.lock().insert(name.clone());
         Ok(Namespace {
             forwards: Forwards::new(Api::namespaced(client.clone(), &name)),
             name,
             client: client.clone(),
             has_controller: controller == Controller::Clusters,
-            made: made.clone(),
+            made,
         })
     }
 
@@ -127,34 +201,32 @@ impl Namespace {
 
     /// Deletes it with all that is in it.
     pub async fn delete(self) -> Result<(), NamespaceError> {
-        delete(&self.client, &self.name).await?;
-        self.made.lock().remove(&self.name);
-        Ok(())
+        delete(&self.client, &self.name).await
     }
 
     /// It stays, with all that is in it, also when this process ends.
     pub fn leave(self) {
-        self.made.lock().remove(&self.name);
+        self.made.left().insert(self.name);
     }
 }
 
-/// Deletes a namespace. Its pods end at once: what their grace is for is over. The cluster does the rest
-/// in its own time.
+/// Deletes a namespace, where it is there. Its pods end at once: what their grace is for is over. The
+/// cluster does the rest in its own time.
 async fn delete(client: &kube::Client, name: &str) -> Result<(), NamespaceError> {
-    let failed = |source| NamespaceError::Delete {
-        name: name.to_owned(),
-        source: Box::new(source),
+    let gone = |error: kube::Error| match error {
+        kube::Error::Api(status) if status.code == 404 => Ok(()),
+        source => Err(NamespaceError::Delete {
+            name: name.to_owned(),
+            source: Box::new(source),
+        }),
     };
-    Api::<KubeNamespace>::all(client.clone())
-        .delete(name, &DeleteParams::background())
-        .await
-        .map_err(failed)?;
+    let namespaces: Api<KubeNamespace> = Api::all(client.clone());
+    let deleted = namespaces.delete(name, &DeleteParams::background()).await;
+    deleted.map(drop).or_else(gone)?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);
     let at_once = DeleteParams::default().grace_period(0);
-    pods.delete_collection(&at_once, &ListParams::default())
-        .await
-        .map(drop)
-        .map_err(failed)
+    let deleted = pods.delete_collection(&at_once, &ListParams::default()).await;
+    deleted.map(drop).or_else(gone)
 }
 
 /// Brings the definition of Sandbox to a cluster that has none, and waits until it is served. One that
