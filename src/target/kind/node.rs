@@ -1,16 +1,23 @@
 //! The containers that a cluster's nodes are.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::KindCluster;
 use super::tool::{DOCKER, ToolError};
 
+/// Longest time that a question may take.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+
 impl KindCluster {
     /// Whether a node was started again since then, or is gone: in words.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
-        match shown(&self.name).await {
-            Ok(shown) => fell(&self.name, &shown, since),
-            Err(error) => Some(untold(&error.to_string())),
+        match timeout(ANSWERS_WITHIN, shown(&self.name)).await {
+            Ok(Ok(shown)) => fell(&self.name, &shown, since),
+            Ok(Err(error)) => Some(untold(&error.to_string())),
+            Err(_) => Some(untold(&format!("docker does not answer within {ANSWERS_WITHIN:?}"))),
         }
     }
 }
