@@ -33,13 +33,8 @@ pub fn flags(options: &Run) -> String {
     if let Some(allow) = options.target.allow {
         flag("allow", Intrusion::from(allow).name());
     }
-    if let Some(name) = options
-        .target
-        .kind
-        .cluster_name
-        .as_ref()
-        .filter(|_| options.target.kind.reuse)
-    {
+    // A cluster that was made for the run is gone; one that stays is to be used again.
+    if let (true, Some(name)) = (options.target.kind.reuse, &options.target.kind.cluster_name) {
         flag("cluster-name", name);
     }
     if let Some(image) = &options.target.kind.image {
@@ -59,6 +54,9 @@ pub fn flags(options: &Run) -> String {
     }
     if let Some(timeout) = options.timeout {
         flag("timeout", &duration::show(timeout));
+    }
+    if options.target.kind.reuse {
+        flags.push_str(" --reuse");
     }
     flags
 }
@@ -108,6 +106,10 @@ mod tests {
         assert_eq!(
             of(&["--target", "kind", "--image", "node:1", "--cluster-name", "a", "--keep"]),
             " --target kind --image node:1"
+        );
+        assert_eq!(
+            of(&["--target", "kind", "--reuse", "--cluster-name", "a"]),
+            " --target kind --cluster-name a --reuse"
         );
     }
 }
