@@ -116,9 +116,9 @@ impl Fit<'_> {
             let unknown = !self.installation.has_cluster && counts_matter(world);
             return unknown.then(|| "it needs a number of pods, and only doors are known".to_owned());
         };
-        if warm > 0 && there.ready_warm_pods != warm {
-            let there = there.ready_warm_pods;
-            return Some(format!("it needs {warm} ready warm pods, and there are {there}"));
+        if there.warm_pods < warm {
+            let there = there.warm_pods;
+            return Some(format!("it needs {warm} warm pods, and there are {there}"));
         }
         let too_few = web > 1 && there.web_replicas < web;
         too_few.then(|| format!("it needs {web} replicas of web, and {} are ready", there.web_replicas))

@@ -1,22 +1,53 @@
 //! `search`: whether a secret value can be found where it must not be.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::arguments::{Exec, Haystack, Search};
 use super::context::{Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
 use crate::target::access::Ask;
-use crate::target::pod::is_ready;
-use crate::target::pod::is_sandbox;
+use crate::target::pod::{has_started, is_ready, is_sandbox};
 
-/// A place that was searched, and what stands in it.
+/// A place to search.
 struct Place {
     name: String,
-    text: String,
+    holds: Holds,
 }
+
+enum Holds {
+    Text(String),
+    /// Nothing yet, or nothing any more: why.
+    Nothing(&'static str),
+}
+
+impl Place {
+    fn with(name: String, text: String) -> Place {
+        Place {
+            name,
+            holds: Holds::Text(text),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match &self.holds {
+            Holds::Text(text) => text,
+            Holds::Nothing(_) => "",
+        }
+    }
+}
+
+/// Time between two looks for the proof.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const NOT_STARTED: &str = "none, it has not started";
+const GONE: &str = "none, its pod went away meanwhile";
 
 /// What the places that are searched ask of a cluster; answers that are kept ask nothing.
 pub fn asks(keys: &Value) -> Vec<Ask> {
@@ -30,9 +61,10 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
     places.flat_map(of).collect()
 }
 
-/// Searches: `found` (place and form of each hit), `searched` (bytes by place).
+/// Searches: `found` (place and form of each hit), `searched` (bytes by place), `unread` (why, by place: of a
+/// pod that has not started there is nothing to read, nor of one that went away meanwhile).
 ///
-/// A place that cannot be read is an error: nothing found there would say nothing.
+/// Any other place that cannot be read is an error: nothing found there would say nothing.
 pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation, StepError> {
     let what = "search for the value".to_owned();
     let needle = Redactor::new();
@@ -41,35 +73,59 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
         .map_err(|error| StepError::doing("the value to search for", error))?;
     let mut places = Vec::new();
     for haystack in &arguments.r#in {
-        let read = read(*haystack, context).await?;
-        prove(&arguments, *haystack, &read)?;
-        places.extend(read);
+        places.extend(read_proven(&arguments, *haystack, context).await?);
     }
     let found: Vec<Value> = places
         .iter()
         .flat_map(|place| {
             needle
-                .search(place.text.as_bytes())
+                .search(place.text().as_bytes())
                 .into_iter()
                 .map(|hit| json!({ "place": place.name, "form": hit.form.to_string() }))
         })
         .collect();
-    let searched: serde_json::Map<String, Value> = places
-        .iter()
-        .map(|place| (place.name.clone(), place.text.len().into()))
-        .collect();
-    let names: Vec<&str> = places.iter().map(|place| place.name.as_str()).collect();
+    let mut searched = serde_json::Map::new();
+    let mut unread = serde_json::Map::new();
+    let mut silent = String::new();
+    for place in &places {
+        match &place.holds {
+            Holds::Text(text) => searched.insert(place.name.clone(), text.len().into()),
+            Holds::Nothing(why) => {
+                silent += &format!("; {}: {why}", place.name);
+                unread.insert(place.name.clone(), (*why).into())
+            }
+        };
+    }
+    let names: Vec<&str> = searched.keys().map(String::as_str).collect();
     Ok(Observation {
-        what: format!("{what} in {}", names.join(", ")),
-        value: json!({ "found": found, "searched": searched }),
+        what: format!("{what} in {}{silent}", names.join(", ")),
+        value: json!({ "found": found, "searched": searched, "unread": unread }),
     })
+}
+
+/// Reads until the proof stands there: logs and events come a moment after what they tell of.
+async fn read_proven(arguments: &Search, haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, StepError> {
+    let patience = match haystack {
+        Haystack::Logs | Haystack::Events | Haystack::Processes => context.limits.screen,
+        // What was answered is here already.
+        Haystack::Errors | Haystack::Redirects => Duration::ZERO,
+    };
+    let deadline = Instant::now() + patience;
+    loop {
+        let read = read(haystack, context).await?;
+        match prove(arguments, haystack, &read) {
+            Ok(()) => return Ok(read),
+            Err(unproven) if Instant::now() + PAUSE > deadline => return Err(unproven),
+            Err(_) => sleep(PAUSE).await,
+        }
+    }
 }
 
 /// Each kind of place has its own proof: that logs could be read says nothing of events.
 fn prove(arguments: &Search, haystack: Haystack, read: &[Place]) -> Result<(), StepError> {
     match &arguments.proof {
-        Some(proof) if !read.iter().any(|place| place.text.contains(proof.as_str())) => {
-            let bytes: usize = read.iter().map(|place| place.text.len()).sum();
+        Some(proof) if !read.iter().any(|place| place.text().contains(proof.as_str())) => {
+            let bytes: usize = read.iter().map(|place| place.text().len()).sum();
             Err(StepError(format!(
                 "searching {haystack}: the proof {proof:?}, which must stand there, isn't in the {bytes} bytes that \
                  were read; what is not found there says nothing"
@@ -95,10 +151,7 @@ fn answers(context: &StepContext, name: &str, counts: impl Fn(u16) -> bool) -> V
         .map(|a| format!("{}\n{}", a.text, a.location.unwrap_or_default()))
         .collect::<Vec<_>>()
         .join("\n");
-    vec![Place {
-        name: name.into(),
-        text,
-    }]
+    vec![Place::with(name.into(), text)]
 }
 
 async fn pods(context: &StepContext) -> Result<Vec<Pod>, StepError> {
@@ -110,21 +163,43 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let mut places = Vec::new();
     for pod in pods(context).await? {
-        let name = pod.metadata.name.unwrap_or_default();
-        for container in pod.spec.map(|spec| spec.containers).unwrap_or_default() {
-            let params = LogParams {
-                container: Some(container.name.clone()),
-                ..LogParams::default()
-            };
-            let place = format!("log of {name}/{}", container.name);
-            let text = api
-                .logs(&name, &params)
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        for container in containers {
+            let name = format!("log of {}/{}", pod.name_any(), container.name);
+            let holds = log(&api, pod.clone(), &container.name)
                 .await
-                .map_err(|error| StepError::asking(format!("reading the {place}"), error))?;
-            places.push(Place { name: place, text });
+                .map_err(|error| StepError::asking(format!("reading the {name}"), error))?;
+            places.push(Place { name, holds });
         }
     }
     Ok(places)
+}
+
+/// What a container of a pod, as it was seen, wrote.
+async fn log(api: &Api<Pod>, mut seen: Pod, container: &str) -> Result<Holds, kube::Error> {
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        ..LogParams::default()
+    };
+    loop {
+        let error = match api.logs(&seen.name_any(), &params).await {
+            Ok(text) => return Ok(Holds::Text(text)),
+            Err(error) => error,
+        };
+        match still(api, &seen).await? {
+            None => return Ok(Holds::Nothing(GONE)),
+            Some(now) if !has_started(&now, container) => return Ok(Holds::Nothing(NOT_STARTED)),
+            Some(_) if has_started(&seen, container) => return Err(error),
+            // It started in the meantime: now there is something to read.
+            Some(now) => seen = now,
+        }
+    }
+}
+
+/// A pod as it is now, if it is still there and stays.
+async fn still(api: &Api<Pod>, seen: &Pod) -> Result<Option<Pod>, kube::Error> {
+    let now = api.get_opt(&seen.name_any()).await?;
+    Ok(now.filter(|now| now.metadata.uid == seen.metadata.uid && now.metadata.deletion_timestamp.is_none()))
 }
 
 async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
@@ -134,18 +209,16 @@ async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
         .await
         .map_err(|error| StepError::asking("listing events", error))?;
     let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
-    Ok(vec![Place {
-        name: "events".into(),
-        text,
-    }])
+    Ok(vec![Place::with("events".into(), text)])
 }
 
 /// Command lines of all processes that a sandbox can see.
 async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
+    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let pods = pods(context).await?;
     let mut places = Vec::new();
     for pod in pods.iter().filter(|pod| is_sandbox(pod) && is_ready(pod)) {
-        let name = pod.metadata.name.clone().unwrap_or_default();
+        let name = pod.name_any();
         let script = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
         let listing = Exec {
             exec: vec!["sh".into(), "-c".into(), script.into()],
@@ -154,12 +227,19 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
             stdin: None,
             tty: None,
         };
-        let seen = exec::run(listing, context).await?;
-        let text = seen.value["stdout"].as_str().unwrap_or_default().to_owned();
-        places.push(Place {
-            name: format!("processes of {name}"),
-            text,
-        });
+        let holds = match exec::run(listing, context).await {
+            Ok(seen) => Holds::Text(seen.value["stdout"].as_str().unwrap_or_default().to_owned()),
+            Err(failed) => {
+                let now = still(&api, pod).await;
+                let now = now.map_err(|error| StepError::asking(format!("looking at the pod {name}"), error))?;
+                match now {
+                    Some(_) => return Err(failed),
+                    None => Holds::Nothing(GONE),
+                }
+            }
+        };
+        let name = format!("processes of {name}");
+        places.push(Place { name, holds });
     }
     Ok(places)
 }

@@ -18,6 +18,20 @@ pub fn is_sandbox(pod: &Pod) -> bool {
     owners.any(|owner| owner.kind == "Sandbox")
 }
 
+/// Whether a container runs or ran.
+pub fn has_started(pod: &Pod, container: &str) -> bool {
+    let statuses = pod
+        .status
+        .iter()
+        .filter_map(|status| status.container_statuses.as_ref());
+    let mut of = statuses.flatten().filter(|status| status.name == container);
+    of.any(|status| {
+        let states = [&status.state, &status.last_state];
+        let mut states = states.into_iter().flatten();
+        states.any(|state| state.running.is_some() || state.terminated.is_some())
+    })
+}
+
 /// Why a pod does not run, where it says so.
 pub fn waits_for(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref()?;

@@ -29,6 +29,8 @@ pub enum Fault {
     Gone { every: usize },
     /// Each answer comes so late.
     Slow(Duration),
+    /// Lists of pods name one that went away a moment ago.
+    Ghost,
 }
 
 /// A proxy. Dropped, it ends.
@@ -98,7 +100,7 @@ impl Proxy {
                 return Response::new(text(format!("{gone}\n")));
             }
             Fault::Slow(late) => tokio::time::sleep(late).await,
-            Fault::Status { .. } | Fault::Gone { .. } => {}
+            Fault::Status { .. } | Fault::Gone { .. } | Fault::Ghost => {}
         }
         let ours = is_upgrade.then(|| hyper::upgrade::on(&mut request));
         let (mut parts, body) = request.into_parts();
@@ -106,6 +108,7 @@ impl Proxy {
         let Ok(body) = body.collect().await else {
             return failed(StatusCode::BAD_REQUEST);
         };
+        let lists_pods = parts.uri.path().ends_with("/pods") && !is_watch;
         let forwarded = Request::from_parts(parts, Body::from(body.to_bytes()));
         let Ok(mut answer) = self.good.send(forwarded).await else {
             return failed(StatusCode::BAD_GATEWAY);
@@ -120,8 +123,27 @@ impl Proxy {
                 }
             });
         }
-        answer.map(|body| body.boxed_unsync())
+        let answer = answer.map(|body| body.boxed_unsync());
+        match self.fault {
+            Fault::Ghost if lists_pods => with_ghost(answer).await,
+            _ => answer,
+        }
     }
+}
+
+/// The list with a copy of each of its pods under another name.
+async fn with_ghost(answer: Answer) -> Answer {
+    let Ok(body) = answer.into_body().collect().await else {
+        return failed(StatusCode::BAD_GATEWAY);
+    };
+    let mut list: serde_json::Value = serde_json::from_slice(&body.to_bytes()).expect("a list");
+    let items = list["items"].as_array_mut().expect("items");
+    let mut ghosts = items.clone();
+    for ghost in &mut ghosts {
+        ghost["metadata"]["name"] = format!("{}-ghost", ghost["metadata"]["name"].as_str().expect("a name")).into();
+    }
+    items.append(&mut ghosts);
+    Response::new(text(list.to_string()))
 }
 
 fn failed(status: StatusCode) -> Answer {

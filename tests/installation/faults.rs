@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
+use serde_json::json;
+
 use super::theirs::{ROTATE, Theirs, verdicts};
 use crate::common;
 use crate::faulty::{Fault, Faulty};
@@ -47,6 +51,41 @@ async fn behind(fault: Fault) -> i32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn watches_that_are_gone_are_begun_again() {
     assert_eq!(behind(Fault::Gone { every: 2 }).await, 0);
+}
+
+/// Pods come and go while others are at work: one that has not started or is gone has nothing to search.
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_come_and_go_are_no_trouble() {
+    let theirs = Theirs::up(&[]).await;
+    let starting = json!({
+        "metadata": { "name": "starting", "labels": { "app": "agents-worker" } },
+        "spec": { "containers": [{
+            "name": "worker",
+            "image": "gauntlet/worker",
+            "env": [{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "nowhere", "key": "A" } } }],
+        }] },
+    });
+    let pods: Api<Pod> = Api::default_namespaced(theirs.client.clone());
+    let starting = serde_json::from_value(starting).expect("a pod");
+    pods.create(&PostParams::default(), &starting).await.expect("made");
+    let faulty = Faulty::before(theirs.client.clone(), Fault::Ghost).await;
+    faulty.kubeconfig(&theirs.path("faulty.yaml"));
+    let mut command = theirs.command(&["run", "--target", "cluster", "--kubeconfig", "faulty.yaml"]);
+    command
+        .args(["--profile", "p.yaml", "--report", "json=r.json", "--allow", "use"])
+        .args(["harness-token/leak/log", "harness-token/leak/process-list"]);
+    let ran = tokio::task::spawn_blocking(move || command.output().expect("gauntlet runs"))
+        .await
+        .expect("it ran");
+    let report = common::json(&theirs.path("r.json"));
+    assert_eq!(ran.status.code(), Some(0), "{report:#}");
+    let said = report.to_string();
+    assert!(
+        said.contains("log of starting/worker: none, it has not started"),
+        "{said}"
+    );
+    assert!(said.contains("/web: none, its pod went away meanwhile"), "{said}");
+    assert!(said.contains("-ghost: none, its pod went away meanwhile"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -136,7 +136,12 @@ impl Theirs {
             "--report",
             "json=r.json",
         ];
-        self.ran(&[&of, arguments].concat()).exits(code);
+        let ran = self.ran(&[&of, arguments].concat());
+        if ran.code != Some(code) {
+            // Standard output tells nothing where the report goes to a file.
+            eprintln!("{}", std::fs::read_to_string(self.path("r.json")).unwrap_or_default());
+        }
+        ran.exits(code);
         common::json(&self.path("r.json"))
     }
 

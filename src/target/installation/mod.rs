@@ -111,7 +111,9 @@ pub struct Installation {
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    pub ready_warm_pods: u32,
+    /// Those that are on their way out are none; one that is not ready yet is one.
+    pub warm_pods: u32,
+    /// Those that are ready.
     pub web_replicas: u32,
 }
 
@@ -215,15 +217,15 @@ async fn counts(
     names: &BTreeMap<String, String>,
 ) -> Result<Option<Counts>, InstallationError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let ready = async |selector: &str| {
+    let count = async |selector: &str, counts: fn(&Pod) -> bool| {
         let selector = names.get(selector).map(String::as_str).unwrap_or_default();
         let listed = pods.list(&ListParams::default().labels(selector)).await?;
-        Ok::<_, kube::Error>(listed.items.iter().filter(|pod| is_ready(pod)).count() as u32)
+        Ok::<_, kube::Error>(listed.items.iter().filter(|pod| counts(pod)).count() as u32)
     };
     let counted = async {
         Ok::<_, kube::Error>(Counts {
-            ready_warm_pods: ready("warm.selector").await?,
-            web_replicas: ready("web.selector").await?,
+            warm_pods: count("warm.selector", |pod| pod.metadata.deletion_timestamp.is_none()).await?,
+            web_replicas: count("web.selector", is_ready).await?,
         })
     };
     match counted.await {
