@@ -15,6 +15,9 @@ const SOME: [&str; 3] = [
     "harness-token/rotate/new",
 ];
 
+/// What looks at each pod.
+const LEAKS: [&str; 2] = ["harness-token/leak/log", "harness-token/leak/process-list"];
+
 /// A run that goes on beside the test.
 fn started(mut command: Command) -> JoinHandle<Output> {
     tokio::task::spawn_blocking(move || command.output().expect("gauntlet runs"))
@@ -41,14 +44,15 @@ async fn unharmed(standing: &Standing, ran: JoinHandle<Output>, why: &str) -> i3
 async fn an_api_server_with_bad_days() {
     let standing = Standing::up("faults");
     let faults = [
-        (Fault::Gone { every: 2 }, true),
-        (Fault::Slow(Duration::from_millis(40)), true),
-        (Fault::Status { code: 429, every: 7 }, false),
-        (Fault::Status { code: 500, every: 7 }, false),
+        (Fault::Gone { every: 2 }, &SOME[..], true),
+        (Fault::Slow(Duration::from_millis(40)), &SOME, true),
+        (Fault::Ghost, &LEAKS, true),
+        (Fault::Status { code: 429, every: 7 }, &SOME, false),
+        (Fault::Status { code: 500, every: 7 }, &SOME, false),
     ];
-    for (fault, is_borne) in faults {
+    for (fault, scenarios, is_borne) in faults {
         let faulty = Faulty::before(standing.client().await, fault).await;
-        let mut command = standing.run(&SOME);
+        let mut command = standing.run(scenarios);
         standing.behind(&faulty, &mut command);
         let code = unharmed(&standing, started(command), &format!("{fault:?}")).await;
         assert!(code == 0 || !is_borne, "{fault:?}");
