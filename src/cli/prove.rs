@@ -18,6 +18,7 @@ use crate::runner::execute::Shared;
 use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
+use crate::target::names;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
@@ -58,7 +59,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         process.console.width,
         stdout,
     );
-    started.end(matrix.holds()).await;
+    started.end(matrix.holds(), &names::contract()).await;
     let said = match (process.stop.is_cancelled(), matrix.holds()) {
         (true, _) => INTERRUPTED,
         (_, true) => 0,

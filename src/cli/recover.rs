@@ -1,6 +1,6 @@
 //! `gauntlet recover`: puts back what interrupted runs changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::redact::Redactor;
 use crate::scenario::Intrusion;
-use crate::steps::arguments::{DeleteSession, Road};
+use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
 use crate::target::World;
 use crate::target::installation::changes::Changes;
@@ -36,11 +36,12 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
         }
     };
     let mut code = 0;
-    let mut recovered = 0;
+    let (mut recovered, mut others) = (0, 0);
     for path in left {
         match one(&path, options.context.as_deref(), &process).await {
-            Ok(None) => {}
-            Ok(Some(told)) => {
+            Ok(Recovered::Nothing) => {}
+            Ok(Recovered::OfAnother) => others += 1,
+            Ok(Recovered::Run(told)) => {
                 recovered += 1;
                 // Whoever closed standard output has recovered all the same.
                 let _closed = writeln!(out, "{told}");
@@ -52,24 +53,38 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
         }
     }
     if recovered == 0 && code == 0 {
+        let of = match (others, &options.context) {
+            (1.., Some(context)) => format!(" of the context {context}; there are {others} of others"),
+            _ => String::new(),
+        };
         let _closed = writeln!(
             out,
-            "nothing to put back: there is no undo journal in {}",
+            "nothing to put back: there is no undo journal in {}{of}",
             folder.display()
         );
     }
     Ok(code)
 }
 
-/// Puts back what one journal holds, and says what that was. None where it is of another context.
-async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Option<String>, String> {
+/// What became of a journal.
+enum Recovered {
+    /// Put back; in words.
+    Run(String),
+    /// Its run changed nothing.
+    Nothing,
+    /// It is of another context than the one that is asked for.
+    OfAnother,
+}
+
+/// Puts back what one journal holds.
+async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Recovered, String> {
     let Some(journal) = Journal::open(path).map_err(|error| error.to_string())? else {
-        return Ok(None);
+        return Ok(Recovered::Nothing);
     };
     let head = journal.head.clone();
     let of = head.cluster.as_ref().and_then(|cluster| cluster.context.as_deref());
     if context.is_some() && of != context {
-        return Ok(None);
+        return Ok(Recovered::OfAnother);
     }
     let run = head.run.clone();
     let failed = |error: &dyn std::fmt::Display| format!("{run}: {error}");
@@ -92,7 +107,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Op
     let deleted = delete_sessions(&installation, &head.names).await;
     let sessions = deleted.map_err(|error| failed(&error))?;
     let Some(changes) = &installation.changes else {
-        return Ok(None);
+        return Ok(Recovered::Nothing);
     };
     if installation.has_cluster {
         changes.sweep().await.map_err(|error| failed(&error))?;
@@ -104,7 +119,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Op
         1 => "; 1 session is deleted".to_owned(),
         n => format!("; {n} sessions are deleted"),
     };
-    Ok(Some(format!("{run} of {}: put back{sessions}", head.started)))
+    Ok(Recovered::Run(format!("{run} of {}: put back{sessions}", head.started)))
 }
 
 async fn installation(head: &Head, process: &Process) -> Result<Installation, String> {
@@ -139,29 +154,18 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
 }
 
 /// Deletes the run's sessions through the session API; gives how many there were.
-async fn delete_sessions(installation: &Arc<Installation>, names: &BTreeMap<String, String>) -> Result<usize, String> {
+pub async fn delete_sessions(
+    installation: &Arc<Installation>,
+    names: &BTreeMap<String, String>,
+) -> Result<usize, String> {
     let Some(changes) = &installation.changes else {
         return Ok(0);
     };
     let world = World::shared(installation.clone(), Arc::new(names.clone())).await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     let context = StepContext::new(world, Redactor::new(), Limits::of_a_cluster());
-    let mut sessions: BTreeSet<String> = changes.sessions().into_iter().collect();
-    let titled = session::titled(&context, &changes.session_title()).await;
-    sessions.extend(titled.map_err(|error| error.to_string())?);
-    for id in &sessions {
-        let delete = DeleteSession {
-            delete_session: id.clone().into(),
-        };
-        let deleted = session::delete(delete, &context)
-            .await
-            .map_err(|error| error.to_string())?;
-        let status = &deleted.value["http"]["status"];
-        if !matches!(status.as_u64(), Some(200..300 | 404)) {
-            return Err(format!("deleting session {id}: the session API answered {status}"));
-        }
-    }
-    Ok(sessions.len())
+    let deleted = session::delete_all(&context, changes).await;
+    deleted.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

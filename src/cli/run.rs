@@ -145,8 +145,9 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
         Err(NotStarted::Interrupted) => return Ok(exit_code(RunVerdict::Interrupted)),
     };
+    let names = Arc::new(profile.names);
     let shared = Arc::new(Shared {
-        names: Arc::new(profile.names),
+        names: names.clone(),
         policies: profile.policies,
         flags,
         limits: started.limits(),
@@ -164,7 +165,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let scenarios = info.scenarios;
     let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
-    started.end(result.verdict == RunVerdict::Passed).await;
+    started.end(result.verdict == RunVerdict::Passed, &names).await;
     Ok(conclude(&finished, &redactor, &result, scenarios))
 }
 

@@ -1,5 +1,6 @@
 //! `session`, `restart-session`, `delete-session`: the session API, as its clients use it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::arguments::{DeleteSession, RestartSession, Session};
 use super::context::{Observation, StepContext, StepError};
 use super::http::{self, Request};
+use crate::target::installation::changes::Changes;
 use crate::target::roads;
 
 /// Makes a session, or looks at one again.
@@ -24,15 +26,17 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     let what = "make a session".to_owned();
     let agent = context.agent.get_or_try_init(|| agent(context)).await?;
     let mut body = json!({});
-    // People see it in lists of theirs.
-    let ours = || {
-        context
-            .world
-            .installation()
-            .map(|_| "made by gauntlet, and deleted by it".to_owned())
+    // People see it in lists of theirs, and the run finds it by its name there.
+    let run = context.world.changes().map(Changes::session_title);
+    let title = match (arguments.title, run) {
+        (Some(title), Some(run)) => Some(format!("{title} ({run})")),
+        (title, run) => title.or(run),
     };
-    if let Some(title) = arguments.title.or_else(ours) {
+    if let Some(title) = title {
         body["title"] = title.into();
+    }
+    if let Some(changes) = context.world.changes() {
+        changes.makes_sessions();
     }
     if let Some(variables) = arguments.env_vars {
         body["env_vars"] = json!(variables);
@@ -112,16 +116,49 @@ pub async fn sweep(context: &StepContext) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The sessions that have this title, where the session API tells titles.
+/// The sessions that have this in their title, where the session API tells titles.
+///
+/// # Errors
+/// The API does not give the list that it has.
 pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, StepError> {
-    let listed = call(context, "GET", "/sessions", None, "list sessions").await?;
+    let what = "list sessions";
+    let listed = call(context, "GET", "/sessions", None, what).await?;
+    if matches!(listed["status"].as_u64(), Some(404 | 405)) {
+        return Ok(Vec::new());
+    }
     let sessions = listed["body"].as_array().or(listed["body"]["data"].as_array());
-    let of_title = sessions
-        .into_iter()
-        .flatten()
-        .filter(|session| session["title"] == title);
-    let ids = of_title.filter_map(|session| session["id"].as_str().map(str::to_owned));
-    Ok(ids.collect())
+    let (Some(sessions), Some(200)) = (sessions, listed["status"].as_u64()) else {
+        let status = &listed["status"];
+        return Err(StepError(format!(
+            "{what}, to find those of the run: the session API answered {status}, and no list"
+        )));
+    };
+    let is_of_run = |session: &&Value| session["title"].as_str().is_some_and(|known| known.contains(title));
+    let ids = sessions
+        .iter()
+        .filter(is_of_run)
+        .filter_map(|session| session["id"].as_str());
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// Deletes all sessions of a run on a platform that isn't ours: those that it knows, and those that were being
+/// made when it was interrupted. Gives how many there were.
+pub async fn delete_all(context: &StepContext, changes: &Changes) -> Result<usize, StepError> {
+    let mut sessions: BTreeSet<String> = changes.sessions().into_iter().collect();
+    sessions.extend(titled(context, &changes.session_title()).await?);
+    for id in &sessions {
+        let left = DeleteSession {
+            delete_session: id.clone().into(),
+        };
+        let deleted = delete(left, context).await?;
+        let status = &deleted.value["http"]["status"];
+        if !matches!(status.as_u64(), Some(200..300 | 404)) {
+            return Err(StepError(format!(
+                "deleting session {id}: the session API answered {status}"
+            )));
+        }
+    }
+    Ok(sessions.len())
 }
 
 /// Waits until a session is no longer being made.
@@ -144,12 +181,25 @@ async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observ
     }
 }
 
-/// An agent for the scenario's sessions: the installation's first, or one of our own.
+/// An agent for the scenario's sessions: the installation's first, or one of our own platform's.
 async fn agent(context: &StepContext) -> Result<String, StepError> {
     let listed = call(context, "GET", "/agents", None, "list agents").await?;
     if let Some(id) = listed["body"]["data"][0]["id"].as_str() {
         return Ok(id.to_owned());
     }
+    if context.world.installation().is_some() {
+        let path = context.world.name("api.path");
+        return Err(StepError(format!(
+            "the platform lists no agent (GET {path}/agents: {}) to make sessions with, and one that gauntlet made \
+             could not be deleted again; make one: POST {path}/agents",
+            listed["status"]
+        )));
+    }
+    make_agent(context).await
+}
+
+/// Makes an agent.
+pub async fn make_agent(context: &StepContext) -> Result<String, StepError> {
     let body = json!({ "model": "gauntlet", "name": "gauntlet" });
     let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
     made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {

@@ -1,13 +1,17 @@
 //! A platform that isn't ours for a run: found, and asked what may be done to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::super::TargetName;
 use super::super::run::{Process, UsageError};
 use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
 use crate::cli::conclude::tell;
+use crate::cli::recover::delete_sessions;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
 use crate::runner::fit::Fit;
@@ -16,9 +20,12 @@ use crate::scenario::Intrusion;
 use crate::target::access::{self, Permission};
 use crate::target::installation::changes::Changes;
 use crate::target::installation::journal::{ClusterAt, Head, Journal};
-use crate::target::installation::lease::Held;
+use crate::target::installation::lease::{Held, release};
 use crate::target::installation::{Installation, InstallationError, LEASE, Place, preflight};
 use crate::target::trust::Trust;
+
+/// Longest time that the giving back of a Lease may take that may have been taken.
+const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 
 /// One that was found.
 pub struct Found {
@@ -39,30 +46,48 @@ pub async fn start(
     for run in planned.iter_mut() {
         run.alone |= run.scenario.intrusion >= Intrusion::Disrupt;
     }
-    let starting = async {
+    let looking = async {
         let said = |error: InstallationError| error.to_string();
-        let mut installation = found(options, profile, trust, process).await.map_err(said)?;
+        let installation = found(options, profile, trust, process).await.map_err(said)?;
         let most = check(&installation, profile, planned).await?;
-        let mut held = None;
-        if most >= Some(Intrusion::Use) {
-            let journal = journal(options, profile, &installation, process)?;
-            let run = journal.head.run.clone();
-            let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
-            if most >= Some(Intrusion::Disrupt) && installation.has_cluster {
-                let taken = Held::take(changes.leases(), &run, lost(process)).await;
-                held = Some(taken.map_err(|error| without(&changes.journal, error))?);
-                tell_of_disruption(profile, &installation.namespace);
-            }
-            installation.changes = Some(changes);
-        }
-        Ok(Found {
-            installation: Arc::new(installation),
-            held,
-        })
+        Ok((installation, most))
     };
-    match until_stopped(starting, &process.stop).await {
-        Some(started) => started.map_err(NotStarted::Failed),
-        None => Err(NotStarted::Interrupted),
+    let (mut installation, most) = match until_stopped(looking, &process.stop).await {
+        Some(found) => found.map_err(NotStarted::Failed)?,
+        None => return Err(NotStarted::Interrupted),
+    };
+    let mut held = None;
+    if most >= Some(Intrusion::Use) {
+        let journal = journal(options, profile, &installation, process).map_err(NotStarted::Failed)?;
+        let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+        if most >= Some(Intrusion::Disrupt) && installation.has_cluster {
+            held = Some(hold(&changes, process).await?);
+            tell_of_disruption(profile, &installation.namespace);
+        }
+        installation.changes = Some(changes);
+    }
+    Ok(Found {
+        installation: Arc::new(installation),
+        held,
+    })
+}
+
+/// Takes the Lease. Interrupted on the way, it gives it back.
+async fn hold(changes: &Changes, process: &Process) -> Result<Held, NotStarted> {
+    let run = &changes.journal.head.run;
+    let taking = Held::take(changes.leases(), run, lost(process));
+    match until_stopped(taking, &process.stop).await {
+        Some(Ok(held)) => Ok(held),
+        Some(Err(error)) => Err(NotStarted::Failed(without(&changes.journal, error))),
+        None => {
+            // Whether it was taken nobody has heard.
+            match timeout(RELEASE_WITHIN, release(&changes.leases(), run)).await {
+                Ok(Ok(())) => tell_of_failure(changes.journal.remove()),
+                Ok(Err(error)) => tell(&format!("{error}; `gauntlet recover` tries again")),
+                Err(_) => tell("the lease may be taken; `gauntlet recover` gives it back"),
+            }
+            Err(NotStarted::Interrupted)
+        }
     }
 }
 
@@ -108,7 +133,7 @@ fn journal(
             .into_iter()
             .map(absolute)
             .collect(),
-        context: options.context.clone(),
+        context: installation.context.clone(),
         namespace: installation.namespace.clone(),
     });
     let roads = profile
@@ -145,9 +170,16 @@ pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>)
 }
 
 /// Takes away what the run made, and says what is left.
-pub async fn end(installation: &Installation) {
+pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, String>) {
     let Some(changes) = &installation.changes else { return };
     changes.left().iter().for_each(|left| tell(left));
+    // Also one that was being made when a step was dropped, whose answer nobody heard.
+    if changes.has_made_sessions()
+        && let Err(error) = delete_sessions(installation, names).await
+    {
+        tell(&format!("{error}; `gauntlet recover` tries again"));
+        return;
+    }
     let sessions = changes.sessions();
     if changes.is_changed() || !sessions.is_empty() {
         let sessions = match sessions.is_empty() {
@@ -193,8 +225,10 @@ fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -
         return vec![file.to_owned()];
     }
     if let Some(files) = variable("KUBECONFIG").filter(|files| !files.is_empty()) {
-        let files = std::env::split_paths(&files).filter(|file| file.exists());
-        return files.collect();
+        let files: Vec<PathBuf> = std::env::split_paths(&files).collect();
+        let there: Vec<PathBuf> = files.iter().filter(|file| file.exists()).cloned().collect();
+        // Of several some may be missing; where all are, that is what is wrong.
+        return if there.is_empty() { files } else { there };
     }
     let usual = variable("HOME").map(|home| PathBuf::from(home).join(".kube/config"));
     usual.into_iter().filter(|file| file.exists()).collect()

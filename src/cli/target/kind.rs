@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 
@@ -81,13 +82,14 @@ pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, 
         base_image: options.base_image.clone(),
         reuse: options.reuse,
     };
-    let making = kind_cluster(&wanted, &name, binary);
+    let begun = AtomicBool::new(false);
+    let making = kind_cluster(&wanted, &name, binary, &begun);
     let cluster = match until_stopped(making, &process.stop).await {
         Some(Ok(cluster)) => cluster,
         Some(Err(error)) => return Err(NotStarted::Failed(error)),
         None => {
-            // What was there before is not ours to delete.
-            if !options.reuse {
+            // What was there before is not ours to delete; what is half made nobody can use.
+            if begun.load(Ordering::Relaxed) {
                 tell(&format!("deleting the cluster {name}"));
                 tell_of_failure(cluster::delete(&name).await);
             }
@@ -106,8 +108,15 @@ pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, 
 }
 
 /// A cluster of kind's that worlds can stand on.
-pub async fn kind_cluster(wanted: &Options, name: &str, binary: PathBuf) -> Result<KindCluster, String> {
-    KindCluster::start(wanted, name, &binary, tell)
+///
+/// `begun` says whether this has begun to make it.
+pub async fn kind_cluster(
+    wanted: &Options,
+    name: &str,
+    binary: PathBuf,
+    begun: &AtomicBool,
+) -> Result<KindCluster, String> {
+    KindCluster::start(wanted, name, &binary, begun, tell)
         .await
         .map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 pub mod installation;
 mod kind;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -175,11 +176,11 @@ async fn until_stopped<T>(work: impl Future<Output = T>, stop: &CancellationToke
 
 impl Started {
     /// Ends what is to end.
-    pub async fn end(self, passed: bool) {
+    pub async fn end(self, passed: bool, names: &BTreeMap<String, String>) {
         match &self.target {
             Target::Embedded(_) => {}
             Target::Kind(cluster) => kind::end(cluster, self.end, passed).await,
-            Target::Installation(installation) => installation::end(installation).await,
+            Target::Installation(installation) => installation::end(installation, names).await,
         }
         // Renewed until what is disrupted is put back.
         drop(self.held);
@@ -214,7 +215,7 @@ impl Started {
     }
 }
 
-fn tell_of_failure(done: Result<(), impl std::fmt::Display>) {
+pub fn tell_of_failure(done: Result<(), impl std::fmt::Display>) {
     if let Err(error) = done {
         tell(&error.to_string());
     }

@@ -1,11 +1,12 @@
 //! A platform in this process, until it is told to stop.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, spec};
+use super::{FAILED, failed, spec, with_agent};
 use crate::steps::arguments::Road;
 use crate::target::World;
 use crate::target::embedded::{Cluster, Program};
@@ -33,6 +34,8 @@ async fn up(
     let world = World::embedded_with_kubectl(&spec(), setup, program)
         .await
         .map_err(|e| failed("starting the platform", &e))?;
+    let world = Arc::new(world);
+    with_agent(&world).await?;
     let web = door(&world, Road::Proxy, None)
         .await
         .map_err(|e| failed("finding web", &e))?;
@@ -63,6 +66,8 @@ async fn up(
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     stop.cancelled().await;
     file.remove();
-    world.stop().await.map_err(|e| failed("ending the platform", &e))?;
-    Ok(())
+    match Arc::into_inner(world) {
+        Some(world) => world.stop().await.map_err(|e| failed("ending the platform", &e)),
+        None => Ok(()),
+    }
 }

@@ -1,20 +1,23 @@
 //! A platform on a cluster that kind makes, until `gauntlet down`.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::Kubeconfig;
 
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, spec};
+use super::{FAILED, failed, spec, with_agent};
 use crate::cli::conclude::tell;
 use crate::cli::run::Process;
-use crate::cli::target::{REUSED, kind_cluster};
+use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
 use crate::target::kind::cluster::{self, KindCluster, Options};
-use crate::target::kind::namespace::Namespace;
+use crate::target::kind::namespace::{self, Namespace};
 use crate::target::pod::is_ready;
 use crate::target::said::said;
 use crate::target::world::Setup;
@@ -25,10 +28,15 @@ const NAMESPACE: &str = "gauntlet";
 /// Brings the platform up; gives the exit code.
 pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
+    let begun = AtomicBool::new(false);
     let done = tokio::select! {
-        done = bring_up(options, file, name, setup, process, out) => done,
+        done = bring_up(options, file, name, setup, process, &begun, out) => done,
         () = process.stop.cancelled() => {
-            tell(&format!("interrupted; `gauntlet down --target kind --cluster-name {name}` removes what is there"));
+            // What is half made nobody can use.
+            if begun.load(Ordering::Relaxed) {
+                tell(&format!("deleting the cluster {name}"));
+                tell_of_failure(cluster::delete(name).await);
+            }
             return 130;
         }
     };
@@ -47,6 +55,7 @@ async fn bring_up(
     name: &str,
     setup: Setup,
     process: &Process,
+    begun: &AtomicBool,
     mut out: impl Write,
 ) -> Result<(), String> {
     let binary = process.binary.clone()?;
@@ -55,24 +64,22 @@ async fn bring_up(
         base_image: options.base_image.clone(),
         reuse: true,
     };
-    let cluster = kind_cluster(&wanted, name, binary).await?;
+    let cluster = kind_cluster(&wanted, name, binary, begun).await?;
     file.write(&kubeconfig(&cluster)?)?;
     let names = setup.names.clone();
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
-    match Namespace::find(&cluster.client, NAMESPACE)
-        .await
-        .map_err(|error| error.to_string())?
-    {
-        true => tell("the platform is there already: it is left as it is"),
-        false => {
-            tell("starting the platform");
-            let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
+    match there(&cluster.client, &setup).await? {
+        There::Platform => tell("the platform is there already: it is left as it is"),
+        There::Part(missing) => {
+            tell(&format!(
+                "of the platform that is there {missing} is missing: it is made anew"
+            ));
+            namespace::delete_and_wait(&cluster.client, NAMESPACE)
                 .await
                 .map_err(|error| error.to_string())?;
-            let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;
-            // It stays: what goes with this value are only ways to it from this process.
-            drop(world.map_err(|error| error.to_string())?);
+            make(&cluster, setup).await?;
         }
+        There::Nothing => make(&cluster, setup).await?,
     }
     let (secret, key, master) = (of("secret.name"), of("secret.key"), of("secret.master-key"));
     let text = format!(
@@ -92,6 +99,51 @@ async fn bring_up(
     );
     // Whoever closed standard output has the platform all the same.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+/// What of the platform is on a cluster.
+enum There {
+    Nothing,
+    Platform,
+    /// The namespace, and not all deployments in it: one that is missing.
+    Part(String),
+}
+
+async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
+    let found = Namespace::find(client, NAMESPACE).await;
+    match found.map_err(|error| error.to_string())? {
+        None => return Ok(There::Nothing),
+        Some(found) if found.is_ending => return Ok(There::Part("all".into())),
+        Some(found) if !found.is_ours => {
+            return Err(format!(
+                "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it"
+            ));
+        }
+        Some(_) => {}
+    }
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    for role in ["web.deployment", "worker.deployment", "balancer.deployment"] {
+        let name = setup.names.get(role).map(String::as_str).unwrap_or_default();
+        let found = deployments.get_opt(name).await;
+        let found = found.map_err(|error| failed(&format!("looking for deployment {name}"), &said(&error)))?;
+        if found.is_none() {
+            return Ok(There::Part(format!("deployment {name}")));
+        }
+    }
+    Ok(There::Platform)
+}
+
+async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
+    tell("starting the platform");
+    let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
+        .await
+        .map_err(|error| error.to_string())?;
+    let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;
+    let world = Arc::new(world.map_err(|error| error.to_string())?);
+    with_agent(&world).await?;
+    // It stays: what goes with this value are only ways to it from this process.
+    drop(world);
     Ok(())
 }
 

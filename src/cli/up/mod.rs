@@ -15,7 +15,10 @@ use kubeconfig::KubeconfigFile;
 use super::profile::{Effective, effective};
 use super::run::{Process, UsageError, mutants};
 use super::{MadeTarget, TargetName, Up};
+use crate::redact::Redactor;
 use crate::scenario::{BalancerSpec, WorldSpec};
+use crate::steps::{Limits, StepContext, session};
+use crate::target::World;
 use crate::target::world::Setup;
 
 /// Exit code of what could not be done.
@@ -57,6 +60,13 @@ fn spec() -> WorldSpec {
         }),
         ..WorldSpec::default()
     }
+}
+
+/// Makes an agent, with which a person's sessions can be made, and those of a run that makes none.
+async fn with_agent(world: &Arc<World>) -> Result<(), String> {
+    let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());
+    let made = session::make_agent(&context).await;
+    made.map(drop).map_err(|error| failed("starting the platform", &error))
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> String {

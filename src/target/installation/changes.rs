@@ -1,6 +1,7 @@
 //! Changes to a platform that isn't ours: noted before they are made, and put back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Changes {
     warm: String,
     /// What somebody else has changed meanwhile, in words.
     left: Mutex<Vec<String>>,
+    /// Whether it has begun to make a session: one may be there of which no answer came.
+    makes_sessions: AtomicBool,
 }
 
 impl Changes {
@@ -39,6 +42,7 @@ impl Changes {
             namespace: namespace.to_owned(),
             warm,
             left: Mutex::default(),
+            makes_sessions: AtomicBool::new(false),
         }
     }
 
@@ -147,6 +151,16 @@ impl Changes {
     /// What sessions of the run are called. One that was made in the moment of a kill stands in no journal.
     pub fn session_title(&self) -> String {
         format!("gauntlet {}", self.journal.head.run)
+    }
+
+    /// Before a session is made.
+    pub fn makes_sessions(&self) {
+        self.makes_sessions.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has begun to make a session.
+    pub fn has_made_sessions(&self) -> bool {
+        self.makes_sessions.load(Ordering::Relaxed)
     }
 
     /// A session that was made.

@@ -38,6 +38,10 @@ pub enum InstallationError {
     Kubeconfig { files: Vec<PathBuf>, why: String },
     #[error("{doing}: {}", said(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
+    #[error(
+        "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
+    )]
+    Moved { what: String },
     #[error("{0}")]
     Secret(String),
     #[error(transparent)]
@@ -67,6 +71,7 @@ impl InstallationError {
     fn may_pass(&self) -> bool {
         match self {
             InstallationError::Asking { source, .. } => is_passing(source),
+            InstallationError::Moved { .. } => true,
             _ => false,
         }
     }
@@ -78,6 +83,9 @@ impl InstallationError {
         }
     }
 }
+
+/// The name of the context that is the cluster of the pod that this runs in.
+pub const IN_CLUSTER: &str = "in-cluster";
 
 /// Where a cluster is, as the command line and the environment say it.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +100,8 @@ pub struct Place {
 
 /// A platform that isn't ours.
 pub struct Installation {
+    /// The kubeconfig's context that leads there; none without a kubeconfig.
+    pub context: Option<String>,
     pub client: kube::Client,
     pub namespace: String,
     pub forwards: Forwards,
@@ -131,7 +141,7 @@ impl Installation {
         allowed: Intrusion,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Installation, InstallationError> {
-        let mut config = config(place).await?;
+        let (mut config, context) = config(place).await?;
         // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
         config.connect_timeout = Some(std::time::Duration::from_secs(10));
         let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
@@ -150,6 +160,7 @@ impl Installation {
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
             namespace,
+            context,
             ways: ways(profile, |road| match road {
                 Road::Direct | Road::Proxy => Way::PortForward,
                 // It is before the cluster, and nothing in there tells its address.
@@ -171,6 +182,7 @@ impl Installation {
         Ok(Installation {
             forwards: Forwards::new(Api::default_namespaced(client.clone())),
             namespace: String::new(),
+            context: None,
             trust,
             allowed,
             has_cluster: false,
@@ -250,13 +262,23 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
     ways
 }
 
-async fn config(place: &Place) -> Result<kube::Config, InstallationError> {
+/// The configuration that a place has, and the name of its context.
+async fn config(place: &Place) -> Result<(kube::Config, Option<String>), InstallationError> {
     let failed = |why: String| InstallationError::Kubeconfig {
         files: place.kubeconfig.clone(),
         why,
     };
     if place.kubeconfig.is_empty() {
-        return kube::Config::incluster().map_err(|error| failed(error.to_string()));
+        // Which cluster it is was said; that of the pod may be another one.
+        if let Some(context) = place.context.as_ref().filter(|context| *context != IN_CLUSTER) {
+            return Err(failed(format!(
+                "there is no kubeconfig, so no context {context}; the cluster of the pod that this runs in is `{IN_CLUSTER}`"
+            )));
+        }
+        let config = kube::Config::incluster().map_err(|_| {
+            failed("there is none (`--kubeconfig FILE` names one), and this is no pod of a cluster".into())
+        })?;
+        return Ok((config, Some(IN_CLUSTER.to_owned())));
     }
     let mut merged = Kubeconfig::default();
     for file in &place.kubeconfig {
@@ -276,7 +298,7 @@ async fn config(place: &Place) -> Result<kube::Config, InstallationError> {
         context: place.context.clone(),
         ..KubeConfigOptions::default()
     };
-    kube::Config::from_custom_kubeconfig(merged, &options)
-        .await
-        .map_err(|error| failed(said(&error)))
+    let context = place.context.clone().or(merged.current_context.clone());
+    let config = kube::Config::from_custom_kubeconfig(merged, &options).await;
+    Ok((config.map_err(|error| failed(said(&error)))?, context))
 }

@@ -67,12 +67,12 @@ impl Undo<'_> {
         for ((name, key), net) in &secrets {
             left.extend(self.secret(name, key, net).await?);
         }
+        // Also what an earlier attempt put back, which may not have come to the end of it.
         let mut restarted = Vec::new();
         for (name, net) in &restarts {
             match self.restart(name, net).await? {
-                Back::Put => restarted.push(*name),
-                Back::WasAlready => {}
-                Back::Left(why) => left.push(why),
+                None => restarted.push(*name),
+                Some(why) => left.push(why),
             }
         }
         let deployments: Api<Deployment> = self.api();
@@ -136,8 +136,16 @@ impl Undo<'_> {
         let base64 = |value: &ByteString| STANDARD.encode(&value.0);
         // Only what is still as it was read a moment ago.
         let mut operations = Vec::new();
-        if let Some(now) = &now {
-            operations.push(json!({ "op": "test", "path": path, "value": base64(now) }));
+        match &now {
+            Some(now) => operations.push(json!({ "op": "test", "path": path, "value": base64(now) })),
+            None => {
+                let version = &found.metadata.resource_version;
+                operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }));
+            }
+        }
+        // The API server drops a map that has lost its last key.
+        if kept.is_some() && found.data.as_ref().is_none_or(BTreeMap::is_empty) {
+            operations.push(json!({ "op": "add", "path": "/data", "value": {} }));
         }
         operations.push(match &kept {
             Some(kept) => json!({ "op": "add", "path": path, "value": base64(kept) }),
@@ -145,30 +153,28 @@ impl Undo<'_> {
         });
         match patch(&secrets, name, operations).await {
             Ok(true) => Ok(None),
-            Ok(false) => Ok(Some(format!(
-                "{key} of the secret {name} was changed by somebody else in this moment: it is left as it is"
-            ))),
+            // Changed in this moment, or not to be patched: what is so now says which.
+            Ok(false) => Err(InstallationError::Moved {
+                what: format!("{key} of the secret {name}"),
+            }),
             Err(error) => Err(asking("putting back")(error)),
         }
     }
 
-    async fn restart(&self, name: &str, net: &Net<'_, Option<&str>>) -> Result<Back, InstallationError> {
+    /// Gives why it is left, where it is.
+    async fn restart(&self, name: &str, net: &Net<'_, Option<&str>>) -> Result<Option<String>, InstallationError> {
         let deployments: Api<Deployment> = self.api();
         let asking = |error| InstallationError::asking(format!("putting back deployment {name}"), error);
         let Some(found) = deployments.get_opt(name).await.map_err(asking)? else {
-            return Ok(Back::Left(format!("deployment {name} is gone")));
+            return Ok(Some(format!("deployment {name} is gone")));
         };
         let now = restarted_at(&found);
         if now.as_deref() == net.was {
-            return Ok(Back::WasAlready);
+            return Ok(None);
         }
-        let somebody_else = || {
-            Back::Left(format!(
-                "deployment {name} was restarted by somebody else since: it is left as it is"
-            ))
-        };
+        let somebody_else = || format!("deployment {name} was restarted by somebody else since: it is left as it is");
         if !net.wrote.contains(&now.as_deref()) {
-            return Ok(somebody_else());
+            return Ok(Some(somebody_else()));
         }
         let annotations = "/spec/template/metadata/annotations";
         let path = format!("{annotations}/{}", RESTARTED_AT.replace('/', "~1"));
@@ -178,8 +184,8 @@ impl Undo<'_> {
             None => json!({ "op": "remove", "path": path }),
         });
         match patch(&deployments, name, operations).await.map_err(asking)? {
-            true => Ok(Back::Put),
-            false => Ok(somebody_else()),
+            true => Ok(None),
+            false => Ok(Some(somebody_else())),
         }
     }
 
@@ -205,14 +211,6 @@ impl Undo<'_> {
         }
         Ok(())
     }
-}
-
-/// What became of a thing that was to be put back.
-enum Back {
-    Put,
-    WasAlready,
-    /// And why.
-    Left(String),
 }
 
 /// Whether a patch was applied; not where what it tests is no longer so.

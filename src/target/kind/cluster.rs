@@ -1,11 +1,16 @@
 //! The cluster itself: made with `kind`, with the platform's image on its node, and deleted again.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::base::{BaseError, OnBase};
 use super::image::{Image, ImageError};
@@ -23,6 +28,12 @@ const LOG_LINES: usize = 8;
 
 /// The oldest `kind` that starts a node of a current Kubernetes: its nodes have a containerd configuration of version 3.
 const OLDEST: [u64; 3] = [0, 27, 0];
+
+/// What kind says of a cluster that it does not make since it is there.
+const ALREADY: &str = "already exist for a cluster with the name";
+
+/// Time between two looks at whether another gauntlet has made a cluster.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is told while the image is loaded.
 const BRINGING: &str = "bringing the platform's image to its node";
@@ -45,6 +56,8 @@ pub enum KindError {
         /// Of the node, where there is one.
         log: String,
     },
+    #[error("locking {}: {source}", .path.display())]
+    Lock { path: PathBuf, source: std::io::Error },
     #[error("a folder for the cluster's kubeconfig: {0}")]
     Folder(#[source] std::io::Error),
     #[error("reading the kubeconfig of the cluster {name}: {why}")]
@@ -89,11 +102,12 @@ pub struct KindCluster {
 impl KindCluster {
     /// Makes a cluster, or finds the one that is to be used again, and brings the platform's image to its
     /// node. `tell` hears what is under way. What was made is gone again where this fails; where it is
-    /// dropped on its way, [`delete`] must be called.
+    /// dropped on its way and `begun` is set, [`delete`] must be called.
     pub async fn start(
         options: &Options,
         name: &str,
         binary: &Path,
+        begun: &AtomicBool,
         tell: impl Fn(&str),
     ) -> Result<KindCluster, KindError> {
         let folder = tempfile::Builder::new()
@@ -102,15 +116,18 @@ impl KindCluster {
             .map_err(KindError::Folder)?;
         let kubeconfig = folder.path().join("kubeconfig");
         check_machine().await?;
+        let making = Making::alone(name, &tell).await?;
         let is_there = exists(name).await?;
         match (is_there, options.reuse) {
             (true, false) => return Err(KindError::Exists(name.to_owned())),
             (true, true) => export(name, &kubeconfig).await?,
             (false, _) => {
                 tell(&format!("making the cluster {name}"));
+                begun.store(true, Ordering::Relaxed);
                 create(name, options.node_image.as_deref(), folder.path(), &kubeconfig).await?;
             }
         }
+        drop(making);
         let prepared = prepare(name, options, &kubeconfig, binary, folder.path(), tell).await;
         let (client, image, controller) = match prepared {
             Ok(prepared) => prepared,
@@ -134,6 +151,37 @@ impl KindCluster {
     }
 }
 
+/// Of those who would make a cluster of one name one does at a time: the others find it made.
+struct Making {
+    _locked: File,
+}
+
+impl Making {
+    async fn alone(name: &str, tell: impl Fn(&str)) -> Result<Making, KindError> {
+        let user = rustix::process::getuid().as_raw();
+        let path = tempfile::env::temp_dir().join(format!("gauntlet-kind-{user}-{name}.lock"));
+        let failed = |source| KindError::Lock {
+            path: path.clone(),
+            source,
+        };
+        // Nothing is written: what is there is what the lock is on.
+        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+        let mut is_told = false;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Making { _locked: file }),
+                Err(Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(failed(error.into())),
+            }
+            if !is_told {
+                tell(&format!("waiting for another gauntlet that makes the cluster {name}"));
+                is_told = true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
 /// A name that no other run has: `gauntlet-3f9a2c`.
 pub fn free_name() -> String {
     format!("gauntlet-{:06x}", rand::random::<u32>() & 0x00ff_ffff)
@@ -148,14 +196,14 @@ pub struct Machine {
 
 /// The programs that are needed are there, new enough, and answer.
 pub async fn check_machine() -> Result<Machine, KindError> {
-    let version = KIND.run(["version", "--quiet"]).await.map_err(KindError::Machine)?;
+    let version = KIND.ask(["version", "--quiet"]).await.map_err(KindError::Machine)?;
     let found = version.trim().trim_start_matches('v');
     if numbers(found) < OLDEST {
         return Err(KindError::Old {
             found: found.to_owned(),
         });
     }
-    match DOCKER.run(["version", "--format", "{{.Server.Version}}"]).await {
+    match DOCKER.ask(["version", "--format", "{{.Server.Version}}"]).await {
         Ok(engine) => Ok(Machine {
             kind: found.to_owned(),
             engine: engine.trim().to_owned(),
@@ -186,7 +234,7 @@ pub async fn exists(name: &str) -> Result<bool, KindError> {
 }
 
 async fn clusters() -> Result<Vec<String>, KindError> {
-    let listed = KIND.run(["get", "clusters"]).await.map_err(KindError::Machine)?;
+    let listed = KIND.ask(["get", "clusters"]).await.map_err(KindError::Machine)?;
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
@@ -216,6 +264,8 @@ async fn create(name: &str, node_image: Option<&str>, folder: &Path, kubeconfig:
     }
     match KIND.run(args).await {
         Ok(_) => Ok(()),
+        // One that somebody else made in this moment is theirs.
+        Err(ToolError::Failed { said, .. }) if said.contains(ALREADY) => Err(KindError::Exists(name.to_owned())),
         Err(source) => {
             let log = node_log(name).await;
             let _told = delete(name).await;

@@ -128,6 +128,33 @@ impl Default for Made {
     }
 }
 
+/// A namespace that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// It is on its way out.
+    pub is_ending: bool,
+    /// Gauntlet made it.
+    pub is_ours: bool,
+}
+
+/// Deletes a namespace, and waits until it is gone.
+///
+/// # Errors
+/// It is still there after two minutes.
+pub async fn delete_and_wait(client: &kube::Client, name: &str) -> Result<(), NamespaceError> {
+    let ends = Instant::now() + GONE_WITHIN;
+    while let Some(found) = Namespace::find(client, name).await? {
+        if Instant::now() > ends {
+            return Err(NamespaceError::Stays(name.to_owned()));
+        }
+        if !found.is_ending {
+            delete(client, name).await?;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
 /// A namespace that is a world's own.
 pub struct Namespace {
     pub name: String,
@@ -192,11 +219,17 @@ impl Namespace {
         })
     }
 
-    /// Whether there is one of this name.
-    pub async fn find(client: &kube::Client, name: &str) -> Result<bool, NamespaceError> {
+    /// The one of this name.
+    pub async fn find(client: &kube::Client, name: &str) -> Result<Option<Known>, NamespaceError> {
         let found = Api::<KubeNamespace>::all(client.clone()).get_opt(name).await;
         let found = found.map_err(|error| NamespaceError::Find(Box::new(error)))?;
-        Ok(found.is_some())
+        Ok(found.map(|found| Known {
+            is_ending: found.metadata.deletion_timestamp.is_some(),
+            is_ours: found
+                .metadata
+                .labels
+                .is_some_and(|labels| labels.get(MANAGED_BY.0).is_some_and(|by| by == MANAGED_BY.1)),
+        }))
     }
 
     /// Deletes it with all that is in it.

@@ -1,23 +1,16 @@
 //! The containers that a cluster's nodes are.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use tokio::time::timeout;
 
 use super::KindCluster;
 use super::tool::{DOCKER, ToolError};
 
-/// Longest time that a question may take.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
-
 impl KindCluster {
     /// Whether a node was started again since then, or is gone: in words.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
-        match timeout(ANSWERS_WITHIN, shown(&self.name)).await {
-            Ok(Ok(shown)) => fell(&self.name, &shown, since),
-            Ok(Err(error)) => Some(untold(&error.to_string())),
-            Err(_) => Some(untold(&format!("docker does not answer within {ANSWERS_WITHIN:?}"))),
+        match shown(&self.name).await {
+            Ok(shown) => fell(&self.name, &shown, since),
+            Err(error) => Some(untold(&error.to_string())),
         }
     }
 }
@@ -26,14 +19,14 @@ impl KindCluster {
 async fn shown(cluster: &str) -> Result<String, ToolError> {
     let of_it = format!("label=io.x-k8s.kind.cluster={cluster}");
     let listed = DOCKER
-        .run(["ps", "--all", "--filter", &of_it, "--format", "{{.Names}}"])
+        .ask(["ps", "--all", "--filter", &of_it, "--format", "{{.Names}}"])
         .await?;
     if listed.trim().is_empty() {
         return Ok(String::new());
     }
     let format = "{{.Name}} {{.State.Running}} {{.State.StartedAt}}";
     DOCKER
-        .run(["inspect", "--format", format].into_iter().chain(listed.lines()))
+        .ask(["inspect", "--format", format].into_iter().chain(listed.lines()))
         .await
 }
 

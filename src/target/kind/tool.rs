@@ -1,11 +1,13 @@
 //! The programs that make a cluster: `kind`, and the container engine behind it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 /// Lines of a program's output that an error shows: what went wrong stands at the end.
 const SHOWN_LINES: usize = 12;
@@ -25,6 +27,8 @@ pub enum ToolError {
     },
     #[error("`{command}` does not come to its end")]
     Slow { command: String },
+    #[error("`{command}` does not answer within {ANSWERS_WITHIN:?}")]
+    Silent { command: String },
 }
 
 /// A program that may or may not be on this machine.
@@ -45,7 +49,24 @@ pub const DOCKER: Tool = Tool {
     help: "kind runs its nodes as containers: install Docker Engine",
 };
 
+/// Longest time that a question may take which no cluster has to be made for.
+pub const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+
 impl Tool {
+    /// The same for a question: an engine that hangs is told.
+    pub async fn ask<S: AsRef<OsStr>>(self, args: impl IntoIterator<Item = S>) -> Result<String, ToolError> {
+        let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let words = args.iter().map(|arg| arg.to_string_lossy());
+        let command = std::iter::once(self.program.into())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" ");
+        match timeout(ANSWERS_WITHIN, self.run(args)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(ToolError::Silent { command }),
+        }
+    }
+
     /// Runs it to its end; what it wrote to standard output. It has a process group of its own: the
     /// terminal's Ctrl-C is for gauntlet, which ends what it started in order. Dropped on the way, the
     /// whole group ends.
