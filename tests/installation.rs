@@ -5,18 +5,17 @@ mod common;
 mod faulty;
 
 mod installation {
+    mod door;
     mod faults;
+    mod left;
     pub mod theirs;
 }
 
-use std::path::PathBuf;
-
-use common::{Ran, Running, until};
-use installation::theirs::{NAMES, ROTATE, Theirs, verdicts};
+use common::Ran;
+use installation::theirs::{NAMES, ROTATE, Theirs, killed, verdicts};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn snapshot(name: &str, message: String) {
@@ -125,26 +124,6 @@ async fn what_is_disrupted_is_put_back() {
     );
 }
 
-/// Kills a run when its journal has so many entries of a kind; gives the journal.
-fn killed(theirs: &Theirs, rotate: &[&str], at: &str, times: usize) -> PathBuf {
-    let of = ["run", "--target", "cluster", "--profile", "p.yaml"];
-    let mut run = Running::start(&mut theirs.command(&[&of[..], rotate].concat())).expect("gauntlet starts");
-    let journal = || theirs.journals().pop();
-    let entry = format!("\"change\":\"{at}\"");
-    until("the journal has it", || {
-        let text = journal()
-            .and_then(|path| std::fs::read_to_string(path).ok())
-            .unwrap_or_default();
-        match text.matches(&entry).count() >= times {
-            true => Ok(()),
-            false => Err(format!("{text}\n{}", run.stderr())),
-        }
-    });
-    run.signal(Signal::KILL);
-    run.ends();
-    journal().expect("it is left")
-}
-
 #[tokio::test]
 async fn killed_at_any_point_it_is_put_back_by_recover() {
     let theirs = Theirs::up(&[]).await;
@@ -220,7 +199,7 @@ async fn one_run_at_a_time_disrupts_it() {
     let of = ["run", "--target", "cluster", "--profile", "p.yaml"];
     let refused = theirs.ran(&[&of[..], &ROTATE].concat()).exits(3);
     insta::assert_snapshot!(refused.stderr, @"
-    gauntlet: the run run-other disrupts this platform now (the lease gauntlet); one does at a time, and a lease that is no longer renewed counts for a minute
+    gauntlet: the run run-other disrupts this platform now (the lease gauntlet): beside it nothing can be judged; a lease that is no longer renewed counts for a minute
     gauntlet: nothing was run
     ");
     assert!(theirs.journals().is_empty());

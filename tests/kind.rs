@@ -157,6 +157,38 @@ fn interrupted_while_it_is_made() {
     assert!(asked.ends_with("kind delete cluster --quiet --name mine\n"), "{asked}");
 }
 
+/// What it did not begin to make is not its own to delete.
+#[test]
+fn interrupted_before_it_is_made() {
+    let kind = GOOD_KIND.replace("echo other", "sleep 1000");
+    let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
+    let mut running =
+        Running::start(&mut machine.command(gauntlet_with_signals(), &["--cluster-name", "mine"])).expect("it starts");
+    until("it looks at what is there", || {
+        let asked = machine.asked();
+        asked.contains("kind get clusters").then_some(()).ok_or(asked)
+    });
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    assert!(!machine.asked().contains("delete"), "{}", machine.asked());
+}
+
+/// Nor what another has made since it looked.
+#[test]
+fn where_another_makes_it_in_this_moment() {
+    let kind = format!(
+        "{GOOD_KIND}\ncase \"$1 $2\" in 'create cluster') \
+         echo 'ERROR: failed to create cluster: node(s) already exist for a cluster with the name \"mine\"' >&2; exit 1 ;; esac"
+    );
+    let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
+    insta::assert_snapshot!(machine.refuses(&["--cluster-name", "mine"], 3), @"
+    gauntlet: making the cluster mine
+    gauntlet: there is a cluster mine already: `--reuse` works on it, `kind delete cluster --name mine` removes it
+    gauntlet: nothing was run
+    ");
+    assert!(!machine.asked().contains("delete"), "{}", machine.asked());
+}
+
 #[test]
 fn flags_of_another_target() {
     let ran = common::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);

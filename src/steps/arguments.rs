@@ -329,7 +329,7 @@ pub struct Exec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Haystack {
-    /// Logs of all pods of the platform.
+    /// Logs of all pods of the platform, also of containers before they were started again.
     Logs,
     Events,
     /// Command lines of all processes that can be seen from the sandboxes.

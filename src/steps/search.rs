@@ -13,7 +13,7 @@ use super::context::{Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
 use crate::target::access::Ask;
-use crate::target::pod::{has_started, is_ready, is_sandbox};
+use crate::target::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
 
 /// A place to search.
 struct Place {
@@ -163,12 +163,12 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let mut places = Vec::new();
     for pod in pods(context).await? {
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        for container in containers {
-            let name = format!("log of {}/{}", pod.name_any(), container.name);
-            let holds = log(&api, pod.clone(), &container.name)
-                .await
-                .map_err(|error| StepError::asking(format!("reading the {name}"), error))?;
+        for container in containers(&pod) {
+            let name = format!("log of {}/{container}", pod.name_any());
+            let failed = |error| StepError::asking(format!("reading the {name}"), error);
+            let holds = log(&api, pod.clone(), container).await.map_err(failed)?;
+            let before = before(&api, &pod, container).await.map_err(failed)?;
+            places.extend(before.map(|text| Place::with(format!("previous {name}"), text)));
             places.push(Place { name, holds });
         }
     }
@@ -193,6 +193,23 @@ async fn log(api: &Api<Pod>, mut seen: Pod, container: &str) -> Result<Holds, ku
             // It started in the meantime: now there is something to read.
             Some(now) => seen = now,
         }
+    }
+}
+
+/// What a container wrote before it was started again, where it was and the node still has it.
+async fn before(api: &Api<Pod>, pod: &Pod, container: &str) -> Result<Option<String>, kube::Error> {
+    if !has_restarted(pod, container) {
+        return Ok(None);
+    }
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        previous: true,
+        ..LogParams::default()
+    };
+    match api.logs(&pod.name_any(), &params).await {
+        Ok(text) => Ok(Some(text)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

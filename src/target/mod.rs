@@ -60,7 +60,8 @@ impl Target {
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
         match self {
             Target::Kind(cluster) => cluster.fell(since).await,
-            Target::Embedded(_) | Target::Installation(_) => None,
+            Target::Installation(installation) => installation.disturbed().await,
+            Target::Embedded(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a pod says of itself.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 /// Whether a pod serves: ready, and not on its way out.
 pub fn is_ready(pod: &Pod) -> bool {
@@ -18,14 +18,29 @@ pub fn is_sandbox(pod: &Pod) -> bool {
     owners.any(|owner| owner.kind == "Sandbox")
 }
 
-/// Whether a container runs or ran.
+/// The names of a pod's containers, init containers first.
+pub fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
+    let spec = pod.spec.as_ref();
+    let inits = spec.and_then(|spec| spec.init_containers.as_ref());
+    let containers = spec.map(|spec| &spec.containers);
+    let all = inits.into_iter().chain(containers).flatten();
+    all.map(|container| container.name.as_str())
+}
+
+/// Whether a container, init or not, was started again.
+pub fn has_restarted(pod: &Pod, container: &str) -> bool {
+    status_of(pod, container).is_some_and(|status| status.restart_count > 0)
+}
+
+fn status_of<'p>(pod: &'p Pod, container: &str) -> Option<&'p ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let all = status.container_statuses.iter().chain(&status.init_container_statuses);
+    all.flatten().find(|status| status.name == container)
+}
+
+/// Whether a container, init or not, runs or ran.
 pub fn has_started(pod: &Pod, container: &str) -> bool {
-    let statuses = pod
-        .status
-        .iter()
-        .filter_map(|status| status.container_statuses.as_ref());
-    let mut of = statuses.flatten().filter(|status| status.name == container);
-    of.any(|status| {
+    status_of(pod, container).is_some_and(|status| {
         let states = [&status.state, &status.last_state];
         let mut states = states.into_iter().flatten();
         states.any(|state| state.running.is_some() || state.terminated.is_some())

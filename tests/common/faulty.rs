@@ -1,5 +1,8 @@
 //! An API server that has bad days: a proxy before a good one.
 
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,6 +34,10 @@ pub enum Fault {
     Slow(Duration),
     /// Lists of pods name one that went away a moment ago.
     Ghost,
+    /// Such requests are refused.
+    Forbidden { method: &'static str, path: &'static str },
+    /// The first such request is carried out, and not answered.
+    Unanswered { method: &'static str, path: &'static str },
 }
 
 /// A proxy. Dropped, it ends.
@@ -43,6 +50,8 @@ struct Proxy {
     good: kube::Client,
     fault: Fault,
     requests: AtomicUsize,
+    /// Those that are not answered.
+    unanswered: AtomicUsize,
 }
 
 impl Faulty {
@@ -53,6 +62,7 @@ impl Faulty {
             good,
             fault,
             requests: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
         });
         let serving = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -100,8 +110,13 @@ impl Proxy {
                 return Response::new(text(format!("{gone}\n")));
             }
             Fault::Slow(late) => tokio::time::sleep(late).await,
-            Fault::Status { .. } | Fault::Gone { .. } | Fault::Ghost => {}
+            Fault::Forbidden { method, path } if request.method() == method && request.uri().path().contains(path) => {
+                return failed(StatusCode::FORBIDDEN);
+            }
+            _ => {}
         }
+        let is_unanswered = matches!(self.fault, Fault::Unanswered { method, path }
+            if request.method() == method && request.uri().path().contains(path));
         let ours = is_upgrade.then(|| hyper::upgrade::on(&mut request));
         let (mut parts, body) = request.into_parts();
         parts.headers.remove(header::HOST);
@@ -122,6 +137,9 @@ impl Proxy {
                     let _ended = tokio::io::copy_bidirectional(&mut ours, &mut theirs).await;
                 }
             });
+        }
+        if is_unanswered && self.unanswered.fetch_add(1, Ordering::Relaxed) == 0 {
+            return std::future::pending().await;
         }
         let answer = answer.map(|body| body.boxed_unsync());
         match self.fault {

@@ -246,3 +246,23 @@ pub const ROTATE: [&str; 7] = [
     "all",
     "harness-token/rotate",
 ];
+
+/// Kills a run when its journal has so many entries of a kind; gives the journal.
+pub fn killed(theirs: &Theirs, rotate: &[&str], at: &str, times: usize) -> PathBuf {
+    let of = ["run", "--target", "cluster", "--profile", "p.yaml"];
+    let mut run = Running::start(&mut theirs.command(&[&of[..], rotate].concat())).expect("gauntlet starts");
+    let journal = || theirs.journals().pop();
+    let entry = format!("\"change\":\"{at}\"");
+    until("the journal has it", || {
+        let text = journal()
+            .and_then(|path| std::fs::read_to_string(path).ok())
+            .unwrap_or_default();
+        match text.matches(&entry).count() >= times {
+            true => Ok(()),
+            false => Err(format!("{text}\n{}", run.stderr())),
+        }
+    });
+    run.signal(rustix::process::Signal::KILL);
+    run.ends();
+    journal().expect("it is left")
+}

@@ -50,6 +50,9 @@ pub async fn start(
         let said = |error: InstallationError| error.to_string();
         let installation = found(options, profile, trust, process).await.map_err(said)?;
         let most = check(&installation, profile, planned).await?;
+        if most.is_some() {
+            installation.undisrupted().await.map_err(said)?;
+        }
         Ok((installation, most))
     };
     let (mut installation, most) = match until_stopped(looking, &process.stop).await {

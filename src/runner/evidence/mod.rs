@@ -10,6 +10,7 @@ use kube::api::{Api, ListParams, LogParams};
 
 use crate::runner::events::Evidence;
 use crate::steps::StepContext;
+use crate::target::pod::{containers, has_restarted};
 use crate::target::said::said;
 
 /// Lines of each log that are kept.
@@ -118,30 +119,20 @@ fn wire(context: &StepContext) -> Option<Evidence> {
 async fn logs(pods: &Api<Pod>, pod: &Pod) -> Vec<Evidence> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut evidence = Vec::new();
-    for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-        let title = format!("log of {name}/{}", container.name);
-        let log = log(pods, name, &container.name, false).await;
-        evidence.push(text(&title, &format!("{name}.{}.log", container.name), log));
-        if restarts(pod, &container.name) > 0 {
-            let log = self::log(pods, name, &container.name, true).await;
+    for container in containers(pod) {
+        let title = format!("log of {name}/{container}");
+        let log = log(pods, name, container, false).await;
+        evidence.push(text(&title, &format!("{name}.{container}.log"), log));
+        if has_restarted(pod, container) {
+            let log = self::log(pods, name, container, true).await;
             evidence.push(text(
                 &format!("{title} before it was started again"),
-                &format!("{name}.{}.previous.log", container.name),
+                &format!("{name}.{container}.previous.log"),
                 log,
             ));
         }
     }
     evidence
-}
-
-fn restarts(pod: &Pod, container: &str) -> i32 {
-    let statuses = pod
-        .status
-        .iter()
-        .filter_map(|status| status.container_statuses.as_ref())
-        .flatten();
-    let of_it = statuses.filter(|status| status.name == container);
-    of_it.map(|status| status.restart_count).sum()
 }
 
 async fn log(pods: &Api<Pod>, pod: &str, container: &str, previous: bool) -> String {

@@ -31,6 +31,8 @@ pub struct Changes {
     left: Mutex<Vec<String>>,
     /// Whether it has begun to make a session: one may be there of which no answer came.
     makes_sessions: AtomicBool,
+    /// Whether it has begun to change a secret.
+    changes_secrets: AtomicBool,
 }
 
 impl Changes {
@@ -43,11 +45,13 @@ impl Changes {
             warm,
             left: Mutex::default(),
             makes_sessions: AtomicBool::new(false),
+            changes_secrets: AtomicBool::new(false),
         }
     }
 
     /// Before keys of a Secret get these values, or are taken away.
     pub async fn secret(&self, name: &str, keys: &[(&str, Option<&str>)]) -> Result<(), InstallationError> {
+        self.changes_secrets.store(true, Ordering::Relaxed);
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let doing = || format!("reading the secret {name}");
         let found = secrets
@@ -180,6 +184,11 @@ impl Changes {
             _ => None,
         };
         self.journal.entries().into_iter().filter_map(of).collect()
+    }
+
+    /// Whether this run disrupts the platform itself.
+    pub fn is_changing(&self) -> bool {
+        self.changes_secrets.load(Ordering::Relaxed)
     }
 
     /// Whether there is something of a cluster to put back.

@@ -64,25 +64,34 @@ impl Held {
 /// Takes away the Lease of a run, where it still has it.
 pub async fn release(leases: &Api<Lease>, run: &str) -> Result<(), InstallationError> {
     let failed = |error| InstallationError::asking(format!("giving back the lease {LEASE}"), error);
-    let Some(found) = leases.get_opt(LEASE).await.map_err(failed)? else {
-        return Ok(());
-    };
-    if found.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(run) {
-        return Ok(());
+    loop {
+        let Some(found) = leases.get_opt(LEASE).await.map_err(failed)? else {
+            return Ok(());
+        };
+        if found.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(run) {
+            return Ok(());
+        }
+        let as_it_is = Preconditions {
+            resource_version: found.metadata.resource_version,
+            uid: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(as_it_is),
+            ..DeleteParams::default()
+        };
+        match leases.delete(LEASE, &params).await {
+            // Somebody else took it in this moment, or the run itself renewed it: what is so now says which.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            deleted => return deleted.map(drop).map_err(failed),
+        }
     }
-    let as_it_is = Preconditions {
-        resource_version: found.metadata.resource_version,
-        uid: None,
-    };
-    let params = DeleteParams {
-        preconditions: Some(as_it_is),
-        ..DeleteParams::default()
-    };
-    match leases.delete(LEASE, &params).await {
-        // Somebody else took it in this moment.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        deleted => deleted.map(drop).map_err(failed),
-    }
+}
+
+/// The run that holds it now and isn't this one; none where that can't be seen.
+pub async fn other_holder(leases: &Api<Lease>, run: Option<&str>) -> Option<String> {
+    let found = leases.get_opt(LEASE).await.ok()??;
+    holder(&found).filter(|holder| Some(holder.as_str()) != run)
 }
 
 /// Who holds it and renews it.

@@ -11,9 +11,10 @@ mod undo;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::forward::Forwards;
 use super::pod::is_ready;
@@ -47,8 +48,8 @@ pub enum InstallationError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
-        "the run {run} disrupts this platform now (the lease {LEASE}); one does at a time, and a lease that is no \
-         longer renewed counts for a minute"
+        "the run {run} disrupts this platform now (the lease {LEASE}): beside it nothing can be judged; a lease that is \
+         no longer renewed counts for a minute"
     )]
     Held { run: String },
     #[error(
@@ -116,6 +117,8 @@ pub struct Installation {
     pub changes: Option<Changes>,
     ways: BTreeMap<Road, Way>,
     given: Given,
+    /// The token's secret, and its version when the run began; none where it can't be seen.
+    secret: Option<(String, String)>,
 }
 
 /// How much there is of what scenarios want a number of.
@@ -152,7 +155,10 @@ impl Installation {
             .apiserver_version()
             .await
             .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
+        let secret = profile.names.get("secret.name").cloned().unwrap_or_default();
+        let version = secret_version(&client, &namespace, &secret).await;
         Ok(Installation {
+            secret: version.map(|version| (secret, version)),
             forwards: Forwards::new(Api::namespaced(client.clone(), &namespace)),
             trust,
             allowed,
@@ -183,6 +189,7 @@ impl Installation {
             forwards: Forwards::new(Api::default_namespaced(client.clone())),
             namespace: String::new(),
             context: None,
+            secret: None,
             trust,
             allowed,
             has_cluster: false,
@@ -211,6 +218,39 @@ impl Installation {
         !self.given.is_complete()
     }
 
+    /// An error where another run disrupts it now.
+    pub async fn undisrupted(&self) -> Result<(), InstallationError> {
+        match self.other_holder().await {
+            Some(run) => Err(InstallationError::Held { run }),
+            None => Ok(()),
+        }
+    }
+
+    /// The run that disrupts it and isn't this one; none where nobody is seen to.
+    async fn other_holder(&self) -> Option<String> {
+        if !self.has_cluster {
+            return None;
+        }
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let run = self.changes.as_ref().map(|changes| changes.journal.head.run.as_str());
+        lease::other_holder(&leases, run).await
+    }
+
+    /// Who else disturbs it, in words: another run holds the lease, or the token's secret was changed by
+    /// somebody else than this run. None where nobody is seen to.
+    pub async fn disturbed(&self) -> Option<String> {
+        if let Some(other) = self.other_holder().await {
+            return Some(format!("the run {other} disrupts this platform (the lease {LEASE})"));
+        }
+        // What the run itself changes it puts back, which is a change as well.
+        if self.changes.as_ref().is_some_and(Changes::is_changing) {
+            return None;
+        }
+        let (name, was) = self.secret.as_ref()?;
+        let now = secret_version(&self.client, &self.namespace, name).await?;
+        (now != *was).then(|| format!("the secret {name} was changed meanwhile"))
+    }
+
     /// Where a secret comes from, where the profile says it.
     pub fn source(&self, needed: Needed) -> Option<&SecretSource> {
         self.given.source(needed)
@@ -220,6 +260,12 @@ impl Installation {
     pub async fn secrets(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
         self.given.with_those_of(&self.client, &self.namespace, names).await
     }
+}
+
+/// A secret's version, without its values; none where it can't be seen.
+async fn secret_version(client: &kube::Client, namespace: &str, name: &str) -> Option<String> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    secrets.get_metadata_opt(name).await.ok()??.metadata.resource_version
 }
 
 /// None where pods may not be listed: that is said when all else is known that may not be done.
@@ -282,7 +328,11 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
     }
     let mut merged = Kubeconfig::default();
     for file in &place.kubeconfig {
-        let read = Kubeconfig::read_from(file).map_err(|error| failed(said(&error)))?;
+        let read = Kubeconfig::read_from(file).map_err(|error| match error {
+            // The file was named already.
+            KubeconfigError::ReadConfig(error, _) => failed(error.to_string()),
+            error => failed(said(&error)),
+        })?;
         merged = merged.merge(read).map_err(|error| failed(said(&error)))?;
     }
     if let Some(context) = &place.context

@@ -27,8 +27,8 @@ pub enum ToolError {
     },
     #[error("`{command}` does not come to its end")]
     Slow { command: String },
-    #[error("`{command}` does not answer within {ANSWERS_WITHIN:?}")]
-    Silent { command: String },
+    #[error("`{command}` does not answer within {within:?}")]
+    Silent { command: String, within: Duration },
 }
 
 /// A program that may or may not be on this machine.
@@ -55,15 +55,23 @@ pub const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 impl Tool {
     /// The same for a question: an engine that hangs is told.
     pub async fn ask<S: AsRef<OsStr>>(self, args: impl IntoIterator<Item = S>) -> Result<String, ToolError> {
+        self.ask_within(args, ANSWERS_WITHIN).await
+    }
+
+    async fn ask_within<S: AsRef<OsStr>>(
+        self,
+        args: impl IntoIterator<Item = S>,
+        within: Duration,
+    ) -> Result<String, ToolError> {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let words = args.iter().map(|arg| arg.to_string_lossy());
         let command = std::iter::once(self.program.into())
             .chain(words)
             .collect::<Vec<_>>()
             .join(" ");
-        match timeout(ANSWERS_WITHIN, self.run(args)).await {
+        match timeout(within, self.run(args)).await {
             Ok(answered) => answered,
-            Err(_) => Err(ToolError::Silent { command }),
+            Err(_) => Err(ToolError::Silent { command, within }),
         }
     }
 
@@ -201,5 +209,16 @@ mod tests {
     fn the_end_of_what_was_said() {
         assert_eq!(last_lines("a\n\nb\nc\n", 2), "  b\n  c");
         assert_eq!(last_lines("", 2), "");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_answer_is_told() {
+        let asleep = Tool {
+            program: "sleep",
+            help: "",
+        };
+        let asked = asleep.ask_within(["1000"], Duration::from_millis(50)).await;
+        let told = asked.expect_err("it sleeps").to_string();
+        assert_eq!(told, "`sleep 1000` does not answer within 50ms");
     }
 }
