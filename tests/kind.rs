@@ -189,6 +189,34 @@ fn where_another_makes_it_in_this_moment() {
     assert!(!machine.asked().contains("delete"), "{}", machine.asked());
 }
 
+/// kind takes the cluster out of the kubeconfig that `KUBECONFIG` names; what is left of the file goes as well.
+#[test]
+fn down_takes_its_kubeconfig_along() {
+    let emptied = r#"case "$1 $2" in 'delete cluster') echo '{"apiVersion":"v1","kind":"Config"}' > k.yaml ;; esac"#;
+    let kind = format!("{GOOD_KIND}\n{emptied}");
+    let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
+    let file = machine.folder.path().join("k.yaml");
+    let config = r#"{"apiVersion":"v1","kind":"Config","current-context":"kind-other"}"#;
+    std::fs::write(&file, config).expect("written");
+    let path = format!("{}:/usr/bin:/bin", machine.folder.path().join("bin").display());
+    let mut command = gauntlet();
+    command
+        .current_dir(machine.folder.path())
+        .envs([("PATH", path.as_str()), ("KUBECONFIG", "k.yaml")])
+        .args([
+            "down",
+            "--target",
+            "kind",
+            "--cluster-name",
+            "other",
+            "--kubeconfig",
+            "k.yaml",
+        ]);
+    Ran::of(command.output().expect("gauntlet starts")).exits(0);
+    assert!(machine.asked().contains("kind delete cluster"), "{}", machine.asked());
+    assert!(!file.exists());
+}
+
 #[test]
 fn flags_of_another_target() {
     let ran = common::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);

@@ -117,7 +117,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
         Some(found) if found.is_ending => return Ok(There::Part("all".into())),
         Some(found) if !found.is_ours => {
             return Err(format!(
-                "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it"
+                "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it; without it (`kubectl delete namespace {NAMESPACE}`) `gauntlet up` makes one"
             ));
         }
         Some(_) => {}
@@ -179,9 +179,10 @@ pub async fn down(options: &Down) -> u8 {
             tell(&format!("there is no cluster {name}"));
             return Ok(());
         }
-        cluster::delete(name).await.map_err(|error| error.to_string())?;
+        // Before kind takes the cluster out of it, where `KUBECONFIG` names it.
         let leads_there = Kubeconfig::read_from(&options.kubeconfig)
             .is_ok_and(|config| config.current_context == Some(context(name)));
+        cluster::delete(name).await.map_err(|error| error.to_string())?;
         match leads_there {
             true => std::fs::remove_file(&options.kubeconfig)
                 .map_err(|error| failed(&format!("removing {}", options.kubeconfig.display()), &error)),
