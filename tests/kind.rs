@@ -139,10 +139,16 @@ fn where_the_node_does_not_come_up() {
 
 #[test]
 fn interrupted_while_it_is_made() {
-    let kind = format!("{GOOD_KIND}\ncase \"$1 $2\" in 'create cluster') sleep 1000 ;; esac");
+    let steps = r#"case "$1 $2" in
+        "create cluster") sleep 1000 ;;
+        "delete cluster") ls "$TMPDIR" > held ;;
+    esac"#;
+    let kind = format!("{GOOD_KIND}\n{steps}");
     let machine = Machine::with(&[("kind", &kind), ("docker", GOOD_DOCKER)]);
-    let mut running =
-        Running::start(&mut machine.command(gauntlet_with_signals(), &["--cluster-name", "mine"])).expect("it starts");
+    let temporary = machine.folder.path().join("tmp");
+    std::fs::create_dir(&temporary).expect("made");
+    let mut command = machine.command(gauntlet_with_signals(), &["--cluster-name", "mine"]);
+    let mut running = Running::start(command.env("TMPDIR", &temporary)).expect("it starts");
     until("the cluster is being made", || {
         let asked = machine.asked();
         if asked.contains("kind create") {
@@ -155,6 +161,10 @@ fn interrupted_while_it_is_made() {
     assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
     let asked = machine.asked();
     assert!(asked.ends_with("kind delete cluster --quiet --name mine\n"), "{asked}");
+    // Nobody else begins before it is gone, and then nothing is left.
+    let held = std::fs::read_to_string(machine.folder.path().join("held")).expect("text");
+    assert!(held.contains("-mine.lock\n"), "{held}");
+    assert_eq!(std::fs::read_dir(&temporary).expect("a folder").count(), 0);
 }
 
 /// What it did not begin to make is not its own to delete.

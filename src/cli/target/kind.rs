@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 
@@ -12,6 +11,7 @@ use super::super::run::{Process, UsageError};
 use super::{NotStarted, only_for, tell_of_failure, until_stopped};
 use crate::target::Target;
 use crate::target::kind::cluster::{self, KindCluster, Options};
+use crate::target::kind::making::Making;
 
 /// The name of a cluster that is to be used again.
 pub const REUSED: &str = "gauntlet";
@@ -82,17 +82,16 @@ pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, 
         base_image: options.base_image.clone(),
         reuse: options.reuse,
     };
-    let begun = AtomicBool::new(false);
-    let making = kind_cluster(&wanted, &name, binary, &begun);
-    let cluster = match until_stopped(making, &process.stop).await {
+    let making = match until_stopped(Making::of(&name, tell), &process.stop).await {
+        Some(making) => making.map_err(|error| NotStarted::Failed(error.to_string()))?,
+        None => return Err(NotStarted::Interrupted),
+    };
+    let made = kind_cluster(&wanted, &name, binary, &making);
+    let cluster = match until_stopped(made, &process.stop).await {
         Some(Ok(cluster)) => cluster,
         Some(Err(error)) => return Err(NotStarted::Failed(error)),
         None => {
-            // What was there before is not ours to delete; what is half made nobody can use.
-            if begun.load(Ordering::Relaxed) {
-                tell(&format!("deleting the cluster {name}"));
-                tell_of_failure(cluster::delete(&name).await);
-            }
+            tell_of_failure(making.undo(tell).await);
             return Err(NotStarted::Interrupted);
         }
     };
@@ -109,14 +108,14 @@ pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, 
 
 /// A cluster of kind's that worlds can stand on.
 ///
-/// `begun` says whether this has begun to make it.
+/// `making` knows whether this has begun to make it.
 pub async fn kind_cluster(
     wanted: &Options,
     name: &str,
     binary: PathBuf,
-    begun: &AtomicBool,
+    making: &Making,
 ) -> Result<KindCluster, String> {
-    KindCluster::start(wanted, name, &binary, begun, tell)
+    KindCluster::start(wanted, name, &binary, making, tell)
         .await
         .map_err(|error| error.to_string())
 }

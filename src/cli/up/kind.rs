@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,6 +16,7 @@ use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
 use crate::target::kind::cluster::{self, KindCluster, Options};
+use crate::target::kind::making::Making;
 use crate::target::kind::namespace::{self, Namespace};
 use crate::target::pod::is_ready;
 use crate::target::said::said;
@@ -28,15 +28,21 @@ const NAMESPACE: &str = "gauntlet";
 /// Brings the platform up; gives the exit code.
 pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
-    let begun = AtomicBool::new(false);
+    let making = tokio::select! {
+        making = Making::of(name, tell) => making,
+        () = process.stop.cancelled() => return 130,
+    };
+    let making = match making {
+        Ok(making) => making,
+        Err(error) => {
+            tell(&error.to_string());
+            return FAILED;
+        }
+    };
     let done = tokio::select! {
-        done = bring_up(options, file, name, setup, process, &begun, out) => done,
+        done = bring_up(options, file, name, setup, process, &making, out) => done,
         () = process.stop.cancelled() => {
-            // What is half made nobody can use.
-            if begun.load(Ordering::Relaxed) {
-                tell(&format!("deleting the cluster {name}"));
-                tell_of_failure(cluster::delete(name).await);
-            }
+            tell_of_failure(making.undo(tell).await);
             return 130;
         }
     };
@@ -55,7 +61,7 @@ async fn bring_up(
     name: &str,
     setup: Setup,
     process: &Process,
-    begun: &AtomicBool,
+    making: &Making,
     mut out: impl Write,
 ) -> Result<(), String> {
     let binary = process.binary.clone()?;
@@ -64,7 +70,7 @@ async fn bring_up(
         base_image: options.base_image.clone(),
         reuse: true,
     };
-    let cluster = kind_cluster(&wanted, name, binary, begun).await?;
+    let cluster = kind_cluster(&wanted, name, binary, making).await?;
     file.write(&kubeconfig(&cluster)?)?;
     let names = setup.names.clone();
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();

@@ -1,19 +1,15 @@
 //! The cluster itself: made with `kind`, with the platform's image on its node, and deleted again.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::Deserialize;
-use tokio::time::sleep;
 
 use super::base::{BaseError, OnBase};
 use super::image::{Image, ImageError};
+use super::making::Making;
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
 
@@ -31,9 +27,6 @@ const OLDEST: [u64; 3] = [0, 27, 0];
 
 /// What kind says of a cluster that it does not make since it is there.
 const ALREADY: &str = "already exist for a cluster with the name";
-
-/// Time between two looks at whether another gauntlet has made a cluster.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What is told while the image is loaded.
 const BRINGING: &str = "bringing the platform's image to its node";
@@ -102,12 +95,12 @@ pub struct KindCluster {
 impl KindCluster {
     /// Makes a cluster, or finds the one that is to be used again, and brings the platform's image to its
     /// node. `tell` hears what is under way. What was made is gone again where this fails; where it is
-    /// dropped on its way and `begun` is set, [`delete`] must be called.
+    /// dropped on its way, [`Making::undo`] must be called.
     pub async fn start(
         options: &Options,
         name: &str,
         binary: &Path,
-        begun: &AtomicBool,
+        making: &Making,
         tell: impl Fn(&str),
     ) -> Result<KindCluster, KindError> {
         let folder = tempfile::Builder::new()
@@ -116,18 +109,16 @@ impl KindCluster {
             .map_err(KindError::Folder)?;
         let kubeconfig = folder.path().join("kubeconfig");
         check_machine().await?;
-        let making = Making::alone(name, &tell).await?;
         let is_there = exists(name).await?;
         match (is_there, options.reuse) {
             (true, false) => return Err(KindError::Exists(name.to_owned())),
             (true, true) => export(name, &kubeconfig).await?,
             (false, _) => {
                 tell(&format!("making the cluster {name}"));
-                begun.store(true, Ordering::Relaxed);
+                making.begin();
                 create(name, options.node_image.as_deref(), folder.path(), &kubeconfig).await?;
             }
         }
-        drop(making);
         let prepared = prepare(name, options, &kubeconfig, binary, folder.path(), tell).await;
         let (client, image, controller) = match prepared {
             Ok(prepared) => prepared,
@@ -148,37 +139,6 @@ impl KindCluster {
             is_new: !is_there,
             _folder: folder,
         })
-    }
-}
-
-/// Of those who would make a cluster of one name one does at a time: the others find it made.
-struct Making {
-    _locked: File,
-}
-
-impl Making {
-    async fn alone(name: &str, tell: impl Fn(&str)) -> Result<Making, KindError> {
-        let user = rustix::process::getuid().as_raw();
-        let path = tempfile::env::temp_dir().join(format!("gauntlet-kind-{user}-{name}.lock"));
-        let failed = |source| KindError::Lock {
-            path: path.clone(),
-            source,
-        };
-        // Nothing is written: what is there is what the lock is on.
-        let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-        let mut is_told = false;
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Making { _locked: file }),
-                Err(Errno::WOULDBLOCK) => {}
-                Err(error) => return Err(failed(error.into())),
-            }
-            if !is_told {
-                tell(&format!("waiting for another gauntlet that makes the cluster {name}"));
-                is_told = true;
-            }
-            sleep(LOOK_EVERY).await;
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod base;
 pub mod cluster;
 pub mod image;
+pub mod making;
 pub mod namespace;
 mod node;
 mod tool;
