@@ -229,8 +229,9 @@ fn prove_that_can_not_tell() {
 /// A command that only reads and shows is ended by the signal itself, whatever it waits for.
 #[test]
 fn a_command_that_does_not_listen() {
-    // Longer than what a pipe holds, so that it waits for a reader.
+    // The pipe holds less than what is said, so that it waits for a reader.
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a smaller pipe");
     let mut child = gauntlet_with_signals()
         .args(["list", "--format", "json"])
         .stdout(writer)
