@@ -105,7 +105,6 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     installation.changes = Some(changes);
     let installation = Arc::new(installation);
     let deleted = delete_sessions(&installation, &head.names).await;
-    let sessions = deleted.map_err(|error| failed(&error))?;
     let Some(changes) = &installation.changes else {
         return Ok(Recovered::Nothing);
     };
@@ -113,6 +112,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         changes.sweep().await.map_err(|error| failed(&error))?;
     }
     drop(held);
+    let sessions = deleted.map_err(|error| failed(&error))?;
     changes.journal.remove().map_err(|error| failed(&error))?;
     let sessions = match sessions {
         0 => String::new(),

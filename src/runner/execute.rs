@@ -47,6 +47,9 @@ const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
 /// Longest time that a scenario's `finally` may take.
 const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
+/// Longest time that a look at what else happened meanwhile may take.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+
 /// Longest time that a world may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
@@ -68,7 +71,7 @@ pub async fn execute(
     let (mut record, since) = (Record::default(), Timestamp::now());
     let ended = live(planned, shared, secrets, tell, &mut record).await;
     if record.judged(Verdict::Fail)
-        && let Some(why) = shared.target.fell(since).await
+        && let Ok(Some(why)) = timeout(LOOK_WITHIN, shared.target.fell(since)).await
     {
         record.doubt(&why);
     }
@@ -169,6 +172,11 @@ async fn live(
             let mut story = Story::new(planned, shared, tell, &context, scope, record);
             let ended = told(&mut story, limit, deadline).await;
             context.drop_terminals();
+            if record.judged(Verdict::Fail)
+                && let Ok(Some(why)) = timeout(LOOK_WITHIN, world.disturbed()).await
+            {
+                record.doubt(&why);
+            }
             let swept = match timeout(FINALLY_WITHIN, session::sweep(&context)).await {
                 Ok(swept) => swept.map_err(|error| Broken::Error(error.to_string())),
                 Err(_) => Err(Broken::Error(

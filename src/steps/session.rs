@@ -1,6 +1,5 @@
 //! `session`, `restart-session`, `delete-session`: the session API, as its clients use it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -35,13 +34,18 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     if let Some(title) = title {
         body["title"] = title.into();
     }
-    if let Some(changes) = context.world.changes() {
-        changes.makes_sessions();
-    }
     if let Some(variables) = arguments.env_vars {
         body["env_vars"] = json!(variables);
     }
+    if let Some(changes) = context.world.changes() {
+        let begun = changes.session_begun();
+        begun.map_err(|error| StepError::doing(&what, error))?;
+    }
     let made = call(context, "POST", &format!("/agents/{agent}/session"), Some(body), &what).await?;
+    // What fails on the other side may have made one all the same.
+    if let (Some(changes), Some(400..500)) = (context.world.changes(), made["status"].as_u64()) {
+        changes.session_not_made();
+    }
     let Some(id) = made["body"]["id"].as_str().map(str::to_owned) else {
         return Ok(Observation {
             what,
@@ -126,7 +130,12 @@ pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, S
     if matches!(listed["status"].as_u64(), Some(404 | 405)) {
         return Ok(Vec::new());
     }
-    let sessions = listed["body"].as_array().or(listed["body"]["data"].as_array());
+    let body = &listed["body"];
+    if listed["status"] == 200 && body.get("data").is_some_and(Value::is_null) {
+        return Ok(Vec::new());
+    }
+    let sessions = [body, &body["data"], &body["sessions"]];
+    let sessions = sessions.into_iter().find_map(Value::as_array);
     let (Some(sessions), Some(200)) = (sessions, listed["status"].as_u64()) else {
         let status = &listed["status"];
         return Err(StepError(format!(
@@ -142,11 +151,28 @@ pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, S
 }
 
 /// Deletes all sessions of a run on a platform that isn't ours: those that it knows, and those that were being
-/// made when it was interrupted. Gives how many there were.
+/// made when it was interrupted, which it finds by their title. Gives how many there were.
 pub async fn delete_all(context: &StepContext, changes: &Changes) -> Result<usize, StepError> {
-    let mut sessions: BTreeSet<String> = changes.sessions().into_iter().collect();
-    sessions.extend(titled(context, &changes.session_title()).await?);
-    for id in &sessions {
+    let known = changes.sessions();
+    delete_each(&known, context).await?;
+    let begun = changes.sessions_begun();
+    if begun == 0 {
+        return Ok(known.len());
+    }
+    let title = changes.session_title();
+    let found = titled(context, &title).await.map_err(|error| {
+        StepError(format!(
+            "{error}; a session with `{title}` in its title may be left, and where there is none {} can be deleted",
+            changes.journal.path.display()
+        ))
+    })?;
+    delete_each(&found, context).await?;
+    (0..begun).for_each(|_| changes.session_not_made());
+    Ok(known.len() + found.len())
+}
+
+async fn delete_each(sessions: &[String], context: &StepContext) -> Result<(), StepError> {
+    for id in sessions {
         let left = DeleteSession {
             delete_session: id.clone().into(),
         };
@@ -158,7 +184,7 @@ pub async fn delete_all(context: &StepContext, changes: &Changes) -> Result<usiz
             )));
         }
     }
-    Ok(sessions.len())
+    Ok(())
 }
 
 /// Waits until a session is no longer being made.
@@ -184,7 +210,8 @@ async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observ
 /// An agent for the scenario's sessions: the installation's first, or one of our own platform's.
 async fn agent(context: &StepContext) -> Result<String, StepError> {
     let listed = call(context, "GET", "/agents", None, "list agents").await?;
-    if let Some(id) = listed["body"]["data"][0]["id"].as_str() {
+    let ids = [&listed["body"]["data"][0]["id"], &listed["body"][0]["id"]];
+    if let Some(id) = ids.into_iter().find_map(Value::as_str) {
         return Ok(id.to_owned());
     }
     if context.world.installation().is_some() {

@@ -209,6 +209,17 @@ impl World {
         self.installation()?.changes.as_ref()
     }
 
+    /// Who changed the secrets of a platform that isn't ours while a scenario ran that did not, in words.
+    pub async fn disturbed(&self) -> Option<String> {
+        let installation = self.installation()?;
+        if installation.changes.as_ref().is_some_and(Changes::is_changed) {
+            return None;
+        }
+        let now = installation.secrets(&self.names).await.ok()?;
+        let is_as_it_was = now.token == self.token && now.master_key == self.master_key;
+        (!is_as_it_was).then(|| format!("the secret {} was changed meanwhile", self.name("secret.name")))
+    }
+
     /// The label of a session's pod. Pods of our own are found by their addresses alone.
     pub fn session_label(&self) -> Option<&str> {
         self.installation().map(|_| self.name("session.label"))

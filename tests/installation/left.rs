@@ -197,7 +197,7 @@ async fn a_platform_that_others_disrupt() {
 
     let (door, running) = held(&theirs, &refuse).await;
     let secrets: Api<Secret> = Api::default_namespaced(theirs.client.clone());
-    let patch = json!({ "metadata": { "annotations": { "rotated": "yes" } } });
+    let patch = json!({ "stringData": { "TTY_TOKEN": "a-token-of-somebody-else" } });
     let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
     secrets.patch("agents-env", &params, &patch).await.expect("patched");
     door.open();

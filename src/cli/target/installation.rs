@@ -177,11 +177,12 @@ pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, Stri
     let Some(changes) = &installation.changes else { return };
     changes.left().iter().for_each(|left| tell(left));
     // Also one that was being made when a step was dropped, whose answer nobody heard.
-    if changes.has_made_sessions()
+    let mut all_deleted = true;
+    if changes.sessions_begun() > 0
         && let Err(error) = delete_sessions(installation, names).await
     {
         tell(&format!("{error}; `gauntlet recover` tries again"));
-        return;
+        all_deleted = false;
     }
     let sessions = changes.sessions();
     if changes.is_changed() || !sessions.is_empty() {
@@ -201,7 +202,9 @@ pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, Stri
         tell(&format!("{error}; `gauntlet recover` tries again"));
         return;
     }
-    tell_of_failure(changes.journal.remove());
+    if all_deleted {
+        tell_of_failure(changes.journal.remove());
+    }
 }
 
 async fn found(

@@ -1,6 +1,7 @@
 //! A platform on a cluster that kind makes, until `gauntlet down`.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -15,6 +16,7 @@ use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
+use crate::target::installation::changes::fingerprint;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::making::Making;
 use crate::target::kind::namespace::{self, Namespace};
@@ -42,6 +44,9 @@ pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Proc
     let done = tokio::select! {
         done = bring_up(options, file, name, setup, process, &making, out) => done,
         () = process.stop.cancelled() => {
+            if making.has_begun() && leads_to(&options.kubeconfig, name) {
+                tell_of_failure(remove(&options.kubeconfig));
+            }
             tell_of_failure(making.undo(tell).await);
             return 130;
         }
@@ -112,7 +117,7 @@ async fn bring_up(
 enum There {
     Nothing,
     Platform,
-    /// The namespace, and not all deployments in it: one that is missing.
+    /// The namespace, and not all that is to be in it: what is missing.
     Part(String),
 }
 
@@ -126,7 +131,17 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
                 "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it; without it (`kubectl delete namespace {NAMESPACE}`) `gauntlet up` makes one"
             ));
         }
-        Some(_) => {}
+        Some(found) => match found.complete {
+            None => return Ok(There::Part("what an `up` that was interrupted did not make".into())),
+            Some(with) if with != made_with(setup) => {
+                return Err(
+                    "the platform that is on the cluster was made with other names: `gauntlet down` ends it, \
+                            cluster and all"
+                        .into(),
+                );
+            }
+            Some(_) => {}
+        },
     }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     for role in ["web.deployment", "worker.deployment", "balancer.deployment"] {
@@ -140,14 +155,27 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
     Ok(There::Platform)
 }
 
+/// What tells platforms of different names apart.
+fn made_with(setup: &Setup) -> String {
+    let names: String = setup
+        .names
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect();
+    fingerprint(names.as_bytes()).chars().take(12).collect()
+}
+
 async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
     tell("starting the platform");
+    let with = made_with(&setup);
     let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
         .await
         .map_err(|error| error.to_string())?;
     let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     with_agent(&world).await?;
+    let complete = Namespace::complete(&cluster.client, NAMESPACE, &with).await;
+    complete.map_err(|error| error.to_string())?;
     // It stays: what goes with this value are only ways to it from this process.
     drop(world);
     Ok(())
@@ -175,23 +203,28 @@ fn kubeconfig(cluster: &KindCluster) -> Result<Kubeconfig, String> {
     Ok(config)
 }
 
+fn leads_to(kubeconfig: &Path, cluster: &str) -> bool {
+    Kubeconfig::read_from(kubeconfig).is_ok_and(|config| config.current_context == Some(context(cluster)))
+}
+
+fn remove(file: &Path) -> Result<(), String> {
+    std::fs::remove_file(file).map_err(|error| failed(&format!("removing {}", file.display()), &error))
+}
+
 /// Deletes the cluster, and the kubeconfig that leads to it; gives the exit code.
 pub async fn down(options: &Down) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = async {
         cluster::check_machine().await.map_err(|error| error.to_string())?;
         let is_there = cluster::exists(name).await.map_err(|error| error.to_string())?;
-        if !is_there {
-            tell(&format!("there is no cluster {name}"));
-            return Ok(());
-        }
         // Before kind takes the cluster out of it, where `KUBECONFIG` names it.
-        let leads_there = Kubeconfig::read_from(&options.kubeconfig)
-            .is_ok_and(|config| config.current_context == Some(context(name)));
-        cluster::delete(name).await.map_err(|error| error.to_string())?;
+        let leads_there = leads_to(&options.kubeconfig, name);
+        match is_there {
+            true => cluster::delete(name).await.map_err(|error| error.to_string())?,
+            false => tell(&format!("there is no cluster {name}")),
+        }
         match leads_there {
-            true => std::fs::remove_file(&options.kubeconfig)
-                .map_err(|error| failed(&format!("removing {}", options.kubeconfig.display()), &error)),
+            true => remove(&options.kubeconfig),
             false => Ok(()),
         }
     };

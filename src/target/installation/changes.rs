@@ -1,7 +1,6 @@
 //! Changes to a platform that isn't ours: noted before they are made, and put back.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,10 +28,6 @@ pub struct Changes {
     warm: String,
     /// What somebody else has changed meanwhile, in words.
     left: Mutex<Vec<String>>,
-    /// Whether it has begun to make a session: one may be there of which no answer came.
-    makes_sessions: AtomicBool,
-    /// Whether it has begun to change a secret.
-    changes_secrets: AtomicBool,
 }
 
 impl Changes {
@@ -44,14 +39,11 @@ impl Changes {
             namespace: namespace.to_owned(),
             warm,
             left: Mutex::default(),
-            makes_sessions: AtomicBool::new(false),
-            changes_secrets: AtomicBool::new(false),
         }
     }
 
     /// Before keys of a Secret get these values, or are taken away.
     pub async fn secret(&self, name: &str, keys: &[(&str, Option<&str>)]) -> Result<(), InstallationError> {
-        self.changes_secrets.store(true, Ordering::Relaxed);
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let doing = || format!("reading the secret {name}");
         let found = secrets
@@ -158,13 +150,19 @@ impl Changes {
     }
 
     /// Before a session is made.
-    pub fn makes_sessions(&self) {
-        self.makes_sessions.store(true, Ordering::Relaxed);
+    pub fn session_begun(&self) -> Result<(), InstallationError> {
+        Ok(self.journal.note(Entry::SessionBegun)?)
     }
 
-    /// Whether it has begun to make a session.
-    pub fn has_made_sessions(&self) -> bool {
-        self.makes_sessions.load(Ordering::Relaxed)
+    /// It was not made; or it was, and is found and deleted.
+    pub fn session_not_made(&self) {
+        self.journal.note_done(Entry::SessionNotMade);
+    }
+
+    /// How many sessions were being made of which no answer came.
+    pub fn sessions_begun(&self) -> usize {
+        let entries = self.journal.entries();
+        entries.iter().filter(|entry| **entry == Entry::SessionBegun).count()
     }
 
     /// A session that was made.
@@ -186,15 +184,11 @@ impl Changes {
         self.journal.entries().into_iter().filter_map(of).collect()
     }
 
-    /// Whether this run disrupts the platform itself.
-    pub fn is_changing(&self) -> bool {
-        self.changes_secrets.load(Ordering::Relaxed)
-    }
-
     /// Whether there is something of a cluster to put back.
     pub fn is_changed(&self) -> bool {
         let entries = self.journal.entries();
-        entries.iter().any(|entry| !matches!(entry, Entry::Session { .. }))
+        let is_session = |entry: &Entry| matches!(entry, Entry::Session { .. } | Entry::SessionBegun);
+        entries.iter().any(|entry| !is_session(entry))
     }
 
     /// Puts all back that is as the run left it. Gives what somebody else has changed since, in words: it

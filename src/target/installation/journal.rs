@@ -73,9 +73,13 @@ pub enum Entry {
     },
     /// The warm pods that are there before the token changes.
     WarmPods { names: Vec<String> },
-    /// A session that was made.
+    /// A session is being made: until there is an answer nobody knows its id.
+    SessionBegun,
+    /// It was made.
     Session { id: String },
-    /// It is deleted.
+    /// It was not made, or is found and deleted.
+    SessionNotMade,
+    /// A session is deleted.
     SessionDeleted { id: String },
     /// All before is put back, less sessions.
     Undone,
@@ -84,9 +88,21 @@ pub enum Entry {
 /// The changes that stand when another entry has come.
 fn follow(entries: &mut Vec<Entry>, next: Entry) {
     match next {
-        Entry::Undone => entries.retain(|entry| matches!(entry, Entry::Session { .. })),
+        Entry::Undone => entries.retain(|entry| matches!(entry, Entry::Session { .. } | Entry::SessionBegun)),
+        Entry::SessionNotMade => answered(entries),
+        Entry::Session { .. } => {
+            answered(entries);
+            entries.push(next);
+        }
         Entry::SessionDeleted { id } => entries.retain(|entry| *entry != Entry::Session { id: id.clone() }),
         next => entries.push(next),
+    }
+}
+
+/// Of those that are being made one less.
+fn answered(entries: &mut Vec<Entry>) {
+    if let Some(begun) = entries.iter().position(|entry| *entry == Entry::SessionBegun) {
+        entries.remove(begun);
     }
 }
 
@@ -344,5 +360,24 @@ mod tests {
         follow(&mut journal.lock().entries, session("b"));
         journal.note_done(Entry::SessionDeleted { id: "b".into() });
         assert!(journal.entries().is_empty());
+    }
+
+    #[test]
+    fn sessions_that_are_being_made() {
+        let mut entries = Vec::new();
+        let begun = |entries: &[Entry]| entries.iter().filter(|entry| **entry == Entry::SessionBegun).count();
+        for entry in [
+            Entry::SessionBegun,
+            Entry::SessionBegun,
+            Entry::Session { id: "a".into() },
+        ] {
+            follow(&mut entries, entry);
+        }
+        assert_eq!(begun(&entries), 1);
+        // Putting back what else was changed answers nothing.
+        follow(&mut entries, Entry::Undone);
+        assert_eq!(begun(&entries), 1);
+        follow(&mut entries, Entry::SessionNotMade);
+        assert_eq!(entries, [Entry::Session { id: "a".into() }]);
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
@@ -117,8 +117,6 @@ pub struct Installation {
     pub changes: Option<Changes>,
     ways: BTreeMap<Road, Way>,
     given: Given,
-    /// The token's secret, and its version when the run began; none where it can't be seen.
-    secret: Option<(String, String)>,
 }
 
 /// How much there is of what scenarios want a number of.
@@ -155,10 +153,7 @@ impl Installation {
             .apiserver_version()
             .await
             .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
-        let secret = profile.names.get("secret.name").cloned().unwrap_or_default();
-        let version = secret_version(&client, &namespace, &secret).await;
         Ok(Installation {
-            secret: version.map(|version| (secret, version)),
             forwards: Forwards::new(Api::namespaced(client.clone(), &namespace)),
             trust,
             allowed,
@@ -189,7 +184,6 @@ impl Installation {
             forwards: Forwards::new(Api::default_namespaced(client.clone())),
             namespace: String::new(),
             context: None,
-            secret: None,
             trust,
             allowed,
             has_cluster: false,
@@ -236,19 +230,10 @@ impl Installation {
         lease::other_holder(&leases, run).await
     }
 
-    /// Who else disturbs it, in words: another run holds the lease, or the token's secret was changed by
-    /// somebody else than this run. None where nobody is seen to.
+    /// Who else disturbs it, in words: another run that holds the lease. None where nobody is seen to.
     pub async fn disturbed(&self) -> Option<String> {
-        if let Some(other) = self.other_holder().await {
-            return Some(format!("the run {other} disrupts this platform (the lease {LEASE})"));
-        }
-        // What the run itself changes it puts back, which is a change as well.
-        if self.changes.as_ref().is_some_and(Changes::is_changing) {
-            return None;
-        }
-        let (name, was) = self.secret.as_ref()?;
-        let now = secret_version(&self.client, &self.namespace, name).await?;
-        (now != *was).then(|| format!("the secret {name} was changed meanwhile"))
+        let other = self.other_holder().await?;
+        Some(format!("the run {other} disrupts this platform (the lease {LEASE})"))
     }
 
     /// Where a secret comes from, where the profile says it.
@@ -260,12 +245,6 @@ impl Installation {
     pub async fn secrets(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
         self.given.with_those_of(&self.client, &self.namespace, names).await
     }
-}
-
-/// A secret's version, without its values; none where it can't be seen.
-async fn secret_version(client: &kube::Client, namespace: &str, name: &str) -> Option<String> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    secrets.get_metadata_opt(name).await.ok()??.metadata.resource_version
 }
 
 /// None where pods may not be listed: that is said when all else is known that may not be done.

@@ -60,7 +60,12 @@ impl Undo<'_> {
                     let net = restarts.entry(deployment.as_str()).or_insert_with(first);
                     net.wrote.push(Some(wrote.as_str()));
                 }
-                Entry::WarmPods { .. } | Entry::Session { .. } | Entry::SessionDeleted { .. } | Entry::Undone => {}
+                Entry::WarmPods { .. }
+                | Entry::Session { .. }
+                | Entry::SessionBegun
+                | Entry::SessionNotMade
+                | Entry::SessionDeleted { .. }
+                | Entry::Undone => {}
             }
         }
         // Secrets first: what restarts then reads the old ones.

@@ -42,6 +42,8 @@ pub enum KindError {
     NoEngine(#[source] ToolError),
     #[error("there is a cluster {0} already: `--reuse` works on it, `kind delete cluster --name {0}` removes it")]
     Exists(String),
+    #[error("somebody else makes the cluster {0} in this moment; once it is there the same command works on it")]
+    Meanwhile(String),
     #[error("making the cluster {name}: {source}{log}")]
     Create {
         name: String,
@@ -116,7 +118,11 @@ impl KindCluster {
             (false, _) => {
                 tell(&format!("making the cluster {name}"));
                 making.begin();
-                create(name, options.node_image.as_deref(), folder.path(), &kubeconfig).await?;
+                let created = create(name, options.node_image.as_deref(), folder.path(), &kubeconfig).await;
+                created.map_err(|error| match error {
+                    KindError::Exists(name) if options.reuse => KindError::Meanwhile(name),
+                    other => other,
+                })?;
             }
         }
         let prepared = prepare(name, options, &kubeconfig, binary, folder.path(), tell).await;

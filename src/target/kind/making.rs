@@ -30,7 +30,9 @@ impl Making {
     /// Waits until nobody else is at it; `tell` hears of that.
     pub async fn of(name: &str, tell: impl Fn(&str)) -> Result<Making, KindError> {
         let user = rustix::process::getuid().as_raw();
-        let path = tempfile::env::temp_dir().join(format!("gauntlet-kind-{user}-{name}.lock"));
+        // What is no name kind refuses itself.
+        let file = format!("gauntlet-kind-{user}-{}.lock", name.replace('/', "_"));
+        let path = tempfile::env::temp_dir().join(file);
         let failed = |source| KindError::Lock {
             path: path.clone(),
             source,
@@ -58,10 +60,15 @@ impl Making {
         self.begun.store(true, Ordering::Relaxed);
     }
 
+    /// Whether there may be something of it.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Deletes what was begun: what is half made nobody can use, and what was there before is not ours to
     /// delete.
     pub async fn undo(self, tell: impl Fn(&str)) -> Result<(), ToolError> {
-        match self.begun.load(Ordering::Relaxed) {
+        match self.has_begun() {
             true => {
                 tell(&format!("deleting the cluster {}", self.name));
                 delete(&self.name).await

@@ -129,13 +129,18 @@ impl Default for Made {
 }
 
 /// A namespace that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// It is on its way out.
     pub is_ending: bool,
     /// Gauntlet made it.
     pub is_ours: bool,
+    /// What the platform in it was made with, where it came to be complete.
+    pub complete: Option<String>,
 }
+
+/// The annotation of a namespace whose platform came to be complete.
+const COMPLETE: &str = "gauntlet/complete";
 
 /// Deletes a namespace, and waits until it is gone.
 ///
@@ -225,11 +230,20 @@ impl Namespace {
         let found = found.map_err(|error| NamespaceError::Find(Box::new(error)))?;
         Ok(found.map(|found| Known {
             is_ending: found.metadata.deletion_timestamp.is_some(),
+            complete: found.metadata.annotations.and_then(|mut all| all.remove(COMPLETE)),
             is_ours: found
                 .metadata
                 .labels
                 .is_some_and(|labels| labels.get(MANAGED_BY.0).is_some_and(|by| by == MANAGED_BY.1)),
         }))
+    }
+
+    /// Says on it that its platform is complete, and what it was made with.
+    pub async fn complete(client: &kube::Client, name: &str, with: &str) -> Result<(), NamespaceError> {
+        let patch = serde_json::json!({ "metadata": { "annotations": { COMPLETE: with } } });
+        let api = Api::<KubeNamespace>::all(client.clone());
+        let patched = api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        patched.map(drop).map_err(|error| NamespaceError::Find(Box::new(error)))
     }
 
     /// Deletes it with all that is in it.
