@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde::Deserialize;
 
 use super::base::{BaseError, OnBase};
 use super::image::{Image, ImageError};
@@ -346,29 +345,10 @@ async fn client_with(name: &str, kubeconfig: &Path) -> Result<kube::Client, Kind
     kube::Client::try_from(config).map_err(|error| failed(error.to_string()))
 }
 
-/// Whether the node has an image: its name carries its digest.
+/// Whether a cluster's node has an image. Where it can't be told it is brought again, which does no harm.
 async fn has_image(cluster: &str, image: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Listed {
-        images: Vec<Tagged>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Tagged {
-        repo_tags: Vec<String>,
-    }
     let node = format!("{cluster}-control-plane");
-    let listed = DOCKER
-        .run(["exec", &node, "crictl", "images", "--output", "json"])
-        .await;
-    let listed = listed.ok().and_then(|text| serde_json::from_str::<Listed>(&text).ok());
-    // Where it can't be told it is brought again, which does no harm.
-    listed.is_some_and(|listed| {
-        listed
-            .images
-            .iter()
-            .any(|known| known.repo_tags.iter().any(|tag| tag == image))
-    })
+    DOCKER.ask(["exec", &node, "crictl", "inspecti", image]).await.is_ok()
 }
 
 /// Deletes a cluster, also one that is only half made.
