@@ -7,6 +7,7 @@ use gauntlet::cli::platform::program;
 use gauntlet::redact::Redactor;
 use gauntlet::scenario::WorldSpec;
 use gauntlet::steps::{Limits, StepContext, verb};
+use gauntlet::target::contract::Contract;
 use gauntlet::target::world::Setup;
 use gauntlet::target::{World, names};
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ async fn start() -> World {
         mutants: Vec::new(),
         token: TOKEN.into(),
         master_key: "bench-master-key".into(),
+        jwt_secret: TOKEN.into(),
+        contract: Contract::HarnessToken,
     };
     World::embedded(&spec(), setup, program())
         .await

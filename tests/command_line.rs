@@ -47,7 +47,7 @@ refused! {
     jobs_below_none: "run", "--jobs", "-1";
     repeat_beyond_counting: "run", "--repeat", "99999999999";
     seed_below_nought: "run", "--seed", "-1";
-    selectors_leave_nothing: "run", "!harness-token";
+    selectors_leave_nothing: "run", "!*";
     case_unknown: "run", "harness-token/token/accept[prxoy]";
     case_of_no_matrix: "list", "harness-token/bootstrap/seeded[proxy]";
     tag_unknown: "run", "tag:nope";

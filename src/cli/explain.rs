@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use crate::platform::mutant::MUTANTS;
+use crate::platform::mutant;
 use crate::scenario::duration::show;
 use crate::scenario::expectation_in_words;
 use crate::scenario::policy::policy;
@@ -137,8 +137,7 @@ fn policies(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn mutants(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
-    let caught: Vec<_> = MUTANTS
-        .iter()
+    let caught: Vec<_> = mutant::all()
         .filter(|mutant| match scenario.kills.is_empty() {
             true => mutant.row == scenario.row(),
             false => scenario.kills.iter().any(|name| name == mutant.name),

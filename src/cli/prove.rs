@@ -9,7 +9,7 @@ use super::run::{INTERRUPTED, Process, UsageError, mutants, shared};
 use super::selection::select;
 use super::target::{self, NotStarted, TargetOptions};
 use crate::platform::Mutant;
-use crate::platform::mutant::MUTANTS;
+use crate::platform::mutant;
 use crate::profile::Profile;
 use crate::redact::Redactor;
 use crate::report::matrix::Matrix;
@@ -78,10 +78,9 @@ fn chosen(
     let is_planned = |mutant: &Mutant| planned.iter().any(|run| run.scenario.row() == mutant.row);
     if named.is_empty() {
         let every = selectors.is_empty();
-        return Ok(MUTANTS.iter().filter(|mutant| every || is_planned(mutant)).collect());
+        return Ok(mutant::all().filter(|mutant| every || is_planned(mutant)).collect());
     }
-    let chosen: Vec<&Mutant> = MUTANTS
-        .iter()
+    let chosen: Vec<&Mutant> = mutant::all()
         .filter(|mutant| named.iter().any(|name| name == mutant.name))
         .collect();
     match chosen.iter().find(|mutant| !is_planned(mutant)) {

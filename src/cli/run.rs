@@ -204,7 +204,7 @@ fn expected(file: &Path, scenarios: &[Scenario], started: &str) -> Result<Expect
 
 /// Known mutants only: a misspelt one would make a run green that should not be.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
-    let known = || crate::platform::mutant::MUTANTS.iter().map(|mutant| mutant.name);
+    let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
     for name in names {
         if !known().any(|mutant| mutant == name) {
             let near = crate::scenario::problem::nearest(name, known());

@@ -8,18 +8,27 @@
 //! Everything that a component starts ends when its future is dropped.
 
 pub mod mutant;
+mod paths;
 pub mod pod;
 
+mod access_control;
+mod agent_service;
+mod backends;
 mod balancer;
 mod controller;
+mod gateway;
 mod http;
+mod identity;
+mod litellm;
 mod objects;
 mod probe;
 mod records;
+mod relay;
 mod sandbox;
 mod seed;
 pub mod terminal_session;
 mod token;
+mod tunnel;
 mod upgrade;
 mod web;
 mod worker;
@@ -47,10 +56,18 @@ pub enum Component {
     Balancer,
     /// A backend that answers every request with what it received.
     Probe,
+    /// Agents, and conversations with them, for those who have a JWT.
+    AgentService,
+    /// Says for a gateway who may go on to the agent service, and as whom.
+    AccessControl,
+    /// Models for those who have a key.
+    LiteLlm,
+    /// Before the agent service: asks access control about each request.
+    Gateway,
 }
 
 impl Component {
-    pub const ALL: [Component; 7] = [
+    pub const ALL: [Component; 11] = [
         Component::Web,
         Component::Worker,
         Component::Seed,
@@ -58,6 +75,10 @@ impl Component {
         Component::SandboxController,
         Component::Balancer,
         Component::Probe,
+        Component::AgentService,
+        Component::AccessControl,
+        Component::LiteLlm,
+        Component::Gateway,
     ];
 
     /// The name on the command line: `gauntlet platform NAME`.
@@ -70,6 +91,10 @@ impl Component {
             Component::SandboxController => "sandbox-controller",
             Component::Balancer => "balancer",
             Component::Probe => "probe",
+            Component::AgentService => "agent-service",
+            Component::AccessControl => "access-control",
+            Component::LiteLlm => "litellm",
+            Component::Gateway => "gateway",
         }
     }
 
@@ -103,5 +128,9 @@ pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
         Component::SandboxController => controller::run(pod).await,
         Component::Balancer => balancer::run(pod).await,
         Component::Probe => probe::run(pod).await,
+        Component::AgentService => agent_service::run(pod).await,
+        Component::AccessControl => access_control::run(pod).await,
+        Component::LiteLlm => litellm::run(pod).await,
+        Component::Gateway => gateway::run(pod).await,
     }
 }

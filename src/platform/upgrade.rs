@@ -41,7 +41,7 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
 }
 
 /// The `101` if the request is a WebSocket handshake, else what it is answered.
-fn form<B>(request: &Request<B>) -> Result<Response<Body>, Refusal> {
+pub fn form<B>(request: &Request<B>) -> Result<Response<Body>, Refusal> {
     let headers = request.headers();
     let accepted = create_response_with_body(request, || Either::Left(Full::default())).map_err(|wrong| {
         match wrong {

@@ -8,9 +8,10 @@ use indexmap::IndexMap;
 use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::junit::group;
+use super::roads::{self, Compared};
 use super::text::{last_lines, one_line, printable, seconds};
 use super::words::{self, Outcome};
-use crate::runner::events::{CheckResult, ScenarioResult};
+use crate::runner::events::{CheckResult, FactResult, RunOf, ScenarioResult};
 
 /// Lines shown of a piece of evidence.
 const EXCERPT: usize = 20;
@@ -198,21 +199,36 @@ fn reasons<'s>(title: &str, scenarios: impl Iterator<Item = &'s ScenarioResult>)
 }
 
 fn facts(run: &Run) -> String {
-    let mut rows: Vec<String> = Vec::new();
-    for scenario in &run.scenarios {
-        for fact in &scenario.facts {
-            let value = match &fact.value {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            rows.push(format!(
-                "| {} | {} | {} |\n",
-                cell(&fact.name),
-                cell(&value),
-                cell(&scenario.run.to_string())
-            ));
-        }
+    let (compared, alone) = roads::compare(run.scenarios.iter().map(AsRef::as_ref));
+    side_by_side(&compared) + &list(&alone)
+}
+
+/// All that was asked on several roads; where these differ the row is marked.
+fn side_by_side(compared: &Compared) -> String {
+    if compared.rows.is_empty() {
+        return String::new();
     }
+    let heads: String = compared.roads.iter().map(|road| format!(" {} |", cell(road))).collect();
+    let lines = "---|".repeat(compared.roads.len());
+    let mut text = format!("## Roads\n\nObserved, not judged.\n\n| request |{heads} scenario |\n|---|{lines}---|\n");
+    for row in &compared.rows {
+        let seen = row.seen.iter().map(|seen| seen.as_deref().map_or("–".into(), cell));
+        let seen: String = match row.differs() {
+            true => seen.map(|seen| format!(" **{seen}** |")).collect(),
+            false => seen.map(|seen| format!(" {seen} |")).collect(),
+        };
+        text += &format!("| {} |{seen} {} |\n", cell(&row.fact), cell(&row.scenario));
+    }
+    text.push('\n');
+    text
+}
+
+fn list(facts: &[(&RunOf, &FactResult)]) -> String {
+    let row = |(run, fact): &(&RunOf, &FactResult)| {
+        let value = cell(&roads::value(fact));
+        format!("| {} | {value} | {} |\n", cell(&fact.name), cell(&run.to_string()))
+    };
+    let mut rows: Vec<String> = facts.iter().map(row).collect();
     if rows.is_empty() {
         return String::new();
     }

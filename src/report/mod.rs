@@ -15,6 +15,7 @@ mod junit;
 mod markdown;
 pub mod matrix;
 mod redacted;
+mod roads;
 #[cfg(test)]
 mod sample;
 mod spec;

@@ -222,7 +222,7 @@ fn skipped() -> ScenarioResult {
     result
 }
 
-fn fact(road: &str, value: serde_json::Value) -> ScenarioResult {
+pub(super) fn fact(road: &str, value: serde_json::Value) -> ScenarioResult {
     let mut result = scenario(
         run("harness-token/token/both", &[("road", road)]),
         "Header and query that disagree",

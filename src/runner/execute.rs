@@ -18,6 +18,7 @@ use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::scenario::{Policies, Scope, duration, render, render_string};
 use crate::steps::{Limits, StepContext, session};
+use crate::target::contract::Contract;
 use crate::target::world::Setup;
 use crate::target::{Target, World};
 
@@ -152,7 +153,7 @@ async fn live(
     let limit = planned.scenario.timeout.unwrap_or(shared.timeout);
     let deadline = Instant::now() + limit;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
-    let setup = setup(&scope, shared, secrets)?;
+    let setup = setup(&scope, planned, shared, secrets)?;
     let starting = "while its world was starting";
     let world = tokio::select! {
         world = timeout_at(deadline, shared.target.world(&planned.scenario.world, setup)) => match world {
@@ -221,15 +222,20 @@ async fn put_back(world: &World, shared: &Shared) -> Result<(), Broken> {
 }
 
 /// What a world is made of, its secrets known to the redactor.
-fn setup(scope: &Scope, shared: &Shared, secrets: &Redactor) -> Result<Setup, String> {
+fn setup(scope: &Scope, planned: &Planned, shared: &Shared, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         names: shared.names.clone(),
         mutants: shared.mutants.clone(),
         token: random()?,
         master_key: random()?,
+        jwt_secret: random()?,
+        contract: Contract::named(planned.scenario.contract()),
     };
     know(secrets, &setup.token, &setup.master_key)?;
+    secrets
+        .add("AUTH_JWT_SECRET", &setup.jwt_secret)
+        .map_err(|error| format!("a secret of the world: {error}"))?;
     Ok(setup)
 }
 
@@ -288,7 +294,7 @@ fn seed_of(run: &RunOf, seed: u64) -> u64 {
 
 /// What templates can name: the secret, the names, the matrix, the scenario's own variables.
 fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Redactor) -> Result<(), String> {
-    set_built_in(scope, &world.names, &world.token, &world.master_key);
+    set_built_in(scope, &world.names, &world.token, &world.master_key, &world.jwt_secret);
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::plan::Planned;
 use crate::profile::way::Way;
-use crate::scenario::{Intrusion, Policies, SecretState, Step, WorldSpec};
+use crate::scenario::{AuthorizerState, Intrusion, Policies, SecretState, Step, WorldSpec};
 use crate::steps::arguments::Road;
 use crate::steps::{Reach, verb};
 use crate::target::access::Ask;
+use crate::target::contract::Contract;
 use crate::target::installation::Installation;
 use crate::target::roads::api_road;
 
@@ -79,12 +80,24 @@ impl Fit<'_> {
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
         let world = &planned.scenario.world;
+        if Contract::named(planned.scenario.contract()) == Contract::AgentService {
+            return Some("the secret that its JWTs are signed with isn't known".into());
+        }
         let of_its_own = |what: &str| Some(format!("it needs a platform of its own, {what}"));
         if !world.platform {
             return of_its_own("deployed from nothing");
         }
         if world.secret != SecretState::WithToken {
             return of_its_own("whose secret has no token yet");
+        }
+        if world.authorizer != AuthorizerState::Works {
+            return of_its_own("whose access control can't do its work");
+        }
+        if !world.litellm {
+            return of_its_own("without LiteLLM");
+        }
+        if world.clock.is_some() {
+            return of_its_own("whose clock can be set");
         }
         if world.terminal.is_some() {
             return of_its_own("with a command of the scenario's in the terminal");

@@ -79,6 +79,15 @@ pub struct WorldSpec {
     /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
     #[serde(default = "yes")]
     pub platform: bool,
+    /// agent-service: access control.
+    #[serde(default)]
+    pub authorizer: AuthorizerState,
+    /// agent-service: whether LiteLLM is there.
+    #[serde(default = "yes")]
+    pub litellm: bool,
+    /// agent-service: the time by which tokens are judged, in seconds since 1970. It stands still. Default: the machine's.
+    #[serde(default)]
+    pub clock: Option<f64>,
 }
 
 impl Default for WorldSpec {
@@ -91,6 +100,9 @@ impl Default for WorldSpec {
             balancer: None,
             terminal: None,
             platform: yes(),
+            authorizer: AuthorizerState::default(),
+            litellm: yes(),
+            clock: None,
         }
     }
 }
@@ -114,6 +126,50 @@ pub enum SecretState {
     WithoutToken,
     /// There is no secret.
     Absent,
+}
+
+/// What access control does when it is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthorizerState {
+    /// It judges.
+    #[default]
+    Works,
+    /// There is none.
+    Gone,
+    /// 500.
+    Error,
+    /// No answer for half a minute.
+    Slow,
+    /// The connection is reset.
+    Reset,
+    /// 302.
+    Redirect,
+    /// What is no HTTP.
+    Garbage,
+    /// 101.
+    Informational,
+    /// 204.
+    NoContent,
+    /// 200, with headers of a megabyte.
+    HugeHeaders,
+}
+
+impl AuthorizerState {
+    /// As access control is told of it; empty where it works or is not there.
+    pub fn fault(self) -> &'static str {
+        match self {
+            AuthorizerState::Works | AuthorizerState::Gone => "",
+            AuthorizerState::Error => "error",
+            AuthorizerState::Slow => "slow",
+            AuthorizerState::Reset => "reset",
+            AuthorizerState::Redirect => "redirect",
+            AuthorizerState::Garbage => "garbage",
+            AuthorizerState::Informational => "informational",
+            AuthorizerState::NoContent => "no-content",
+            AuthorizerState::HugeHeaders => "huge-headers",
+        }
+    }
 }
 
 /// The balancer in front of web.

@@ -18,7 +18,7 @@ use super::shape;
 use super::soundness;
 use super::source::{Source, Span};
 use super::step::{self, Read};
-use crate::platform::mutant::MUTANTS;
+use crate::platform::mutant;
 
 /// Reads a scenario; all that is wrong with it otherwise, in the order of the file.
 pub fn parse(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
@@ -209,8 +209,8 @@ fn check_kills(root: &Node, checker: &mut Checker) {
     };
     for item in items {
         let Some(name) = item.as_text() else { continue };
-        if !MUTANTS.iter().any(|mutant| mutant.name == name) {
-            let help = suggestion(name, MUTANTS.iter().map(|mutant| mutant.name), "mutants");
+        if !mutant::all().any(|mutant| mutant.name == name) {
+            let help = suggestion(name, mutant::all().map(|mutant| mutant.name), "mutants");
             checker.report_with_help(item.span, format!("no mutant `{name}`"), help);
         }
     }

@@ -119,6 +119,24 @@ pub const POLICIES: &[Policy] = &[
         reference: "yes",
         meaning: "whether checks may press Enter in a terminal: elsewhere an agent would answer, and cost money",
     },
+    Policy {
+        name: "ws.refusal",
+        values: Values::Choices(&["401", "101-error-close"]),
+        reference: "401",
+        meaning: "how the agent service itself refuses a conversation",
+    },
+    Policy {
+        name: "jwt.algorithms",
+        values: Values::Choices(&["HS256", "HMAC"]),
+        reference: "HS256",
+        meaning: "which algorithms a JWT may be signed by: HS256 alone, or HS384 and HS512 as well",
+    },
+    Policy {
+        name: "role.missing",
+        values: Values::Choices(&["401", "403"]),
+        reference: "403",
+        meaning: "what a good JWT without a role gets from access control",
+    },
 ];
 
 /// The policies that a profile declares.

@@ -16,7 +16,9 @@ use super::step::Read;
 /// The least intrusion that a step of a verb is.
 fn least(verb: &str) -> Intrusion {
     match verb {
-        "session" | "restart-session" | "delete-session" | "attach" | "type" | "resize" | "exec" => Intrusion::Use,
+        "session" | "restart-session" | "delete-session" | "attach" | "type" | "resize" | "exec" | "websocket" => {
+            Intrusion::Use
+        }
         "patch-secret" | "seed-token" | "restart" | "delete" => Intrusion::Disrupt,
         "raw" | "timing" => Intrusion::Attack,
         _ => Intrusion::Observe,
@@ -152,7 +154,7 @@ fn rest_of_line(checker: &Checker, line: u32, column: u32) -> Span {
 /// whatever is declared.
 fn opens(claim: &Claim, world: Option<(&str, &str)>) -> bool {
     match claim {
-        Claim::Phrase(phrase) => ["opens", "upgrades"].contains(&phrase.trim()),
+        Claim::Phrase(phrase) => ["opens", "upgrades", "begins"].contains(&phrase.trim()),
         Claim::Fields(fields) => is(fields, true),
         Claim::Policy { name, choices } => match world {
             Some((policy, choice)) if policy == name => choices.get(choice).is_some_and(|c| opens(c, world)),

@@ -10,9 +10,15 @@ use crate::target::names;
 /// The variables that every scenario has, by name.
 ///
 /// `secret.token` is the token that the platform's secret has or is to get, `secret.name` and
-/// `secret.key` say where; `master-key` is the session API's key; `names` has every name of the
-/// installation, as `names.web.deployment`.
-pub fn built_in(names: &BTreeMap<String, String>, token: &str, master_key: &str) -> [(&'static str, Value); 3] {
+/// `secret.key` say where; `master-key` is the session API's key, or that of LiteLLM behind the agent
+/// service; `jwt-secret` is what JWTs are signed with; `names` has every name of the installation, as
+/// `names.web.deployment`.
+pub fn built_in(
+    names: &BTreeMap<String, String>,
+    token: &str,
+    master_key: &str,
+    jwt_secret: &str,
+) -> [(&'static str, Value); 4] {
     let name = |of: &str| names.get(of).cloned().unwrap_or_default();
     let secret = json!({ "name": name("secret.name"), "key": name("secret.key"), "token": token });
     let mut groups = Map::new();
@@ -27,20 +33,27 @@ pub fn built_in(names: &BTreeMap<String, String>, token: &str, master_key: &str)
     [
         ("secret", secret),
         ("master-key", Value::String(master_key.to_owned())),
+        ("jwt-secret", Value::String(jwt_secret.to_owned())),
         ("names", Value::Object(groups)),
     ]
 }
 
 /// Sets the variables that every scenario has.
-pub fn set_built_in(scope: &mut Scope, names: &BTreeMap<String, String>, token: &str, master_key: &str) {
-    for (name, value) in built_in(names, token, master_key) {
+pub fn set_built_in(
+    scope: &mut Scope,
+    names: &BTreeMap<String, String>,
+    token: &str,
+    master_key: &str,
+    jwt_secret: &str,
+) {
+    for (name, value) in built_in(names, token, master_key, jwt_secret) {
         scope.set(name, value);
     }
 }
 
 /// The variables with the contract's names: which there are is what matters.
 pub(super) fn example() -> Value {
-    let variables = built_in(&names::contract(), "", "");
+    let variables = built_in(&names::contract(), "", "", "");
     Value::Object(
         variables
             .into_iter()

@@ -20,10 +20,27 @@ pub enum Road {
     Balancer,
     /// Through the load balancer's TLS port.
     BalancerTls,
+    /// Straight to the agent service.
+    Service,
+    /// Straight to access control, which is asked about the path.
+    AccessControl,
+    /// Through the gateway before the agent service that gauntlet brings along.
+    Builtin,
+    /// To what shows the requests that came to the reference platform's agent service.
+    Witness,
 }
 
 impl Road {
-    pub const ALL: [Road; 4] = [Road::Direct, Road::Proxy, Road::Balancer, Road::BalancerTls];
+    pub const ALL: [Road; 8] = [
+        Road::Direct,
+        Road::Proxy,
+        Road::Balancer,
+        Road::BalancerTls,
+        Road::Service,
+        Road::AccessControl,
+        Road::Builtin,
+        Road::Witness,
+    ];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
@@ -32,6 +49,10 @@ impl Road {
             Road::Proxy => "proxy",
             Road::Balancer => "balancer",
             Road::BalancerTls => "balancer-tls",
+            Road::Service => "service",
+            Road::AccessControl => "access-control",
+            Road::Builtin => "builtin",
+            Road::Witness => "witness",
         }
     }
 
@@ -141,6 +162,69 @@ pub struct Terminal {
 #[serde(deny_unknown_fields)]
 pub struct Close {
     pub close: Value,
+}
+
+/// Makes a JWT, good or bad. Bound with `as`, it is `.token`, and `.header`, `.payload`, `.signature` as
+/// they stand in it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Jwt {
+    /// The role of a user, whose good token it begins as: `REGULAR`; or a token made before: `${t}`.
+    pub jwt: Value,
+    /// Other fields of the header; null takes one away.
+    pub header: Option<IndexMap<String, Value>>,
+    /// Other claims; null takes one away.
+    pub claims: Option<IndexMap<String, Value>>,
+    /// A text in place of the header's JSON.
+    pub header_text: Option<String>,
+    /// A text in place of the claims' JSON.
+    pub claims_text: Option<String>,
+    /// Seconds from now to `exp`. Default: 7 days.
+    pub expires_in: Option<f64>,
+    /// Seconds from now to `nbf`. Default: without one.
+    pub valid_in: Option<f64>,
+    /// How it is signed, which `alg` says too where `header` doesn't say otherwise. Default: HS256.
+    pub sign: Option<Signing>,
+    /// In place of the platform's own.
+    pub secret: Option<String>,
+}
+
+/// How a JWT is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Signing {
+    #[default]
+    #[serde(rename = "HS256")]
+    Hs256,
+    #[serde(rename = "HS384")]
+    Hs384,
+    #[serde(rename = "HS512")]
+    Hs512,
+    /// Not at all: an empty signature.
+    #[serde(rename = "none")]
+    None,
+}
+
+impl Signing {
+    /// As `alg` says it (RFC 7518 §3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Signing::Hs256 => "HS256",
+            Signing::Hs384 => "HS384",
+            Signing::Hs512 => "HS512",
+            Signing::None => "none",
+        }
+    }
+}
+
+/// Opens a WebSocket that is no terminal, reads what comes first, and closes it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Websocket {
+    /// The path with its query: `/api/agents/1/react?access-token=…`.
+    pub websocket: String,
+    pub road: Road,
+    pub authorization: Option<String>,
+    pub headers: Option<IndexMap<String, HeaderValues>>,
 }
 
 /// Sends an HTTP request: no redirect followed, no proxy, no retry.

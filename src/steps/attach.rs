@@ -52,7 +52,12 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
-    let request = upgrade_request(&arguments, context, road, &door)?;
+    let target = target(&arguments, context, road);
+    let request = upgrade_request(
+        &target,
+        headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?,
+        &door,
+    )?;
     let command = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
     let (mut value, transcript) = match upgraded {
@@ -89,7 +94,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
 }
 
 /// What came of an upgrade request.
-enum Upgraded {
+pub enum Upgraded {
     Opened {
         socket: Box<WebSocketStream<Recorded>>,
         response: Value,
@@ -98,12 +103,8 @@ enum Upgraded {
     Answered { response: Value, transcript: Transcript },
 }
 
-fn upgrade_request(
-    arguments: &Attach,
-    context: &StepContext,
-    road: Road,
-    door: &Door,
-) -> Result<Request<()>, StepError> {
+/// Path and query.
+fn target(arguments: &Attach, context: &StepContext, road: Road) -> String {
     let mut target = arguments
         .path
         .clone()
@@ -116,6 +117,15 @@ fn upgrade_request(
         target.push('?');
         target.push_str(&query);
     }
+    target
+}
+
+/// A request for a WebSocket (RFC 6455 §4.1), with further headers.
+pub fn upgrade_request(
+    target: &str,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    door: &Door,
+) -> Result<Request<()>, StepError> {
     let scheme = if door.tls { "wss" } else { "ws" };
     let mut request = Request::builder()
         .uri(format!("{scheme}://{}{target}", door.host))
@@ -127,7 +137,7 @@ fn upgrade_request(
         .header("Cache-Control", "no-store")
         .body(())
         .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
-    for (name, value) in headers(arguments.authorization.as_deref(), arguments.headers.as_ref())? {
+    for (name, value) in headers {
         request.headers_mut().append(name, value);
     }
     Ok(request)
@@ -164,7 +174,8 @@ pub fn headers(
         .collect()
 }
 
-async fn upgrade(
+/// Sends it; `eager`: keys that go right behind it.
+pub async fn upgrade(
     request: Request<()>,
     eager: Option<&str>,
     context: &StepContext,
@@ -289,7 +300,7 @@ pub fn nonce() -> String {
 }
 
 /// The upgrade request as a command to paste.
-fn curl(door: &Door, request: &Request<()>) -> String {
+pub fn curl(door: &Door, request: &Request<()>) -> String {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let mut command = String::from("curl -i -N --http1.1 --max-time 5");
     for (name, value) in request.headers() {

@@ -10,7 +10,7 @@ use super::attach::{header_fields, headers};
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::{credentials, subject, wire};
 use crate::target::Door;
-use crate::target::roads::{RoadError, door, parties};
+use crate::target::roads::{RoadError, door, parties, path_on};
 
 /// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
 const BODY_READ: usize = 1 << 20;
@@ -20,6 +20,7 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
     let road = arguments.road.unwrap_or(Road::Proxy);
     let what = format!("{} {}", arguments.http, subject::by(road));
     let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
+    let path = path_on(&context.world, road, path.trim());
     let door = match door(&context.world, road, arguments.to.as_ref()).await {
         Ok(door) => door,
         // Nobody is behind the door: the platform's doing, and to be judged.
@@ -29,7 +30,7 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
-    let mut request = Request::new(method, path);
+    let mut request = Request::new(method, &path);
     request.headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     if arguments.upgrade == Some(true) {
         request.upgrade();

@@ -10,6 +10,7 @@ pub mod context;
 pub mod credentials;
 pub mod exec;
 pub mod http;
+pub mod jwt;
 pub mod phrase;
 pub mod pods;
 pub mod raw;
@@ -21,6 +22,7 @@ pub mod subject;
 pub mod terminal;
 pub mod timing;
 pub mod typing;
+pub mod websocket;
 pub mod wire;
 
 use futures_util::future::BoxFuture;
@@ -68,7 +70,7 @@ fn arguments_of<T: serde::de::DeserializeOwned>(keys: Value) -> Result<T, StepEr
 /// What a verb goes through to the platform.
 #[derive(Clone, Copy)]
 pub enum Reach {
-    /// Nothing: it is about a terminal that is open.
+    /// Nothing: it is about what is here, as a terminal that is open.
     Open,
     /// The session API.
     Api,
@@ -147,6 +149,11 @@ pub const VERBS: &[Verb] = &[
         phrases: phrase::TERMINAL, fields: &["open", "screen", "close", "longest_frame", "frames"]),
     verb!("http": a::Http, http::run; reach: Reach::Door { subject: None }, each: Some("to"), default: None,
         phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"]),
+    verb!("jwt": a::Jwt, jwt::run; reach: Reach::Open, each: None, default: None,
+        phrases: &[], fields: &["token", "header", "payload", "signature", "head", "claims"]),
+    verb!("websocket": a::Websocket, websocket::run; reach: Reach::Door { subject: None }, each: None, default: Some("opens"),
+        phrases: phrase::WEBSOCKET,
+        fields: &["opened", "status", "header", "body", "text", "message", "close", "broken", "no_message_within"]),
     verb!("raw": a::Raw, raw::run; reach: Reach::Door { subject: Some("raw") }, each: Some("raw"), default: None,
         phrases: phrase::RAW, fields: &["opened", "status", "header", "body", "text", "close", "closed", "sent_all"]),
     verb!("timing": a::Timing, timing::run; reach: Reach::Door { subject: Some("timing") }, each: None, default: Some("no leak"),

@@ -47,6 +47,13 @@ phrases! {
         "does not show <text>", "the text is not on the screen", {"screen": {"not": {"contains": "<text>"}}};
     ]
     HTTP: ["answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};]
+    WEBSOCKET: [
+        "opens", "101", {"opened": true};
+        "begins", "101, and the first message is that the conversation begins", {"opened": true, "message.type": "init"};
+        "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
+        "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
+        "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
+    ]
     RAW: [
         "opens", "101", {"opened": true};
         "answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};

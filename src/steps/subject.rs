@@ -27,6 +27,10 @@ pub fn by(road: Road) -> &'static str {
         Road::Proxy => "through the proxy",
         Road::Balancer => "through the balancer",
         Road::BalancerTls => "through the balancer over TLS",
+        Road::Service => "straight to the agent service",
+        Road::AccessControl => "as access control is asked",
+        Road::Builtin => "through the built-in gateway",
+        Road::Witness => "of the witness",
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod certificate;
+pub mod contract;
 pub mod deploy;
 pub mod embedded;
 pub mod fit;

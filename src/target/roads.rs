@@ -91,6 +91,14 @@ pub fn door_path(world: &World, road: Road, subject: Option<&Value>) -> String {
     }
 }
 
+/// A path as it is asked for on a road: access control is asked about it.
+pub fn path_on(world: &World, road: Road, path: &str) -> String {
+    match road {
+        Road::AccessControl => format!("{}{path}", world.name("access-control.path")),
+        _ => path.to_owned(),
+    }
+}
+
 /// Finds the way to the subject's door, or to the road's own where the subject doesn't matter.
 pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<Door, RoadError> {
     match world.way(road) {
@@ -116,6 +124,10 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
         Road::Proxy => ready_pod(world, "web.selector", "web.port", false).await,
         Road::Balancer => ready_pod(world, "balancer.selector", "balancer.port", false).await,
         Road::BalancerTls => ready_pod(world, "balancer.selector", "balancer.tls-port", true).await,
+        Road::Service => ready_pod(world, "agent-service.selector", "agent-service.port", false).await,
+        Road::AccessControl => ready_pod(world, "access-control.selector", "access-control.port", false).await,
+        Road::Builtin => ready_pod(world, "builtin.selector", "builtin.port", false).await,
+        Road::Witness => ready_pod(world, "agent-service.selector", "agent-service.witness-port", false).await,
     }
 }
 

@@ -10,9 +10,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
-use serde_json::json;
 
 use super::certificate::Certificate;
+use super::contract::Contract;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
 use super::forward::WayError;
@@ -65,8 +65,12 @@ pub struct World {
     pub names: Arc<BTreeMap<String, String>>,
     /// The token that the secret has, or is to get.
     pub token: String,
-    /// The session API's key.
+    /// The session API's key, or that of LiteLLM behind the agent service.
     pub master_key: String,
+    /// What JWTs are signed with.
+    pub jwt_secret: String,
+    /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
+    pub clock: Option<f64>,
     /// Which certificates of doors are taken.
     pub trust: Trust,
     /// Values of the manifests, for what is deployed later.
@@ -88,6 +92,9 @@ pub struct Setup {
     pub mutants: Vec<String>,
     pub token: String,
     pub master_key: String,
+    pub jwt_secret: String,
+    /// Whose platform it is.
+    pub contract: Contract,
 }
 
 impl World {
@@ -126,6 +133,8 @@ impl World {
             names,
             token: secrets.token,
             master_key: secrets.master_key,
+            jwt_secret: String::new(),
+            clock: None,
             trust: installation.trust.clone(),
             values: Values::default(),
             ground: Ground::Installation(installation),
@@ -144,16 +153,21 @@ impl World {
             namespace: ground.namespace().to_owned(),
             values: Values {
                 controller_replicas: u32::from(!ground.has_controller()),
-                ..values(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
+                ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
             },
             names: setup.names,
             token: setup.token,
             master_key: setup.master_key,
+            jwt_secret: setup.jwt_secret,
+            clock: spec.clock,
             trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
             ground,
         };
-        world.create_secret(spec.secret).await?;
-        let objects = deploy::objects(deploy::HARNESS_TOKEN, &world.values)?;
+        match setup.contract {
+            Contract::HarnessToken => world.create_token_secret(spec.secret).await?,
+            Contract::AgentService => world.create_jwt_secret().await?,
+        }
+        let objects = deploy::objects(deploy::platform(setup.contract), &world.values)?;
         // What the seed may do it may do before there is a platform.
         let wanted = |kind: &str| world.ground.serves(kind) && (spec.platform || is_access(kind));
         deploy::create(&world.kubernetes, &world.namespace, objects, wanted).await?;
@@ -263,34 +277,38 @@ impl World {
         Ok(pods.list(&ListParams::default().labels(selector)).await?.items)
     }
 
-    async fn create_secret(&self, state: SecretState) -> Result<(), WorldError> {
-        if state == SecretState::Absent {
-            return Ok(());
+    async fn create_token_secret(&self, state: SecretState) -> Result<(), WorldError> {
+        let master_key = (self.values.master_key_key.as_str(), self.master_key.as_str());
+        let token = (self.values.token_key.as_str(), self.token.as_str());
+        match state {
+            SecretState::Absent => Ok(()),
+            SecretState::WithoutToken => self.create_secret(&self.values.secret, &[master_key]).await,
+            SecretState::WithToken => self.create_secret(&self.values.secret, &[master_key, token]).await,
         }
-        let mut data = BTreeMap::from([(
-            self.values.master_key_key.clone(),
-            ByteString(self.master_key.clone().into_bytes()),
-        )]);
-        if state == SecretState::WithToken {
-            data.insert(
-                self.values.token_key.clone(),
-                ByteString(self.token.clone().into_bytes()),
-            );
-        }
-        let name = self.values.secret.clone();
+    }
+
+    async fn create_jwt_secret(&self) -> Result<(), WorldError> {
+        let jwt_secret = (self.name("jwt.secret-key"), self.jwt_secret.as_str());
+        let master_key = (self.name("litellm.secret-key"), self.master_key.as_str());
+        self.create_secret(self.name("jwt.secret-name"), &[jwt_secret, master_key])
+            .await
+    }
+
+    async fn create_secret(&self, name: &str, data: &[(&str, &str)]) -> Result<(), WorldError> {
+        let entry = |(key, value): &(&str, &str)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()));
         let secret = KubeSecret {
             metadata: ObjectMeta {
-                name: Some(name.clone()),
+                name: Some(name.to_owned()),
                 ..ObjectMeta::default()
             },
-            data: Some(data),
+            data: Some(data.iter().map(entry).collect()),
             ..KubeSecret::default()
         };
         let secrets: Api<KubeSecret> = Api::namespaced(self.kubernetes.clone(), &self.namespace);
         match secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
             Err(source) => Err(WorldError::Secret {
-                name,
+                name: name.to_owned(),
                 source: Box::new(source),
             }),
         }
@@ -376,48 +394,4 @@ impl Ground {
 /// Whether a kind is of access control: who may do what.
 fn is_access(kind: &str) -> bool {
     matches!(kind, "Role" | "RoleBinding" | "ServiceAccount")
-}
-
-fn values(
-    image: &str,
-    spec: &WorldSpec,
-    names: &BTreeMap<String, String>,
-    mutants: &[String],
-    certificate: Option<&Certificate>,
-) -> Values {
-    let name = |of: &str| names.get(of).cloned().unwrap_or_default();
-    let balancer = spec.balancer.as_ref();
-    let grouped = deploy::grouped(names);
-    let targets = json!([
-        { "path_prefix": "/", "selector": grouped["web"]["selector"], "port": name("web.port").parse().unwrap_or(0u16) },
-        { "path_prefix": name("probe.path"), "selector": grouped["probe"]["selector"], "port": 8081 },
-    ]);
-    Values {
-        image: image.into(),
-        secret: name("secret.name"),
-        token_key: name("secret.key"),
-        master_key_key: name("secret.master-key"),
-        web_replicas: spec.web_replicas,
-        warm_pool: spec.warm_pool,
-        terminal: spec
-            .terminal
-            .as_ref()
-            .map(|command| json!(command).to_string())
-            .unwrap_or_default(),
-        mutants: mutants.join(","),
-        header_timeout: "1s".into(),
-        drain_timeout: "60s".into(),
-        balancer_replicas: balancer.is_some().into(),
-        strip_authorization: balancer.is_none_or(|balancer| balancer.strips_authorization.unwrap_or(true)),
-        idle_timeout: balancer
-            .and_then(|balancer| balancer.idle_timeout.clone())
-            .unwrap_or_else(|| "60s".into()),
-        balancer_targets: targets.to_string(),
-        tls_cert: certificate.map(|c| c.certificate.clone()).unwrap_or_default(),
-        tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
-        probe_replicas: balancer.is_some_and(|balancer| balancer.probe).into(),
-        controller_replicas: 1,
-        seed: "seed".into(),
-        names: grouped,
-    }
 }

@@ -10,6 +10,7 @@ use gauntlet::redact::Redactor;
 use gauntlet::scenario::WorldSpec;
 use gauntlet::steps::http::{self, Request};
 use gauntlet::steps::{Limits, StepContext, attach, raw};
+use gauntlet::target::contract::Contract;
 use gauntlet::target::world::Setup;
 use gauntlet::target::{Door, World, names};
 use serde_json::{Value, json};
@@ -55,6 +56,8 @@ impl Hostile {
             names: Arc::new(names),
             mutants: Vec::new(),
             token: "t".repeat(64),
+            jwt_secret: String::new(),
+            contract: Contract::HarnessToken,
             master_key: "m".repeat(64),
         };
         let spec = WorldSpec {

@@ -19,6 +19,7 @@ use crate::redact::Redactor;
 use crate::scenario::{BalancerSpec, WorldSpec};
 use crate::steps::{Limits, StepContext, session};
 use crate::target::World;
+use crate::target::contract::Contract;
 use crate::target::world::Setup;
 
 /// Exit code of what could not be done.
@@ -37,6 +38,8 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         mutants: mutants(&options.mutant)?,
         token: random(),
         master_key: random(),
+        jwt_secret: random(),
+        contract: Contract::HarnessToken,
     };
     options.check()?;
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;

@@ -8,22 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, HeaderName, TE, TRAILER, UPGRADE};
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
-use tokio::net::TcpStream;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::super::http::{Answer, Passed, error};
-use super::super::{ComponentError, Pod, mutant};
-use super::backends::Backends;
-use super::tunnel::{self, Cut};
-
-/// How long a backend may take to be connected to.
-const CONNECT: Duration = Duration::from_secs(5);
+use super::super::backends::Backends;
+use super::super::http::{Answer, error};
+use super::super::tunnel::Cut;
+use super::super::{ComponentError, Pod, mutant, relay};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -65,76 +58,24 @@ impl Forwarder {
 
     /// Hands a request on: 503 where nobody is there for it, 502 where nobody answers.
     pub async fn forward(&self, mut request: Request<Incoming>, peer: SocketAddr, proto: &'static str) -> Answer {
-        let Some(stream) = self.connect(request.uri().path()).await else {
+        let Some(stream) = relay::connect(&self.pod, &self.backends, request.uri().path()).await else {
             return error(StatusCode::SERVICE_UNAVAILABLE, "no backend").into();
         };
         let Ok(stream) = stream else {
             return error(StatusCode::BAD_GATEWAY, "no backend can be reached").into();
         };
-        let is_upgrade = is_upgrade(request.headers());
+        let is_upgrade = relay::is_upgrade(request.headers());
         let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         parts.uri = self.target(&parts.uri, &parts.headers, is_upgrade);
         self.change_headers(&mut parts.headers, is_upgrade, peer, proto);
-        match self.exchange(stream, Request::from_parts(parts, body), client).await {
+        match relay::exchange(stream, Request::from_parts(parts, body), client, self.cut).await {
             Ok(answer) => answer,
             Err(wrong) => {
                 self.pod.log.line(format!("backend: {wrong}"));
                 error(StatusCode::BAD_GATEWAY, "the backend broke off").into()
             }
         }
-    }
-
-    /// A connection to the backend whose turn it is, or to another that takes one.
-    async fn connect(&self, path: &str) -> Option<Result<TcpStream, ()>> {
-        let addresses = self.backends.for_path(path).filter(|addresses| !addresses.is_empty())?;
-        for address in addresses {
-            match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    let _ = stream.set_nodelay(true);
-                    return Some(Ok(stream));
-                }
-                Ok(Err(wrong)) => self
-                    .pod
-                    .log
-                    .line(format!("backend {}:{}: {wrong}", address.0, address.1)),
-                Err(_) => self
-                    .pod
-                    .log
-                    .line(format!("backend {}:{} doesn't take connections", address.0, address.1)),
-            }
-        }
-        Some(Err(()))
-    }
-
-    async fn exchange(
-        &self,
-        stream: TcpStream,
-        request: Request<Incoming>,
-        client: hyper::upgrade::OnUpgrade,
-    ) -> Result<Answer, hyper::Error> {
-        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
-            .preserve_header_case(true)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        let connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
-        let mut answer = sender.send_request(request).await?;
-        let cut = self.cut;
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let backend = hyper::upgrade::on(&mut answer);
-            let tunnel = Box::pin(async move {
-                let _connection = connection;
-                if let Ok((client, backend)) = tokio::try_join!(client, backend) {
-                    tunnel::run(TokioIo::new(client), TokioIo::new(backend), cut).await;
-                }
-            });
-            return Ok(Answer {
-                response: answer.map(|_| Either::Left(Full::default())),
-                tunnel: Some(tunnel),
-            });
-        }
-        remove_hop_by_hop(answer.headers_mut());
-        Ok(answer.map(|body| Either::Right(Passed { body, connection })).into())
     }
 
     /// The request's target: as it came, but for the mutants.
@@ -158,12 +99,7 @@ impl Forwarder {
     }
 
     fn change_headers(&self, headers: &mut HeaderMap, is_upgrade: bool, peer: SocketAddr, proto: &'static str) {
-        let upgrade = headers.get(UPGRADE).cloned().filter(|_| is_upgrade);
-        remove_hop_by_hop(headers);
-        if let Some(upgrade) = upgrade {
-            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(UPGRADE, upgrade);
-        }
+        relay::end_hop(headers, is_upgrade);
         let strips = (is_upgrade && self.strips && !self.pod.has(&mutant::BALANCER_KEEPS_AUTHORIZATION))
             || self.pod.has(&mutant::BALANCER_STRIPS_ALWAYS);
         if strips
@@ -178,39 +114,6 @@ impl Forwarder {
             headers.insert(FORWARDED_FOR, chain);
         }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
-    }
-}
-
-/// RFC 9110 §7.8: `Upgrade`, and `Connection` says so.
-fn is_upgrade(headers: &HeaderMap) -> bool {
-    let options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    headers.contains_key(UPGRADE)
-        && options
-            .flat_map(|value| value.split(','))
-            .any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
-}
-
-/// The headers that are for the next hop alone, and those that `Connection` names.
-/// What frames the body is hyper's on both sides.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, UPGRADE, TE, TRAILER] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection"] {
-        headers.remove(name);
     }
 }
 
@@ -236,7 +139,11 @@ mod tests {
 
     fn forwarder(env: &[(&str, &str)]) -> Forwarder {
         let pod = pod(env);
-        let backends = Backends::with(&pod, "web", IpAddr::from([127, 0, 0, 1]), &[("app", "litellm-web")]);
+        let backends = Backends::with(
+            &pod,
+            super::super::TARGETS,
+            &[("web", IpAddr::from([127, 0, 0, 1]), "litellm-web")],
+        );
         Forwarder::new(&pod, Arc::new(backends)).expect("a forwarder")
     }
 
@@ -249,7 +156,7 @@ mod tests {
 
     fn changed(env: &[(&str, &str)], pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = headers(pairs);
-        let upgrade = is_upgrade(&headers);
+        let upgrade = relay::is_upgrade(&headers);
         forwarder(env).change_headers(&mut headers, upgrade, SocketAddr::from(([10, 0, 0, 9], 1)), "https");
         headers
     }

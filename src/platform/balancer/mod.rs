@@ -12,9 +12,7 @@
 //! With TLS the plain port answers 403 and neither forwards nor redirects: a
 //! redirect would repeat the token to whoever reads along (ASVS 5 4.4.1).
 
-mod backends;
 mod forward;
-mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,14 +28,17 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::backends::Backends;
 use super::http::{Answer, Handler, Server, error};
 use super::{ComponentError, Pod, mutant};
-use backends::Backends;
 use forward::Forwarder;
+
+/// Where requests go that nothing else is said of.
+const TARGETS: &str = r#"[{"path_prefix":"/","selector":"app=litellm-web","port":3000}]"#;
 
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let tls = acceptor(&pod)?;
-    let backends = Arc::new(Backends::new(&pod)?);
+    let backends = Arc::new(Backends::new(&pod, TARGETS)?);
     let forwarder = Arc::new(Forwarder::new(&pod, backends.clone())?);
     let server = Server::new(&pod, Duration::from_secs(60))?;
     let (port, tls_port) = (pod.number("PORT", 8080)?, pod.number("TLS_PORT", 8443)?);

@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Component, run};
+use crate::target::contract::Contract;
 use crate::target::deploy::{self, Values};
 use crate::target::embedded::{Cluster, Options};
 
@@ -105,6 +106,7 @@ impl World {
             controller_replicas: 1,
             seed: "seed".into(),
             names: deploy::grouped(&crate::target::names::contract()),
+            ..Values::default()
         };
         let world = World {
             client: cluster.client(),
@@ -132,7 +134,7 @@ impl World {
                 .await
                 .expect("the secret");
         }
-        let objects = deploy::objects(deploy::HARNESS_TOKEN, &world.values).expect("the manifest");
+        let objects = deploy::objects(deploy::platform(Contract::HarnessToken), &world.values).expect("the manifest");
         let served = |kind: &str| !matches!(kind, "Role" | "RoleBinding");
         deploy::create(&world.client, "default", objects, served)
             .await

@@ -1,30 +1,108 @@
 //! The end of a run: what was observed, how many did what, and what it means.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Style;
+use crate::report::roads::{self, Compared, Row};
 use crate::report::text::{one_line, seconds, wrap};
 use crate::report::words;
-use crate::runner::events::{RunResult, ScenarioResult};
+use crate::runner::events::{FactResult, RunOf, RunResult, ScenarioResult};
 
-/// Facts as a table, apart from verdicts. Empty without facts.
+/// Facts as tables, apart from verdicts: roads side by side where they differ, and the rest. Empty without facts.
 pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usize) -> String {
-    let mut rows: Vec<[String; 3]> = scenarios
-        .iter()
-        .flat_map(|scenario| {
-            scenario.facts.iter().map(|fact| {
-                let value = match &fact.value {
-                    serde_json::Value::String(text) => one_line(text),
-                    other => one_line(&other.to_string()),
-                };
-                [one_line(&fact.name), value, scenario.run.to_string()]
-            })
-        })
-        .collect();
+    let (compared, alone) = roads::compare(scenarios.iter().map(AsRef::as_ref));
+    side_by_side(&compared, style, width) + &list(&alone, style, width)
+}
+
+/// The widest value of a column.
+const COLUMN: usize = 20;
+
+/// What got different answers on different roads.
+fn side_by_side(compared: &Compared, style: Style, width: usize) -> String {
+    if compared.rows.is_empty() {
+        return String::new();
+    }
+    let differing: Vec<&Row> = compared.rows.iter().filter(|row| row.differs()).collect();
+    let mut text = format!("{} (observed, not judged):\n", style.bold("Roads"));
+    let counted = format!(
+        "of {} seen on {}, {} with different answers",
+        compared.rows.len(),
+        compared.roads.join(", "),
+        differing.len(),
+    );
+    for line in wrap(&counted, width - 2) {
+        text += &format!("  {line}\n");
+    }
+    let is_narrow = |row: &&Row| row.seen.iter().flatten().all(|seen| seen.chars().count() <= COLUMN);
+    let (narrow, wide): (Vec<&Row>, Vec<&Row>) = differing.into_iter().partition(is_narrow);
+    text += &table(&compared.roads, &narrow, width);
+    for row in wide {
+        text += &format!("  {}, in {}:\n", row.fact, row.scenario);
+        for (road, seen) in compared.roads.iter().zip(&row.seen) {
+            let seen = seen.as_deref().unwrap_or(NOTHING);
+            let lines = wrap(&format!("{road}: {seen}"), width - 4).join("\n    ");
+            text += &format!("    {lines}\n");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// What stands where nothing was seen.
+const NOTHING: &str = "–";
+
+fn table(roads: &[String], rows: &[&Row], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    rows.sort();
+    let shown = |seen: &Option<String>| seen.clone().unwrap_or_else(|| NOTHING.into());
+    let columns: Vec<usize> = roads
+        .iter()
+        .enumerate()
+        .map(|(column, road)| {
+            let values = rows.iter().map(|row| shown(&row.seen[column]).chars().count());
+            values.max().unwrap_or(0).max(road.chars().count())
+        })
+        .collect();
+    let cells = |cells: &[String]| -> String {
+        let cells = cells.iter().zip(&columns);
+        cells.map(|(cell, width)| format!("{cell:width$}  ")).collect()
+    };
+    let mut text = format!("  {}\n", cells(roads).trim_end());
+    for row in rows {
+        let cells = cells(&row.seen.iter().map(shown).collect::<Vec<_>>());
+        let indent = cells.chars().count() + 2;
+        let said = format!("{}, in {}", row.fact, row.scenario);
+        let lines = wrap(&said, width.saturating_sub(indent).max(COLUMN)).join(&format!("\n{:indent$}", ""));
+        text += &format!("  {cells}{lines}\n");
+    }
+    text
+}
+
+/// The rest; what was seen alike in several runs once, with the first of them.
+fn list(facts: &[(&RunOf, &FactResult)], style: Style, width: usize) -> String {
+    let mut alike: BTreeMap<[String; 2], Vec<String>> = BTreeMap::new();
+    for (run, fact) in facts {
+        let runs = alike.entry([one_line(&fact.name), roads::value(fact)]).or_default();
+        runs.push(run.to_string());
+    }
+    if alike.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<[String; 3]> = alike
+        .into_iter()
+        .map(|([fact, value], mut runs)| {
+            runs.sort();
+            let more = runs.len() - 1;
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            [fact, value, runs.swap_remove(0) + &more]
+        })
+        .collect();
     let head = style.bold("Facts");
     let mut text = format!("{head} (observed, not judged):\n");
     let widest = |column: usize, most: usize| {

@@ -163,9 +163,11 @@ impl Installation {
             namespace,
             context,
             ways: ways(profile, |road| match road {
-                Road::Direct | Road::Proxy => Way::PortForward,
-                // It is before the cluster, and nothing in there tells its address.
-                Road::Balancer | Road::BalancerTls => Way::None,
+                Road::Direct | Road::Proxy | Road::Service | Road::AccessControl => Way::PortForward,
+                // They are before the cluster, and nothing in there tells their addresses.
+                Road::Balancer | Road::BalancerTls | Road::Builtin => Way::None,
+                // What came to a service that isn't ours nobody shows.
+                Road::Witness => Way::None,
             }),
             given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
             client,

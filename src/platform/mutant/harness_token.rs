@@ -1,7 +1,4 @@
-//! Mutants: named defects that the reference platform can be started with.
-//!
-//! Each stands at the place in its component where a person would have made
-//! the mistake, behind one call of [`Pod::has`](super::Pod::has).
+//! Mutants of the terminal behind a shared token.
 //!
 //! Rows are those of the contract's table. Its list of hardening has no ids;
 //! the rows here are, in the list's order:
@@ -23,39 +20,9 @@
 //! | `hardening/half-open` | slow heads are closed, descriptors come back |
 //! | `hardening/caching` | answers that carry a token aren't stored |
 
-/// A named defect: what a person could have shipped by mistake.
-///
-/// A component learns its mutants from the environment variable
-/// `GAUNTLET_MUTANTS` (names, comma separated), which every component's
-/// manifest carries and the worker and web hand on to sandbox pods.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Mutant {
-    /// Stable name, kebab-case.
-    pub name: &'static str,
-    /// The row of the contract that it breaks: `harness-token/token/refuse`.
-    pub row: &'static str,
-    /// What is broken, in one sentence.
-    pub defect: &'static str,
-}
+use super::Mutant;
 
-/// The mutant of that name.
-pub fn by_name(name: &str) -> Option<&'static Mutant> {
-    MUTANTS.iter().find(|mutant| mutant.name == name)
-}
-
-macro_rules! mutants {
-    ($($constant:ident = $name:literal breaks $row:literal: $defect:literal;)+) => {
-        $(
-            #[doc = $defect]
-            pub const $constant: Mutant = Mutant { name: $name, row: concat!("harness-token/", $row), defect: $defect };
-        )+
-
-        /// All mutants, in the order of the contract's rows.
-        pub const MUTANTS: &[Mutant] = &[$($constant),+];
-    };
-}
-
-mutants! {
+mutants! { HARNESS_TOKEN of "harness-token":
     // token
     TOKEN_WITH_NEWLINE = "token-with-newline" breaks "token/accept": "The doors expect the token with a line's end, so the right token is refused.";
     KEYSTROKES_LOST = "keystrokes-lost" breaks "token/accept": "The sandbox swallows binary frames instead of writing them to the terminal.";
@@ -141,76 +108,4 @@ mutants! {
     SLOW_HEADS_KEPT = "slow-heads-kept" breaks "hardening/half-open": "A connection that never finishes its request's head is never closed.";
     REFUSED_CONNECTIONS_KEPT = "refused-connections-kept" breaks "hardening/half-open": "The connection of a refused upgrade is never closed.";
     TOKEN_ANSWERS_CACHEABLE = "token-answers-cacheable" breaks "hardening/caching": "Answers carry no Cache-Control.";
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_kebab_case() {
-        let names: BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
-        assert_eq!(names.len(), MUTANTS.len());
-        for name in names {
-            assert!(
-                name.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_row_of_the_contract_has_a_mutant() {
-        let rows: BTreeSet<_> = MUTANTS
-            .iter()
-            .filter_map(|mutant| mutant.row.strip_prefix("harness-token/"))
-            .collect();
-        for row in [
-            "token/accept",
-            "token/refuse",
-            "token/near-misses",
-            "token/both",
-            "token/flow",
-            "bootstrap/first-deploy",
-            "bootstrap/idempotent",
-            "bootstrap/missing",
-            "bootstrap/seeded",
-            "warm/stale",
-            "warm/claimed",
-            "rotate/new",
-            "rotate/live",
-            "rotate/direct",
-            "rotate/open",
-            "alb/strip",
-            "alb/header",
-            "alb/query",
-            "alb/both",
-            "alb/tls",
-            "alb/idle",
-            "leak/log",
-            "leak/event",
-            "leak/error-body",
-            "leak/redirect",
-            "leak/process-list",
-            "hardening/token-values",
-            "hardening/duplicates",
-            "hardening/encoding",
-            "hardening/oversize",
-            "hardening/timing",
-            "hardening/paths",
-            "hardening/plain-http",
-            "hardening/origin",
-            "hardening/refused-frames",
-            "hardening/frames",
-            "hardening/subprotocol",
-            "hardening/sharing",
-            "hardening/half-open",
-            "hardening/caching",
-        ] {
-            assert!(rows.contains(row), "{row}");
-        }
-    }
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
-use kube::api::Api;
+use kube::api::{Api, ListParams};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use serde::Deserialize;
 
-use super::super::{ComponentError, Pod};
+use super::{ComponentError, Pod};
 
 /// What paths go where.
 #[derive(Deserialize)]
@@ -45,14 +45,14 @@ pub struct Backends {
     ready: RwLock<BTreeMap<String, Backend>>,
 }
 
-const DEFAULT_TARGETS: &str = r#"[{"path_prefix":"/","selector":"app=litellm-web","port":3000}]"#;
-
 impl Backends {
-    pub fn new(pod: &Pod) -> Result<Backends, ComponentError> {
+    /// Of the variable `TARGETS`, or of `default` where that says nothing: a JSON list of
+    /// `{path_prefix, selector, port}`; the longest prefix wins.
+    pub fn new(pod: &Pod, default: &str) -> Result<Backends, ComponentError> {
         let text = pod
             .var("TARGETS")
             .filter(|text| !text.trim().is_empty())
-            .unwrap_or(DEFAULT_TARGETS);
+            .unwrap_or(default);
         let rules: Vec<Rule> =
             serde_json::from_str(text).map_err(|error| ComponentError(format!("TARGETS: {error}")))?;
         let mut targets = rules.into_iter().map(Target::new).collect::<Result<Vec<_>, _>>()?;
@@ -82,7 +82,23 @@ impl Backends {
         Some(addresses)
     }
 
-    /// Follows the pods until the balancer is asked to stop, and then stays
+    /// The same. Where the watch knows of none that is ready somebody looks: it may be a moment behind.
+    pub async fn find(&self, pod: &Pod, path: &str) -> Option<Vec<(IpAddr, u16)>> {
+        let known = self.for_path(path)?;
+        if !known.is_empty() {
+            return Some(known);
+        }
+        if let Ok(client) = pod.kubernetes() {
+            let pods: Api<KubernetesPod> = Api::namespaced(client.clone(), &pod.namespace(&client));
+            match pods.list(&ListParams::default()).await {
+                Ok(listed) => self.change(|ready| ready.extend(listed.iter().filter_map(backend))),
+                Err(error) => pod.log.line(format!("list of pods: {error}")),
+            }
+        }
+        self.for_path(path)
+    }
+
+    /// Follows the pods until the component is asked to stop, and then stays
     /// as it is: connections that drain may still ask.
     pub async fn follow(&self, pod: &Pod) -> Result<(), ComponentError> {
         let client = pod.kubernetes()?;
@@ -114,14 +130,16 @@ impl Backends {
         change(&mut self.ready.write().unwrap_or_else(|poisoned| poisoned.into_inner()));
     }
 
+    /// Pods that are ready, each with its name, address and label `app`.
     #[cfg(test)]
-    pub fn with(pod: &Pod, name: &str, ip: IpAddr, labels: &[(&str, &str)]) -> Backends {
-        let backends = Backends::new(pod).expect("targets");
-        let labels = labels
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        backends.change(|ready| drop(ready.insert(name.to_owned(), Backend { ip, labels })));
+    pub fn with(pod: &Pod, targets: &str, pods: &[(&str, IpAddr, &str)]) -> Backends {
+        let backends = Backends::new(pod, targets).expect("targets");
+        backends.change(|ready| {
+            for (name, ip, app) in pods {
+                let labels = BTreeMap::from([("app".to_owned(), (*app).to_owned())]);
+                ready.insert((*name).to_owned(), Backend { ip: *ip, labels });
+            }
+        });
         backends
     }
 }
@@ -170,18 +188,15 @@ fn backend(pod: &KubernetesPod) -> Option<(String, Backend)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::pod::tests::pod;
+    use super::super::pod::tests::pod;
     use super::*;
 
     #[test]
     fn the_longest_prefix_wins_and_backends_take_turns() {
         let targets = r#"[{"path_prefix":"/","selector":"app=web","port":1},{"path_prefix":"/probe","selector":"app=probe,x=y","port":2}]"#;
         let pod = pod(&[("TARGETS", targets)]);
-        let one = IpAddr::from([127, 0, 0, 1]);
-        let backends = Backends::with(&pod, "a", one, &[("app", "web")]);
-        let two = IpAddr::from([127, 0, 0, 2]);
-        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
-        backends.change(|ready| drop(ready.insert("b".into(), Backend { ip: two, labels })));
+        let (one, two) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let backends = Backends::with(&pod, "", &[("a", one, "web"), ("b", two, "web")]);
         assert_eq!(backends.for_path("/x"), Some(vec![(one, 1), (two, 1)]));
         assert_eq!(backends.for_path("/x"), Some(vec![(two, 1), (one, 1)]));
         assert_eq!(backends.for_path("/probe/x"), Some(vec![]));
@@ -218,7 +233,7 @@ mod tests {
             r#"[{"path_prefix":"/"}]"#,
             r#"[{"path_prefix":"/","selector":"app","port":1}]"#,
         ] {
-            assert!(Backends::new(&pod(&[("TARGETS", targets)])).is_err(), "{targets}");
+            assert!(Backends::new(&pod(&[("TARGETS", targets)]), "").is_err(), "{targets}");
         }
     }
 }

@@ -1,19 +1,33 @@
 //! The reference platform's manifests: filled in and sent to a cluster.
 
+mod values;
+
 use std::collections::BTreeMap;
 
 use kube::api::{Api, DynamicObject, PostParams, TypeMeta};
 use kube::core::{ApiResource, GroupVersionKind};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::contract::Contract;
 use super::said::said;
 use crate::scenario::{Scope, TemplateError, render_string};
 
+pub use values::Values;
+
 /// The platform of contract 1.
-pub const HARNESS_TOKEN: &str = include_str!("../../deploy/harness-token.yaml");
+const HARNESS_TOKEN: &str = include_str!("../../../deploy/harness-token.yaml");
+/// The platform of contract 3.
+const AGENT_SERVICE: &str = include_str!("../../../deploy/agent-service.yaml");
 /// The deploy pipeline's step.
-pub const SEED: &str = include_str!("../../deploy/seed.yaml");
+pub const SEED: &str = include_str!("../../../deploy/seed.yaml");
+
+/// The manifest of a contract's platform.
+pub fn platform(contract: Contract) -> &'static str {
+    match contract {
+        Contract::HarnessToken => HARNESS_TOKEN,
+        Contract::AgentService => AGENT_SERVICE,
+    }
+}
 
 /// Why a manifest could not be brought to the cluster.
 #[derive(Debug, thiserror::Error)]
@@ -28,32 +42,6 @@ pub enum DeployError {
         name: String,
         source: Box<kube::Error>,
     },
-}
-
-/// The values of a manifest's variables; the manifest's head says what each is.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Values {
-    pub image: String,
-    pub secret: String,
-    pub token_key: String,
-    pub master_key_key: String,
-    pub web_replicas: u32,
-    pub warm_pool: u32,
-    pub terminal: String,
-    pub mutants: String,
-    pub header_timeout: String,
-    pub drain_timeout: String,
-    pub balancer_replicas: u32,
-    pub strip_authorization: bool,
-    pub idle_timeout: String,
-    pub balancer_targets: String,
-    pub tls_cert: String,
-    pub tls_key: String,
-    pub probe_replicas: u32,
-    pub controller_replicas: u32,
-    pub seed: String,
-    /// As [`grouped`] gives them.
-    pub names: Value,
 }
 
 /// The names of an installation as manifests use them: `names.web.deployment`, and beside each

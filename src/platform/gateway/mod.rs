@@ -1,0 +1,277 @@
+//! The gateway before the agent service that gauntlet brings along: what nginx with `auth_request` and
+//! Envoy with `ext_authz` do.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `PORT` | 8000 | |
+//! | `TARGETS` | access control and the agent service | as of the balancer |
+//! | `AUTHORIZER_TIMEOUT` | 5s | how long access control may take |
+//! | `AGENTS_PATH`, `HEALTH_PATH`, `AUTH_PATH` | `/api/agents`, `/api/healthcheck`, `/api/auth` | |
+//! | `HEALTH_PORT` | 8002 | its own `/healthz` and `/metrics`: all paths of the other are those behind it |
+//!
+//! `/api/healthcheck` goes to the service as it is. For all below `/api/agents` access control is asked
+//! first, by the same method, path and query; only its 200 lets a request through, with its `x-user-*` in
+//! the place of whatever a client says of itself (contract 3).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::backends::Backends;
+use super::http::{Answer, Handler, Refusal, Server, error};
+use super::paths::Paths;
+use super::tunnel::Cut;
+use super::{ComponentError, Pod, mutant, relay};
+
+const TARGETS: &str = r#"[
+    {"path_prefix":"/api/auth/","selector":"app=access-control","port":9096},
+    {"path_prefix":"/","selector":"app=agent-service","port":3001}
+]"#;
+
+/// What of the authorizer's answer the service is to see, and nobody else's.
+const TRUSTED: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
+
+/// The longest body that its answer may have; it is thrown away.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// How long a conversation may be quiet.
+const IDLE: Duration = Duration::from_secs(300);
+
+pub async fn run(pod: Pod) -> Result<(), ComponentError> {
+    let backends = Arc::new(Backends::new(&pod, TARGETS)?);
+    let server = Server::new(&pod, Duration::from_secs(5))?;
+    let health = Arc::new(Health(server.clone()));
+    let health = server.serve(pod.listen(pod.number("HEALTH_PORT", 8002)?).await?, health);
+    let port = pod.number("PORT", 8000)?;
+    let listener = pod.listen(port).await?;
+    pod.log.line(format!("gateway: on port {port}"));
+    let gateway = Arc::new(Gateway {
+        paths: Paths::new(&pod),
+        pod: pod.clone(),
+        patience: pod.duration("AUTHORIZER_TIMEOUT", Duration::from_secs(5))?,
+        backends: backends.clone(),
+    });
+    let serve = async { tokio::try_join!(server.serve(listener, gateway), health).map(drop) };
+    tokio::select! {
+        ended = serve => ended,
+        ended = backends.follow(&pod) => ended,
+    }
+}
+
+/// Its own state, on a port of its own.
+struct Health(Arc<Server>);
+
+impl Handler for Health {
+    async fn answer(&self, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+        match self.0.common(request.method(), request.uri().path()) {
+            Some(answer) => answer.into(),
+            None => error(StatusCode::NOT_FOUND, "Not Found").into(),
+        }
+    }
+}
+
+struct Gateway {
+    paths: Paths,
+    pod: Pod,
+    /// How long the authorizer may take.
+    patience: Duration,
+    backends: Arc<Backends>,
+}
+
+/// Where a path leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Route {
+    /// To the service, for everybody.
+    Open,
+    /// To the service, for those that access control lets through.
+    Guarded,
+    Nowhere,
+}
+
+impl Route {
+    fn of(paths: &Paths, path: &str) -> Route {
+        match paths.below_agents(path) {
+            Some(_) => Route::Guarded,
+            None if path == paths.health => Route::Open,
+            None => Route::Nowhere,
+        }
+    }
+}
+
+impl Handler for Gateway {
+    async fn answer(&self, mut request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+        // What a client says of itself goes before anybody is asked.
+        self.strip(request.headers_mut());
+        let is_upgrade = relay::is_upgrade(request.headers());
+        match Route::of(&self.paths, request.uri().path()) {
+            Route::Open if self.pod.has(&mutant::HEALTH_NOT_ROUTED) => error(StatusCode::NOT_FOUND, "Not Found").into(),
+            Route::Open => self.forward(request).await,
+            Route::Nowhere if self.pod.has(&mutant::OLD_MODELS_LEFT) => self.forward(request).await,
+            Route::Nowhere => error(StatusCode::NOT_FOUND, "Not Found").into(),
+            Route::Guarded if self.is_unasked(request.method(), is_upgrade) => self.forward(request).await,
+            Route::Guarded => match self.authorize(&request).await {
+                Ok(trusted) => {
+                    // What only this hop may see goes first: nobody names what is added as such.
+                    relay::end_hop(request.headers_mut(), is_upgrade);
+                    self.tell(request.headers_mut(), trusted);
+                    self.forward(request).await
+                }
+                Err(refusal) => refusal.into(),
+            },
+        }
+    }
+}
+
+impl Gateway {
+    /// Takes away all that could be taken for the authorizer's: also in the spelling that some servers make
+    /// the same of (`x_user_id`).
+    fn strip(&self, headers: &mut HeaderMap) {
+        let keeps = [
+            &mutant::USER_HEADERS_MERGED,
+            &mutant::USER_HEADERS_KEPT,
+            &mutant::OMITTED_KEEPS_CLIENTS,
+        ];
+        if keeps.into_iter().any(|mutant| self.pod.has(mutant)) {
+            return;
+        }
+        let is_foreign = |name: &str| match self.pod.has(&mutant::UNDERSCORES_KEPT) {
+            true => name.starts_with("x-user-"),
+            false => name.replace('_', "-").starts_with("x-user-"),
+        };
+        let foreign: Vec<_> = headers
+            .keys()
+            .filter(|name| is_foreign(name.as_str()))
+            .cloned()
+            .collect();
+        for name in foreign {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether a mutant does not ask about a request.
+    fn is_unasked(&self, method: &Method, is_upgrade: bool) -> bool {
+        self.pod.has(&mutant::ONLY_GET_GUARDED) && *method != Method::GET
+            || self.pod.has(&mutant::UPGRADES_UNASKED) && is_upgrade
+    }
+
+    /// Puts in what access control says of the user.
+    fn tell(&self, headers: &mut HeaderMap, trusted: HeaderMap) {
+        if self.pod.has(&mutant::USER_HEADERS_NOT_ADDED) {
+            return;
+        }
+        for (name, value) in trusted {
+            let Some(name) = name else { continue };
+            match headers.contains_key(&name) {
+                true if self.pod.has(&mutant::USER_HEADERS_MERGED) => drop(headers.append(name, value)),
+                true if self.pod.has(&mutant::USER_HEADERS_KEPT) => {}
+                _ => drop(headers.insert(name, value)),
+            }
+        }
+    }
+
+    /// What access control says of a request: the headers that go on with it.
+    async fn authorize(&self, request: &Request<Incoming>) -> Result<HeaderMap, Refusal> {
+        let asked = tokio::time::timeout(self.patience, self.ask(request)).await;
+        let answer = match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) if self.pod.has(&mutant::OPEN_WHERE_GONE) => return Ok(HeaderMap::new()),
+            Err(_) if self.pod.has(&mutant::OPEN_WHERE_SLOW) => return Ok(HeaderMap::new()),
+            Ok(Err(why)) => return Err(self.unauthorizable(&why)),
+            Err(_) => return Err(self.unauthorizable("no answer in time")),
+        };
+        match answer.status() {
+            StatusCode::OK => Ok(TRUSTED
+                .into_iter()
+                .filter_map(|name| Some((name.parse().ok()?, answer.headers().get(name)?.clone())))
+                .collect()),
+            StatusCode::UNAUTHORIZED => {
+                let refusal = error(StatusCode::UNAUTHORIZED, "Unauthorized");
+                Err(refusal
+                    .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+                    .closing())
+            }
+            StatusCode::FORBIDDEN => Err(error(StatusCode::FORBIDDEN, "Forbidden").closing()),
+            _ if self.pod.has(&mutant::OPEN_ON_ERROR) => Ok(HeaderMap::new()),
+            other if other.as_u16() < 300 && self.pod.has(&mutant::OPEN_ON_ANY_SUCCESS) => Ok(HeaderMap::new()),
+            other => Err(self.unauthorizable(&format!("it answered {other}"))),
+        }
+    }
+
+    /// Nobody is let through whom nobody has judged.
+    fn unauthorizable(&self, why: &str) -> Refusal {
+        self.pod.log.line(format!("asking access control: {why}"));
+        error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").closing()
+    }
+
+    async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let question = format!("{}{target}", self.paths.auth);
+        let stream = relay::connect(&self.pod, &self.backends, &question).await;
+        let stream = stream.and_then(Result::ok).ok_or("it can't be reached")?;
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| said(&error))?;
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let answer = sender.send_request(question_of(request, &question)?).await;
+        let (parts, body) = answer.map_err(|error| said(&error))?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| said(&error))?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+
+    async fn forward(&self, mut request: Request<Incoming>) -> Answer {
+        let stream = match relay::connect(&self.pod, &self.backends, request.uri().path()).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(())) => return error(StatusCode::BAD_GATEWAY, "Bad Gateway").into(),
+            None => return error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into(),
+        };
+        let is_upgrade = relay::is_upgrade(request.headers());
+        if is_upgrade && self.pod.has(&mutant::UPGRADE_WITHOUT_QUERY) {
+            let path = request.uri().path().parse();
+            *request.uri_mut() = path.unwrap_or_default();
+        }
+        if request.method() == Method::PATCH && self.pod.has(&mutant::GATEWAY_REWRITES_PATCH) {
+            *request.method_mut() = Method::POST;
+        }
+        let client = hyper::upgrade::on(&mut request);
+        relay::end_hop(request.headers_mut(), is_upgrade);
+        match relay::exchange(stream, request, client, Cut::Idle(IDLE)).await {
+            Ok(answer) => answer,
+            Err(why) => {
+                self.pod.log.line(format!("the agent service: {why}"));
+                error(StatusCode::BAD_GATEWAY, "Bad Gateway").into()
+            }
+        }
+    }
+}
+
+/// The question has the request's method and its token, and no body.
+fn question_of(request: &Request<Incoming>, target: &str) -> Result<Request<Empty<Bytes>>, String> {
+    // CONNECT has no path, and is nothing that a service of this kind answers.
+    if request.method() == Method::CONNECT {
+        return Err("it is not asked about CONNECT".into());
+    }
+    let mut question = Request::builder().method(request.method()).uri(target);
+    if let Some(headers) = question.headers_mut() {
+        for name in [AUTHORIZATION, HOST] {
+            let values = request.headers().get_all(&name).iter().cloned();
+            headers.extend(values.map(|value| (name.clone(), value)));
+        }
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    question.body(Empty::new()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Where a request has its token: `Authorization: Bearer`, or `access-token` in the query.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+
+use super::super::token::bearer;
+
+/// The parameter of the query.
+const PARAMETER: &str = "access-token";
+
+/// Where a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Header,
+    Query,
+}
+
+/// What a request has.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Presented<'a> {
+    Nothing,
+    One(Place, Cow<'a, [u8]>),
+    /// Of which nobody could say which one counts (policy `token.two-places: reject`; RFC 6750 §2).
+    Several,
+}
+
+impl<'a> Presented<'a> {
+    pub fn of(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
+        let in_headers = headers
+            .get_all(AUTHORIZATION)
+            .iter()
+            // Another scheme is no token, and still something that was shown.
+            .map(|value| {
+                (
+                    Place::Header,
+                    Cow::Borrowed(bearer(value.as_bytes()).unwrap_or_default()),
+                )
+            });
+        let in_query = query
+            .unwrap_or_default()
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(name, _)| *name == PARAMETER)
+            .map(|(_, value)| (Place::Query, Cow::from(percent_decode_str(value))));
+        let mut all = in_headers.chain(in_query);
+        match (all.next(), all.next()) {
+            (None, _) => Presented::Nothing,
+            (Some((place, only)), None) => Presented::One(place, only),
+            (Some(_), Some(_)) => Presented::Several,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn one_place_only() {
+        let one = |place, token: &'static str| Presented::One(place, Cow::Borrowed(token.as_bytes()));
+        let cases: [(&[&str], Option<&str>, Presented); 9] = [
+            (&[], None, Presented::Nothing),
+            (&[], Some("token=a&Access-Token=b"), Presented::Nothing),
+            (&["Bearer a"], None, one(Place::Header, "a")),
+            (&["bearer  a "], Some("x=1"), one(Place::Header, "a")),
+            (&["Basic a"], None, one(Place::Header, "")),
+            (&[], Some("x=1&access-token=a%2eb"), one(Place::Query, "a.b")),
+            (&["Bearer a"], Some("access-token=a"), Presented::Several),
+            (&["Bearer a", "Bearer b"], None, Presented::Several),
+            (&[], Some("access-token=a&access-token=b"), Presented::Several),
+        ];
+        for (given, query, expected) in cases {
+            assert_eq!(Presented::of(&headers(given), query), expected, "{given:?} {query:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Mutants of the JWT gateway before the agent service.
+
+use super::Mutant;
+
+mutants! { AGENT_SERVICE of "agent-service":
+    // jwt
+    MISSING_JWT_PASSES = "missing-jwt-passes" breaks "jwt/none": "Access control lets a request without a token through, as a guest.";
+    SERVICE_TRUSTS_NETWORK = "service-trusts-network" breaks "jwt/none": "The agent service verifies nothing: it trusts that only the gateway reaches it.";
+    SIGNATURE_UNCHECKED = "signature-unchecked" breaks "jwt/bad": "Tokens are decoded, and their signature isn't looked at.";
+    SIGNATURE_PREFIX = "signature-prefix" breaks "jwt/bad": "The signature is compared as far as the shorter of the two goes.";
+    FOURTH_PART_IGNORED = "fourth-part-ignored" breaks "jwt/bad": "Of a token with more than three parts the first three are taken.";
+    EXP_UNCHECKED = "exp-unchecked" breaks "jwt/expired": "A token is good for ever.";
+    LEEWAY_IN_MINUTES = "leeway-in-minutes" breaks "jwt/expired": "The leeway is 30 minutes, not 30 seconds.";
+    NO_LEEWAY = "no-leeway" breaks "jwt/leeway": "A token that expired a moment ago, by another machine's clock, is refused.";
+    ALG_NONE = "alg-none" breaks "jwt/alg": "A token whose alg is none needs no signature.";
+    ALG_NONE_OTHER_CASE = "alg-none-other-case" breaks "jwt/alg": "The alg none is refused, but only in lower case.";
+    ALG_UNREAD = "alg-unread" breaks "jwt/alg": "The signature is verified as HS256's, whatever the header says.";
+    ALG_FROM_HEADER = "alg-from-header" breaks "jwt/alg-family": "The token's own header says by which HMAC it is verified.";
+    EXP_NOT_REQUIRED = "exp-not-required" breaks "jwt/claims": "A token without exp never expires.";
+    SUB_NOT_REQUIRED = "sub-not-required" breaks "jwt/claims": "A token without sub is one of nobody's.";
+    USER_ID_NOT_REQUIRED = "user-id-not-required" breaks "jwt/claims": "A token without userId is that of user 0.";
+
+    // role
+    ROLE_UNCHECKED = "role-unchecked" breaks "role/inactive": "Access control lets through everybody who has a good token.";
+    ROLE_BY_SUBSTRING = "role-by-substring" breaks "role/inactive": "A role that has ADMIN or REGULAR somewhere in its name will do.";
+    ROLE_MISSING_PASSES = "role-missing-passes" breaks "role/inactive": "A token without a role is that of a REGULAR user.";
+    FORBIDDEN_IS_UNAUTHORIZED = "forbidden-is-unauthorized" breaks "role/inactive": "A role that may not gets 401, as if a login would help.";
+    ONLY_GET_GUARDED = "only-get-guarded" breaks "role/inactive": "The gateway asks access control about GET only.";
+    ADMIN_FORGOTTEN = "admin-forgotten" breaks "role/allowed": "Only the role REGULAR may use agents.";
+    EMAIL_LEFT_OUT = "email-left-out" breaks "role/allowed": "Access control doesn't say the user's email.";
+
+    // models
+    MODELS_WITHOUT_KEY = "models-without-key" breaks "models/list": "The agent service asks LiteLLM without its key.";
+    MODELS_BARE_LIST = "models-bare-list" breaks "models/list": "The models come as a bare list.";
+    OLD_MODELS_LEFT = "old-models-left" breaks "models/old": "The old path of the models still works.";
+    DOWN_IS_EMPTY = "down-is-empty" breaks "models/upstream-down": "Where LiteLLM can't be reached the list of models is empty.";
+
+    // methods
+    AUTHORIZER_KNOWS_THREE = "authorizer-knows-three" breaks "methods/usual": "Access control knows GET, POST and DELETE only.";
+    GATEWAY_REWRITES_PATCH = "gateway-rewrites-patch" breaks "methods/usual": "The gateway forwards PATCH as POST.";
+
+    // health
+    HEALTH_GUARDED = "health-guarded" breaks "health/open": "The agent service wants a token for its health as well.";
+    HEALTH_NOT_ROUTED = "health-not-routed" breaks "health/open": "The gateway knows no way to the service's health.";
+
+    // ws
+    QUERY_TOKEN_UNCHECKED = "query-token-unchecked" breaks "ws/refused": "The agent service doesn't verify the token of an upgrade.";
+    INIT_FIRST = "init-first" breaks "ws/refused": "The conversation begins before the token is looked at.";
+    UPGRADES_UNASKED = "upgrades-unasked" breaks "ws/refused": "The gateway doesn't ask access control about upgrades.";
+    UPGRADE_WITHOUT_QUERY = "upgrade-without-query" breaks "ws/accepted": "The gateway forwards upgrades without their query.";
+    INIT_FORGOTTEN = "init-forgotten" breaks "ws/accepted": "The conversation begins without a word.";
+
+    HEADER_ONLY_BREAKS = "header-only-breaks" breaks "ws/header-only": "An upgrade whose token is in the header alone ends in an error of the agent service.";
+
+    // rest
+    QUERY_ONLY_BREAKS = "query-only-breaks" breaks "rest/query-only": "A request whose token is in the query alone ends in an error of the agent service.";
+
+    // headers
+    USER_HEADERS_MERGED = "user-headers-merged" breaks "headers/trusted": "The gateway adds access control's x-user-* to those of the client.";
+    USER_HEADERS_KEPT = "user-headers-kept" breaks "headers/trusted": "The gateway adds no x-user-* where the client sent one already.";
+    USER_HEADERS_NOT_ADDED = "user-headers-not-added" breaks "headers/trusted": "The gateway doesn't tell the service who the user is.";
+    USER_HEADER_IS_A_PASS = "user-header-is-a-pass" breaks "headers/trusted": "The agent service lets in who has x-user-id, and asks for no token then.";
+    OMITTED_KEEPS_CLIENTS = "omitted-keeps-clients" breaks "headers/omitted": "Where access control leaves a header out the client's own stays.";
+    UNDERSCORES_KEPT = "underscores-kept" breaks "headers/omitted": "The gateway leaves x_user_id alone, which some servers read as x-user-id.";
+
+    // authz
+    OPEN_WHERE_GONE = "open-where-gone" breaks "authz/down": "Where access control can't be reached the gateway lets everybody through.";
+    OPEN_ON_ERROR = "open-on-error" breaks "authz/down": "Only 401 and 403 of access control keep a request out.";
+    OPEN_ON_ANY_SUCCESS = "open-on-any-success" breaks "authz/down": "Any answer of access control below 300 lets a request through.";
+    OPEN_WHERE_SLOW = "open-where-slow" breaks "authz/down": "An answer of access control that comes too late counts as yes.";
+
+    // leak
+    JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
+    JWT_IN_ERROR_BODY = "jwt-in-error-body" breaks "leak/error-body": "The agent service's refusal repeats the token.";
+    KEY_IN_ERROR_BODY = "key-in-error-body" breaks "leak/error-body": "Where LiteLLM can't be reached the answer shows the request, key and all.";
+}

@@ -1,0 +1,127 @@
+//! `jwt`: a token that says who somebody is, as good or as bad as a scenario wants it (RFC 7519, RFC 7515).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use indexmap::IndexMap;
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Jwt, Signing};
+use super::context::{Observation, StepContext, StepError};
+use crate::target::World;
+
+/// What a header or a payload says.
+type Fields = Map<String, Value>;
+
+/// How long a token is good, in seconds (contract 3: 7 days).
+const LIFETIME: f64 = 7.0 * 24.0 * 60.0 * 60.0;
+
+/// Who it is of: nobody whom a client would name by itself.
+const USER_ID: u64 = 4711;
+const USER: &str = "gauntlet";
+const EMAIL: &str = "gauntlet@gauntlet.test";
+
+/// Makes a token: `token`, its parts as they stand in it (`header`, `payload`, `signature`), and what
+/// they say (`head`, `claims`).
+pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, StepError> {
+    let what = "make a token".to_owned();
+    let (head, claims) = base(&arguments, &context.world)?;
+    let head = changed(head, arguments.header.as_ref());
+    let claims = changed(claims, arguments.claims.as_ref());
+    let encoded = |text: Option<&String>, fields: &Fields| match text {
+        Some(text) => URL_SAFE_NO_PAD.encode(text),
+        None => URL_SAFE_NO_PAD.encode(Value::Object(fields.clone()).to_string()),
+    };
+    let header = encoded(arguments.header_text.as_ref(), &head);
+    let payload = encoded(arguments.claims_text.as_ref(), &claims);
+    let message = format!("{header}.{payload}");
+    let secret = arguments.secret.as_deref().unwrap_or(&context.world.jwt_secret);
+    let signature = sign(&message, secret, arguments.sign.unwrap_or_default())?;
+    let token = format!("{message}.{signature}");
+    // One that is too short to be a secret, or longer than any, opens nothing.
+    for secret in [&token, &signature] {
+        let _known = context.redactor.add("JWT", secret);
+    }
+    let value = json!({
+        "token": token,
+        "header": header,
+        "payload": payload,
+        "signature": signature,
+        "head": head,
+        "claims": claims,
+    });
+    Ok(Observation { what, value })
+}
+
+/// What header and claims begin as: those of a good token of that role, or of a token that was made before.
+fn base(arguments: &Jwt, world: &World) -> Result<(Fields, Fields), StepError> {
+    let mut head = Map::from_iter([("alg".to_owned(), json!(arguments.sign.unwrap_or_default().name()))]);
+    let now = world.clock.unwrap_or_else(now);
+    let mut claims = match &arguments.jwt {
+        Value::String(role) => {
+            head.insert("typ".into(), json!("JWT"));
+            let claims = json!({
+                "sub": USER, "userId": USER_ID, "role": role, "email": EMAIL, "exp": seconds(now + LIFETIME),
+            });
+            object(&claims)
+        }
+        before if before["claims"].is_object() => {
+            let mut before_head = object(&before["head"]);
+            before_head.extend(head);
+            head = before_head;
+            object(&before["claims"])
+        }
+        _ => {
+            let expected = "a role (`REGULAR`), or a token that a `jwt` was bound to with `as`";
+            return Err(StepError(format!("`jwt` takes {expected}")));
+        }
+    };
+    for (claim, from_now) in [("exp", arguments.expires_in), ("nbf", arguments.valid_in)] {
+        if let Some(from_now) = from_now {
+            claims.insert(claim.into(), seconds(now + from_now));
+        }
+    }
+    Ok((head, claims))
+}
+
+fn object(value: &Value) -> Fields {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// A `NumericDate` (RFC 7519 §2); whole where it is.
+fn seconds(time: f64) -> Value {
+    match time.fract() == 0.0 {
+        true => json!(time as i64),
+        false => json!(time),
+    }
+}
+
+fn now() -> f64 {
+    jiff::Timestamp::now().as_second() as f64
+}
+
+/// Fields with changes: null takes one away.
+fn changed(mut fields: Fields, changes: Option<&IndexMap<String, Value>>) -> Fields {
+    for (name, value) in changes.into_iter().flatten() {
+        match value {
+            Value::Null => drop(fields.remove(name)),
+            value => drop(fields.insert(name.clone(), value.clone())),
+        }
+    }
+    fields
+}
+
+fn sign(message: &str, secret: &str, signing: Signing) -> Result<String, StepError> {
+    let algorithm = match signing {
+        Signing::Hs256 => Algorithm::HS256,
+        Signing::Hs384 => Algorithm::HS384,
+        Signing::Hs512 => Algorithm::HS512,
+        Signing::None => return Ok(String::new()),
+    };
+    crypto::sign(
+        message.as_bytes(),
+        &EncodingKey::from_secret(secret.as_bytes()),
+        algorithm,
+    )
+    .map_err(|error| StepError::doing("signing a token", error))
+}

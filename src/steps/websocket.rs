@@ -1,0 +1,93 @@
+//! `websocket`: a WebSocket that is opened, what comes first over it, and its end.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::arguments::Websocket;
+use super::attach::{self, Upgraded};
+use super::context::{Exchange, Observation, StepContext, StepError};
+use super::subject;
+use super::wire::Recorded;
+use crate::target::roads::{RoadError, door, parties, path_on};
+
+/// How long the other side may take to answer a close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`.
+pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
+    let road = arguments.road;
+    let target = path_on(&context.world, road, &arguments.websocket);
+    let what = format!("open {target} {}", subject::by(road));
+    let door = match door(&context.world, road, None).await {
+        Ok(door) => door,
+        Err(gone @ RoadError::NoPod { .. }) => {
+            let value = json!({ "opened": false, "connection": context.record_no_door(&what, &gone) });
+            return Ok(Observation { what, value });
+        }
+        Err(error) => return Err(StepError::doing(&what, error)),
+    };
+    let headers = attach::headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
+    let request = attach::upgrade_request(&target, headers, &door)?;
+    let command = attach::curl(&door, &request);
+    let (value, transcript) = match attach::upgrade(request, None, context, &door).await? {
+        Upgraded::Opened {
+            mut socket,
+            mut response,
+        } => {
+            response["opened"] = true.into();
+            first(&mut socket, context.limits.answer, &mut response).await;
+            (response, socket.get_ref().transcript.clone())
+        }
+        Upgraded::Answered { response, transcript } => (response, transcript),
+    };
+    context.record(Exchange {
+        title: what.clone(),
+        text: transcript.text(),
+        command: Some(command),
+        parties: parties(&door, None),
+    });
+    Ok(Observation { what, value })
+}
+
+/// What comes first, and then the end.
+async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) {
+    let message = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                other => break other,
+            }
+        }
+    };
+    match timeout(within, message).await {
+        Ok(Some(Ok(Message::Close(frame)))) => seen["close"] = close(frame.as_ref()),
+        Ok(Some(Ok(message))) => {
+            let text = String::from_utf8_lossy(&message.into_data()).into_owned();
+            seen["message"] = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            let _sent = socket.close(None).await;
+            let ended = async {
+                while let Some(Ok(message)) = socket.next().await {
+                    if let Message::Close(frame) = message {
+                        seen["close"] = close(frame.as_ref());
+                    }
+                }
+            };
+            let _in_time = timeout(CLOSE_WITHIN, ended).await;
+        }
+        Ok(Some(Err(error))) => seen["broken"] = error.to_string().into(),
+        Ok(None) => seen["broken"] = "the connection ended without a close".into(),
+        Err(_) => seen["no_message_within"] = (within.as_millis() as u64).into(),
+    }
+}
+
+fn close(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Value {
+    match frame {
+        Some(frame) => json!({ "code": u16::from(frame.code), "reason": frame.reason.as_str() }),
+        None => json!({ "code": null }),
+    }
+}

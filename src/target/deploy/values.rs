@@ -1,0 +1,107 @@
+//! The values of the manifests' variables.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::grouped;
+use crate::scenario::{AuthorizerState, WorldSpec};
+use crate::target::certificate::Certificate;
+
+/// The values of a manifest's variables; the manifest's head says what each is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Values {
+    pub image: String,
+    pub secret: String,
+    pub token_key: String,
+    pub master_key_key: String,
+    pub web_replicas: u32,
+    pub warm_pool: u32,
+    pub terminal: String,
+    pub mutants: String,
+    pub header_timeout: String,
+    pub drain_timeout: String,
+    pub balancer_replicas: u32,
+    pub strip_authorization: bool,
+    pub idle_timeout: String,
+    pub balancer_targets: String,
+    pub tls_cert: String,
+    pub tls_key: String,
+    pub probe_replicas: u32,
+    pub controller_replicas: u32,
+    pub seed: String,
+    pub clock: String,
+    pub authorizer_replicas: u32,
+    pub authorizer_fault: String,
+    pub authorizer_timeout: String,
+    pub litellm_replicas: u32,
+    pub gateway_targets: String,
+    /// As [`grouped`] gives them.
+    pub names: Value,
+}
+
+impl Values {
+    /// Of a platform as `spec` wants it. The names are those of the installation.
+    pub fn new(
+        image: &str,
+        spec: &WorldSpec,
+        names: &BTreeMap<String, String>,
+        mutants: &[String],
+        certificate: Option<&Certificate>,
+    ) -> Values {
+        let name = |of: &str| names.get(of).cloned().unwrap_or_default();
+        let balancer = spec.balancer.as_ref();
+        let grouped = grouped(names);
+        let targets = json!([
+            { "path_prefix": "/", "selector": grouped["web"]["selector"], "port": name("web.port").parse().unwrap_or(0u16) },
+            { "path_prefix": name("probe.path"), "selector": grouped["probe"]["selector"], "port": 8081 },
+        ]);
+        let gateway_targets = json!([
+            {
+                "path_prefix": format!("{}/", name("access-control.path")),
+                "selector": grouped["access-control"]["selector"],
+                "port": name("access-control.port").parse().unwrap_or(0u16),
+            },
+            {
+                "path_prefix": "/",
+                "selector": grouped["agent-service"]["selector"],
+                "port": name("agent-service.port").parse().unwrap_or(0u16),
+            },
+        ]);
+        Values {
+            image: image.into(),
+            secret: name("secret.name"),
+            token_key: name("secret.key"),
+            master_key_key: name("secret.master-key"),
+            web_replicas: spec.web_replicas,
+            warm_pool: spec.warm_pool,
+            terminal: spec
+                .terminal
+                .as_ref()
+                .map(|command| json!(command).to_string())
+                .unwrap_or_default(),
+            mutants: mutants.join(","),
+            header_timeout: "1s".into(),
+            drain_timeout: "60s".into(),
+            balancer_replicas: balancer.is_some().into(),
+            strip_authorization: balancer.is_none_or(|balancer| balancer.strips_authorization.unwrap_or(true)),
+            idle_timeout: balancer
+                .and_then(|balancer| balancer.idle_timeout.clone())
+                .unwrap_or_else(|| "60s".into()),
+            balancer_targets: targets.to_string(),
+            tls_cert: certificate.map(|c| c.certificate.clone()).unwrap_or_default(),
+            tls_key: certificate.map(|c| c.key.clone()).unwrap_or_default(),
+            probe_replicas: balancer.is_some_and(|balancer| balancer.probe).into(),
+            controller_replicas: 1,
+            seed: "seed".into(),
+            clock: spec.clock.map(|clock| clock.to_string()).unwrap_or_default(),
+            authorizer_replicas: (spec.authorizer != AuthorizerState::Gone).into(),
+            authorizer_fault: spec.authorizer.fault().to_owned(),
+            authorizer_timeout: "1s".into(),
+            litellm_replicas: spec.litellm.into(),
+            gateway_targets: gateway_targets.to_string(),
+            names: grouped,
+        }
+    }
+}
