@@ -23,8 +23,9 @@ async fn start() -> World {
         master_key: "bench-master-key".into(),
         jwt_secret: TOKEN.into(),
         contract: Contract::HarnessToken,
+        gateways: Vec::new(),
     };
-    World::embedded(&spec(), setup, program())
+    World::embedded(&spec(), setup, program(), None)
         .await
         .expect("a world starts")
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Run, TargetName};
+use super::{GatewayName, Run, TargetName};
 use crate::scenario::{Intrusion, duration};
 
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
@@ -51,6 +51,9 @@ pub fn flags(options: &Run) -> String {
     }
     for setting in &options.set {
         flag("set", setting);
+    }
+    if options.gateway != GatewayName::default() {
+        flag("gateway", options.gateway.name());
     }
     if let Some(timeout) = options.timeout {
         flag("timeout", &duration::show(timeout));

@@ -1,11 +1,12 @@
 //! `gauntlet prove`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::Prove;
 use super::conclude::{not_run, refuse, settle};
-use super::run::{INTERRUPTED, Process, UsageError, mutants, shared};
+use super::run::{INTERRUPTED, Process, UsageError, mutants, shared, through};
 use super::selection::select;
 use super::target::{self, NotStarted, TargetOptions};
 use crate::platform::Mutant;
@@ -15,9 +16,11 @@ use crate::redact::Redactor;
 use crate::report::matrix::Matrix;
 use crate::report::{Finished, Problem, check_file, deliver, progress};
 use crate::runner::execute::Shared;
+use crate::runner::fit::real_gateways;
 use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
+use crate::steps::arguments::Road;
 use crate::target::names;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
@@ -30,8 +33,18 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     on.check()?;
     let named = mutants(&options.mutant)?;
     let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
-    let mut planned = selected.plan(1);
-    let chosen = chosen(&named, &options.selection.selectors, &mut planned)?;
+    let mut planned = through(selected.plan(1), options.gateway)?;
+    let mut chosen = chosen(&named, &options.selection.selectors, &mut planned)?;
+    // No run would meet the others.
+    let is_met = |mutant: &Mutant| mutant.gateway().is_none_or(|road| options.gateway.has(road));
+    if let Some(mutant) = chosen.iter().find(|mutant| !named.is_empty() && !is_met(mutant)) {
+        return Err(UsageError(format!(
+            "--mutant {}: it breaks a gateway that --gateway {} doesn't go through; `--gateway all` goes through all",
+            mutant.name,
+            options.gateway.name()
+        )));
+    }
+    chosen.retain(|mutant| is_met(mutant));
     if let Some(error) = options.report.as_deref().and_then(|file| check_file(file).err()) {
         return Ok(refuse(&[problem("report", error)]));
     }
@@ -43,6 +56,12 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
         Err(NotStarted::Interrupted) => return Ok(INTERRUPTED),
     };
+    let roads: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
+    let roads: Vec<Road> = roads.into_iter().collect();
+    if let Err(why) = started.target.start_gateways(&roads).await {
+        started.end(false, &names::contract()).await;
+        return Ok(not_run(&why.to_string()));
+    }
     let make = |names| Shared {
         limits: started.limits(),
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),

@@ -1,5 +1,6 @@
 //! `gauntlet run`.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,16 +15,18 @@ use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
 use super::target::{self, NotStarted};
-use super::{LevelName, Run, TargetName, again};
+use super::{GatewayName, LevelName, Run, TargetName, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, Reporters, Settings, clash};
 use crate::runner::events::{RunInfo, RunVerdict};
 use crate::runner::execute::Shared;
-use crate::runner::plan::{Levels, part};
+use crate::runner::fit::{gateways, real_gateways};
+use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
+use crate::steps::arguments::Road;
 use crate::target::embedded::Program;
 use crate::target::{Target, names};
 
@@ -99,7 +102,8 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         Some(file) => expected(file, &scenarios, &process.started)?,
         None => Expected::default(),
     };
-    let (mut planned, mut notes) = (selected.plan(options.repeat.get()), Vec::new());
+    let planned = through(selected.plan(options.repeat.get()), options.gateway)?;
+    let (mut planned, mut notes) = (planned, Vec::new());
     if let Some(report) = &options.rerun_failed {
         (planned, notes) = Rerun::read(report, &scenarios, digest.as_deref())?.choose(planned);
     }
@@ -155,6 +159,12 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
         ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
+    let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
+    let gateways: Vec<Road> = gateways.into_iter().collect();
+    if let Err(why) = shared.target.start_gateways(&gateways).await {
+        started.end(false, &names).await;
+        return Ok(not_run(&why.to_string()));
+    }
     let terms = Terms {
         jobs: started.jobs(options.jobs, &process),
         fail_fast: options.fail_fast,
@@ -169,10 +179,26 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(conclude(&finished, &redactor, &result, scenarios))
 }
 
+/// The runs that go through these gateways, or through none.
+///
+/// # Errors
+/// There is none.
+pub fn through(mut planned: Vec<Planned>, gateway: GatewayName) -> Result<Vec<Planned>, UsageError> {
+    let all = planned.len();
+    planned.retain(|run| gateways(run).into_iter().all(|road| gateway.has(road)));
+    match planned.is_empty() && all > 0 {
+        true => Err(UsageError(format!(
+            "none of the {all} selected runs goes through the gateways of --gateway {}; `--gateway all` has them all",
+            gateway.name()
+        ))),
+        false => Ok(planned),
+    }
+}
+
 /// What the runs of a command share.
 pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> Shared {
     Shared {
-        target: target.clone(),
+        target: target.with_mutants(&mutants),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
         redactor: redactor.clone(),

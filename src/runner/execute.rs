@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, RunOf, ScenarioResult, Verdict};
 use super::evidence;
-use super::fit::Fit;
+use super::fit::{Fit, real_gateways};
 use super::plan::Planned;
 use super::reproduce::reproduce;
 use super::story::{Record, Story};
@@ -114,7 +114,7 @@ fn unfit(planned: &Planned, shared: &Shared) -> Option<String> {
             policies: &shared.policies,
         }
         .unfit(planned),
-        Target::Embedded(_) | Target::Kind(_) => None,
+        Target::Embedded(..) | Target::Kind(_) => None,
     }
 }
 
@@ -231,6 +231,7 @@ fn setup(scope: &Scope, planned: &Planned, shared: &Shared, secrets: &Redactor) 
         master_key: random()?,
         jwt_secret: random()?,
         contract: Contract::named(planned.scenario.contract()),
+        gateways: real_gateways(planned),
     };
     know(secrets, &setup.token, &setup.master_key)?;
     secrets

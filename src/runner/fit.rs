@@ -180,6 +180,22 @@ fn counts_matter(world: &WorldSpec) -> bool {
     world.warm_pool > 0 || world.web_replicas > 1
 }
 
+/// The gateways before the agent service that a run goes through.
+pub fn gateways(planned: &Planned) -> BTreeSet<Road> {
+    let of_step = |step| match roads(planned, step, Road::Proxy).as_slice() {
+        [road @ (Road::Builtin | Road::Nginx | Road::Envoy)] => Some(*road),
+        _ => None,
+    };
+    steps(planned).filter_map(of_step).collect()
+}
+
+/// Those of them that are no component of the reference platform.
+pub fn real_gateways(planned: &Planned) -> Vec<Road> {
+    let mut gateways = gateways(planned);
+    gateways.remove(&Road::Builtin);
+    gateways.into_iter().collect()
+}
+
 fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }

@@ -26,12 +26,16 @@ pub enum Road {
     AccessControl,
     /// Through the gateway before the agent service that gauntlet brings along.
     Builtin,
+    /// Through an nginx before the agent service (`auth_request`).
+    Nginx,
+    /// Through an Envoy before the agent service (`ext_authz`).
+    Envoy,
     /// To what shows the requests that came to the reference platform's agent service.
     Witness,
 }
 
 impl Road {
-    pub const ALL: [Road; 8] = [
+    pub const ALL: [Road; 10] = [
         Road::Direct,
         Road::Proxy,
         Road::Balancer,
@@ -39,8 +43,13 @@ impl Road {
         Road::Service,
         Road::AccessControl,
         Road::Builtin,
+        Road::Nginx,
+        Road::Envoy,
         Road::Witness,
     ];
+
+    /// The real gateways before the agent service.
+    pub const GATEWAYS: [Road; 2] = [Road::Nginx, Road::Envoy];
 
     /// The name in files.
     pub fn name(self) -> &'static str {
@@ -52,6 +61,8 @@ impl Road {
             Road::Service => "service",
             Road::AccessControl => "access-control",
             Road::Builtin => "builtin",
+            Road::Nginx => "nginx",
+            Road::Envoy => "envoy",
             Road::Witness => "witness",
         }
     }

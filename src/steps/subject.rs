@@ -30,6 +30,8 @@ pub fn by(road: Road) -> &'static str {
         Road::Service => "straight to the agent service",
         Road::AccessControl => "as access control is asked",
         Road::Builtin => "through the built-in gateway",
+        Road::Nginx => "through nginx",
+        Road::Envoy => "through Envoy",
         Road::Witness => "of the witness",
     }
 }

@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod embedded;
 pub mod fit;
 pub mod forward;
+pub mod gateways;
 pub mod installation;
 pub mod kind;
 pub mod labels;
@@ -27,7 +28,9 @@ pub use world::{World, WorldError};
 use jiff::Timestamp;
 
 use crate::scenario::WorldSpec;
+use crate::steps::arguments::Road;
 use embedded::Program;
+use gateways::{GatewayError, Gateways};
 use installation::Installation;
 use kind::KindCluster;
 use kind::namespace::Namespace;
@@ -37,7 +40,7 @@ use world::Setup;
 #[derive(Clone)]
 pub enum Target {
     /// Each has a cluster in this process.
-    Embedded(Program),
+    Embedded(Program, Arc<Gateways>),
     /// Each has a namespace of one cluster.
     Kind(Arc<KindCluster>),
     /// All share a platform that isn't ours.
@@ -48,7 +51,13 @@ impl Target {
     /// A world: a fresh one, its platform complete, or the one that all share.
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
-            Target::Embedded(program) => World::embedded(spec, setup, program.clone()).await,
+            Target::Embedded(program, gateways) => {
+                let lane = match setup.gateways.as_slice() {
+                    [] => None,
+                    roads => Some(gateways.lane(roads).await?),
+                };
+                World::embedded(spec, setup, program.clone(), lane).await
+            }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
                 World::in_namespace(spec, setup, namespace, &cluster.image).await
@@ -57,12 +66,31 @@ impl Target {
         }
     }
 
+    /// The same for a platform with these defects.
+    pub fn with_mutants(&self, mutants: &[String]) -> Target {
+        match self {
+            Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
+            other => other.clone(),
+        }
+    }
+
+    /// Starts the real gateways of these roads, where they are this machine's to start; gives their versions.
+    ///
+    /// # Errors
+    /// One that can't be started: no world would come up.
+    pub async fn start_gateways(&self, roads: &[Road]) -> Result<Vec<String>, GatewayError> {
+        match self {
+            Target::Embedded(_, gateways) if !roads.is_empty() => gateways.start(roads).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
         match self {
             Target::Kind(cluster) => cluster.fell(since).await,
             Target::Installation(installation) => installation.disturbed().await,
-            Target::Embedded(_) => None,
+            Target::Embedded(..) => None,
         }
     }
 }

@@ -127,6 +127,22 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
         Road::Service => ready_pod(world, "agent-service.selector", "agent-service.port", false).await,
         Road::AccessControl => ready_pod(world, "access-control.selector", "access-control.port", false).await,
         Road::Builtin => ready_pod(world, "builtin.selector", "builtin.port", false).await,
+        Road::Nginx | Road::Envoy => match world.gateway(road) {
+            Some(front) => Ok(Door {
+                address: front,
+                way: front,
+                host: front.to_string(),
+                tls: false,
+                pod: road.name().to_owned(),
+            }),
+            None => {
+                let (selector, port) = match road {
+                    Road::Nginx => ("nginx.selector", "nginx.port"),
+                    _ => ("envoy.selector", "envoy.port"),
+                };
+                ready_pod(world, selector, port, false).await
+            }
+        },
         Road::Witness => ready_pod(world, "agent-service.selector", "agent-service.witness-port", false).await,
     }
 }

@@ -1,7 +1,7 @@
 //! A running platform that a scenario works on.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ use super::contract::Contract;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
 use super::forward::WayError;
+use super::gateways::GatewayError;
+use super::gateways::lane::Lane;
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError};
 use super::kind::namespace::{Namespace, NamespaceError};
@@ -53,6 +55,8 @@ pub enum WorldError {
     Namespace(#[from] NamespaceError),
     #[error(transparent)]
     Installation(#[from] InstallationError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     #[error("making the certificate of the balancer: {0}")]
     Certificate(#[from] rcgen::Error),
 }
@@ -76,6 +80,8 @@ pub struct World {
     /// Values of the manifests, for what is deployed later.
     pub values: Values,
     ground: Ground,
+    /// What real gateways of this machine lead to, where it is this world.
+    lane: Option<Lane>,
 }
 
 /// What a world stands on, and goes with it.
@@ -95,19 +101,26 @@ pub struct Setup {
     pub jwt_secret: String,
     /// Whose platform it is.
     pub contract: Contract,
+    /// The real gateways that its requests go through.
+    pub gateways: Vec<Road>,
 }
 
 impl World {
     /// A fresh world on the embedded target, its platform complete.
-    pub async fn embedded(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
+    pub async fn embedded(
+        spec: &WorldSpec,
+        setup: Setup,
+        program: Program,
+        lane: Option<Lane>,
+    ) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program)).await?;
-        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup).await
+        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup, lane).await
     }
 
     /// The same with a TLS endpoint, without which kubectl sends no token.
     pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program).with_tls()).await?;
-        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup).await
+        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup, None).await
     }
 
     /// A fresh world in a namespace that has nothing in it, its platform complete. `image` is the
@@ -118,7 +131,7 @@ impl World {
         namespace: Namespace,
         image: &str,
     ) -> Result<World, WorldError> {
-        World::on(Ground::Namespace(Box::new(namespace)), image, spec, setup).await
+        World::on(Ground::Namespace(Box::new(namespace)), image, spec, setup, None).await
     }
 
     /// A platform that is there, and stays when the scenario is over.
@@ -138,10 +151,18 @@ impl World {
             trust: installation.trust.clone(),
             values: Values::default(),
             ground: Ground::Installation(installation),
+            lane: None,
         })
     }
 
-    async fn on(ground: Ground, image: &str, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
+    async fn on(
+        ground: Ground,
+        image: &str,
+        spec: &WorldSpec,
+        setup: Setup,
+        lane: Option<Lane>,
+    ) -> Result<World, WorldError> {
+        let address = |of: fn(&Lane) -> Ipv4Addr| lane.as_ref().map(|lane| of(lane).to_string()).unwrap_or_default();
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new(
                 setup.names.get("balancer.tls-name").map_or("", String::as_str),
@@ -153,6 +174,8 @@ impl World {
             namespace: ground.namespace().to_owned(),
             values: Values {
                 controller_replicas: u32::from(!ground.has_controller()),
+                service_address: address(Lane::service),
+                authorizer_address: address(Lane::access_control),
                 ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
             },
             names: setup.names,
@@ -162,6 +185,7 @@ impl World {
             clock: spec.clock,
             trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
             ground,
+            lane,
         };
         match setup.contract {
             Contract::HarnessToken => world.create_token_secret(spec.secret).await?,
@@ -187,6 +211,8 @@ impl World {
             Ground::Namespace(namespace) => namespace.delete().await?,
             Ground::Installation(_) => {}
         }
+        // Nobody listens on its addresses any more: the next world may.
+        drop(self.lane);
         Ok(())
     }
 
@@ -242,6 +268,16 @@ impl World {
     /// How a road is gone, where somebody said it; to pods of our own it is known.
     pub fn way(&self, road: Road) -> Option<&Way> {
         Some(self.installation()?.way(road))
+    }
+
+    /// Where a real gateway of this machine takes its requests, where one leads here.
+    pub fn gateway(&self, road: Road) -> Option<SocketAddr> {
+        self.lane.as_ref()?.front(road)
+    }
+
+    /// The configurations of the gateways that lead here, by their files' names.
+    pub fn gateway_files(&self) -> Vec<(&'static str, String)> {
+        self.lane.as_ref().map(Lane::files).unwrap_or_default()
     }
 
     /// Where this machine connects to for an address of a pod; none where no pod has it any more.

@@ -58,13 +58,16 @@ impl Hostile {
             token: "t".repeat(64),
             jwt_secret: String::new(),
             contract: Contract::HarnessToken,
+            gateways: Vec::new(),
             master_key: "m".repeat(64),
         };
         let spec = WorldSpec {
             platform: false,
             ..WorldSpec::default()
         };
-        let world = World::embedded(&spec, setup, program()).await.expect("an empty world");
+        let world = World::embedded(&spec, setup, program(), None)
+            .await
+            .expect("an empty world");
         let context = StepContext::new(Arc::new(world), Redactor::new(), LIMITS);
         Hostile { address, context }
     }

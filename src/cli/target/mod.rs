@@ -5,6 +5,7 @@ mod kind;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -18,6 +19,7 @@ use crate::runner::plan::Planned;
 use crate::scenario::Intrusion;
 use crate::steps::Limits;
 use crate::target::Target;
+use crate::target::gateways::{Gateways, Settings as GatewaySettings};
 use crate::target::installation::lease::Held;
 pub use kind::{KindOptions, REUSED, kind_cluster};
 
@@ -156,7 +158,14 @@ pub async fn start(
 ) -> Result<Started, NotStarted> {
     let mut held = None;
     let (target, end) = match options.target {
-        TargetName::Embedded => (Target::Embedded(process.program.clone()), kind::End::Stays),
+        TargetName::Embedded => {
+            let gateways = Gateways::new(GatewaySettings {
+                lanes: process.jobs(),
+                names: Arc::new(profile.names.clone()),
+                path: (process.variable)("PATH"),
+            });
+            (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
+        }
         TargetName::Kind => kind::start(&options.kind, process).await?,
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
@@ -178,7 +187,7 @@ impl Started {
     /// Ends what is to end.
     pub async fn end(self, passed: bool, names: &BTreeMap<String, String>) {
         match &self.target {
-            Target::Embedded(_) => {}
+            Target::Embedded(..) => {}
             Target::Kind(cluster) => kind::end(cluster, self.end, passed).await,
             Target::Installation(installation) => installation::end(installation, names).await,
         }
@@ -190,7 +199,7 @@ impl Started {
     pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, process: &Process) -> usize {
         match (&self.target, asked) {
             (_, Some(asked)) => asked.get(),
-            (Target::Embedded(_), None) => process.jobs(),
+            (Target::Embedded(..), None) => process.jobs(),
             // Each has a platform of its own, in containers of its own, and mostly waits for them.
             (Target::Kind(_), None) => (process.processors * 2).max(1),
             // Others use it as well.
@@ -201,7 +210,7 @@ impl Started {
     /// The longest time of a scenario that doesn't say its own.
     pub fn timeout(&self) -> Duration {
         match self.target {
-            Target::Embedded(_) => TIMEOUT,
+            Target::Embedded(..) => TIMEOUT,
             Target::Kind(_) | Target::Installation(_) => Duration::from_secs(300),
         }
     }
@@ -209,7 +218,7 @@ impl Started {
     /// How long steps wait for answers.
     pub fn limits(&self) -> Limits {
         match self.target {
-            Target::Embedded(_) => Limits::default(),
+            Target::Embedded(..) => Limits::default(),
             Target::Kind(_) | Target::Installation(_) => Limits::of_a_cluster(),
         }
     }

@@ -40,6 +40,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         master_key: random(),
         jwt_secret: random(),
         contract: Contract::HarnessToken,
+        gateways: Vec::new(),
     };
     options.check()?;
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;

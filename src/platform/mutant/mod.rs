@@ -16,10 +16,14 @@ macro_rules! mutants {
     };
 }
 
+use crate::steps::arguments::Road;
+
 mod agent_service;
+mod gateways;
 mod harness_token;
 
 pub use agent_service::*;
+pub use gateways::*;
 pub use harness_token::*;
 
 /// A named defect: what a person could have shipped by mistake.
@@ -37,6 +41,18 @@ pub struct Mutant {
     pub defect: &'static str,
 }
 
+impl Mutant {
+    /// The real gateway whose configuration it breaks; none where it is a component of gauntlet's.
+    pub fn gateway(&self) -> Option<Road> {
+        let has = |all: &[Mutant]| all.iter().any(|mutant| mutant.name == self.name);
+        match () {
+            () if has(NGINX) => Some(Road::Nginx),
+            () if has(ENVOY) => Some(Road::Envoy),
+            () => None,
+        }
+    }
+}
+
 /// The mutant of that name.
 pub fn by_name(name: &str) -> Option<&'static Mutant> {
     all().find(|mutant| mutant.name == name)
@@ -44,7 +60,7 @@ pub fn by_name(name: &str) -> Option<&'static Mutant> {
 
 /// All mutants, in the order of the contracts' rows.
 pub fn all() -> impl Iterator<Item = &'static Mutant> + Clone {
-    HARNESS_TOKEN.iter().chain(AGENT_SERVICE)
+    HARNESS_TOKEN.iter().chain(AGENT_SERVICE).chain(NGINX).chain(ENVOY)
 }
 
 #[cfg(test)]

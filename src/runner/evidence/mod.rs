@@ -26,6 +26,8 @@ const EXCHANGES: usize = 6;
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let world = &context.world;
+    let files = world.gateway_files().into_iter();
+    evidence.extend(files.map(|(name, told)| text("what the gateway was told", name, told)));
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     if world
         .installation()

@@ -63,8 +63,7 @@ mod websocket;
 
 use client::Clients;
 use kinds::Kind;
-#[cfg(test)]
-pub(crate) use kubelet::Address;
+pub use kubelet::Address;
 use kubelet::Kubelet;
 use store::Store;
 use tasks::Tasks;

@@ -165,7 +165,7 @@ impl Installation {
             ways: ways(profile, |road| match road {
                 Road::Direct | Road::Proxy | Road::Service | Road::AccessControl => Way::PortForward,
                 // They are before the cluster, and nothing in there tells their addresses.
-                Road::Balancer | Road::BalancerTls | Road::Builtin => Way::None,
+                Road::Balancer | Road::BalancerTls | Road::Builtin | Road::Nginx | Road::Envoy => Way::None,
                 // What came to a service that isn't ours nobody shows.
                 Road::Witness => Way::None,
             }),

@@ -6,6 +6,6 @@ pub mod image;
 pub mod making;
 pub mod namespace;
 mod node;
-mod tool;
+pub mod tool;
 
 pub use cluster::{KindCluster, KindError};

@@ -14,9 +14,12 @@ const ATTEMPTS: usize = 64;
 /// A loopback address that no other pod on this machine has, of whatever process.
 pub struct Address {
     pub ip: Ipv4Addr,
-    /// Holds the reservation while the pod is there.
-    _reservation: UdpSocket,
+    /// Holds the reservation while the pod is there; none where somebody else holds it.
+    _reservation: Option<UdpSocket>,
 }
+
+/// The annotation of a pod that is to have an address that somebody else has reserved.
+pub const FIXED: &str = "gauntlet/address";
 
 impl Address {
     /// # Errors
@@ -31,12 +34,17 @@ impl Address {
                 Ok(reservation) => {
                     return Ok(Address {
                         ip,
-                        _reservation: reservation,
+                        _reservation: Some(reservation),
                     });
                 }
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(|| io::Error::other("no address was tried")))
+    }
+
+    /// One that somebody else has reserved, and holds as long as this is there.
+    pub fn held(ip: Ipv4Addr) -> Address {
+        Address { ip, _reservation: None }
     }
 }

@@ -18,7 +18,6 @@ mod pod;
 mod probe;
 mod status;
 
-#[cfg(test)]
 pub use address::Address;
 pub use pod::{PodRun, State};
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::address::Address;
+use super::address::{Address, FIXED};
 use super::{COMPONENT, Kubelet, container, status};
 use crate::target::embedded::events;
 use crate::target::embedded::kinds::Kind;
@@ -82,7 +82,11 @@ impl PodRun {
     /// # Errors
     /// If no address could be had.
     pub fn new(object: Arc<Object>, power: &CancellationToken) -> io::Result<PodRun> {
-        let address = Address::reserve()?;
+        let fixed = object["metadata"]["annotations"][FIXED].as_str();
+        let address = match fixed.and_then(|ip| ip.parse().ok()) {
+            Some(ip) => Address::held(ip),
+            None => Address::reserve()?,
+        };
         let waiting = if items(&object["spec"]["initContainers"]).next().is_some() {
             "PodInitializing"
         } else {

@@ -1,0 +1,162 @@
+//! Envoy as the gateway: `ext_authz` over HTTP asks access control.
+
+use serde_json::{Value, json};
+
+use super::lane::{Hops, Route};
+use crate::platform::Mutant;
+use crate::platform::mutant;
+
+const USER_HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
+
+const TYPES: &str = "type.googleapis.com/envoy";
+
+/// The bootstrap configuration of an Envoy that has these lanes, as JSON.
+///
+/// What the client says of itself is taken out before anybody is asked (early header mutation: `ext_authz`
+/// alone keeps a header that access control doesn't send); names with an underscore are dropped.
+pub fn configuration(lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
+    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+    let numbered = || lanes.iter().enumerate();
+    let listeners = numbered().map(|(n, (listen, _))| listener(n, listen, route, &has));
+    let listeners: Vec<Value> = listeners.collect();
+    let clusters: Vec<Value> = numbered()
+        .flat_map(|(n, (_, hops))| {
+            [
+                cluster(&format!("service-{n}"), &hops.service),
+                cluster(&format!("access-control-{n}"), &hops.access_control),
+            ]
+        })
+        .collect();
+    let configuration = json!({
+        "static_resources": { "listeners": listeners, "clusters": clusters },
+        // Without it Envoy warns of each start that there is no limit.
+        "overload_manager": { "resource_monitors": [{
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": format!("{TYPES}.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"),
+                "max_active_downstream_connections": 10_000,
+            },
+        }] },
+    });
+    format!("{configuration:#}\n")
+}
+
+fn listener(number: usize, listen: &str, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": format!("{TYPES}.extensions.filters.http.router.v3.Router") },
+    });
+    let upgrades = match has {
+        _ if has(&mutant::ENVOY_UPGRADE_LOST) => json!([]),
+        _ if has(&mutant::ENVOY_CONVERSATIONS_UNGUARDED) => {
+            json!([{ "upgrade_type": "websocket", "filters": [router] }])
+        }
+        _ => json!([{ "upgrade_type": "websocket" }]),
+    };
+    let keeps = has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) || has(&mutant::ENVOY_USER_HEADERS_APPENDED);
+    let stripped = match keeps {
+        true => json!([]),
+        false => json!([{
+            "name": "envoy.http.early_header_mutation.header_mutation",
+            "typed_config": {
+                "@type": format!("{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
+                "mutations": USER_HEADERS.map(|name| json!({ "remove": name })),
+            },
+        }]),
+    };
+    let manager = json!({
+        "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": format!("lane-{number}"),
+        "use_remote_address": true,
+        "normalize_path": true,
+        "merge_slashes": true,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "common_http_protocol_options": { "headers_with_underscores_action": "DROP_HEADER" },
+        "upgrade_configs": upgrades,
+        "early_header_mutation_extensions": stripped,
+        "route_config": routes(number, route, has),
+        "http_filters": [authorizer(number, route, has), router],
+    });
+    json!({
+        "name": format!("lane-{number}"),
+        "address": address(listen),
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager,
+        }] }],
+    })
+}
+
+fn routes(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
+    let service = json!({ "cluster": format!("service-{number}"), "timeout": "30s" });
+    let unasked = json!({ "envoy.filters.http.ext_authz": {
+        "@type": format!("{TYPES}.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"),
+        "disabled": true,
+    } });
+    let asked = json!({});
+    let (agents, health) = match has {
+        _ if has(&mutant::ENVOY_WRONG_ROUTE) => (&unasked, &asked),
+        _ if has(&mutant::ENVOY_HEALTH_ASKED) => (&asked, &asked),
+        _ => (&asked, &unasked),
+    };
+    json!({ "virtual_hosts": [{
+        "name": "all",
+        "domains": ["*"],
+        "routes": [
+            { "match": { "path": route.agents }, "route": service, "typed_per_filter_config": agents },
+            { "match": { "path_separated_prefix": route.agents }, "route": service, "typed_per_filter_config": agents },
+            { "match": { "path": route.health }, "route": service, "typed_per_filter_config": health },
+            { "match": { "prefix": "/" }, "direct_response": { "status": 404 }, "typed_per_filter_config": unasked },
+        ],
+    }] })
+}
+
+fn authorizer(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
+    let names = json!({ "patterns": USER_HEADERS.map(|name| json!({ "exact": name })) });
+    let told = match has(&mutant::ENVOY_USER_HEADERS_APPENDED) {
+        true => json!({ "allowed_upstream_headers_to_append": names }),
+        false => json!({ "allowed_upstream_headers": names }),
+    };
+    json!({
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": format!("{TYPES}.extensions.filters.http.ext_authz.v3.ExtAuthz"),
+            "http_service": {
+                "server_uri": {
+                    "uri": "http://access-control",
+                    "cluster": format!("access-control-{number}"),
+                    "timeout": route.authorizer_timeout,
+                },
+                "path_prefix": route.auth,
+                "authorization_response": told,
+            },
+            "failure_mode_allow": has(&mutant::ENVOY_OPEN_ON_ERROR),
+            "status_on_error": { "code": "ServiceUnavailable" },
+        },
+    })
+}
+
+fn cluster(name: &str, address_of: &str) -> Value {
+    json!({
+        "name": name,
+        "type": "STRICT_DNS",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(address_of) } }] }],
+        },
+        // A connection that is kept could end when somebody else's request is on it already.
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": format!("{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"),
+            "common_http_protocol_options": { "max_requests_per_connection": 1 },
+            "explicit_http_config": { "http_protocol_options": {} },
+        } },
+    })
+}
+
+/// Of `host:port`.
+fn address(text: &str) -> Value {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, "0"));
+    let port: u16 = port.parse().unwrap_or_default();
+    json!({ "socket_address": { "address": host, "port_value": port } })
+}

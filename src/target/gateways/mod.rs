@@ -1,0 +1,173 @@
+//! Real gateways before the agent service: nginx with `auth_request`, Envoy with `ext_authz`.
+//!
+//! On the embedded target one process of each serves all worlds of a run: it has as many lanes as worlds can
+//! be there at once, and the pods of a world get the addresses that its lane leads to.
+
+mod envoy;
+pub mod lane;
+mod nginx;
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use lane::{Addresses, Hops, Lane, Lanes, Route};
+pub use program::GatewayError;
+use program::{Program, Running};
+
+use crate::platform::mutant;
+use crate::steps::arguments::Road;
+
+/// How long a gateway waits for access control.
+pub const AUTHORIZER_TIMEOUT: &str = "1s";
+
+/// What gateways are made from.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How many worlds can be there at once.
+    pub lanes: usize,
+    pub names: Arc<BTreeMap<String, String>>,
+    /// Where programs are: the folders of `PATH`.
+    pub path: Option<String>,
+}
+
+/// Gateways that are started when they are first needed. Dropped, they end.
+pub struct Gateways {
+    settings: Settings,
+    /// Defects of their configurations.
+    mutants: Vec<String>,
+    lanes: OnceCell<Arc<Lanes>>,
+    nginx: OnceCell<Running>,
+    envoy: OnceCell<Running>,
+}
+
+/// A gateway: its program, and how it is told what to do.
+struct Kind {
+    program: Program,
+    /// Its file's name.
+    file: &'static str,
+    configuration: fn(folder: &str, lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String,
+}
+
+const NGINX: Kind = Kind {
+    program: program::NGINX,
+    file: "nginx.conf",
+    configuration: nginx::configuration,
+};
+
+const ENVOY: Kind = Kind {
+    program: program::ENVOY,
+    file: "envoy.json",
+    configuration: |_folder, lanes, route, mutants| envoy::configuration(lanes, route, mutants),
+};
+
+/// The gateway of a road, and the port on which it takes requests on the address of each lane.
+fn kind(road: Road) -> Option<(&'static Kind, u16)> {
+    match road {
+        Road::Nginx => Some((&NGINX, 8010)),
+        Road::Envoy => Some((&ENVOY, 8020)),
+        _ => None,
+    }
+}
+
+impl Gateways {
+    pub fn new(settings: Settings) -> Arc<Gateways> {
+        Arc::new(Gateways::broken(settings, Vec::new()))
+    }
+
+    fn broken(settings: Settings, mutants: Vec<String>) -> Gateways {
+        Gateways {
+            settings,
+            mutants,
+            lanes: OnceCell::new(),
+            nginx: OnceCell::new(),
+            envoy: OnceCell::new(),
+        }
+    }
+
+    /// The same with defects; these themselves, where none of the defects is of a gateway's configuration.
+    pub fn with(self: &Arc<Gateways>, mutants: &[String]) -> Arc<Gateways> {
+        let of_gateways = |name: &&String| mutant::by_name(name).is_some_and(|mutant| mutant.gateway().is_some());
+        let mutants: Vec<String> = mutants.iter().filter(of_gateways).cloned().collect();
+        match mutants == self.mutants {
+            true => self.clone(),
+            false => Arc::new(Gateways::broken(self.settings.clone(), mutants)),
+        }
+    }
+
+    /// Starts the gateways of these roads, where they don't run yet; gives each with its version:
+    /// `nginx 1.22.1`.
+    pub async fn start(&self, roads: &[Road]) -> Result<Vec<String>, GatewayError> {
+        let lanes = self.lanes().await?;
+        let mut versions = Vec::new();
+        for road in roads {
+            let Some((kind, port)) = kind(*road) else { continue };
+            let cell = match road {
+                Road::Nginx => &self.nginx,
+                _ => &self.envoy,
+            };
+            let running = cell.get_or_try_init(|| self.started(kind, port, lanes)).await?;
+            versions.push(running.version());
+        }
+        Ok(versions)
+    }
+
+    /// A lane for a world whose requests go by these roads, waited for.
+    pub async fn lane(&self, roads: &[Road]) -> Result<Lane, GatewayError> {
+        self.start(roads).await?;
+        let lanes = self.lanes().await?;
+        let gateways = roads.iter().filter_map(|road| Some((*road, kind(*road)?)));
+        let mut fronts = BTreeMap::new();
+        let lane = lanes.take().await;
+        for (road, (kind, port)) in gateways {
+            let only = [self.leads(lane.addresses(), port)];
+            let text = (kind.configuration)("", &only, &self.route(), &self.mutants);
+            fronts.insert(road, (port, kind.file, text));
+        }
+        Ok(lane.with(fronts))
+    }
+
+    async fn lanes(&self) -> Result<&Arc<Lanes>, GatewayError> {
+        let reserve = async || {
+            let all: Result<Vec<Addresses>, _> = (0..self.settings.lanes).map(|_| Addresses::reserve()).collect();
+            Ok(Lanes::new(all.map_err(GatewayError::Address)?))
+        };
+        self.lanes.get_or_try_init(reserve).await
+    }
+
+    async fn started(&self, kind: &Kind, port: u16, lanes: &Lanes) -> Result<Running, GatewayError> {
+        let folder = tempfile::tempdir().map_err(GatewayError::Folder)?;
+        let leads: Vec<_> = lanes.all().iter().map(|lane| self.leads(lane, port)).collect();
+        let place = folder.path().display().to_string();
+        let text = (kind.configuration)(&place, &leads, &self.route(), &self.mutants);
+        let file: &Path = &folder.path().join(kind.file);
+        std::fs::write(file, text).map_err(GatewayError::Folder)?;
+        let fronts: Vec<_> = lanes.all().iter().map(|lane| (lane.front.ip, port).into()).collect();
+        Running::start(kind.program, self.settings.path.as_deref(), folder, kind.file, &fronts).await
+    }
+
+    /// Where a lane's gateway takes its requests, and where they go.
+    fn leads(&self, lane: &Addresses, port: u16) -> (String, Hops) {
+        let hops = Hops {
+            service: format!("{}:{}", lane.service.ip, self.name("agent-service.port")),
+            access_control: format!("{}:{}", lane.access_control.ip, self.name("access-control.port")),
+        };
+        (format!("{}:{port}", lane.front.ip), hops)
+    }
+
+    fn route(&self) -> Route {
+        Route {
+            agents: self.name("agents.path").to_owned(),
+            health: self.name("agents.health-path").to_owned(),
+            auth: self.name("access-control.path").to_owned(),
+            authorizer_timeout: AUTHORIZER_TIMEOUT.into(),
+        }
+    }
+
+    fn name(&self, of: &str) -> &str {
+        self.settings.names.get(of).map(String::as_str).unwrap_or_default()
+    }
+}

@@ -1,0 +1,165 @@
+//! nginx as the gateway: `auth_request` asks access control.
+
+use std::fmt::Write;
+
+use super::lane::{Hops, Route};
+use crate::platform::Mutant;
+use crate::platform::mutant;
+
+/// The configuration of an nginx that has these lanes, its files in `folder`.
+///
+/// What the client says of itself in the three headers is replaced by what access control says, or taken
+/// out where it says nothing, and taken out before access control is asked; names with an underscore nginx
+/// drops itself. A path is matched as nginx reads it, and both are asked about it as it came.
+pub fn configuration(folder: &str, lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
+    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+    let mut text = format!(
+        "daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  server_tokens off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  large_client_header_buffers 4 16k;
+  map $http_upgrade $upgrade_or_close {{ default upgrade; '' close; }}
+"
+    );
+    if has(&mutant::NGINX_UNDERSCORES_KEPT) {
+        text.push_str("  underscores_in_headers on;\n");
+    }
+    if has(&mutant::NGINX_DECISIONS_CACHED) {
+        let _infallible = writeln!(text, "  proxy_cache_path {folder}/decisions keys_zone=decisions:1m;");
+    }
+    for (number, (listen, hops)) in lanes.iter().enumerate() {
+        server(&mut text, number, listen, hops, route, &has);
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// Names that have no other meaning: those of a lane's upstreams.
+fn upstream(number: usize, name: &str, address: &str) -> String {
+    format!("  upstream {name}_{number} {{ server {address}; }}\n")
+}
+
+fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bool) {
+    let Route { agents, health, .. } = route;
+    text.push_str(&upstream(number, "service", &hops.service));
+    text.push_str(&upstream(number, "access_control", &hops.access_control));
+    let to_service = to_service(number, has);
+    let guarded = guarded(has);
+    let open = "      proxy_set_header X-User-Id '';
+      proxy_set_header X-User-Name '';
+      proxy_set_header X-User-Email '';
+";
+    let mut locations = vec![
+        ("/".to_owned(), "      return 404;\n".to_owned()),
+        (format!("= {agents}"), format!("{guarded}{to_service}")),
+        (format!("{agents}/"), format!("{guarded}{to_service}")),
+        ("= /.authorize".to_owned(), authorize(number, route, has)),
+    ];
+    if !has(&mutant::NGINX_HEALTH_NOT_ROUTED) {
+        locations.push((format!("= {health}"), format!("{open}{to_service}")));
+    }
+    if has(&mutant::NGINX_CONVERSATIONS_UNGUARDED) {
+        locations.push(("~ /react$".to_owned(), format!("{open}{to_service}")));
+    }
+    if has(&mutant::NGINX_OPEN_ON_ERROR) || has(&mutant::NGINX_ONLY_GET_GUARDED) {
+        locations.push(("@service".to_owned(), to_service));
+    }
+    // Writing to a String can't fail.
+    let _infallible = write!(text, "  server {{\n    listen {listen};\n");
+    for (place, lines) in locations {
+        let _infallible = write!(text, "    location {place} {{\n{lines}    }}\n");
+    }
+    text.push_str("  }\n");
+}
+
+/// What asks before it goes on.
+fn guarded(has: &dyn Fn(&Mutant) -> bool) -> String {
+    let mut lines = String::from("      auth_request /.authorize;\n");
+    for (name, variable) in [
+        ("X-User-Id", "user_id"),
+        ("X-User-Name", "user_name"),
+        ("X-User-Email", "user_email"),
+    ] {
+        if name == "X-User-Email" && has(&mutant::NGINX_EMAIL_NOT_SET) {
+            continue;
+        }
+        let _infallible = write!(
+            lines,
+            "      auth_request_set ${variable} $upstream_http_x_{variable};
+      proxy_set_header {name} ${variable};
+"
+        );
+    }
+    if has(&mutant::NGINX_OPEN_ON_ERROR) {
+        lines.push_str("      error_page 500 = @service;\n");
+    }
+    if has(&mutant::NGINX_ONLY_GET_GUARDED) {
+        lines.push_str("      error_page 418 = @service;\n      if ($request_method != GET) { return 418; }\n");
+    }
+    lines
+}
+
+fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
+    let mut lines = format!(
+        "      proxy_pass http://service_{number};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+"
+    );
+    lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {
+        true => "",
+        false => {
+            "      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $upgrade_or_close;
+"
+        }
+    });
+    lines
+}
+
+/// The question: the request's method and target, its token, and no body.
+fn authorize(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> String {
+    let Route {
+        auth,
+        authorizer_timeout,
+        ..
+    } = route;
+    let target = match has(&mutant::NGINX_ASKS_WITHOUT_QUERY) {
+        true => "$uri",
+        false => "$request_uri",
+    };
+    let mut lines = format!(
+        "      internal;
+      proxy_pass http://access_control_{number}{auth}{target};
+      proxy_method $request_method;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length '';
+      proxy_set_header Host $http_host;
+      proxy_set_header X-User-Id '';
+      proxy_set_header X-User-Name '';
+      proxy_set_header X-User-Email '';
+      proxy_connect_timeout {authorizer_timeout};
+      proxy_read_timeout {authorizer_timeout};
+"
+    );
+    if has(&mutant::NGINX_DECISIONS_CACHED) {
+        lines.push_str(
+            "      proxy_cache decisions;
+      proxy_cache_key $request_uri;
+      proxy_cache_valid 200 1m;
+      proxy_ignore_headers Cache-Control Expires;
+",
+        );
+    }
+    lines
+}
