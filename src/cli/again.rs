@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{GatewayName, Run, TargetName};
+use super::target::GatewayName;
+use super::{Run, TargetName};
 use crate::scenario::{Intrusion, duration};
 
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
@@ -52,8 +53,17 @@ pub fn flags(options: &Run) -> String {
     for setting in &options.set {
         flag("set", setting);
     }
-    if options.gateway != GatewayName::default() {
-        flag("gateway", options.gateway.name());
+    let gateways = &options.target.gateways;
+    if gateways.gateway != GatewayName::default() {
+        flag("gateway", gateways.gateway.name());
+    }
+    for (name, image) in [
+        ("nginx-image", &gateways.nginx_image),
+        ("envoy-image", &gateways.envoy_image),
+    ] {
+        if let Some(image) = image {
+            flag(name, image);
+        }
     }
     if let Some(timeout) = options.timeout {
         flag("timeout", &duration::show(timeout));

@@ -24,9 +24,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
-use crate::steps::arguments::Road;
 use run::UsageError;
-use target::{KindOptions, TargetOptions};
+use target::{GatewayOptions, KindOptions, TargetOptions};
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -156,42 +155,6 @@ pub enum TargetName {
     Url,
 }
 
-/// Gateways before the agent service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GatewayName {
-    /// The one that gauntlet brings along
-    #[default]
-    Builtin,
-    /// nginx with auth_request, instead of it
-    Nginx,
-    /// Envoy with ext_authz, instead of it
-    Envoy,
-    /// All three
-    All,
-}
-
-impl GatewayName {
-    pub fn name(self) -> &'static str {
-        match self {
-            GatewayName::Builtin => "builtin",
-            GatewayName::Nginx => "nginx",
-            GatewayName::Envoy => "envoy",
-            GatewayName::All => "all",
-        }
-    }
-
-    /// Whether a road is gone that leads through a gateway; all others are.
-    pub fn has(self, road: Road) -> bool {
-        let of = match road {
-            Road::Builtin => GatewayName::Builtin,
-            Road::Nginx => GatewayName::Nginx,
-            Road::Envoy => GatewayName::Envoy,
-            _ => return true,
-        };
-        self == GatewayName::All || self == of
-    }
-}
-
 /// Targets that are brought up for a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MadeTarget {
@@ -274,9 +237,6 @@ pub struct Run {
     /// Longest time of a scenario that doesn't say its own [default: 60s; on a cluster 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Also through real gateways before the agent service: their programs are to be on PATH
-    #[arg(long, value_enum, default_value_t)]
-    pub gateway: GatewayName,
     /// Run only the I-th of N parts
     #[arg(long, value_name = "I/N")]
     pub partition: Option<Partition>,
@@ -303,12 +263,11 @@ pub struct Prove {
     pub target: MadeTarget,
     #[command(flatten)]
     pub kind: KindOptions,
+    #[command(flatten)]
+    pub gateways: GatewayOptions,
     /// Only these mutants, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
-    /// Also through real gateways before the agent service, and with defects of their configurations
-    #[arg(long, value_enum, default_value_t)]
-    pub gateway: GatewayName,
     /// Write the matrix to this file: JSON where it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,

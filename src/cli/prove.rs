@@ -28,20 +28,21 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let on = TargetOptions {
         target: options.target.into(),
         kind: options.kind,
+        gateways: options.gateways.clone(),
         ..TargetOptions::default()
     };
     on.check()?;
     let named = mutants(&options.mutant)?;
     let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
-    let mut planned = through(selected.plan(1), options.gateway)?;
+    let mut planned = through(selected.plan(1), options.gateways.gateway)?;
     let mut chosen = chosen(&named, &options.selection.selectors, &mut planned)?;
     // No run would meet the others.
-    let is_met = |mutant: &Mutant| mutant.gateway().is_none_or(|road| options.gateway.has(road));
+    let is_met = |mutant: &Mutant| mutant.gateway().is_none_or(|road| options.gateways.gateway.has(road));
     if let Some(mutant) = chosen.iter().find(|mutant| !named.is_empty() && !is_met(mutant)) {
         return Err(UsageError(format!(
             "--mutant {}: it breaks a gateway that --gateway {} doesn't go through; `--gateway all` goes through all",
             mutant.name,
-            options.gateway.name()
+            options.gateways.gateway.name()
         )));
     }
     chosen.retain(|mutant| is_met(mutant));
@@ -60,7 +61,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let roads: Vec<Road> = roads.into_iter().collect();
     if let Err(why) = started.target.start_gateways(&roads).await {
         started.end(false, &names::contract()).await;
-        return Ok(not_run(&why.to_string()));
+        return Ok(not_run(&why));
     }
     let make = |names| Shared {
         limits: started.limits(),

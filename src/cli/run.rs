@@ -14,8 +14,8 @@ use super::conclude::{conclude, not_run, refuse};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
-use super::target::{self, NotStarted};
-use super::{GatewayName, LevelName, Run, TargetName, again};
+use super::target::{self, GatewayName, NotStarted};
+use super::{LevelName, Run, TargetName, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Format, Reporters, Settings, clash};
@@ -102,7 +102,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         Some(file) => expected(file, &scenarios, &process.started)?,
         None => Expected::default(),
     };
-    let planned = through(selected.plan(options.repeat.get()), options.gateway)?;
+    let planned = through(selected.plan(options.repeat.get()), options.target.gateways.gateway)?;
     let (mut planned, mut notes) = (planned, Vec::new());
     if let Some(report) = &options.rerun_failed {
         (planned, notes) = Rerun::read(report, &scenarios, digest.as_deref())?.choose(planned);
@@ -163,7 +163,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let gateways: Vec<Road> = gateways.into_iter().collect();
     if let Err(why) = shared.target.start_gateways(&gateways).await {
         started.end(false, &names).await;
-        return Ok(not_run(&why.to_string()));
+        return Ok(not_run(&why));
     }
     let terms = Terms {
         jobs: started.jobs(options.jobs, &process),

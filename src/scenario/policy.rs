@@ -132,6 +132,30 @@ pub const POLICIES: &[Policy] = &[
         meaning: "which algorithms a JWT may be signed by: HS256 alone, or HS384 and HS512 as well",
     },
     Policy {
+        name: "jwt.iat",
+        values: Values::Choices(&["ignored", "checked"]),
+        reference: "ignored",
+        meaning: "whether a JWT that says it was made in the future is refused",
+    },
+    Policy {
+        name: "jwt.iss",
+        values: Values::Choices(&["ignored", "checked"]),
+        reference: "ignored",
+        meaning: "whether a JWT that says somebody else made it is refused",
+    },
+    Policy {
+        name: "jwt.typ",
+        values: Values::Choices(&["ignored", "checked"]),
+        reference: "ignored",
+        meaning: "whether a JWT whose header says that it is something else is refused",
+    },
+    Policy {
+        name: "token.two-places",
+        values: Values::Choices(&["reject", "header", "query"]),
+        reference: "reject",
+        meaning: "what counts of two JWTs, one in the header and one in the query",
+    },
+    Policy {
         name: "role.missing",
         values: Values::Choices(&["401", "403"]),
         reference: "403",

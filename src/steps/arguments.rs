@@ -198,6 +198,20 @@ pub struct Jwt {
     pub sign: Option<Signing>,
     /// In place of the platform's own.
     pub secret: Option<String>,
+    /// How its signature is written. Default: in base64url without padding (RFC 7515 §2).
+    pub spelled: Option<Spelling>,
+}
+
+/// Another spelling of a signature: the same bytes, where a reader is lenient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spelling {
+    /// With `=` behind it.
+    Padded,
+    /// With `+` and `/` (RFC 4648 §4), of which it has at least one.
+    Standard,
+    /// Its last character another one of those that stand for the same bytes (RFC 4648 §3.5).
+    Uncanonical,
 }
 
 /// How a JWT is signed.

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Jwt, Signing};
+use super::arguments::{Jwt, Signing, Spelling};
 use super::context::{Observation, StepContext, StepError};
 use crate::target::World;
 
@@ -36,7 +36,21 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     let payload = encoded(arguments.claims_text.as_ref(), &claims);
     let message = format!("{header}.{payload}");
     let secret = arguments.secret.as_deref().unwrap_or(&context.world.jwt_secret);
-    let signature = sign(&message, secret, arguments.sign.unwrap_or_default())?;
+    let signing = arguments.sign.unwrap_or_default();
+    let signature = sign(&message, secret, signing)?;
+    if arguments.spelled == Some(Spelling::Standard) && !signature.contains(['-', '_']) {
+        // Of this one both alphabets make the same text: another token, another signature.
+        let mut other = arguments;
+        let salt = IndexMap::from([("jti".to_owned(), json!(signature))]);
+        other.claims.get_or_insert_default().extend(salt);
+        return Box::pin(run(other, context)).await;
+    }
+    let signature = match arguments.spelled {
+        None => signature,
+        Some(Spelling::Padded) => signature + "=",
+        Some(Spelling::Standard) => signature.replace('-', "+").replace('_', "/"),
+        Some(Spelling::Uncanonical) => uncanonical(signature),
+    };
     let token = format!("{message}.{signature}");
     // One that is too short to be a secret, or longer than any, opens nothing.
     for secret in [&token, &signature] {
@@ -109,6 +123,17 @@ fn changed(mut fields: Fields, changes: Option<&IndexMap<String, Value>>) -> Fie
         }
     }
     fields
+}
+
+/// The last character of 43, which are 32 bytes, has two bits that say nothing.
+fn uncanonical(mut signature: String) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let last = signature
+        .pop()
+        .and_then(|last| ALPHABET.iter().position(|known| char::from(*known) == last));
+    let next = last.and_then(|last| ALPHABET.get(last + 1));
+    signature.extend(next.map(|next| char::from(*next)));
+    signature
 }
 
 fn sign(message: &str, secret: &str, signing: Signing) -> Result<String, StepError> {

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use crate::scenario::WorldSpec;
 use crate::steps::arguments::Road;
 use embedded::Program;
-use gateways::{GatewayError, Gateways};
+use gateways::Gateways;
 use installation::Installation;
 use kind::KindCluster;
 use kind::namespace::Namespace;
@@ -60,7 +60,7 @@ impl Target {
             }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
-                World::in_namespace(spec, setup, namespace, &cluster.image).await
+                World::in_namespace(spec, setup, namespace, &cluster.image, &cluster.gateway_images).await
             }
             Target::Installation(installation) => World::shared(installation.clone(), setup.names).await,
         }
@@ -74,14 +74,16 @@ impl Target {
         }
     }
 
-    /// Starts the real gateways of these roads, where they are this machine's to start; gives their versions.
+    /// Starts the real gateways of these roads, or brings their images to where they are to be pods.
     ///
     /// # Errors
     /// One that can't be started: no world would come up.
-    pub async fn start_gateways(&self, roads: &[Road]) -> Result<Vec<String>, GatewayError> {
+    pub async fn start_gateways(&self, roads: &[Road]) -> Result<(), String> {
         match self {
-            Target::Embedded(_, gateways) if !roads.is_empty() => gateways.start(roads).await,
-            _ => Ok(Vec::new()),
+            _ if roads.is_empty() => Ok(()),
+            Target::Embedded(_, gateways) => gateways.start(roads).await.map(drop).map_err(|error| error.to_string()),
+            Target::Kind(cluster) => cluster.bring_gateways(roads).await.map_err(|error| error.to_string()),
+            Target::Installation(_) => Ok(()),
         }
     }
 

@@ -16,8 +16,8 @@ use super::contract::Contract;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
 use super::forward::WayError;
-use super::gateways::GatewayError;
 use super::gateways::lane::Lane;
+use super::gateways::{GatewayError, GatewayPod, Images};
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError};
 use super::kind::namespace::{Namespace, NamespaceError};
@@ -91,6 +91,14 @@ enum Ground {
     Installation(Arc<Installation>),
 }
 
+/// The real gateways before a world.
+enum Before {
+    /// Those of this machine, which lead there.
+    Lane(Option<Lane>),
+    /// Its own.
+    Pods(Vec<GatewayPod>),
+}
+
 /// What a world is started with, beside its spec.
 pub struct Setup {
     pub names: Arc<BTreeMap<String, String>>,
@@ -114,24 +122,48 @@ impl World {
         lane: Option<Lane>,
     ) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program)).await?;
-        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup, lane).await
+        World::on(
+            Ground::Embedded(Box::new(cluster)),
+            "gauntlet",
+            spec,
+            setup,
+            Before::Lane(lane),
+        )
+        .await
     }
 
     /// The same with a TLS endpoint, without which kubectl sends no token.
     pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program).with_tls()).await?;
-        World::on(Ground::Embedded(Box::new(cluster)), "gauntlet", spec, setup, None).await
+        World::on(
+            Ground::Embedded(Box::new(cluster)),
+            "gauntlet",
+            spec,
+            setup,
+            Before::Lane(None),
+        )
+        .await
     }
 
     /// A fresh world in a namespace that has nothing in it, its platform complete. `image` is the
-    /// platform's, as the cluster knows it. Where it can't be, the namespace goes again.
+    /// platform's, as the cluster knows it, `images` are those of real gateways. Where it can't be, the namespace goes again.
     pub async fn in_namespace(
         spec: &WorldSpec,
         setup: Setup,
         namespace: Namespace,
         image: &str,
+        images: &Images,
     ) -> Result<World, WorldError> {
-        World::on(Ground::Namespace(Box::new(namespace)), image, spec, setup, None).await
+        let pod = |road: &Road| GatewayPod::new(*road, images.of(*road)?, &setup.names, &setup.mutants);
+        let pods: Vec<GatewayPod> = setup.gateways.iter().filter_map(pod).collect();
+        World::on(
+            Ground::Namespace(Box::new(namespace)),
+            image,
+            spec,
+            setup,
+            Before::Pods(pods),
+        )
+        .await
     }
 
     /// A platform that is there, and stays when the scenario is over.
@@ -160,8 +192,12 @@ impl World {
         image: &str,
         spec: &WorldSpec,
         setup: Setup,
-        lane: Option<Lane>,
+        before: Before,
     ) -> Result<World, WorldError> {
+        let (lane, pods) = match before {
+            Before::Lane(lane) => (lane, Vec::new()),
+            Before::Pods(pods) => (None, pods),
+        };
         let address = |of: fn(&Lane) -> Ipv4Addr| lane.as_ref().map(|lane| of(lane).to_string()).unwrap_or_default();
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new(
@@ -176,7 +212,7 @@ impl World {
                 controller_replicas: u32::from(!ground.has_controller()),
                 service_address: address(Lane::service),
                 authorizer_address: address(Lane::access_control),
-                ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
+                ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods)
             },
             names: setup.names,
             token: setup.token,
@@ -195,6 +231,10 @@ impl World {
         // What the seed may do it may do before there is a platform.
         let wanted = |kind: &str| world.ground.serves(kind) && (spec.platform || is_access(kind));
         deploy::create(&world.kubernetes, &world.namespace, objects, wanted).await?;
+        if world.values.nginx_replicas + world.values.envoy_replicas > 0 {
+            let gateways = deploy::objects(deploy::GATEWAYS, &world.values)?;
+            deploy::create(&world.kubernetes, &world.namespace, gateways, |_| true).await?;
+        }
         world.await_deployments().await?;
         Ok(world)
     }
@@ -277,7 +317,14 @@ impl World {
 
     /// The configurations of the gateways that lead here, by their files' names.
     pub fn gateway_files(&self) -> Vec<(&'static str, String)> {
-        self.lane.as_ref().map(Lane::files).unwrap_or_default()
+        let mut files = self.lane.as_ref().map(Lane::files).unwrap_or_default();
+        let pods = [
+            ("nginx.conf", &self.values.nginx_configuration),
+            ("envoy.json", &self.values.envoy_configuration),
+        ];
+        let told = pods.into_iter().filter(|(_, text)| !text.is_empty());
+        files.extend(told.map(|(name, text)| (name, text.clone())));
+        files
     }
 
     /// Where this machine connects to for an address of a pod; none where no pod has it any more.

@@ -10,6 +10,7 @@ use super::super::conclude::tell;
 use super::super::run::{Process, UsageError};
 use super::{NotStarted, only_for, tell_of_failure, until_stopped};
 use crate::target::Target;
+use crate::target::gateways::Images;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::making::Making;
 
@@ -74,13 +75,18 @@ fn name(options: &KindOptions) -> String {
 }
 
 /// Makes or finds it. Interrupted, it leaves nothing behind.
-pub async fn start(options: &KindOptions, process: &Process) -> Result<(Target, End), NotStarted> {
+pub async fn start(
+    options: &KindOptions,
+    gateway_images: Images,
+    process: &Process,
+) -> Result<(Target, End), NotStarted> {
     let name = name(options);
     let binary = process.binary.clone().map_err(NotStarted::Failed)?;
     let wanted = Options {
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
         reuse: options.reuse,
+        gateway_images,
     };
     let making = match until_stopped(Making::of(&name, tell), &process.stop).await {
         Some(making) => making.map_err(|error| NotStarted::Failed(error.to_string()))?,

@@ -1,5 +1,6 @@
 //! The target of a command: checked, started, and ended.
 
+mod gateway;
 pub mod installation;
 mod kind;
 
@@ -21,6 +22,7 @@ use crate::steps::Limits;
 use crate::target::Target;
 use crate::target::gateways::{Gateways, Settings as GatewaySettings};
 use crate::target::installation::lease::Held;
+pub use gateway::{GatewayName, GatewayOptions};
 pub use kind::{KindOptions, REUSED, kind_cluster};
 
 /// Where to run, and how that comes to be.
@@ -31,6 +33,8 @@ pub struct TargetOptions {
     pub target: TargetName,
     #[command(flatten)]
     pub kind: KindOptions,
+    #[command(flatten)]
+    pub gateways: GatewayOptions,
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
@@ -78,9 +82,11 @@ impl From<AllowName> for Intrusion {
 impl TargetOptions {
     /// Refuses what has no meaning.
     pub fn check(&self) -> Result<(), UsageError> {
-        use TargetName::{Cluster, Url};
+        use TargetName::{Cluster, Kind, Url};
         self.kind.check(self.target)?;
-        let of: [(&str, bool, &[TargetName]); 6] = [
+        let of: [(&str, bool, &[TargetName]); 8] = [
+            ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
+            ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
             ("--context", self.context.is_some(), &[Cluster]),
             ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
             ("--namespace", self.namespace.is_some(), &[Cluster]),
@@ -166,7 +172,7 @@ pub async fn start(
             });
             (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
         }
-        TargetName::Kind => kind::start(&options.kind, process).await?,
+        TargetName::Kind => kind::start(&options.kind, options.gateways.images(), process).await?,
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
             held = found.held;

@@ -16,6 +16,7 @@ use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
+use crate::target::gateways::Images;
 use crate::target::installation::changes::fingerprint;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::making::Making;
@@ -74,6 +75,7 @@ async fn bring_up(
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
         reuse: true,
+        gateway_images: Images::default(),
     };
     let cluster = kind_cluster(&wanted, name, binary, making).await?;
     file.write(&kubeconfig(&cluster)?)?;
@@ -171,7 +173,7 @@ async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
     let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
         .await
         .map_err(|error| error.to_string())?;
-    let world = World::in_namespace(&spec(), setup, namespace, &cluster.image).await;
+    let world = World::in_namespace(&spec(), setup, namespace, &cluster.image, &cluster.gateway_images).await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     with_agent(&world).await?;
     let complete = Namespace::complete(&cluster.client, NAMESPACE, &with).await;

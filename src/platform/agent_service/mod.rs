@@ -111,12 +111,17 @@ impl AgentService {
         {
             return Ok(());
         }
-        let token = match Presented::of(request.headers(), request.uri().query()) {
+        let token = match Presented::to(&self.pod, request.headers(), request.uri().query()) {
             Presented::One(found, token) if found == place => token,
             Presented::One(Place::Header, _) if self.pod.has(&mutant::HEADER_ONLY_BREAKS) => return Err(broken()),
             Presented::One(Place::Query, _) if self.pod.has(&mutant::QUERY_ONLY_BREAKS) => return Err(broken()),
-            _ => return Err(unauthorized()),
+            _ => return Err(self.unauthorized()),
         };
+        if self.pod.has(&mutant::SERVICE_READS_TYP)
+            && jsonwebtoken::decode_header(&token).is_ok_and(|header| header.typ.as_deref() != Some("JWT"))
+        {
+            return Err(self.unauthorized());
+        }
         match self.verifier.verify(&token) {
             Ok(_) => Ok(()),
             Err(why) => {
@@ -125,8 +130,15 @@ impl AgentService {
                     let token = String::from_utf8_lossy(&token);
                     return Err(error(StatusCode::UNAUTHORIZED, format!("Unauthorized: {token}")));
                 }
-                Err(unauthorized())
+                Err(self.unauthorized())
             }
+        }
+    }
+
+    fn unauthorized(&self) -> Refusal {
+        match self.pod.has(&mutant::CHALLENGE_FORGOTTEN) {
+            true => error(StatusCode::UNAUTHORIZED, "Unauthorized"),
+            false => unauthorized(),
         }
     }
 

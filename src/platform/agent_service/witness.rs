@@ -62,7 +62,11 @@ impl Handler for Witness {
                 let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
                 json(StatusCode::OK, &json!({ "requests": *requests })).into()
             }
-            _ => not_found().into(),
+            // What somebody was made to fetch here.
+            _ => {
+                self.saw(&request);
+                not_found().into()
+            }
         }
     }
 }

@@ -111,7 +111,7 @@ impl Handler for Gateway {
         // What a client says of itself goes before anybody is asked.
         self.strip(request.headers_mut());
         let is_upgrade = relay::is_upgrade(request.headers());
-        match Route::of(&self.paths, request.uri().path()) {
+        match Route::of(&self.paths, self.asked(&request)) {
             Route::Open if self.pod.has(&mutant::HEALTH_NOT_ROUTED) => error(StatusCode::NOT_FOUND, "Not Found").into(),
             Route::Open => self.forward(request).await,
             Route::Nowhere if self.pod.has(&mutant::OLD_MODELS_LEFT) => self.forward(request).await,
@@ -153,6 +153,18 @@ impl Gateway {
             .collect();
         for name in foreign {
             headers.remove(name);
+        }
+    }
+
+    /// The path that is asked for.
+    fn asked<'r>(&self, request: &'r Request<Incoming>) -> &'r str {
+        let original = request
+            .headers()
+            .get("x-original-url")
+            .and_then(|value| value.to_str().ok());
+        match original.filter(|_| self.pod.has(&mutant::ORIGINAL_URL_TRUSTED)) {
+            Some(original) => original,
+            None => request.uri().path(),
         }
     }
 

@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 
 use super::super::token::bearer;
+use super::super::{Pod, mutant};
 
 /// The parameter of the query.
 const PARAMETER: &str = "access-token";
@@ -28,6 +29,20 @@ pub enum Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
+    /// As a pod sees it.
+    pub fn to(pod: &Pod, headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
+        match Presented::of(headers, query) {
+            Presented::Several if pod.has(&mutant::FIRST_OF_TWO) => {
+                let first = headers
+                    .get(AUTHORIZATION)
+                    .map(|value| bearer(value.as_bytes()).unwrap_or_default());
+                let first = first.map(|token| Presented::One(Place::Header, Cow::Borrowed(token)));
+                first.unwrap_or(Presented::Several)
+            }
+            presented => presented,
+        }
+    }
+
     pub fn of(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
         let in_headers = headers
             .get_all(AUTHORIZATION)

@@ -73,4 +73,25 @@ mutants! { AGENT_SERVICE of "agent-service":
     JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
     JWT_IN_ERROR_BODY = "jwt-in-error-body" breaks "leak/error-body": "The agent service's refusal repeats the token.";
     KEY_IN_ERROR_BODY = "key-in-error-body" breaks "leak/error-body": "Where LiteLLM can't be reached the answer shows the request, key and all.";
+
+    // hardening
+    PADDING_TAKEN = "padding-taken" breaks "hardening/spellings": "A signature may have padding behind it.";
+    STANDARD_ALPHABET_TAKEN = "standard-alphabet-taken" breaks "hardening/spellings": "A signature may be in the alphabet of plain base64.";
+    KID_IS_A_FILE = "kid-is-a-file" breaks "hardening/kid": "The key is read from the file that kid names; one that can't be read is an empty one.";
+    JWK_TRUSTED = "jwk-trusted" breaks "hardening/embedded-keys": "The key that the token's own header has is taken.";
+    JKU_FETCHED = "jku-fetched" breaks "hardening/embedded-keys": "The key is looked for where the token's own header says.";
+    CRIT_UNREAD = "crit-unread" breaks "hardening/registered": "What the token's header calls critical is not looked at.";
+    NBF_UNREAD = "nbf-unread" breaks "hardening/registered": "A token is good before it is.";
+    AUD_UNREAD = "aud-unread" breaks "hardening/registered": "A token for others will do.";
+    SERVICE_READS_TYP = "service-reads-typ" breaks "hardening/declared": "The agent service wants the typ JWT, and access control doesn't.";
+    EXP_AS_TEXT = "exp-as-text" breaks "hardening/expiry": "A text with digits is an expiry as well.";
+    EXP_WHOLE_SECONDS = "exp-whole-seconds" breaks "hardening/expiry": "The fraction of a second is cut off an expiry.";
+    USER_ID_COERCED = "user-id-coerced" breaks "hardening/claim-types": "A userId is made a number, whatever it was.";
+    ROLE_ANY_CASE = "role-any-case" breaks "hardening/role-types": "A role counts in any case.";
+    CONTROL_CHARACTER_BREAKS = "control-character-breaks" breaks "hardening/claim-texts": "A line break in a claim ends in an error of access control.";
+    DEFAULT_SECRET_TAKEN = "default-secret-taken" breaks "hardening/weak-secrets": "The secret of the documentation's example still opens.";
+    DECISIONS_CACHED = "decisions-cached" breaks "hardening/caching": "Access control keeps what it said of a path.";
+    ORIGINAL_URL_TRUSTED = "original-url-trusted" breaks "hardening/rewrites": "The gateway asks about the path that X-Original-URL names.";
+    FIRST_OF_TWO = "first-of-two" breaks "hardening/two-tokens": "Of two tokens the first one counts.";
+    CHALLENGE_FORGOTTEN = "challenge-forgotten" breaks "hardening/refusals": "A 401 doesn't name the scheme.";
 }

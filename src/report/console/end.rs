@@ -70,11 +70,15 @@ fn table(roads: &[String], rows: &[&Row], width: usize) -> String {
         cells.map(|(cell, width)| format!("{cell:width$}  ")).collect()
     };
     let mut text = format!("  {}\n", cells(roads).trim_end());
+    let mut scenario = "";
     for row in rows {
+        if row.scenario != scenario {
+            scenario = &row.scenario;
+            text += &format!("  in {scenario}:\n");
+        }
         let cells = cells(&row.seen.iter().map(shown).collect::<Vec<_>>());
         let indent = cells.chars().count() + 2;
-        let said = format!("{}, in {}", row.fact, row.scenario);
-        let lines = wrap(&said, width.saturating_sub(indent).max(COLUMN)).join(&format!("\n{:indent$}", ""));
+        let lines = wrap(&row.fact, width.saturating_sub(indent).max(COLUMN)).join(&format!("\n{:indent$}", ""));
         text += &format!("  {cells}{lines}\n");
     }
     text

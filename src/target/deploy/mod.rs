@@ -18,6 +18,8 @@ pub use values::Values;
 const HARNESS_TOKEN: &str = include_str!("../../../deploy/harness-token.yaml");
 /// The platform of contract 3.
 const AGENT_SERVICE: &str = include_str!("../../../deploy/agent-service.yaml");
+/// Real gateways before the agent service.
+pub const GATEWAYS: &str = include_str!("../../../deploy/gateways.yaml");
 /// The deploy pipeline's step.
 pub const SEED: &str = include_str!("../../../deploy/seed.yaml");
 

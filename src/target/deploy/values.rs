@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::grouped;
 use crate::scenario::{AuthorizerState, WorldSpec};
+use crate::steps::arguments::Road;
 use crate::target::certificate::Certificate;
+use crate::target::gateways::GatewayPod;
 
 /// The values of a manifest's variables; the manifest's head says what each is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -39,6 +41,12 @@ pub struct Values {
     pub authorizer_timeout: String,
     pub litellm_replicas: u32,
     pub gateway_targets: String,
+    pub nginx_replicas: u32,
+    pub nginx_image: String,
+    pub nginx_configuration: String,
+    pub envoy_replicas: u32,
+    pub envoy_image: String,
+    pub envoy_configuration: String,
     /// As [`grouped`] gives them.
     pub names: Value,
 }
@@ -98,14 +106,33 @@ impl Values {
             controller_replicas: 1,
             seed: "seed".into(),
             clock: spec.clock.map(|clock| clock.to_string()).unwrap_or_default(),
-            service_address: String::new(),
-            authorizer_address: String::new(),
             authorizer_replicas: (spec.authorizer != AuthorizerState::Gone).into(),
             authorizer_fault: spec.authorizer.fault().to_owned(),
             authorizer_timeout: "1s".into(),
             litellm_replicas: spec.litellm.into(),
             gateway_targets: gateway_targets.to_string(),
             names: grouped,
+            ..Values::default()
+        }
+    }
+
+    /// The same with these real gateways as pods.
+    pub fn with_gateways(self, pods: &[GatewayPod]) -> Values {
+        let of = |road: Road| pods.iter().find(|pod| pod.road == road).cloned();
+        let replicas = |pod: &Option<GatewayPod>| u32::from(pod.is_some());
+        let (nginx, envoy) = (of(Road::Nginx), of(Road::Envoy));
+        let (nginx_replicas, envoy_replicas) = (replicas(&nginx), replicas(&envoy));
+        let parts = |pod: Option<GatewayPod>| pod.map(|pod| (pod.image, pod.configuration)).unwrap_or_default();
+        let (nginx_image, nginx_configuration) = parts(nginx);
+        let (envoy_image, envoy_configuration) = parts(envoy);
+        Values {
+            nginx_replicas,
+            nginx_image,
+            nginx_configuration,
+            envoy_replicas,
+            envoy_image,
+            envoy_configuration,
+            ..self
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::AUTHORIZER_TIMEOUT;
 use crate::steps::arguments::Road;
 use crate::target::embedded::Address;
 
@@ -25,6 +26,19 @@ pub struct Route {
     pub auth: String,
     /// How long access control may take, as `1s`.
     pub authorizer_timeout: String,
+}
+
+impl Route {
+    /// That of a platform with these names.
+    pub fn of(names: &BTreeMap<String, String>) -> Route {
+        let name = |of: &str| names.get(of).cloned().unwrap_or_default();
+        Route {
+            agents: name("agents.path"),
+            health: name("agents.health-path"),
+            auth: name("access-control.path"),
+            authorizer_timeout: AUTHORIZER_TIMEOUT.into(),
+        }
+    }
 }
 
 /// The addresses of a lane, which are nobody else's on this machine.

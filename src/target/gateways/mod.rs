@@ -73,6 +73,51 @@ fn kind(road: Road) -> Option<(&'static Kind, u16)> {
     }
 }
 
+/// A gateway as a pod.
+#[derive(Clone, Debug)]
+pub struct GatewayPod {
+    pub road: Road,
+    pub image: String,
+    /// What it is told.
+    pub configuration: String,
+}
+
+impl GatewayPod {
+    /// That of a road, before the Services of deploy/gateways.yaml.
+    pub fn new(road: Road, image: &str, names: &BTreeMap<String, String>, mutants: &[String]) -> Option<GatewayPod> {
+        let (kind, _) = kind(road)?;
+        let name = |of: &str| names.get(of).map(String::as_str).unwrap_or_default();
+        let hops = Hops {
+            service: format!("agent-service:{}", name("agent-service.port")),
+            access_control: format!("access-control:{}", name("access-control.port")),
+        };
+        let listen = format!("0.0.0.0:{}", name(&format!("{}.port", road.name())));
+        Some(GatewayPod {
+            road,
+            image: image.to_owned(),
+            configuration: (kind.configuration)("/tmp/gateway", &[(listen, hops)], &Route::of(names), mutants),
+        })
+    }
+}
+
+/// Images of gateways.
+#[derive(Clone, Debug, Default)]
+pub struct Images {
+    pub nginx: Option<String>,
+    pub envoy: Option<String>,
+}
+
+impl Images {
+    /// That of a road's gateway: the one that was named, or the one that its makers give.
+    pub fn of(&self, road: Road) -> Option<&str> {
+        match road {
+            Road::Nginx => Some(self.nginx.as_deref().unwrap_or("nginx:stable")),
+            Road::Envoy => Some(self.envoy.as_deref().unwrap_or("envoyproxy/envoy:v1.35-latest")),
+            _ => None,
+        }
+    }
+}
+
 impl Gateways {
     pub fn new(settings: Settings) -> Arc<Gateways> {
         Arc::new(Gateways::broken(settings, Vec::new()))
@@ -124,7 +169,7 @@ impl Gateways {
         let lane = lanes.take().await;
         for (road, (kind, port)) in gateways {
             let only = [self.leads(lane.addresses(), port)];
-            let text = (kind.configuration)("", &only, &self.route(), &self.mutants);
+            let text = (kind.configuration)("", &only, &Route::of(&self.settings.names), &self.mutants);
             fronts.insert(road, (port, kind.file, text));
         }
         Ok(lane.with(fronts))
@@ -142,7 +187,8 @@ impl Gateways {
         let folder = tempfile::tempdir().map_err(GatewayError::Folder)?;
         let leads: Vec<_> = lanes.all().iter().map(|lane| self.leads(lane, port)).collect();
         let place = folder.path().display().to_string();
-        let text = (kind.configuration)(&place, &leads, &self.route(), &self.mutants);
+        let route = Route::of(&self.settings.names);
+        let text = (kind.configuration)(&place, &leads, &route, &self.mutants);
         let file: &Path = &folder.path().join(kind.file);
         std::fs::write(file, text).map_err(GatewayError::Folder)?;
         let fronts: Vec<_> = lanes.all().iter().map(|lane| (lane.front.ip, port).into()).collect();
@@ -156,15 +202,6 @@ impl Gateways {
             access_control: format!("{}:{}", lane.access_control.ip, self.name("access-control.port")),
         };
         (format!("{}:{port}", lane.front.ip), hops)
-    }
-
-    fn route(&self) -> Route {
-        Route {
-            agents: self.name("agents.path").to_owned(),
-            health: self.name("agents.health-path").to_owned(),
-            auth: self.name("access-control.path").to_owned(),
-            authorizer_timeout: AUTHORIZER_TIMEOUT.into(),
-        }
     }
 
     fn name(&self, of: &str) -> &str {

@@ -11,6 +11,8 @@ use super::image::{Image, ImageError};
 use super::making::Making;
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
+use crate::steps::arguments::Road;
+use crate::target::gateways::Images;
 
 /// What the cluster is made of, unless a user's own file says otherwise.
 const CONFIG: &str = include_str!("../../../kind-config.yaml");
@@ -75,6 +77,8 @@ pub struct Options {
     pub base_image: Option<String>,
     /// Works on a cluster of this name where there is one, and leaves it for the next run.
     pub reuse: bool,
+    /// Images of real gateways.
+    pub gateway_images: Images,
 }
 
 /// A cluster that runs.
@@ -85,6 +89,8 @@ pub struct KindCluster {
     pub client: kube::Client,
     pub kubeconfig: PathBuf,
     pub controller: Controller,
+    /// Those of real gateways, which its nodes have or pull.
+    pub gateway_images: Images,
     /// The worlds on it.
     pub made: Made,
     /// Whether this run made it.
@@ -140,10 +146,26 @@ impl KindCluster {
             client,
             kubeconfig,
             controller,
+            gateway_images: options.gateway_images.clone(),
             made: Made::new(),
             is_new: !is_there,
             _folder: folder,
         })
+    }
+
+    /// Brings the images of these roads' gateways to the node, where this machine has them and the node doesn't;
+    /// what neither has the node pulls.
+    pub async fn bring_gateways(&self, roads: &[Road]) -> Result<(), KindError> {
+        for image in roads.iter().filter_map(|road| self.gateway_images.of(*road)) {
+            let is_here = DOCKER
+                .ask(["image", "inspect", "--format", "{{.Id}}", image])
+                .await
+                .is_ok();
+            if is_here && !has_image(&self.name, image).await {
+                load(&self.name, ["docker-image", image]).await?;
+            }
+        }
+        Ok(())
     }
 }
 
