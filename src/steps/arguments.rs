@@ -274,9 +274,11 @@ pub struct Http {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Raw {
-    /// The session or pod whose door it is; a list of pods: each.
+    /// The session or pod whose door it is; a list of pods: each. `door`: that of the road.
     pub raw: Value,
     pub road: Option<Road>,
+    /// Goes on reading behind a complete answer, until the other side closes.
+    pub until_closed: Option<bool>,
     /// What is written, part after part.
     pub send: Vec<RawPart>,
     /// How long to go on reading when the other side neither answers completely nor closes.

@@ -22,19 +22,22 @@ const READ_FOR: Duration = Duration::from_secs(2);
 /// The mask of frames: any will do (RFC 6455 §5.3).
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// What `raw` says where it is about no session and no pod.
+const OF_THE_ROAD: &str = "door";
+
 /// Writes the bytes and tells what came back.
 pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road.unwrap_or_else(|| default_road(&arguments.raw));
     let count = arguments.connections.unwrap_or(1);
+    let about = Some(&arguments.raw).filter(|about| **about != OF_THE_ROAD);
+    let to = about
+        .map(|about| format!(" to {}", subject::name(about)))
+        .unwrap_or_default();
     let what = match count {
-        1 => format!("raw bytes to {} {}", subject::name(&arguments.raw), subject::by(road)),
-        n => format!(
-            "{n} raw connections to {} {}",
-            subject::name(&arguments.raw),
-            subject::by(road)
-        ),
+        1 => format!("raw bytes{to} {}", subject::by(road)),
+        n => format!("{n} raw connections{to} {}", subject::by(road)),
     };
-    let door = match door(&context.world, road, Some(&arguments.raw)).await {
+    let door = match door(&context.world, road, about).await {
         Ok(door) => door,
         Err(gone @ RoadError::NoPod { .. }) => {
             let value = json!({ "opened": false, "connection": context.record_no_door(&what, &gone) });
@@ -47,7 +50,10 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         Some(text) => crate::scenario::duration::parse(text)
             .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
-    let bytes = Bytes::of(&arguments, context, road, &door)?;
+    let bytes = Bytes {
+        until_closed: arguments.until_closed == Some(true),
+        ..Bytes::of(&arguments, context, road, &door)?
+    };
     let mut connections = JoinSet::new();
     for _ in 0..count {
         match wire::connect(&door, &context.world.trust, &context.limits).await? {
@@ -69,7 +75,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
             title: what.clone(),
             text: transcript,
             command: None,
-            parties: parties(&door, Some(&arguments.raw)),
+            parties: parties(&door, about),
         });
         context.record_observed(&value);
         values.push(value);
@@ -95,6 +101,8 @@ fn summed(values: Vec<Value>) -> Value {
 struct Bytes {
     first: Vec<u8>,
     frames: Vec<u8>,
+    /// Whether reading goes on behind a complete answer.
+    until_closed: bool,
 }
 
 impl Bytes {
@@ -102,6 +110,7 @@ impl Bytes {
         let mut bytes = Bytes {
             first: Vec::new(),
             frames: Vec::new(),
+            until_closed: false,
         };
         for part in &arguments.send {
             match part {
@@ -236,6 +245,7 @@ fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
 /// Writes, reads until the other side closes or the time is over, and tells what was seen.
 async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Value, String) {
     let deadline = Instant::now() + read_for;
+    let until_closed = bytes.until_closed;
     // A server may refuse before it has read all: what it says counts, not the broken pipe.
     let written = timeout(read_for, stream.write_all(&bytes.first)).await;
     let mut received = Vec::new();
@@ -248,7 +258,7 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
         .await;
     } else if !closed && !is_101(&received) {
         closed = read_until(&mut stream, &mut received, deadline, |bytes| {
-            is_complete(bytes) == Some(true)
+            !until_closed && is_complete(bytes) == Some(true)
         })
         .await;
     }

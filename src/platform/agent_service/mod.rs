@@ -90,6 +90,12 @@ impl Handler for AgentService {
         if path == self.paths.health {
             return self.health(&request).map_or_else(Answer::from, Answer::from);
         }
+        if self.pod.has(&mutant::OTHER_CASE_UNGUARDED)
+            && path != self.paths.agents
+            && path.eq_ignore_ascii_case(&self.paths.agents)
+        {
+            return json(StatusCode::OK, &self.agents.list()).into();
+        }
         match self.paths.below_agents(&path).as_deref() {
             Some([id, "react"]) => self.react(request, id),
             Some(rest) => self.rest(request, rest).await.map_or_else(Answer::from, Answer::from),
@@ -121,6 +127,9 @@ impl AgentService {
             && jsonwebtoken::decode_header(&token).is_ok_and(|header| header.typ.as_deref() != Some("JWT"))
         {
             return Err(self.unauthorized());
+        }
+        if self.pod.has(&mutant::LONG_TOKEN_BREAKS) && token.len() > 4096 {
+            return Err(broken());
         }
         match self.verifier.verify(&token) {
             Ok(_) => Ok(()),

@@ -13,8 +13,9 @@
 //! first, by the same method, path and query; only its 200 lets a request through, with its `x-user-*` in
 //! the place of whatever a client says of itself (contract 3).
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         pod: pod.clone(),
         patience: pod.duration("AUTHORIZER_TIMEOUT", Duration::from_secs(5))?,
         backends: backends.clone(),
+        trusted: Mutex::default(),
     });
     let serve = async { tokio::try_join!(server.serve(listener, gateway), health).map(drop) };
     tokio::select! {
@@ -84,6 +86,8 @@ struct Gateway {
     /// How long the authorizer may take.
     patience: Duration,
     backends: Arc<Backends>,
+    /// Connections on which somebody was let through.
+    trusted: Mutex<HashSet<SocketAddr>>,
 }
 
 /// Where a path leads.
@@ -107,7 +111,7 @@ impl Route {
 }
 
 impl Handler for Gateway {
-    async fn answer(&self, mut request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
         // What a client says of itself goes before anybody is asked.
         self.strip(request.headers_mut());
         let is_upgrade = relay::is_upgrade(request.headers());
@@ -117,10 +121,14 @@ impl Handler for Gateway {
             Route::Nowhere if self.pod.has(&mutant::OLD_MODELS_LEFT) => self.forward(request).await,
             Route::Nowhere => error(StatusCode::NOT_FOUND, "Not Found").into(),
             Route::Guarded if self.is_unasked(request.method(), is_upgrade) => self.forward(request).await,
+            Route::Guarded if self.trusts(peer) => self.forward(request).await,
             Route::Guarded => match self.authorize(&request).await {
                 Ok(trusted) => {
+                    self.trust(peer);
                     // What only this hop may see goes first: nobody names what is added as such.
-                    relay::end_hop(request.headers_mut(), is_upgrade);
+                    if !self.pod.has(&mutant::CONNECTION_TAKES_ALL) {
+                        relay::end_hop(request.headers_mut(), is_upgrade);
+                    }
                     self.tell(request.headers_mut(), trusted);
                     self.forward(request).await
                 }
@@ -172,6 +180,21 @@ impl Gateway {
     fn is_unasked(&self, method: &Method, is_upgrade: bool) -> bool {
         self.pod.has(&mutant::ONLY_GET_GUARDED) && *method != Method::GET
             || self.pod.has(&mutant::UPGRADES_UNASKED) && is_upgrade
+            || self.pod.has(&mutant::OPTIONS_UNASKED) && *method == Method::OPTIONS
+    }
+
+    /// For a mutant that asks about the first request of a connection.
+    fn trust(&self, peer: SocketAddr) {
+        if self.pod.has(&mutant::CONNECTION_IS_TRUSTED) {
+            self.trusted.lock().unwrap_or_else(PoisonError::into_inner).insert(peer);
+        }
+    }
+
+    fn trusts(&self, peer: SocketAddr) -> bool {
+        self.trusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&peer)
     }
 
     /// Puts in what access control says of the user.

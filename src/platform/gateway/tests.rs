@@ -23,6 +23,7 @@ async fn gateway(pods: &[(&str, IpAddr, &str)]) -> Running {
         patience: Duration::from_secs(5),
         paths: Paths::new(&pod),
         backends,
+        trusted: Mutex::default(),
     });
     let serving = tokio::spawn(async move { server.serve(listener, gateway).await });
     Running {

@@ -94,4 +94,9 @@ mutants! { AGENT_SERVICE of "agent-service":
     ORIGINAL_URL_TRUSTED = "original-url-trusted" breaks "hardening/rewrites": "The gateway asks about the path that X-Original-URL names.";
     FIRST_OF_TWO = "first-of-two" breaks "hardening/two-tokens": "Of two tokens the first one counts.";
     CHALLENGE_FORGOTTEN = "challenge-forgotten" breaks "hardening/refusals": "A 401 doesn't name the scheme.";
+    OTHER_CASE_UNGUARDED = "other-case-unguarded" breaks "hardening/paths": "The agent service routes in any case, and guards in one.";
+    OPTIONS_UNASKED = "options-unasked" breaks "hardening/methods": "The gateway doesn't ask access control about OPTIONS, for the browsers' sake.";
+    CONNECTION_TAKES_ALL = "connection-takes-all" breaks "hardening/hop-by-hop": "The gateway takes away what Connection names when access control's headers are there.";
+    CONNECTION_IS_TRUSTED = "connection-is-trusted" breaks "hardening/smuggling": "Behind a request that was let through the gateway asks no more about the connection.";
+    LONG_TOKEN_BREAKS = "long-token-breaks" breaks "hardening/oversize": "A token of more than 4 KB ends in an error of the agent service.";
 }
