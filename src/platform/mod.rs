@@ -13,6 +13,7 @@ pub mod pod;
 
 mod access_control;
 mod agent_service;
+mod await_peers;
 mod backends;
 mod balancer;
 mod controller;
@@ -64,10 +65,12 @@ pub enum Component {
     LiteLlm,
     /// Before the agent service: asks access control about each request.
     Gateway,
+    /// Ends when those that a gateway goes to can be reached.
+    AwaitPeers,
 }
 
 impl Component {
-    pub const ALL: [Component; 11] = [
+    pub const ALL: [Component; 12] = [
         Component::Web,
         Component::Worker,
         Component::Seed,
@@ -79,6 +82,7 @@ impl Component {
         Component::AccessControl,
         Component::LiteLlm,
         Component::Gateway,
+        Component::AwaitPeers,
     ];
 
     /// The name on the command line: `gauntlet platform NAME`.
@@ -95,6 +99,7 @@ impl Component {
             Component::AccessControl => "access-control",
             Component::LiteLlm => "litellm",
             Component::Gateway => "gateway",
+            Component::AwaitPeers => "await-peers",
         }
     }
 
@@ -132,5 +137,6 @@ pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
         Component::AccessControl => access_control::run(pod).await,
         Component::LiteLlm => litellm::run(pod).await,
         Component::Gateway => gateway::run(pod).await,
+        Component::AwaitPeers => await_peers::run(pod).await,
     }
 }

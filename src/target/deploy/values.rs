@@ -41,6 +41,7 @@ pub struct Values {
     pub authorizer_timeout: String,
     pub litellm_replicas: u32,
     pub gateway_targets: String,
+    pub gateway_peers: String,
     pub nginx_replicas: u32,
     pub nginx_image: String,
     pub nginx_configuration: String,
@@ -122,6 +123,11 @@ impl Values {
         let replicas = |pod: &Option<GatewayPod>| u32::from(pod.is_some());
         let (nginx, envoy) = (of(Road::Nginx), of(Road::Envoy));
         let (nginx_replicas, envoy_replicas) = (replicas(&nginx), replicas(&envoy));
+        let port = |of: &str| self.names[of]["port"].as_str().unwrap_or_default().to_owned();
+        let mut peers = vec![format!("agent-service:{}", port("agent-service"))];
+        if self.authorizer_replicas > 0 {
+            peers.push(format!("access-control:{}", port("access-control")));
+        }
         let parts = |pod: Option<GatewayPod>| pod.map(|pod| (pod.image, pod.configuration)).unwrap_or_default();
         let (nginx_image, nginx_configuration) = parts(nginx);
         let (envoy_image, envoy_configuration) = parts(envoy);
@@ -132,6 +138,7 @@ impl Values {
             envoy_replicas,
             envoy_image,
             envoy_configuration,
+            gateway_peers: peers.join(","),
             ..self
         }
     }
