@@ -149,6 +149,7 @@ fn nobody_says_who_they_are() {
         paths: Paths::new(&pod),
         backends: Arc::new(Backends::with(&pod, TARGETS, &[])),
         pod,
+        trusted: Mutex::default(),
     };
     gateway.strip(&mut headers);
     let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();

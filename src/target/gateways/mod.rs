@@ -49,8 +49,12 @@ struct Kind {
     program: Program,
     /// Its file's name.
     file: &'static str,
-    configuration: fn(folder: &str, lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String,
+    configuration: Configuration,
 }
+
+/// Makes a gateway's configuration: its files' folder, where each lane's gateway takes requests and where they
+/// go, what is known of the platform, mutants.
+type Configuration = fn(&str, &[(String, Hops)], &Route, &[String]) -> String;
 
 const NGINX: Kind = Kind {
     program: program::NGINX,
