@@ -242,20 +242,26 @@ fn flags_of_another_target() {
 #[ignore = "makes a cluster, for minutes: `make test-kind`"]
 fn the_same_verdicts_as_embedded() {
     let folder = folder();
-    let all = ["--level", "all", "!tag:timing"];
-    let mutants = "empty-token-opens";
-    for further in [&[][..], &["harness-token/token", "--mutant", mutants]] {
+    let everything = ["--level", "all", "!tag:timing", "harness-token"];
+    let broken = ["--level", "all", "harness-token/token", "--mutant", "empty-token-opens"];
+    let images = gateway_images();
+    let gateway = if images.is_empty() { "builtin" } else { "all" };
+    let agents = ["agent-service", "--gateway", gateway];
+    for further in [&everything[..], &broken, &agents] {
         let run = |target: &str| {
             let file = format!("{target}.json");
             let report = format!("json={file}");
             let mut command = gauntlet();
             command
                 .current_dir(folder.path())
+                .env("PATH", path())
                 .args(["run", "--report", &report])
-                .args(all)
                 .args(further);
             if target == "kind" {
                 command.args(["--target", "kind"]).args(common::node_image());
+                if further.contains(&"--gateway") {
+                    command.args(&images);
+                }
             }
             let ran = Ran::of(command.output().expect("gauntlet starts"));
             assert!(matches!(ran.code, Some(0 | 1)), "{}\n{}", ran.stdout, ran.stderr);
@@ -265,6 +271,30 @@ fn the_same_verdicts_as_embedded() {
         assert!(!embedded.is_empty());
         assert_same(&embedded, &kind);
     }
+}
+
+/// The flags for the images of real gateways, from GAUNTLET_NGINX_IMAGE and GAUNTLET_ENVOY_IMAGE; none where they
+/// aren't set: they may not be here.
+fn gateway_images() -> Vec<String> {
+    let image = |flag: &str, variable: &str| Some([flag.to_owned(), std::env::var(variable).ok()?]);
+    let nginx = image("--nginx-image", "GAUNTLET_NGINX_IMAGE");
+    let envoy = image("--envoy-image", "GAUNTLET_ENVOY_IMAGE");
+    match nginx.zip(envoy) {
+        Some((nginx, envoy)) => [nginx, envoy].concat(),
+        None => {
+            println!(
+                "skipped: nginx and Envoy on kind; GAUNTLET_NGINX_IMAGE and GAUNTLET_ENVOY_IMAGE name their images"
+            );
+            Vec::new()
+        }
+    }
+}
+
+/// `PATH` with what was installed for the tests before all else.
+fn path() -> String {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), std::path::PathBuf::from);
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("gateways");
+    format!("{}:{}", installed.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 /// Checks that can fail on the embedded target can fail here: one of each way in which a platform is broken.

@@ -187,10 +187,16 @@ pub fn through(mut planned: Vec<Planned>, gateway: GatewayName) -> Result<Vec<Pl
     let all = planned.len();
     planned.retain(|run| gateways(run).into_iter().all(|road| gateway.has(road)));
     match planned.is_empty() && all > 0 {
-        true => Err(UsageError(format!(
-            "none of the {all} selected runs goes through the gateways of --gateway {}; `--gateway all` has them all",
-            gateway.name()
-        ))),
+        true => {
+            let runs = match all {
+                1 => "the selected run goes through another gateway than".to_owned(),
+                _ => format!("all {all} selected runs go through other gateways than"),
+            };
+            let name = gateway.name();
+            Err(UsageError(format!(
+                "{runs} those of --gateway {name}; `--gateway all` goes through all"
+            )))
+        }
         false => Ok(planned),
     }
 }
