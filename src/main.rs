@@ -98,6 +98,10 @@ async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
             let process = process(on_signals()?, descriptors, false, false);
             cli::up::up(options, process, std::io::stdout()).await
         }
+        Command::Jwt(options) => {
+            let variable = |name: &str| std::env::var(name).ok();
+            shown(cli::jwt::jwt(&options, variable, &mut std::io::stdout().lock())?)
+        }
         Command::Doctor => {
             let process = process(CancellationToken::new(), descriptors, false, false);
             let told = cli::doctor::doctor(&process, &mut std::io::stdout()).await;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::target::GatewayName;
 use super::{Run, TargetName};
 use crate::scenario::{Intrusion, duration};
 
@@ -54,8 +53,8 @@ pub fn flags(options: &Run) -> String {
         flag("set", setting);
     }
     let gateways = &options.target.gateways;
-    if gateways.gateway != GatewayName::default() {
-        flag("gateway", gateways.gateway.name());
+    if let Some(gateway) = gateways.gateway {
+        flag("gateway", gateway.name());
     }
     for (name, image) in [
         ("nginx-image", &gateways.nginx_image),
@@ -68,8 +67,13 @@ pub fn flags(options: &Run) -> String {
     if let Some(timeout) = options.timeout {
         flag("timeout", &duration::show(timeout));
     }
-    if options.target.kind.reuse {
-        flags.push_str(" --reuse");
+    for (name, given) in [
+        ("insecure", options.target.insecure),
+        ("reuse", options.target.kind.reuse),
+    ] {
+        if given {
+            flags.push_str(&format!(" --{name}"));
+        }
     }
     flags
 }

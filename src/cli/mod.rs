@@ -5,6 +5,7 @@ pub mod check;
 pub mod conclude;
 pub mod doctor;
 pub mod explain;
+pub mod jwt;
 pub mod list;
 pub mod platform;
 pub mod profile;
@@ -24,6 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
+use crate::target::contract::Contract;
 use run::UsageError;
 use target::{GatewayOptions, KindOptions, TargetOptions};
 
@@ -63,6 +65,8 @@ pub enum Command {
     Prove(Prove),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
+    /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand
+    Jwt(Jwt),
     /// End a platform that `up --target kind` brought up, cluster and all
     Down(Down),
     /// Show what `up --target kind` brought up
@@ -170,6 +174,25 @@ impl From<MadeTarget> for TargetName {
         match target {
             MadeTarget::Embedded => TargetName::Embedded,
             MadeTarget::Kind => TargetName::Kind,
+        }
+    }
+}
+
+/// Contracts as the command line has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ContractName {
+    /// The terminal behind a shared token
+    #[default]
+    HarnessToken,
+    /// The JWT gateway before the agent service
+    AgentService,
+}
+
+impl From<ContractName> for Contract {
+    fn from(name: ContractName) -> Contract {
+        match name {
+            ContractName::HarnessToken => Contract::HarnessToken,
+            ContractName::AgentService => Contract::AgentService,
         }
     }
 }
@@ -284,6 +307,11 @@ pub struct Prove {
 
 #[derive(Clone, Debug, Args)]
 pub struct Up {
+    /// Whose platform
+    #[arg(value_enum, value_name = "CONTRACT", default_value_t)]
+    pub contract: ContractName,
+    #[command(flatten)]
+    pub gateways: GatewayOptions,
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub target: MadeTarget,
@@ -324,12 +352,31 @@ impl Up {
             ("--cluster-name", self.cluster_name.is_some()),
             ("--image", self.image.is_some()),
             ("--base-image", self.base_image.is_some()),
+            ("--nginx-image", self.gateways.nginx_image.is_some()),
+            ("--envoy-image", self.gateways.envoy_image.is_some()),
         ];
+        if self.contract != ContractName::AgentService && self.gateways.gateway.is_some() {
+            return Err(UsageError(
+                "--gateway is of the agent service: `gauntlet up agent-service` brings it up".into(),
+            ));
+        }
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
             _ => Ok(()),
         }
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Jwt {
+    /// The role that it claims: INACTIVE, RESTRICTED, REGULAR, ADMIN
+    pub role: String,
+    /// Seconds from now until it expires; may be negative [default: 7 days]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub expires_in: Option<f64>,
+    /// The variable of the environment that holds what it is signed with
+    #[arg(long, value_name = "NAME", default_value = "AUTH_JWT_SECRET")]
+    pub secret_from: String,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -28,21 +28,22 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let on = TargetOptions {
         target: options.target.into(),
         kind: options.kind,
-        gateways: options.gateways.clone(),
+        gateways: options.gateways,
         ..TargetOptions::default()
     };
     on.check()?;
     let named = mutants(&options.mutant)?;
     let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
-    let mut planned = through(selected.plan(1), options.gateways.gateway)?;
+    let profile = Profile::reference();
+    let goes = on.gateways.goes(on.target, &profile);
+    let mut planned = through(selected.plan(1), &goes)?;
     let mut chosen = chosen(&named, &options.selection.selectors, &mut planned)?;
     // No run would meet the others.
-    let is_met = |mutant: &Mutant| mutant.gateway().is_none_or(|road| options.gateways.gateway.has(road));
+    let is_met = |mutant: &Mutant| mutant.gateway().is_none_or(|road| goes.has(road));
     if let Some(mutant) = chosen.iter().find(|mutant| !named.is_empty() && !is_met(mutant)) {
         return Err(UsageError(format!(
-            "--mutant {}: it breaks a gateway that --gateway {} doesn't go through; `--gateway all` goes through all",
-            mutant.name,
-            options.gateways.gateway.name()
+            "--mutant {}: it breaks a gateway that {goes} doesn't go through; `--gateway all` goes through all",
+            mutant.name
         )));
     }
     chosen.retain(|mutant| is_met(mutant));
@@ -51,7 +52,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     }
     let seed = options.seed.unwrap_or_else(rand::random);
     let redactor = Redactor::new();
-    let started = match target::start(&on, &Profile::reference(), &mut planned, &process).await {
+    let started = match target::start(&on, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
         Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),

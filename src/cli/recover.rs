@@ -17,6 +17,7 @@ use crate::scenario::Intrusion;
 use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
 use crate::target::World;
+use crate::target::contract::Contract;
 use crate::target::installation::changes::Changes;
 use crate::target::installation::journal::{Head, Journal};
 use crate::target::installation::lease::Held;
@@ -137,7 +138,7 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             profile.secrets.insert(needed, source);
         }
     }
-    let trust = trust(head.ca.as_deref()).map_err(|error| error.to_string())?;
+    let trust = trust(head.ca.as_deref(), head.insecure).map_err(|error| error.to_string())?;
     let variable = &*process.variable;
     let found = match &head.cluster {
         None => Installation::by_doors(&profile, trust, Intrusion::Use, variable),
@@ -161,7 +162,11 @@ pub async fn delete_sessions(
     let Some(changes) = &installation.changes else {
         return Ok(0);
     };
-    let world = World::shared(installation.clone(), Arc::new(names.clone())).await;
+    if changes.sessions_begun() == 0 && changes.sessions().is_empty() {
+        return Ok(0);
+    }
+    let names = Arc::new(names.clone());
+    let world = World::shared(installation.clone(), names, Contract::HarnessToken).await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     let context = StepContext::new(world, Redactor::new(), Limits::of_a_cluster());
     let deleted = session::delete_all(&context, changes).await;

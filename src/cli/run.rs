@@ -14,7 +14,7 @@ use super::conclude::{conclude, not_run, refuse};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
-use super::target::{self, GatewayName, NotStarted};
+use super::target::{self, Goes, NotStarted};
 use super::{LevelName, Run, TargetName, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
@@ -102,7 +102,10 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         Some(file) => expected(file, &scenarios, &process.started)?,
         None => Expected::default(),
     };
-    let planned = through(selected.plan(options.repeat.get()), options.target.gateways.gateway)?;
+    let planned = through(
+        selected.plan(options.repeat.get()),
+        &options.target.gateways.goes(options.target.target, &profile),
+    )?;
     let (mut planned, mut notes) = (planned, Vec::new());
     if let Some(report) = &options.rerun_failed {
         (planned, notes) = Rerun::read(report, &scenarios, digest.as_deref())?.choose(planned);
@@ -183,18 +186,17 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
 ///
 /// # Errors
 /// There is none.
-pub fn through(mut planned: Vec<Planned>, gateway: GatewayName) -> Result<Vec<Planned>, UsageError> {
+pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, UsageError> {
     let all = planned.len();
-    planned.retain(|run| gateways(run).into_iter().all(|road| gateway.has(road)));
+    planned.retain(|run| gateways(run).into_iter().all(|road| goes.has(road)));
     match planned.is_empty() && all > 0 {
         true => {
             let runs = match all {
                 1 => "the selected run goes through another gateway than".to_owned(),
                 _ => format!("all {all} selected runs go through other gateways than"),
             };
-            let name = gateway.name();
             Err(UsageError(format!(
-                "{runs} those of --gateway {name}; `--gateway all` goes through all"
+                "{runs} those of {goes}; `--gateway all` goes through all"
             )))
         }
         false => Ok(planned),

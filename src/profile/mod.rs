@@ -27,11 +27,16 @@ use crate::target::names::{self, NAMES};
 
 /// What a person could take for a name and set, and what is a secret: a command line is seen by
 /// every process of the machine, and kept in histories.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 12] = [
     "secret.token",
     "secret.value",
     "token",
     "master-key",
+    "jwt-secret",
+    "jwt.secret",
+    "litellm-key",
+    "AUTH_JWT_SECRET",
+    "LITELLM_MASTER_KEY",
     "secret.master-key-value",
     "HARNESS_AUTH_TOKEN",
     "MASTER_KEY",

@@ -10,10 +10,17 @@ pub enum Needed {
     Token,
     /// The session API's key.
     MasterKey,
+    /// What the agent service's JWTs are signed with.
+    JwtSecret,
+    /// LiteLLM's key, which nobody may be shown.
+    LitellmKey,
 }
 
 impl Needed {
-    pub const ALL: [Needed; 2] = [Needed::Token, Needed::MasterKey];
+    pub const ALL: [Needed; 4] = [Needed::Token, Needed::MasterKey, Needed::JwtSecret, Needed::LitellmKey];
+
+    /// Those of the terminals behind the shared token.
+    pub const OF_TERMINALS: [Needed; 2] = [Needed::Token, Needed::MasterKey];
 
     /// The secret of that name.
     pub fn named(name: &str) -> Option<Needed> {
@@ -25,6 +32,8 @@ impl Needed {
         match self {
             Needed::Token => "token",
             Needed::MasterKey => "master-key",
+            Needed::JwtSecret => "jwt-secret",
+            Needed::LitellmKey => "litellm-key",
         }
     }
 }

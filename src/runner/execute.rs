@@ -18,7 +18,6 @@ use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::scenario::{Policies, Scope, duration, render, render_string};
 use crate::steps::{Limits, StepContext, session};
-use crate::target::contract::Contract;
 use crate::target::world::Setup;
 use crate::target::{Target, World};
 
@@ -165,7 +164,7 @@ async fn live(
     let world = Arc::new(world);
     if world.installation().is_some() {
         // They are all scenarios' and stay what they are.
-        know(&shared.redactor, &world.token, &world.master_key)?;
+        know(&shared.redactor, [&world.token, &world.master_key, &world.jwt_secret])?;
     }
     let ended = match variables(&mut scope, planned, &world, secrets) {
         Ok(()) => {
@@ -230,18 +229,17 @@ fn setup(scope: &Scope, planned: &Planned, shared: &Shared, secrets: &Redactor) 
         token: random()?,
         master_key: random()?,
         jwt_secret: random()?,
-        contract: Contract::named(planned.scenario.contract()),
+        contract: planned.contract(),
         gateways: real_gateways(planned),
     };
-    know(secrets, &setup.token, &setup.master_key)?;
-    secrets
-        .add("AUTH_JWT_SECRET", &setup.jwt_secret)
-        .map_err(|error| format!("a secret of the world: {error}"))?;
+    know(secrets, [&setup.token, &setup.master_key, &setup.jwt_secret])?;
     Ok(setup)
 }
 
-fn know(redactor: &Redactor, token: &str, master_key: &str) -> Result<(), String> {
-    for (name, value) in [("HARNESS_AUTH_TOKEN", token), ("MASTER_KEY", master_key)] {
+/// Token, master key and JWT secret; empty is what a contract has none of.
+fn know(redactor: &Redactor, secrets: [&str; 3]) -> Result<(), String> {
+    let names = ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"];
+    for (name, value) in names.into_iter().zip(secrets).filter(|(_, value)| !value.is_empty()) {
         redactor
             .add(name, value)
             .map_err(|error| format!("a secret of the world: {error}"))?;

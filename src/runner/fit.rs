@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
@@ -27,6 +28,7 @@ impl Fit<'_> {
         self.not_this_world(planned)
             .or_else(|| self.no_cluster(planned))
             .or_else(|| self.no_road(planned))
+            .or_else(|| self.unknown_secret(planned))
             .or_else(|| self.presses_enter(planned))
             .or_else(|| self.too_intrusive(planned.scenario.intrusion))
             .or_else(|| self.left_changed(planned.scenario.intrusion))
@@ -36,8 +38,10 @@ impl Fit<'_> {
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
-        if self.installation.reads_secret() {
-            asks.insert(Ask::ReadSecret);
+        match planned.contract() {
+            Contract::HarnessToken if self.installation.reads_secret() => drop(asks.insert(Ask::ReadSecret)),
+            Contract::AgentService if self.installation.reads_jwt_secret() => drop(asks.insert(Ask::ReadJwtSecret)),
+            _ => {}
         }
         if self.installation.has_cluster && counts_matter(&planned.scenario.world) {
             asks.insert(Ask::FindPods);
@@ -80,9 +84,6 @@ impl Fit<'_> {
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
         let world = &planned.scenario.world;
-        if Contract::named(planned.scenario.contract()) == Contract::AgentService {
-            return Some("the secret that its JWTs are signed with isn't known".into());
-        }
         let of_its_own = |what: &str| Some(format!("it needs a platform of its own, {what}"));
         if !world.platform {
             return of_its_own("deployed from nothing");
@@ -167,12 +168,38 @@ impl Fit<'_> {
         ))
     }
 
+    /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
+    fn unknown_secret(&self, planned: &Planned) -> Option<String> {
+        if planned.contract() != Contract::AgentService {
+            return None;
+        }
+        let wants = |step: &Step| step.verb == "jwt" || names(&step.args, "jwt-secret");
+        match self.installation.agents.as_ref()? {
+            Err(why) => steps(planned).any(wants).then(|| why.clone()),
+            Ok(secrets)
+                if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
+            {
+                Some(
+                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from"
+                        .into(),
+                )
+            }
+            Ok(_) => None,
+        }
+    }
+
     fn presses_enter(&self, planned: &Planned) -> Option<String> {
         let may = self.policies.choice("tty.enter") == Some("yes");
         let presses = |step: &&Step| step.args.get("enter").and_then(Value::as_bool) == Some(true);
         let does = !may && steps(planned).any(|step| presses(&step));
         does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
     }
+}
+
+/// Whether a template in a value names a variable, as `${master-key}`.
+fn names(value: &impl Serialize, variable: &str) -> bool {
+    let written = serde_json::to_string(value).unwrap_or_default();
+    written.contains(&format!("${{{variable}}}"))
 }
 
 /// Whether a world says how many there are to be of something.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::events::RunOf;
 use crate::scenario::{Level, Scenario};
+use crate::target::contract::Contract;
 
 /// Which levels run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,13 @@ pub struct Planned {
     pub parameters: Vec<(String, Value)>,
     /// Whether nothing else may run beside it.
     pub alone: bool,
+}
+
+impl Planned {
+    /// The contract that it is about.
+    pub fn contract(&self) -> Contract {
+        Contract::named(self.scenario.contract())
+    }
 }
 
 /// The tag of scenarios that measure time: what runs beside them would be measured too.

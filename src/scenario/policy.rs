@@ -132,6 +132,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "which algorithms a JWT may be signed by: HS256 alone, or HS384 and HS512 as well",
     },
     Policy {
+        name: "jwt.leeway",
+        values: Values::Choices(&["30s", "none"]),
+        reference: "30s",
+        meaning: "by how much clocks may differ: how long a JWT is good after it expired",
+    },
+    Policy {
         name: "jwt.iat",
         values: Values::Choices(&["ignored", "checked"]),
         reference: "ignored",

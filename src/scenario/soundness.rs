@@ -13,9 +13,10 @@ use super::predicate::Truth;
 use super::source::Span;
 use super::step::Read;
 
-/// The least intrusion that a step of a verb is.
-fn least(verb: &str) -> Intrusion {
-    match verb {
+/// The least intrusion that a step is.
+fn least(read: &Read<'_>) -> Intrusion {
+    match read.verb.name {
+        "http" if changes(read.step.args.get("http")) => Intrusion::Use,
         "session" | "restart-session" | "delete-session" | "attach" | "type" | "resize" | "exec" | "websocket" => {
             Intrusion::Use
         }
@@ -25,6 +26,12 @@ fn least(verb: &str) -> Intrusion {
     }
 }
 
+/// Whether a request may change something (RFC 9110 §9.2.1); one whose method is a variable's may.
+fn changes(request: Option<&Value>) -> bool {
+    let method = request.and_then(Value::as_str).and_then(|text| text.split_once(' '));
+    method.is_some_and(|(method, _)| !["GET", "HEAD", "OPTIONS"].contains(&method))
+}
+
 /// A platform that isn't ours is protected by what scenarios say of themselves.
 pub(super) fn intrusion<'r>(
     root: &Node,
@@ -32,9 +39,7 @@ pub(super) fn intrusion<'r>(
     steps: impl Iterator<Item = &'r Read<'r>>,
     checker: &mut Checker,
 ) {
-    let greatest = steps
-        .map(|read| (least(read.verb.name), read))
-        .max_by_key(|(least, _)| *least);
+    let greatest = steps.map(|read| (least(read), read)).max_by_key(|(least, _)| *least);
     let Some((least, read)) = greatest.filter(|(least, _)| *least > declared) else {
         return;
     };

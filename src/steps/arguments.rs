@@ -177,7 +177,7 @@ pub struct Close {
 
 /// Makes a JWT, good or bad. Bound with `as`, it is `.token`, and `.header`, `.payload`, `.signature` as
 /// they stand in it.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Jwt {
     /// The role of a user, whose good token it begins as: `REGULAR`; or a token made before: `${t}`.

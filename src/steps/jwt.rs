@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::{Jwt, Signing, Spelling};
 use super::context::{Observation, StepContext, StepError};
-use crate::target::World;
 
 /// What a header or a payload says.
 type Fields = Map<String, Value>;
@@ -25,7 +24,27 @@ const EMAIL: &str = "gauntlet@gauntlet.test";
 /// they say (`head`, `claims`).
 pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, StepError> {
     let what = "make a token".to_owned();
-    let (head, claims) = base(&arguments, &context.world)?;
+    let value = make(
+        arguments,
+        &context.world.jwt_secret,
+        context.world.clock.unwrap_or_else(now),
+    )?;
+    // One that is too short to be a secret, or longer than any, opens nothing.
+    for secret in ["token", "signature"]
+        .into_iter()
+        .filter_map(|part| value[part].as_str())
+    {
+        let _known = context.redactor.add("JWT", secret);
+    }
+    Ok(Observation { what, value })
+}
+
+/// A token that is signed with a secret, unless `arguments` say another, at a time in seconds since 1970.
+///
+/// # Errors
+/// A token to begin with that is none.
+pub fn make(mut arguments: Jwt, secret: &str, now: f64) -> Result<Value, StepError> {
+    let (head, claims) = base(&arguments, now)?;
     let head = changed(head, arguments.header.as_ref());
     let claims = changed(claims, arguments.claims.as_ref());
     let encoded = |text: Option<&String>, fields: &Fields| match text {
@@ -35,15 +54,13 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     let header = encoded(arguments.header_text.as_ref(), &head);
     let payload = encoded(arguments.claims_text.as_ref(), &claims);
     let message = format!("{header}.{payload}");
-    let secret = arguments.secret.as_deref().unwrap_or(&context.world.jwt_secret);
     let signing = arguments.sign.unwrap_or_default();
-    let signature = sign(&message, secret, signing)?;
+    let signature = sign(&message, arguments.secret.as_deref().unwrap_or(secret), signing)?;
     if arguments.spelled == Some(Spelling::Standard) && !signature.contains(['-', '_']) {
         // Of this one both alphabets make the same text: another token, another signature.
-        let mut other = arguments;
         let salt = IndexMap::from([("jti".to_owned(), json!(signature))]);
-        other.claims.get_or_insert_default().extend(salt);
-        return Box::pin(run(other, context)).await;
+        arguments.claims.get_or_insert_default().extend(salt);
+        return make(arguments, secret, now);
     }
     let signature = match arguments.spelled {
         None => signature,
@@ -52,25 +69,19 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
         Some(Spelling::Uncanonical) => uncanonical(signature),
     };
     let token = format!("{message}.{signature}");
-    // One that is too short to be a secret, or longer than any, opens nothing.
-    for secret in [&token, &signature] {
-        let _known = context.redactor.add("JWT", secret);
-    }
-    let value = json!({
+    Ok(json!({
         "token": token,
         "header": header,
         "payload": payload,
         "signature": signature,
         "head": head,
         "claims": claims,
-    });
-    Ok(Observation { what, value })
+    }))
 }
 
 /// What header and claims begin as: those of a good token of that role, or of a token that was made before.
-fn base(arguments: &Jwt, world: &World) -> Result<(Fields, Fields), StepError> {
+fn base(arguments: &Jwt, now: f64) -> Result<(Fields, Fields), StepError> {
     let mut head = Map::from_iter([("alg".to_owned(), json!(arguments.sign.unwrap_or_default().name()))]);
-    let now = world.clock.unwrap_or_else(now);
     let mut claims = match &arguments.jwt {
         Value::String(role) => {
             head.insert("typ".into(), json!("JWT"));
@@ -110,7 +121,8 @@ fn seconds(time: f64) -> Value {
     }
 }
 
-fn now() -> f64 {
+/// Seconds since 1970 by this machine's clock.
+pub fn now() -> f64 {
     jiff::Timestamp::now().as_second() as f64
 }
 

@@ -12,6 +12,7 @@ pub enum Ask {
     FindPods,
     Forward,
     ReadSecret,
+    ReadJwtSecret,
     ChangeSecret,
     RestartDeployments,
     DeleteSandboxes,
@@ -62,6 +63,7 @@ impl Ask {
             Ask::FindPods => on("", "pods", &["get", "list", "watch"]),
             Ask::Forward => on("", "pods/portforward", &["create", "get"]),
             Ask::ReadSecret => named("secret.name", on("", "secrets", &["get"])),
+            Ask::ReadJwtSecret => named("jwt.secret-name", on("", "secrets", &["get"])),
             Ask::ChangeSecret => named("secret.name", on("", "secrets", &["get", "patch"])),
             Ask::RestartDeployments => {
                 let of = |name| named(name, on("apps", "deployments", &["get", "patch"]));

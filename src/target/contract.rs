@@ -19,4 +19,18 @@ impl Contract {
             _ => Contract::HarnessToken,
         }
     }
+
+    /// The names of the selectors that choose its platform's pods.
+    pub fn selectors(self) -> &'static [&'static str] {
+        match self {
+            Contract::HarnessToken => &["web.selector", "worker.selector", "warm.selector", "balancer.selector"],
+            Contract::AgentService => &[
+                "agent-service.selector",
+                "access-control.selector",
+                "builtin.selector",
+                "nginx.selector",
+                "envoy.selector",
+            ],
+        }
+    }
 }

@@ -62,7 +62,9 @@ impl Target {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
                 World::in_namespace(spec, setup, namespace, &cluster.image, &cluster.gateway_images).await
             }
-            Target::Installation(installation) => World::shared(installation.clone(), setup.names).await,
+            Target::Installation(installation) => {
+                World::shared(installation.clone(), setup.names, setup.contract).await
+            }
         }
     }
 

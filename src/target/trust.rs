@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 
 /// Which certificates of doors the harness takes.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub enum Trust {
     Authority(String),
     /// Those that this machine takes, and those of further authorities (PEM).
     Machine { and: Option<String> },
+    /// Any, of whomever.
+    Anybody,
     /// None: there is no door over TLS.
     Nothing,
 }
@@ -22,9 +27,18 @@ impl Trust {
     /// # Errors
     /// An authority that is no certificate, or a machine without any: in words.
     pub fn client_config(&self) -> Result<rustls::ClientConfig, String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
         let mut roots = rustls::RootCertStore::empty();
         match self {
             Trust::Nothing => {}
+            Trust::Anybody => {
+                let verifier = Arc::new(Unverified(provider));
+                let dangerous = builder.dangerous().with_custom_certificate_verifier(verifier);
+                return Ok(dangerous.with_no_client_auth());
+            }
             Trust::Authority(ca) => add(&mut roots, ca)?,
             Trust::Machine { and } => {
                 let found = rustls_native_certs::load_native_certs();
@@ -41,12 +55,46 @@ impl Trust {
                 }
             }
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        Ok(rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth())
+        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+/// Takes every certificate. That the other side has its key is seen to all the same.
+#[derive(Debug)]
+struct Unverified(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unverified {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -19,7 +19,7 @@ use super::forward::WayError;
 use super::gateways::lane::Lane;
 use super::gateways::{GatewayError, GatewayPod, Images};
 use super::installation::changes::Changes;
-use super::installation::{Installation, InstallationError};
+use super::installation::{Installation, InstallationError, Secrets};
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::pod::{is_sandbox, waits_for};
 use super::said::said;
@@ -65,6 +65,8 @@ pub enum WorldError {
 pub struct World {
     pub kubernetes: kube::Client,
     pub namespace: String,
+    /// Whose platform it is.
+    pub contract: Contract,
     /// Names of the installation, the contract's by default.
     pub names: Arc<BTreeMap<String, String>>,
     /// The token that the secret has, or is to get.
@@ -133,14 +135,19 @@ impl World {
     }
 
     /// The same with a TLS endpoint, without which kubectl sends no token.
-    pub async fn embedded_with_kubectl(spec: &WorldSpec, setup: Setup, program: Program) -> Result<World, WorldError> {
+    pub async fn embedded_with_kubectl(
+        spec: &WorldSpec,
+        setup: Setup,
+        program: Program,
+        lane: Option<Lane>,
+    ) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program).with_tls()).await?;
         World::on(
             Ground::Embedded(Box::new(cluster)),
             "gauntlet",
             spec,
             setup,
-            Before::Lane(None),
+            Before::Lane(lane),
         )
         .await
     }
@@ -170,15 +177,21 @@ impl World {
     pub async fn shared(
         installation: Arc<Installation>,
         names: Arc<BTreeMap<String, String>>,
+        contract: Contract,
     ) -> Result<World, WorldError> {
-        let secrets = installation.secrets(&names).await?;
+        let secrets = match (contract, &installation.agents) {
+            // Those that need them are skipped.
+            (Contract::AgentService, Some(Err(_))) => Secrets::default(),
+            _ => installation.secrets(&names, contract).await?,
+        };
         Ok(World {
+            contract,
             kubernetes: installation.client.clone(),
             namespace: installation.namespace.clone(),
             names,
             token: secrets.token,
             master_key: secrets.master_key,
-            jwt_secret: String::new(),
+            jwt_secret: secrets.jwt_secret,
             clock: None,
             trust: installation.trust.clone(),
             values: Values::default(),
@@ -206,6 +219,7 @@ impl World {
             false => None,
         };
         let world = World {
+            contract: setup.contract,
             kubernetes: ground.client(),
             namespace: ground.namespace().to_owned(),
             values: Values {
@@ -295,9 +309,19 @@ impl World {
         if installation.changes.as_ref().is_some_and(Changes::is_changed) {
             return None;
         }
-        let now = installation.secrets(&self.names).await.ok()?;
-        let is_as_it_was = now.token == self.token && now.master_key == self.master_key;
-        (!is_as_it_was).then(|| format!("the secret {} was changed meanwhile", self.name("secret.name")))
+        let now = installation.secrets(&self.names, self.contract).await.ok()?;
+        let (token, master_key) = (self.token.clone(), self.master_key.clone());
+        let jwt_secret = self.jwt_secret.clone();
+        let was = Secrets {
+            token,
+            master_key,
+            jwt_secret,
+        };
+        let secret = match self.contract {
+            Contract::HarnessToken => "secret.name",
+            Contract::AgentService => "jwt.secret-name",
+        };
+        (now != was).then(|| format!("the secret {} was changed meanwhile", self.name(secret)))
     }
 
     /// The label of a session's pod. Pods of our own are found by their addresses alone.
@@ -346,12 +370,14 @@ impl World {
             return Ok(Vec::new());
         }
         let mut pods: BTreeMap<Option<String>, Pod> = BTreeMap::new();
-        for selector in ["web.selector", "worker.selector", "warm.selector", "balancer.selector"] {
+        for selector in self.contract.selectors() {
             let listed = self.pods_with(self.name(selector)).await?;
             pods.extend(listed.into_iter().map(|pod| (pod.metadata.name.clone(), pod)));
         }
-        let sandboxes = self.pods_with("").await?.into_iter().filter(is_sandbox);
-        pods.extend(sandboxes.map(|pod| (pod.metadata.name.clone(), pod)));
+        if self.contract == Contract::HarnessToken {
+            let sandboxes = self.pods_with("").await?.into_iter().filter(is_sandbox);
+            pods.extend(sandboxes.map(|pod| (pod.metadata.name.clone(), pod)));
+        }
         Ok(pods.into_values().collect())
     }
 

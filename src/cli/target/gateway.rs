@@ -1,16 +1,23 @@
 //! Which gateways before the agent service are gone through.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use clap::{Args, ValueEnum};
 
+use crate::cli::TargetName;
+use crate::profile::Profile;
+use crate::profile::way::Way;
 use crate::steps::arguments::Road;
 use crate::target::gateways::Images;
 
 /// Which gateways, and what the real ones are made of.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GatewayOptions {
-    /// The gateways before the agent service that are gone through; nginx and envoy are to be on PATH
-    #[arg(long, value_enum, default_value_t)]
-    pub gateway: GatewayName,
+    /// The gateways before the agent service that are gone through [default: builtin; cluster, url: those that
+    /// the profile has roads of]. Embedded, nginx and envoy are to be on PATH
+    #[arg(long, value_enum)]
+    pub gateway: Option<GatewayName>,
     /// kind: nginx's image [default: nginx:stable]
     #[arg(long, value_name = "IMAGE")]
     pub nginx_image: Option<String>,
@@ -24,6 +31,53 @@ impl GatewayOptions {
         Images {
             nginx: self.nginx_image.clone(),
             envoy: self.envoy_image.clone(),
+        }
+    }
+
+    /// Those that a run goes through.
+    pub fn goes(&self, target: TargetName, profile: &Profile) -> Goes {
+        if let Some(name) = self.gateway {
+            return Goes::Named(name);
+        }
+        let there = |road: &Road| profile.roads.get(road).is_some_and(|way| *way != Way::None);
+        let of_profile: BTreeSet<Road> = GATEWAYS.into_iter().filter(there).collect();
+        match target {
+            TargetName::Cluster | TargetName::Url if !of_profile.is_empty() => Goes::OfProfile(of_profile),
+            _ => Goes::Named(GatewayName::default()),
+        }
+    }
+}
+
+/// The roads that lead through a gateway.
+pub const GATEWAYS: [Road; 3] = [Road::Builtin, Road::Nginx, Road::Envoy];
+
+/// The gateways that a run goes through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goes {
+    Named(GatewayName),
+    /// Of a platform that isn't ours: those that its profile says the way to.
+    OfProfile(BTreeSet<Road>),
+}
+
+impl Goes {
+    /// Whether a road is gone that leads through a gateway; all others are.
+    pub fn has(&self, road: Road) -> bool {
+        match self {
+            _ if !GATEWAYS.contains(&road) => true,
+            Goes::Named(name) => name.has(road),
+            Goes::OfProfile(roads) => roads.contains(&road),
+        }
+    }
+}
+
+impl fmt::Display for Goes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Goes::Named(name) => write!(f, "--gateway {}", name.name()),
+            Goes::OfProfile(roads) => {
+                let roads: Vec<&str> = roads.iter().map(|road| road.name()).collect();
+                write!(f, "the profile ({})", roads.join(", "))
+            }
         }
     }
 }
@@ -52,8 +106,7 @@ impl GatewayName {
         }
     }
 
-    /// Whether a road is gone that leads through a gateway; all others are.
-    pub fn has(self, road: Road) -> bool {
+    fn has(self, road: Road) -> bool {
         let of = match road {
             Road::Builtin => GatewayName::Builtin,
             Road::Nginx => GatewayName::Nginx,

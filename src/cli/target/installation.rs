@@ -18,6 +18,7 @@ use crate::runner::fit::Fit;
 use crate::runner::plan::Planned;
 use crate::scenario::Intrusion;
 use crate::target::access::{self, Permission};
+use crate::target::contract::Contract;
 use crate::target::installation::changes::Changes;
 use crate::target::installation::journal::{ClusterAt, Head, Journal};
 use crate::target::installation::lease::{Held, release};
@@ -26,6 +27,10 @@ use crate::target::trust::Trust;
 
 /// Longest time that the giving back of a Lease may take that may have been taken.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is said where certificates are taken as they come.
+const INSECURE: &str = "--insecure: certificates are not verified; whoever is between gauntlet and the platform can \
+                        read what it sends, secrets among it, and answer in the platform's place";
 
 /// One that was found.
 pub struct Found {
@@ -41,14 +46,20 @@ pub async fn start(
     planned: &mut [Planned],
     process: &Process,
 ) -> Result<Found, NotStarted> {
-    let trust = trust(options.ca.as_deref()).map_err(NotStarted::Usage)?;
+    let trust = trust(options.ca.as_deref(), options.insecure).map_err(NotStarted::Usage)?;
+    if options.insecure {
+        tell(INSECURE);
+    }
     // What disturbs the platform disturbs what runs beside it.
     for run in planned.iter_mut() {
         run.alone |= run.scenario.intrusion >= Intrusion::Disrupt;
     }
     let looking = async {
         let said = |error: InstallationError| error.to_string();
-        let installation = found(options, profile, trust, process).await.map_err(said)?;
+        let mut installation = found(options, profile, trust, process).await.map_err(said)?;
+        if planned.iter().any(|run| run.contract() == Contract::AgentService) {
+            installation.look_for_agents(&profile.names).await.map_err(said)?;
+        }
         let most = check(&installation, profile, planned).await?;
         if most.is_some() {
             installation.undisrupted().await.map_err(said)?;
@@ -158,6 +169,7 @@ fn journal(
         roads: roads.collect(),
         secrets: secrets.collect(),
         ca: options.ca.clone().map(absolute),
+        insecure: options.insecure,
     };
     Journal::create(&folder, head).map_err(|error| error.to_string())
 }
@@ -241,9 +253,12 @@ fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -
 }
 
 /// Which certificates are taken, with those of a file.
-pub fn trust(ca: Option<&Path>) -> Result<Trust, UsageError> {
+pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     let Some(file) = ca else {
-        return Ok(Trust::Machine { and: None });
+        return Ok(match insecure {
+            true => Trust::Anybody,
+            false => Trust::Machine { and: None },
+        });
     };
     let wrong = |why: String| UsageError(format!("--ca {}: {why}", file.display()));
     let pem = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
@@ -285,7 +300,10 @@ async fn check(
             access::role(&installation.namespace, &wanted)
         ));
     }
-    let secrets = installation.secrets(&profile.names).await;
-    secrets.map_err(|error| error.to_string())?;
+    // Of the agent service's it was looked whether they are known.
+    if runs.iter().any(|planned| planned.contract() == Contract::HarnessToken) {
+        let secrets = installation.secrets(&profile.names, Contract::HarnessToken).await;
+        secrets.map_err(|error| error.to_string())?;
+    }
     Ok(most)
 }

@@ -22,7 +22,7 @@ use crate::steps::Limits;
 use crate::target::Target;
 use crate::target::gateways::{Gateways, Settings as GatewaySettings};
 use crate::target::installation::lease::Held;
-pub use gateway::{GatewayName, GatewayOptions};
+pub use gateway::{GATEWAYS, GatewayName, GatewayOptions, Goes};
 pub use kind::{KindOptions, REUSED, kind_cluster};
 
 /// Where to run, and how that comes to be.
@@ -50,6 +50,9 @@ pub struct TargetOptions {
     /// cluster, url: further authorities of certificates, PEM
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// cluster, url: take every certificate, of whomever (also of somebody in between)
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
     /// cluster, url: where the undo journal is kept [default: gauntlet in $XDG_STATE_HOME, or in ~/.local/state]
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
@@ -84,7 +87,7 @@ impl TargetOptions {
     pub fn check(&self) -> Result<(), UsageError> {
         use TargetName::{Cluster, Kind, Url};
         self.kind.check(self.target)?;
-        let of: [(&str, bool, &[TargetName]); 8] = [
+        let of: [(&str, bool, &[TargetName]); 9] = [
             ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
             ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
             ("--context", self.context.is_some(), &[Cluster]),
@@ -92,6 +95,7 @@ impl TargetOptions {
             ("--namespace", self.namespace.is_some(), &[Cluster]),
             ("--allow", self.allow.is_some(), &[Cluster, Url]),
             ("--ca", self.ca.is_some(), &[Cluster, Url]),
+            ("--insecure", self.insecure, &[Cluster, Url]),
             ("--journal", self.journal.is_some(), &[Cluster, Url]),
         ];
         let given = |(_, given, targets): &(&str, bool, &[TargetName])| *given && !targets.contains(&self.target);

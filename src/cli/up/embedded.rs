@@ -3,19 +3,20 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, spec, with_agent};
+use super::{FAILED, failed, instructions, spec, with_agent};
+use crate::cli::run::Process;
 use crate::steps::arguments::Road;
 use crate::target::World;
-use crate::target::embedded::{Cluster, Program};
+use crate::target::contract::Contract;
+use crate::target::embedded::Cluster;
+use crate::target::gateways::{Gateways, Settings};
 use crate::target::roads::door;
 use crate::target::world::Setup;
 
 /// Keeps a platform running until it is told to stop; gives the exit code.
-pub async fn run(file: KubeconfigFile, setup: Setup, program: Program, stop: CancellationToken, out: impl Write) -> u8 {
-    match up(file, setup, program, stop, out).await {
+pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
+    match up(file, setup, process, out).await {
         Ok(()) => 0,
         Err(why) => {
             crate::cli::conclude::tell(&why);
@@ -24,50 +25,61 @@ pub async fn run(file: KubeconfigFile, setup: Setup, program: Program, stop: Can
     }
 }
 
-async fn up(
-    mut file: KubeconfigFile,
-    setup: Setup,
-    program: Program,
-    stop: CancellationToken,
-    mut out: impl Write,
-) -> Result<(), String> {
-    let world = World::embedded_with_kubectl(&spec(), setup, program)
+async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: impl Write) -> Result<(), String> {
+    let starting = |error: &dyn std::fmt::Display| failed("starting the platform", error);
+    let gateways = Gateways::new(Settings {
+        lanes: 1,
+        names: setup.names.clone(),
+        path: (process.variable)("PATH"),
+    })
+    .with(&setup.mutants);
+    let lane = match setup.gateways.as_slice() {
+        [] => None,
+        roads => Some(gateways.lane(roads).await.map_err(|error| starting(&error))?),
+    };
+    let doors = doors_of(&setup);
+    let spec = spec(setup.contract);
+    let world = World::embedded_with_kubectl(&spec, setup, process.program.clone(), lane)
         .await
-        .map_err(|e| failed("starting the platform", &e))?;
+        .map_err(|error| starting(&error))?;
     let world = Arc::new(world);
     with_agent(&world).await?;
-    let web = door(&world, Road::Proxy, None)
-        .await
-        .map_err(|e| failed("finding web", &e))?;
-    let balancer = door(&world, Road::Balancer, None)
-        .await
-        .map_err(|e| failed("finding the balancer", &e))?;
+    let mut addresses = Vec::new();
+    for (name, road) in doors {
+        let door = door(&world, road, None)
+            .await
+            .map_err(|error| failed(&format!("finding {name}"), &error))?;
+        addresses.push((name, door.http_url("")));
+    }
     let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
     file.write(&kubeconfig)?;
-    let (secret, key, master) = (
-        world.name("secret.name"),
-        world.name("secret.key"),
-        world.name("secret.master-key"),
-    );
+    let first = addresses
+        .first()
+        .map(|(_, address)| address.as_str())
+        .unwrap_or_default();
     let text = format!(
-        "The platform is up. In another terminal:\n\n  \
-         export KUBECONFIG={}\n  \
-         kubectl get pods\n  \
-         HARNESS_AUTH_TOKEN=$(kubectl get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)\n  \
-         MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
-         curl -H \"Authorization: Bearer $MASTER_KEY\" {}\n\n\
-         web       {}\nbalancer  {}\n\nCtrl-C ends it.\n",
-        file.path.display(),
-        web.http_url(&format!("{}/agents", world.name("api.path"))),
-        web.http_url(""),
-        balancer.http_url(""),
+        "The platform is up. In another terminal:\n\n{}\n{}\nCtrl-C ends it.\n",
+        instructions::commands(world.contract, &world.names, &file.path, &[], first),
+        instructions::doors(&addresses),
     );
     // Whoever closed standard output still has the platform until Ctrl-C.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    stop.cancelled().await;
+    process.stop.cancelled().await;
     file.remove();
     match Arc::into_inner(world) {
         Some(world) => world.stop().await.map_err(|e| failed("ending the platform", &e)),
         None => Ok(()),
+    }
+}
+
+/// The doors of a platform that a person goes through, the first one before all others.
+fn doors_of(setup: &Setup) -> Vec<(&'static str, Road)> {
+    match setup.contract {
+        Contract::HarnessToken => vec![("web", Road::Proxy), ("balancer", Road::Balancer)],
+        Contract::AgentService => {
+            let before = [Road::Builtin].into_iter().chain(setup.gateways.iter().copied());
+            let roads = before.chain([Road::Service, Road::AccessControl]);
+            roads.map(|road| (road.name(), road)).collect()
+        }
     }
 }

@@ -10,13 +10,13 @@ use kube::api::{Api, ListParams};
 use kube::config::Kubeconfig;
 
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, spec, with_agent};
+use super::{FAILED, failed, instructions, spec, with_agent};
 use crate::cli::conclude::tell;
 use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
 use crate::target::World;
-use crate::target::gateways::Images;
+use crate::target::contract::Contract;
 use crate::target::installation::changes::fingerprint;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::making::Making;
@@ -75,11 +75,15 @@ async fn bring_up(
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
         reuse: true,
-        gateway_images: Images::default(),
+        gateway_images: options.gateways.images(),
     };
     let cluster = kind_cluster(&wanted, name, binary, making).await?;
     file.write(&kubeconfig(&cluster)?)?;
-    let names = setup.names.clone();
+    cluster
+        .bring_gateways(&setup.gateways)
+        .await
+        .map_err(|error| error.to_string())?;
+    let (names, contract) = (setup.names.clone(), setup.contract);
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
     match there(&cluster.client, &setup).await? {
         There::Platform => tell("the platform is there already: it is left as it is"),
@@ -94,21 +98,17 @@ async fn bring_up(
         }
         There::Nothing => make(&cluster, setup).await?,
     }
-    let (secret, key, master) = (of("secret.name"), of("secret.key"), of("secret.master-key"));
+    let (deployment, port) = match contract {
+        Contract::HarnessToken => (of("web.deployment"), of("web.port")),
+        Contract::AgentService => ("gateway".to_owned(), of("builtin.port")),
+    };
+    let forward = [format!("kubectl port-forward deployment/{deployment} {port}:{port} &")];
+    let address = format!("http://127.0.0.1:{port}");
     let text = format!(
-        "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n  \
-         export KUBECONFIG={}\n  \
-         kubectl get pods\n  \
-         kubectl port-forward deployment/{} {port}:{port} &\n  \
-         HARNESS_AUTH_TOKEN=$(kubectl get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)\n  \
-         MASTER_KEY=$(kubectl get secret {secret} -o jsonpath='{{.data.{master}}}' | base64 -d)\n  \
-         curl -H \"Authorization: Bearer $MASTER_KEY\" http://127.0.0.1:{port}{}/agents\n\n\
+        "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n{}\n\
          `gauntlet down --target kind{}` ends it.\n",
-        file.path.display(),
-        of("web.deployment"),
-        of("api.path"),
+        instructions::commands(contract, &names, &file.path, &forward, &address),
         named(name),
-        port = of("web.port"),
     );
     // Whoever closed standard output has the platform all the same.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -137,7 +137,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
             None => return Ok(There::Part("what an `up` that was interrupted did not make".into())),
             Some(with) if with != made_with(setup) => {
                 return Err(
-                    "the platform that is on the cluster was made with other names: `gauntlet down` ends it, \
+                    "the platform that is on the cluster is of another contract, or was made with other names: `gauntlet down` ends it, \
                             cluster and all"
                         .into(),
                 );
@@ -146,9 +146,8 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
         },
     }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    for role in ["web.deployment", "worker.deployment", "balancer.deployment"] {
-        let name = setup.names.get(role).map(String::as_str).unwrap_or_default();
-        let found = deployments.get_opt(name).await;
+    for name in deployments_of(setup) {
+        let found = deployments.get_opt(&name).await;
         let found = found.map_err(|error| failed(&format!("looking for deployment {name}"), &said(&error)))?;
         if found.is_none() {
             return Ok(There::Part(format!("deployment {name}")));
@@ -157,14 +156,35 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
     Ok(There::Platform)
 }
 
-/// What tells platforms of different names apart.
+/// The deployments without which it is no platform.
+fn deployments_of(setup: &Setup) -> Vec<String> {
+    match setup.contract {
+        Contract::HarnessToken => ["web.deployment", "worker.deployment", "balancer.deployment"]
+            .map(|role| setup.names.get(role).cloned().unwrap_or_default())
+            .into(),
+        Contract::AgentService => ["agent-service", "access-control", "litellm", "gateway"]
+            .into_iter()
+            .chain(setup.gateways.iter().map(|road| road.name()))
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// What tells platforms of different contracts and names apart.
 fn made_with(setup: &Setup) -> String {
+    let contract = match setup.contract {
+        Contract::HarnessToken => "",
+        Contract::AgentService => "agent-service\n",
+    };
     let names: String = setup
         .names
         .iter()
         .map(|(name, value)| format!("{name}={value}\n"))
         .collect();
-    fingerprint(names.as_bytes()).chars().take(12).collect()
+    fingerprint(format!("{contract}{names}").as_bytes())
+        .chars()
+        .take(12)
+        .collect()
 }
 
 async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
@@ -173,7 +193,14 @@ async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
     let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
         .await
         .map_err(|error| error.to_string())?;
-    let world = World::in_namespace(&spec(), setup, namespace, &cluster.image, &cluster.gateway_images).await;
+    let world = World::in_namespace(
+        &spec(setup.contract),
+        setup,
+        namespace,
+        &cluster.image,
+        &cluster.gateway_images,
+    )
+    .await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     with_agent(&world).await?;
     let complete = Namespace::complete(&cluster.client, NAMESPACE, &with).await;

@@ -1,6 +1,7 @@
 //! `gauntlet up`, `down` and `status`: a platform for a person to work with by hand.
 
 mod embedded;
+mod instructions;
 mod kind;
 mod kubeconfig;
 
@@ -14,9 +15,11 @@ use kubeconfig::KubeconfigFile;
 
 use super::profile::{Effective, effective};
 use super::run::{Process, UsageError, mutants};
+use super::target::{GATEWAYS, Goes};
 use super::{MadeTarget, TargetName, Up};
 use crate::redact::Redactor;
 use crate::scenario::{BalancerSpec, WorldSpec};
+use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
 use crate::target::World;
 use crate::target::contract::Contract;
@@ -31,7 +34,13 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         MadeTarget::Embedded => TargetName::Embedded,
         MadeTarget::Kind => TargetName::Kind,
     };
+    options.check()?;
     let Effective { profile, .. } = effective(options.profile.as_deref(), &options.set, made)?;
+    let contract = Contract::from(options.contract);
+    let gateways = match contract {
+        Contract::HarnessToken => Vec::new(),
+        Contract::AgentService => gateways(&options.gateways.goes(made, &profile)),
+    };
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let setup = Setup {
         names: Arc::new(profile.names),
@@ -39,19 +48,27 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         token: random(),
         master_key: random(),
         jwt_secret: random(),
-        contract: Contract::HarnessToken,
-        gateways: Vec::new(),
+        contract,
+        gateways,
     };
-    options.check()?;
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;
     Ok(match options.target {
-        MadeTarget::Embedded => embedded::run(file, setup, process.program, process.stop, out).await,
+        MadeTarget::Embedded => embedded::run(file, setup, &process, out).await,
         MadeTarget::Kind => kind::up(&options, file, setup, &process, out).await,
     })
 }
 
+/// The gateways that no component of the reference platform is.
+fn gateways(goes: &Goes) -> Vec<Road> {
+    let real = |road: &Road| *road != Road::Builtin && goes.has(*road);
+    GATEWAYS.into_iter().filter(real).collect()
+}
+
 /// What a person gets: all of the platform's parts.
-fn spec() -> WorldSpec {
+fn spec(contract: Contract) -> WorldSpec {
+    if contract == Contract::AgentService {
+        return WorldSpec::default();
+    }
     WorldSpec {
         warm_pool: 2,
         web_replicas: 1,
@@ -68,6 +85,9 @@ fn spec() -> WorldSpec {
 
 /// Makes an agent, with which a person's sessions can be made, and those of a run that makes none.
 async fn with_agent(world: &Arc<World>) -> Result<(), String> {
+    if world.contract == Contract::AgentService {
+        return Ok(());
+    }
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());
     let made = session::make_agent(&context).await;
     made.map(drop).map_err(|error| failed("starting the platform", &error))

@@ -22,7 +22,7 @@ pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
     ];
     let is_told = world
         .installation()
-        .is_some_and(|installation| !installation.asks_for_secrets());
+        .is_some_and(|installation| !installation.reads_secret());
     // What a run on a platform that isn't ours knows from elsewhere it does not read there.
     if !is_told {
         evidence.push(text("the token's secret", "secret.txt", secret(world).await));

@@ -41,6 +41,9 @@ pub struct Head {
     pub secrets: BTreeMap<String, String>,
     /// The file of further authorities.
     pub ca: Option<PathBuf>,
+    /// Whether certificates are taken as they come.
+    #[serde(default)]
+    pub insecure: bool,
 }
 
 /// A cluster, as a kubeconfig leads to it.
@@ -285,6 +288,7 @@ mod tests {
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
             ca: None,
+            insecure: false,
         }
     }
 

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+use super::contract::Contract;
 use super::forward::Forwards;
 use super::pod::is_ready;
 use super::said::said;
@@ -77,6 +78,15 @@ impl InstallationError {
         }
     }
 
+    fn is_forbidden(&self) -> bool {
+        match self {
+            InstallationError::Asking { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403)
+            }
+            _ => false,
+        }
+    }
+
     fn asking(doing: impl Into<String>, source: kube::Error) -> InstallationError {
         InstallationError::Asking {
             doing: doing.into(),
@@ -115,6 +125,8 @@ pub struct Installation {
     pub counts: Option<Counts>,
     /// What the run changes; none where it may change nothing.
     pub changes: Option<Changes>,
+    /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
+    pub agents: Option<Result<Secrets, String>>,
     ways: BTreeMap<Road, Way>,
     given: Given,
 }
@@ -129,11 +141,6 @@ pub struct Counts {
 }
 
 impl Installation {
-    /// Whether secrets are read from the cluster, and not all of them from elsewhere.
-    pub fn asks_for_secrets(&self) -> bool {
-        !self.given.is_complete()
-    }
-
     /// One on a cluster that is there. `variable` gives variables of the environment.
     pub async fn on_cluster(
         place: &Place,
@@ -160,6 +167,7 @@ impl Installation {
             has_cluster: true,
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
+            agents: None,
             namespace,
             context,
             ways: ways(profile, |road| match road {
@@ -191,10 +199,9 @@ impl Installation {
             has_cluster: false,
             changes: None,
             counts: None,
+            agents: None,
             ways: ways(profile, |_| Way::None),
-            given: Given::read(profile, variable)
-                .and_then(Given::complete)
-                .map_err(InstallationError::Secret)?,
+            given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
             client,
         })
     }
@@ -209,9 +216,26 @@ impl Installation {
         *self.way(road) != Way::None
     }
 
-    /// Whether secrets have to be read from the installation's own Secret.
+    /// Whether secrets of terminals have to be read from the installation's own Secret.
     pub fn reads_secret(&self) -> bool {
-        !self.given.is_complete()
+        !self.given.has(&Needed::OF_TERMINALS)
+    }
+
+    /// The same for what JWTs are signed with.
+    pub fn reads_jwt_secret(&self) -> bool {
+        !self.given.has(&[Needed::JwtSecret])
+    }
+
+    /// Looks whether the agent service's secrets are known. Where the cluster doesn't let them be read
+    /// nothing is known: that is said with all else that it doesn't.
+    pub async fn look_for_agents(&mut self, names: &BTreeMap<String, String>) -> Result<(), InstallationError> {
+        self.agents = match self.secrets(names, Contract::AgentService).await {
+            Ok(secrets) => Some(Ok(secrets)),
+            Err(InstallationError::Secret(why)) => Some(Err(why)),
+            Err(error) if error.is_forbidden() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     /// An error where another run disrupts it now.
@@ -241,11 +265,6 @@ impl Installation {
     /// Where a secret comes from, where the profile says it.
     pub fn source(&self, needed: Needed) -> Option<&SecretSource> {
         self.given.source(needed)
-    }
-
-    /// The secrets as they are now.
-    pub async fn secrets(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
-        self.given.with_those_of(&self.client, &self.namespace, names).await
     }
 }
 

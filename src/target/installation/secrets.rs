@@ -1,20 +1,25 @@
-//! The secrets of an installation: from the environment, from files, or from its own Secret.
+//! The secrets of an installation: from the environment, from files, or from its own Secrets.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::Api;
 
-use super::InstallationError;
+use super::{Installation, InstallationError};
 use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
+use crate::target::contract::Contract;
 
-/// What a run needs to know.
+/// What a run needs to know; empty is what its contract has none of.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// The token that terminals take.
     pub token: String,
-    /// The session API's key.
+    /// The session API's key; for the agent service LiteLLM's, which a platform needs not show: empty
+    /// where it is unknown.
     pub master_key: String,
+    /// What JWTs are signed with.
+    pub jwt_secret: String,
 }
 
 /// Secrets that a profile says the source of.
@@ -42,68 +47,134 @@ impl Given {
         self.0.get(&needed).map(|(source, _)| source)
     }
 
-    pub fn is_complete(&self) -> bool {
-        Needed::ALL.iter().all(|needed| self.0.contains_key(needed))
+    /// Whether they are all there.
+    pub fn has(&self, all: &[Needed]) -> bool {
+        all.iter().all(|needed| self.0.contains_key(needed))
     }
 
-    /// Only where nothing is left that a cluster would have to tell.
-    pub fn complete(self) -> Result<Given, String> {
-        match Needed::ALL.iter().find(|needed| !self.0.contains_key(needed)) {
-            None => Ok(self),
-            Some(needed) => Err(format!(
-                "the profile says nothing of where the {0} comes from, and there is no cluster to ask; \
-                 give it `secrets: {{ {0}: {{ env: NAME }} }}`",
-                needed.name()
-            )),
+    fn get(&self, needed: Needed) -> Option<String> {
+        self.0.get(&needed).map(|(_, secret)| secret.clone())
+    }
+}
+
+impl Installation {
+    /// The secrets of a contract as they are now.
+    pub async fn secrets(
+        &self,
+        names: &BTreeMap<String, String>,
+        contract: Contract,
+    ) -> Result<Secrets, InstallationError> {
+        match contract {
+            Contract::HarnessToken => self.secrets_of_terminals(names).await,
+            Contract::AgentService => self.secrets_of_agents(names).await,
         }
     }
 
-    /// With what the installation's Secret has now.
-    pub async fn with_those_of(
-        &self,
-        client: &kube::Client,
-        namespace: &str,
-        names: &BTreeMap<String, String>,
-    ) -> Result<Secrets, InstallationError> {
-        let name = |of: &str| names.get(of).cloned().unwrap_or_default();
-        let secret = name("secret.name");
-        let data = match self.is_complete() {
-            true => BTreeMap::new(),
-            false => Api::<KubeSecret>::namespaced(client.clone(), namespace)
-                .get(&secret)
-                .await
-                .map_err(|error| match error {
-                    kube::Error::Api(status) if status.code == 404 => InstallationError::Secret(format!(
-                        "there is no secret {secret} in namespace {namespace}; `secret.name` of a profile says what it \
-                         is called, `--namespace` where it is"
-                    )),
-                    error => {
-                        let doing = format!("reading the secret {secret} in namespace {namespace}");
-                        InstallationError::asking(doing, error)
-                    }
-                })?
-                .data
-                .unwrap_or_default(),
+    async fn secrets_of_terminals(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        let kept = match self.reads_secret() {
+            true => self.kept(names, "secret.name", &Needed::OF_TERMINALS).await?,
+            false => Kept::default(),
         };
-        let of = |needed: Needed, key: &str| -> Result<String, InstallationError> {
-            if let Some((_, given)) = self.0.get(&needed) {
-                return Ok(given.clone());
-            }
-            let key = name(key);
-            let Some(value) = data.get(&key).filter(|value| !value.0.is_empty()) else {
-                return Err(InstallationError::Secret(format!(
-                    "the secret {secret} in namespace {namespace} has no {key}, where the {0} is to come from; the \
-                     profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
-                     env: NAME }} }}`)",
-                    needed.name()
-                )));
-            };
-            String::from_utf8(value.0.clone())
-                .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
+        let of = |needed, key| match self.given.get(needed) {
+            Some(given) => Ok(given),
+            None => kept.value(names, key, needed, &self.namespace),
         };
         Ok(Secrets {
             token: of(Needed::Token, "secret.key")?,
             master_key: of(Needed::MasterKey, "secret.master-key")?,
+            jwt_secret: String::new(),
         })
+    }
+
+    async fn secrets_of_agents(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        let given = |needed| self.given.get(needed);
+        let (jwt_secret, litellm_key) = match (given(Needed::JwtSecret), given(Needed::LitellmKey)) {
+            (Some(jwt_secret), litellm_key) => (jwt_secret, litellm_key),
+            (None, litellm_key) => {
+                let kept = self.kept(names, "jwt.secret-name", &[Needed::JwtSecret]).await?;
+                let of = |needed, key| kept.value(names, key, needed, &self.namespace);
+                let jwt_secret = of(Needed::JwtSecret, "jwt.secret-key")?;
+                // Nobody has to know it but LiteLLM and the service.
+                (
+                    jwt_secret,
+                    litellm_key.or_else(|| of(Needed::LitellmKey, "litellm.secret-key").ok()),
+                )
+            }
+        };
+        Ok(Secrets {
+            token: String::new(),
+            master_key: litellm_key.unwrap_or_default(),
+            jwt_secret,
+        })
+    }
+
+    /// The Secret of that name, where there is a cluster to ask for what is not given.
+    async fn kept(
+        &self,
+        names: &BTreeMap<String, String>,
+        name: &str,
+        wanted: &[Needed],
+    ) -> Result<Kept, InstallationError> {
+        if !self.has_cluster {
+            let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
+            let missing = missing.map_or("secret", |needed| needed.name());
+            return Err(InstallationError::Secret(format!(
+                "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; \
+                 give it `secrets: {{ {missing}: {{ env: NAME }} }}`"
+            )));
+        }
+        let secret = names.get(name).cloned().unwrap_or_default();
+        let namespace = &self.namespace;
+        let read = Api::<KubeSecret>::namespaced(self.client.clone(), namespace)
+            .get(&secret)
+            .await;
+        match read {
+            Ok(read) => Ok(Kept {
+                secret,
+                data: read
+                    .data
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(key, value)| (key, value.0))
+                    .collect(),
+            }),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
+                "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
+                 `--namespace` where it is"
+            ))),
+            Err(error) => {
+                let doing = format!("reading the secret {secret} in namespace {namespace}");
+                Err(InstallationError::asking(doing, error))
+            }
+        }
+    }
+}
+
+/// What a Secret of the cluster has.
+#[derive(Default)]
+struct Kept {
+    secret: String,
+    data: BTreeMap<String, Vec<u8>>,
+}
+
+impl Kept {
+    fn value(
+        &self,
+        names: &BTreeMap<String, String>,
+        key: &str,
+        needed: Needed,
+        namespace: &str,
+    ) -> Result<String, InstallationError> {
+        let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
+        let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
+            return Err(InstallationError::Secret(format!(
+                "the secret {secret} in namespace {namespace} has no {key}, where the {0} is to come from; the \
+                 profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
+                 env: NAME }} }}`)",
+                needed.name()
+            )));
+        };
+        String::from_utf8(value.clone())
+            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
     }
 }

@@ -1,0 +1,60 @@
+//! `gauntlet jwt`: a token for trying the agent service by hand.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::Jwt;
+use super::run::UsageError;
+use crate::steps::arguments;
+use crate::steps::jwt::{make, now};
+
+/// Prints a token. `variable` gives variables of the environment; the secret is never an argument, which all
+/// processes of a machine see.
+pub fn jwt(
+    options: &Jwt,
+    variable: impl Fn(&str) -> Option<String>,
+    out: &mut impl Write,
+) -> Result<std::io::Result<()>, UsageError> {
+    let name = &options.secret_from;
+    let secret = variable(name).filter(|secret| !secret.is_empty()).ok_or_else(|| {
+        UsageError(format!(
+            "{name} is not set, or no text: it is to hold what the platform's JWTs are signed with"
+        ))
+    })?;
+    let wanted = arguments::Jwt {
+        jwt: Value::String(options.role.clone()),
+        expires_in: options.expires_in,
+        ..arguments::Jwt::default()
+    };
+    let made = make(wanted, &secret, now()).map_err(|error| UsageError(error.to_string()))?;
+    Ok(writeln!(out, "{}", made["token"].as_str().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_secret_comes_from_the_environment() {
+        let options = |from: &str| Jwt {
+            role: "ADMIN".into(),
+            expires_in: Some(-60.0),
+            secret_from: from.into(),
+        };
+        let variable = |name: &str| (name == "KEY").then(|| "a-secret-of-the-test".to_owned());
+        let mut out = Vec::new();
+        jwt(&options("KEY"), variable, &mut out)
+            .expect("made")
+            .expect("written");
+        let token = String::from_utf8(out).expect("text");
+        let key = jsonwebtoken::DecodingKey::from_secret(b"a-secret-of-the-test");
+        let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
+        validation.validate_exp = false;
+        let read = jsonwebtoken::decode::<Value>(token.trim(), &key, &validation).expect("a JWT");
+        assert_eq!(read.claims["role"], "ADMIN");
+        assert!(read.claims["exp"].as_f64().expect("a time") < now());
+        let missing = jwt(&options("NONE"), variable, &mut Vec::new()).expect_err("no secret");
+        assert!(missing.to_string().starts_with("NONE is not set"));
+    }
+}
