@@ -97,6 +97,9 @@ impl Fit<'_> {
         if !world.litellm {
             return of_its_own("without LiteLLM");
         }
+        if !world.gateway_policy {
+            return of_its_own("whose gateway has no policy");
+        }
         if world.clock.is_some() {
             return of_its_own("whose clock can be set");
         }
@@ -261,7 +264,7 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
 
 /// The road that a step says; all that it can mean where that is only known when it runs.
 fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
-    let Some(said) = step.args.get("road") else {
+    let Some(said) = step.args.get("road").or_else(|| step.args.get("gateway")) else {
         return vec![usual];
     };
     let of_matrix = variable(said).and_then(|name| planned.parameters.iter().find(|(known, _)| known == name));

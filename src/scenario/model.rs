@@ -88,6 +88,9 @@ pub struct WorldSpec {
     /// agent-service: the time by which tokens are judged, in seconds since 1970. It stands still. Default: the machine's.
     #[serde(default)]
     pub clock: Option<f64>,
+    /// agent-service: whether the gateway has its policy, by which access control is asked; `false` forwards unasked.
+    #[serde(default = "yes")]
+    pub gateway_policy: bool,
 }
 
 impl Default for WorldSpec {
@@ -103,6 +106,7 @@ impl Default for WorldSpec {
             authorizer: AuthorizerState::default(),
             litellm: yes(),
             clock: None,
+            gateway_policy: yes(),
         }
     }
 }

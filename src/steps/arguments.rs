@@ -214,6 +214,14 @@ pub enum Spelling {
     Uncanonical,
 }
 
+/// Asks what is said of a gateway: whether it has taken the agents' route, and the policy that is attached to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The road that leads through it.
+    pub gateway: Road,
+}
+
 /// How a JWT is signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Signing {

@@ -9,6 +9,7 @@ pub mod attach;
 pub mod context;
 pub mod credentials;
 pub mod exec;
+pub mod gateway;
 pub mod http;
 pub mod jwt;
 pub mod phrase;
@@ -149,6 +150,8 @@ pub const VERBS: &[Verb] = &[
         phrases: phrase::TERMINAL, fields: &["open", "screen", "close", "longest_frame", "frames"]),
     verb!("http": a::Http, http::run; reach: Reach::Door { subject: None }, each: Some("to"), default: None,
         phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"]),
+    verb!("gateway": a::Gateway, gateway::run; reach: Reach::Cluster(|_| vec![Ask::ReadRoutes]), each: None, default: None,
+        phrases: phrase::GATEWAY, fields: &["reported", "accepted", "by", "conditions"]),
     verb!("jwt": a::Jwt, jwt::run; reach: Reach::Open, each: None, default: None,
         phrases: &[], fields: &["token", "header", "payload", "signature", "head", "claims"]),
     verb!("websocket": a::Websocket, websocket::run; reach: Reach::Door { subject: None }, each: None, default: Some("opens"),

@@ -46,6 +46,7 @@ phrases! {
         "shows <text>", "the text is on the screen", {"screen": {"contains": "<text>"}};
         "does not show <text>", "the text is not on the screen", {"screen": {"not": {"contains": "<text>"}}};
     ]
+    GATEWAY: ["accepted", "the route and its policy are accepted", {"accepted": true};]
     HTTP: ["answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};]
     WEBSOCKET: [
         "opens", "101", {"opened": true};

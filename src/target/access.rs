@@ -19,6 +19,8 @@ pub enum Ask {
     Exec,
     ReadLogs,
     ReadEvents,
+    /// Routes of gateways, and policies of them.
+    ReadRoutes,
     /// Runs the platform's own seed as a pod.
     RunSeed,
     /// Keeps what is changed under a Lease, and puts it back.
@@ -75,6 +77,11 @@ impl Ask {
             Ask::Exec => on("", "pods/exec", &["create", "get"]),
             Ask::ReadLogs => on("", "pods/log", &["get"]),
             Ask::ReadEvents => on("", "events", &["list"]),
+            Ask::ReadRoutes => [
+                on("gateway.networking.k8s.io", "httproutes", &["list"]),
+                on("gateway.envoyproxy.io", "securitypolicies", &["list"]),
+            ]
+            .concat(),
             Ask::RunSeed => [
                 on("", "pods", &["create", "delete"]),
                 on("", "secrets", &["create"]),

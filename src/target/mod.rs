@@ -13,6 +13,7 @@ pub mod kind;
 pub mod labels;
 pub mod names;
 pub mod pod;
+pub mod policy;
 pub mod roads;
 pub mod rollout;
 pub mod said;
@@ -54,13 +55,13 @@ impl Target {
             Target::Embedded(program, gateways) => {
                 let lane = match setup.gateways.as_slice() {
                     [] => None,
-                    roads => Some(gateways.lane(roads).await?),
+                    roads => Some(gateways.lane(roads, spec.gateway_policy).await?),
                 };
                 World::embedded(spec, setup, program.clone(), lane).await
             }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
-                World::in_namespace(spec, setup, namespace, &cluster.image, &cluster.gateway_images).await
+                World::in_namespace(spec, setup, namespace, cluster).await
             }
             Target::Installation(installation) => {
                 World::shared(installation.clone(), setup.names, setup.contract).await

@@ -135,6 +135,7 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
                 tls: false,
                 pod: road.name().to_owned(),
             }),
+            None if world.goes_by_objects(road) => data_plane(world).await,
             None => {
                 let (selector, port) = match road {
                     Road::Nginx => ("nginx.selector", "nginx.port"),
@@ -259,6 +260,27 @@ async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) ->
     let found = listed.items.iter().filter(|pod| is_ready(pod)).find_map(address);
     let (pod, address) = found.ok_or(RoadError::NoPod { selector })?;
     to(world, pod, address, tls.then(|| world.name("balancer.tls-name"))).await
+}
+
+/// The door of a pod that Envoy Gateway runs.
+async fn data_plane(world: &World) -> Result<Door, RoadError> {
+    let Some(data_plane) = &world.data_plane else {
+        return Err(RoadError::Closed(Road::Envoy));
+    };
+    let listed = data_plane.pods().await.map_err(|source| RoadError::List {
+        selector: data_plane.selector(),
+        source: Box::new(source),
+    })?;
+    let address = |pod: &Pod| {
+        let ip = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        Some((name, SocketAddr::new(ip, port(world, "envoy.port"))))
+    };
+    let found = listed.iter().filter(|pod| is_ready(pod)).find_map(address);
+    let (pod, address) = found.ok_or_else(|| RoadError::NoPod {
+        selector: data_plane.selector(),
+    })?;
+    to(world, pod, address, None).await
 }
 
 /// The door at a pod's address; with a name, over TLS.

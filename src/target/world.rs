@@ -8,8 +8,9 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
-use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
+use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
 use super::contract::Contract;
@@ -17,11 +18,14 @@ use super::deploy::{self, DeployError, Values};
 use super::embedded::{Cluster, Options, Program, StartError};
 use super::forward::WayError;
 use super::gateways::lane::Lane;
-use super::gateways::{GatewayError, GatewayPod, Images};
+use super::gateways::{GatewayError, GatewayPod, envoy_gateway};
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError, Secrets};
+use super::kind::cluster::KindCluster;
+use super::kind::data_plane::DataPlane;
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::pod::{is_sandbox, waits_for};
+use super::roads::door;
 use super::said::said;
 use super::trust::Trust;
 use super::wait::{WaitError, until};
@@ -32,6 +36,10 @@ use crate::steps::arguments::Road;
 /// Longest time that a platform may take to come up, as tasks of this process and as containers.
 const START_WITHIN: Duration = Duration::from_secs(30);
 const START_IN_CLUSTER_WITHIN: Duration = Duration::from_secs(180);
+
+/// Time between two looks at whether a gateway has its routes, and how long one may take.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a world could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +65,8 @@ pub enum WorldError {
     Installation(#[from] InstallationError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    #[error("waiting for Envoy Gateway: {0}")]
+    EnvoyGateway(String),
     #[error("making the certificate of the balancer: {0}")]
     Certificate(#[from] rcgen::Error),
 }
@@ -84,6 +94,8 @@ pub struct World {
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
     lane: Option<Lane>,
+    /// The Envoys that Envoy Gateway runs for it.
+    pub data_plane: Option<DataPlane>,
 }
 
 /// What a world stands on, and goes with it.
@@ -97,8 +109,11 @@ enum Ground {
 enum Before {
     /// Those of this machine, which lead there.
     Lane(Option<Lane>),
-    /// Its own.
-    Pods(Vec<GatewayPod>),
+    /// Its own: pods, and objects by which Envoy Gateway makes one.
+    Pods {
+        pods: Vec<GatewayPod>,
+        objects: Vec<DynamicObject>,
+    },
 }
 
 /// What a world is started with, beside its spec.
@@ -152,23 +167,36 @@ impl World {
         .await
     }
 
-    /// A fresh world in a namespace that has nothing in it, its platform complete. `image` is the
-    /// platform's, as the cluster knows it, `images` are those of real gateways. Where it can't be, the namespace goes again.
+    /// A fresh world in a namespace of a cluster that has nothing in it, its platform complete. Where it can't be,
+    /// the namespace goes again.
     pub async fn in_namespace(
         spec: &WorldSpec,
         setup: Setup,
         namespace: Namespace,
-        image: &str,
-        images: &Images,
+        cluster: &KindCluster,
     ) -> Result<World, WorldError> {
-        let pod = |road: &Road| GatewayPod::new(*road, images.of(*road)?, &setup.names, &setup.mutants);
-        let pods: Vec<GatewayPod> = setup.gateways.iter().filter_map(pod).collect();
+        let (names, mutants, asks) = (&setup.names, &setup.mutants, spec.gateway_policy);
+        let class = cluster
+            .gateway_class
+            .as_deref()
+            .filter(|_| setup.gateways.contains(&Road::Envoy));
+        let pod = |road: &Road| match (road, class) {
+            (Road::Envoy, Some(_)) => None,
+            _ => GatewayPod::new(*road, cluster.gateway_images.of(*road)?, names, mutants, asks),
+        };
+        let before = Before::Pods {
+            pods: setup.gateways.iter().filter_map(pod).collect(),
+            objects: match class {
+                Some(class) => envoy_gateway::told(class, names, mutants, asks)?,
+                None => Vec::new(),
+            },
+        };
         World::on(
             Ground::Namespace(Box::new(namespace)),
-            image,
+            &cluster.image,
             spec,
             setup,
-            Before::Pods(pods),
+            before,
         )
         .await
     }
@@ -197,6 +225,7 @@ impl World {
             values: Values::default(),
             ground: Ground::Installation(installation),
             lane: None,
+            data_plane: None,
         })
     }
 
@@ -207,9 +236,9 @@ impl World {
         setup: Setup,
         before: Before,
     ) -> Result<World, WorldError> {
-        let (lane, pods) = match before {
-            Before::Lane(lane) => (lane, Vec::new()),
-            Before::Pods(pods) => (None, pods),
+        let (lane, pods, objects) = match before {
+            Before::Lane(lane) => (lane, Vec::new(), Vec::new()),
+            Before::Pods { pods, objects } => (None, pods, objects),
         };
         let address = |of: fn(&Lane) -> Ipv4Addr| lane.as_ref().map(|lane| of(lane).to_string()).unwrap_or_default();
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
@@ -218,9 +247,11 @@ impl World {
             )?),
             false => None,
         };
+        let client = ground.client();
         let world = World {
             contract: setup.contract,
-            kubernetes: ground.client(),
+            data_plane: (!objects.is_empty()).then(|| DataPlane::new(client.clone(), ground.namespace())),
+            kubernetes: client,
             namespace: ground.namespace().to_owned(),
             values: Values {
                 controller_replicas: u32::from(!ground.has_controller()),
@@ -241,15 +272,21 @@ impl World {
             Contract::HarnessToken => world.create_token_secret(spec.secret).await?,
             Contract::AgentService => world.create_jwt_secret().await?,
         }
-        let objects = deploy::objects(deploy::platform(setup.contract), &world.values)?;
+        let platform = deploy::objects(deploy::platform(setup.contract), &world.values)?;
         // What the seed may do it may do before there is a platform.
         let wanted = |kind: &str| world.ground.serves(kind) && (spec.platform || is_access(kind));
-        deploy::create(&world.kubernetes, &world.namespace, objects, wanted).await?;
-        if world.values.nginx_replicas + world.values.envoy_replicas > 0 {
+        deploy::create(&world.kubernetes, &world.namespace, platform, wanted).await?;
+        if world.values.nginx_replicas + world.values.envoy_replicas > 0 || world.data_plane.is_some() {
             let gateways = deploy::objects(deploy::GATEWAYS, &world.values)?;
             deploy::create(&world.kubernetes, &world.namespace, gateways, |_| true).await?;
         }
+        deploy::create(&world.kubernetes, &world.namespace, objects, |_| true).await?;
         world.await_deployments().await?;
+        if let Some(data_plane) = &world.data_plane {
+            let programmed = data_plane.programmed(world.ground.start_within()).await;
+            programmed.map_err(WorldError::EnvoyGateway)?;
+            world.await_routes().await?;
+        }
         Ok(world)
     }
 
@@ -339,6 +376,11 @@ impl World {
         self.lane.as_ref()?.front(road)
     }
 
+    /// Whether the gateway of a road is told what to do by objects of the cluster.
+    pub fn goes_by_objects(&self, road: Road) -> bool {
+        road == Road::Envoy && self.data_plane.is_some()
+    }
+
     /// The configurations of the gateways that lead here, by their files' names.
     pub fn gateway_files(&self) -> Vec<(&'static str, String)> {
         let mut files = self.lane.as_ref().map(Lane::files).unwrap_or_default();
@@ -355,7 +397,10 @@ impl World {
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         match &self.ground {
             Ground::Embedded(_) => Ok(Some(address)),
-            Ground::Namespace(namespace) => namespace.forwards.to(address).await,
+            Ground::Namespace(namespace) => match (namespace.forwards.to(address).await?, &self.data_plane) {
+                (None, Some(data_plane)) => data_plane.way_to(address).await,
+                (way, _) => Ok(way),
+            },
             Ground::Installation(installation) => installation.forwards.to(address).await,
         }
     }
@@ -439,6 +484,35 @@ impl World {
                     let why = self.what_pods_wait_for().await;
                     return Err(WorldError::NotReady { name, within, why });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until Envoy Gateway's Envoys know their routes: the health's leads to the service, the agents' is
+    /// there. What they answer otherwise is for scenarios to judge.
+    async fn await_routes(&self) -> Result<(), WorldError> {
+        let failed = |error: &dyn std::fmt::Display| WorldError::EnvoyGateway(error.to_string());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let deadline = Instant::now() + self.ground.start_within();
+        let is_routed = async |path: &str| {
+            let door = door(self, Road::Envoy, None).await.map_err(|error| error.to_string())?;
+            let asked = client.get(door.way_url(path)).timeout(LOOK_WITHIN).send().await;
+            match asked.map(|answer| answer.status().as_u16()) {
+                Ok(404) => Err(format!("{path} has no route")),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        for path in [self.name("agents.health-path"), self.name("agents.path")] {
+            while let Err(why) = is_routed(path).await {
+                if Instant::now() > deadline {
+                    return Err(failed(&why));
+                }
+                sleep(LOOK_EVERY).await;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
     .with(&setup.mutants);
     let lane = match setup.gateways.as_slice() {
         [] => None,
-        roads => Some(gateways.lane(roads).await.map_err(|error| starting(&error))?),
+        roads => Some(gateways.lane(roads, true).await.map_err(|error| starting(&error))?),
     };
     let doors = doors_of(&setup);
     let spec = spec(setup.contract);

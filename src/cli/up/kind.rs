@@ -193,14 +193,7 @@ async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
     let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
         .await
         .map_err(|error| error.to_string())?;
-    let world = World::in_namespace(
-        &spec(setup.contract),
-        setup,
-        namespace,
-        &cluster.image,
-        &cluster.gateway_images,
-    )
-    .await;
+    let world = World::in_namespace(&spec(setup.contract), setup, namespace, cluster).await;
     let world = Arc::new(world.map_err(|error| error.to_string())?);
     with_agent(&world).await?;
     let complete = Namespace::complete(&cluster.client, NAMESPACE, &with).await;

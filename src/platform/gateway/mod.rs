@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `PORT` | 8000 | |
 //! | `TARGETS` | access control and the agent service | as of the balancer |
+//! | `POLICY` | true | whether access control is asked at all |
 //! | `AUTHORIZER_TIMEOUT` | 5s | how long access control may take |
 //! | `AGENTS_PATH`, `HEALTH_PATH`, `AUTH_PATH` | `/api/agents`, `/api/healthcheck`, `/api/auth` | |
 //! | `HEALTH_PORT` | 8002 | its own `/healthz` and `/metrics`: all paths of the other are those behind it |
@@ -56,6 +57,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     pod.log.line(format!("gateway: on port {port}"));
     let gateway = Arc::new(Gateway {
         paths: Paths::new(&pod),
+        asks: pod.var_or("POLICY", "true") == "true",
         pod: pod.clone(),
         patience: pod.duration("AUTHORIZER_TIMEOUT", Duration::from_secs(5))?,
         backends: backends.clone(),
@@ -83,6 +85,8 @@ impl Handler for Health {
 struct Gateway {
     paths: Paths,
     pod: Pod,
+    /// Whether access control is asked.
+    asks: bool,
     /// How long the authorizer may take.
     patience: Duration,
     backends: Arc<Backends>,
@@ -176,9 +180,11 @@ impl Gateway {
         }
     }
 
-    /// Whether a mutant does not ask about a request.
+    /// Whether access control is not asked about a request: there is no policy, or a mutant.
     fn is_unasked(&self, method: &Method, is_upgrade: bool) -> bool {
-        self.pod.has(&mutant::ONLY_GET_GUARDED) && *method != Method::GET
+        !self.asks && !self.pod.has(&mutant::POLICY_STAYS)
+            || self.pod.has(&mutant::POLICY_ON_ANOTHER_ROUTE)
+            || self.pod.has(&mutant::ONLY_GET_GUARDED) && *method != Method::GET
             || self.pod.has(&mutant::UPGRADES_UNASKED) && is_upgrade
             || self.pod.has(&mutant::OPTIONS_UNASKED) && *method == Method::OPTIONS
     }

@@ -23,6 +23,7 @@ async fn gateway(pods: &[(&str, IpAddr, &str)]) -> Running {
         patience: Duration::from_secs(5),
         paths: Paths::new(&pod),
         backends,
+        asks: true,
         trusted: Mutex::default(),
     });
     let serving = tokio::spawn(async move { server.serve(listener, gateway).await });
@@ -149,6 +150,7 @@ fn nobody_says_who_they_are() {
         paths: Paths::new(&pod),
         backends: Arc::new(Backends::with(&pod, TARGETS, &[])),
         pod,
+        asks: true,
         trusted: Mutex::default(),
     };
     gateway.strip(&mut headers);

@@ -69,6 +69,10 @@ mutants! { AGENT_SERVICE of "agent-service":
     OPEN_ON_ANY_SUCCESS = "open-on-any-success" breaks "authz/down": "Any answer of access control below 300 lets a request through.";
     OPEN_WHERE_SLOW = "open-where-slow" breaks "authz/down": "An answer of access control that comes too late counts as yes.";
 
+    // policy
+    POLICY_ON_ANOTHER_ROUTE = "policy-on-another-route" breaks "policy/attached": "The gateway's policy is attached to a route that isn't there: the agents' is forwarded unasked.";
+    POLICY_STAYS = "policy-stays" breaks "policy/removed": "The gateway keeps asking when its policy is taken away, so that nothing tells whether there is one.";
+
     // leak
     JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
     JWT_IN_ERROR_BODY = "jwt-in-error-body" breaks "leak/error-body": "The agent service's refusal repeats the token.";

@@ -15,7 +15,7 @@ mutants! { NGINX of "agent-service":
 }
 
 mutants! { ENVOY of "agent-service":
-    ENVOY_WRONG_ROUTE = "envoy-wrong-route" breaks "role/inactive": "The policy is attached to another route than that of the agents.";
+    ENVOY_WRONG_ROUTE = "envoy-wrong-route" breaks "policy/attached": "The policy is attached to another route than that of the agents.";
     ENVOY_HEALTH_ASKED = "envoy-health-asked" breaks "health/open": "The policy is attached to the route of the service's health as well.";
     ENVOY_CONVERSATIONS_UNGUARDED = "envoy-conversations-unguarded" breaks "ws/refused": "The filters of upgrades are given anew, without ext_authz.";
     ENVOY_UPGRADE_LOST = "envoy-upgrade-lost" breaks "ws/accepted": "Envoy is told of no upgrade to WebSocket.";

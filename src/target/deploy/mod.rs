@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use kube::api::{Api, DynamicObject, PostParams, TypeMeta};
 use kube::core::{ApiResource, GroupVersionKind};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::contract::Contract;
@@ -83,7 +84,7 @@ pub fn labels(selector: &str) -> Option<BTreeMap<String, String>> {
 
 /// A manifest's objects, its variables filled in. Objects that would do nothing
 /// (deployments of no replicas) are left out.
-pub fn objects(manifest: &str, values: &Values) -> Result<Vec<DynamicObject>, DeployError> {
+pub fn objects(manifest: &str, values: &impl Serialize) -> Result<Vec<DynamicObject>, DeployError> {
     let mut scope = Scope::new(0);
     if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(values) {
         for (name, value) in fields {

@@ -41,6 +41,7 @@ pub struct Values {
     pub authorizer_timeout: String,
     pub litellm_replicas: u32,
     pub gateway_targets: String,
+    pub gateway_policy: bool,
     pub gateway_peers: String,
     pub nginx_replicas: u32,
     pub nginx_image: String,
@@ -112,6 +113,7 @@ impl Values {
             authorizer_timeout: "1s".into(),
             litellm_replicas: spec.litellm.into(),
             gateway_targets: gateway_targets.to_string(),
+            gateway_policy: spec.gateway_policy,
             names: grouped,
             ..Values::default()
         }

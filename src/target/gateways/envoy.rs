@@ -17,14 +17,15 @@ const TYPES: &str = "type.googleapis.com/envoy";
 pub fn configuration(lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
     let numbered = || lanes.iter().enumerate();
-    let listeners = numbered().map(|(n, (listen, _))| listener(n, listen, route, &has));
+    let listeners = numbered().map(|(n, (listen, hops))| listener(n, listen, hops, route, &has));
     let listeners: Vec<Value> = listeners.collect();
     let clusters: Vec<Value> = numbered()
         .flat_map(|(n, (_, hops))| {
-            [
-                cluster(&format!("service-{n}"), &hops.service),
-                cluster(&format!("access-control-{n}"), &hops.access_control),
-            ]
+            let asked = hops.access_control.iter();
+            let asked = asked.map(move |address| cluster(&format!("access-control-{n}"), address));
+            [cluster(&format!("service-{n}"), &hops.service)]
+                .into_iter()
+                .chain(asked)
         })
         .collect();
     let configuration = json!({
@@ -41,7 +42,7 @@ pub fn configuration(lanes: &[(String, Hops)], route: &Route, mutants: &[String]
     format!("{configuration:#}\n")
 }
 
-fn listener(number: usize, listen: &str, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
+fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": format!("{TYPES}.extensions.filters.http.router.v3.Router") },
@@ -64,6 +65,10 @@ fn listener(number: usize, listen: &str, route: &Route, has: &dyn Fn(&Mutant) ->
             },
         }]),
     };
+    let filters = match hops.access_control {
+        Some(_) => json!([authorizer(number, route, has), router]),
+        None => json!([router]),
+    };
     let manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": format!("lane-{number}"),
@@ -74,8 +79,8 @@ fn listener(number: usize, listen: &str, route: &Route, has: &dyn Fn(&Mutant) ->
         "common_http_protocol_options": { "headers_with_underscores_action": "DROP_HEADER" },
         "upgrade_configs": upgrades,
         "early_header_mutation_extensions": stripped,
-        "route_config": routes(number, route, has),
-        "http_filters": [authorizer(number, route, has), router],
+        "route_config": routes(number, hops, route, has),
+        "http_filters": filters,
     });
     json!({
         "name": format!("lane-{number}"),
@@ -87,7 +92,7 @@ fn listener(number: usize, listen: &str, route: &Route, has: &dyn Fn(&Mutant) ->
     })
 }
 
-fn routes(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
+fn routes(number: usize, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
     let service = json!({ "cluster": format!("service-{number}"), "timeout": "30s" });
     let unasked = json!({ "envoy.filters.http.ext_authz": {
         "@type": format!("{TYPES}.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"),
@@ -95,6 +100,8 @@ fn routes(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value 
     } });
     let asked = json!({});
     let (agents, health) = match has {
+        // There is no filter to be told anything.
+        _ if hops.access_control.is_none() => (&asked, &asked),
         _ if has(&mutant::ENVOY_WRONG_ROUTE) => (&unasked, &asked),
         _ if has(&mutant::ENVOY_HEALTH_ASKED) => (&asked, &asked),
         _ => (&asked, &unasked),
@@ -106,7 +113,11 @@ fn routes(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value 
             { "match": { "path": route.agents }, "route": service, "typed_per_filter_config": agents },
             { "match": { "path_separated_prefix": route.agents }, "route": service, "typed_per_filter_config": agents },
             { "match": { "path": route.health }, "route": service, "typed_per_filter_config": health },
-            { "match": { "prefix": "/" }, "direct_response": { "status": 404 }, "typed_per_filter_config": unasked },
+            {
+                "match": { "prefix": "/" },
+                "direct_response": { "status": 404 },
+                "typed_per_filter_config": if hops.access_control.is_some() { &unasked } else { &asked },
+            },
         ],
     }] })
 }

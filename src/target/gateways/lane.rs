@@ -14,7 +14,8 @@ use crate::target::embedded::Address;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hops {
     pub service: String,
-    pub access_control: String,
+    /// None: nobody is asked, for there is no policy.
+    pub access_control: Option<String>,
 }
 
 /// What a gateway is told of the platform.

@@ -4,6 +4,7 @@
 //! be there at once, and the pods of a world get the addresses that its lane leads to.
 
 mod envoy;
+pub mod envoy_gateway;
 pub mod lane;
 mod nginx;
 mod program;
@@ -77,6 +78,9 @@ fn kind(road: Road) -> Option<(&'static Kind, u16)> {
     }
 }
 
+/// How much above that port the one is on which nobody is asked: that of a gateway without its policy.
+const UNASKED: u16 = 1;
+
 /// A gateway as a pod.
 #[derive(Clone, Debug)]
 pub struct GatewayPod {
@@ -88,12 +92,20 @@ pub struct GatewayPod {
 
 impl GatewayPod {
     /// That of a road, before the Services of deploy/gateways.yaml.
-    pub fn new(road: Road, image: &str, names: &BTreeMap<String, String>, mutants: &[String]) -> Option<GatewayPod> {
+    ///
+    /// `asks`: whether it has its policy.
+    pub fn new(
+        road: Road,
+        image: &str,
+        names: &BTreeMap<String, String>,
+        mutants: &[String],
+        asks: bool,
+    ) -> Option<GatewayPod> {
         let (kind, _) = kind(road)?;
         let name = |of: &str| names.get(of).map(String::as_str).unwrap_or_default();
         let hops = Hops {
             service: format!("agent-service:{}", name("agent-service.port")),
-            access_control: format!("access-control:{}", name("access-control.port")),
+            access_control: asks.then(|| format!("access-control:{}", name("access-control.port"))),
         };
         let listen = format!("0.0.0.0:{}", name(&format!("{}.port", road.name())));
         Some(GatewayPod {
@@ -164,15 +176,17 @@ impl Gateways {
         Ok(versions)
     }
 
-    /// A lane for a world whose requests go by these roads, waited for.
-    pub async fn lane(&self, roads: &[Road]) -> Result<Lane, GatewayError> {
+    /// A lane for a world whose requests go by these roads, waited for. `asks`: whether its gateways have
+    /// their policy.
+    pub async fn lane(&self, roads: &[Road], asks: bool) -> Result<Lane, GatewayError> {
         self.start(roads).await?;
         let lanes = self.lanes().await?;
         let gateways = roads.iter().filter_map(|road| Some((*road, kind(*road)?)));
         let mut fronts = BTreeMap::new();
         let lane = lanes.take().await;
         for (road, (kind, port)) in gateways {
-            let only = [self.leads(lane.addresses(), port)];
+            let port = if asks { port } else { port + UNASKED };
+            let only = [self.leads(lane.addresses(), port, asks)];
             let text = (kind.configuration)("", &only, &Route::of(&self.settings.names), &self.mutants);
             fronts.insert(road, (port, kind.file, text));
         }
@@ -189,21 +203,24 @@ impl Gateways {
 
     async fn started(&self, kind: &Kind, port: u16, lanes: &Lanes) -> Result<Running, GatewayError> {
         let folder = tempfile::tempdir().map_err(GatewayError::Folder)?;
-        let leads: Vec<_> = lanes.all().iter().map(|lane| self.leads(lane, port)).collect();
+        let both = |lane| [self.leads(lane, port, true), self.leads(lane, port + UNASKED, false)];
+        let leads: Vec<_> = lanes.all().iter().flat_map(both).collect();
         let place = folder.path().display().to_string();
         let route = Route::of(&self.settings.names);
         let text = (kind.configuration)(&place, &leads, &route, &self.mutants);
         let file: &Path = &folder.path().join(kind.file);
         std::fs::write(file, text).map_err(GatewayError::Folder)?;
-        let fronts: Vec<_> = lanes.all().iter().map(|lane| (lane.front.ip, port).into()).collect();
+        let both = |lane: &Addresses| [(lane.front.ip, port).into(), (lane.front.ip, port + UNASKED).into()];
+        let fronts: Vec<_> = lanes.all().iter().flat_map(both).collect();
         Running::start(kind.program, self.settings.path.as_deref(), folder, kind.file, &fronts).await
     }
 
     /// Where a lane's gateway takes its requests, and where they go.
-    fn leads(&self, lane: &Addresses, port: u16) -> (String, Hops) {
+    fn leads(&self, lane: &Addresses, port: u16, asks: bool) -> (String, Hops) {
+        let authorizer = || format!("{}:{}", lane.access_control.ip, self.name("access-control.port"));
         let hops = Hops {
             service: format!("{}:{}", lane.service.ip, self.name("agent-service.port")),
-            access_control: format!("{}:{}", lane.access_control.ip, self.name("access-control.port")),
+            access_control: asks.then(authorizer),
         };
         (format!("{}:{port}", lane.front.ip), hops)
     }

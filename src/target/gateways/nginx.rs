@@ -52,19 +52,26 @@ fn upstream(number: usize, name: &str, address: &str) -> String {
 fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bool) {
     let Route { agents, health, .. } = route;
     text.push_str(&upstream(number, "service", &hops.service));
-    text.push_str(&upstream(number, "access_control", &hops.access_control));
     let to_service = to_service(number, has);
-    let guarded = guarded(has);
     let open = "      proxy_set_header X-User-Id '';
       proxy_set_header X-User-Name '';
       proxy_set_header X-User-Email '';
 ";
+    let guarded = match &hops.access_control {
+        Some(access_control) => {
+            text.push_str(&upstream(number, "access_control", access_control));
+            guarded(has)
+        }
+        None => open.to_owned(),
+    };
     let mut locations = vec![
         ("/".to_owned(), "      return 404;\n".to_owned()),
         (format!("= {agents}"), format!("{guarded}{to_service}")),
         (format!("{agents}/"), format!("{guarded}{to_service}")),
-        ("= /.authorize".to_owned(), authorize(number, route, has)),
     ];
+    if hops.access_control.is_some() {
+        locations.push(("= /.authorize".to_owned(), authorize(number, route, has)));
+    }
     if !has(&mutant::NGINX_HEALTH_NOT_ROUTED) {
         locations.push((format!("= {health}"), format!("{open}{to_service}")));
     }

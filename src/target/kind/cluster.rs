@@ -7,12 +7,14 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::base::{BaseError, OnBase};
+use super::data_plane;
 use super::image::{Image, ImageError};
 use super::making::Making;
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
 use crate::steps::arguments::Road;
 use crate::target::gateways::Images;
+use crate::target::said::said;
 
 /// What the cluster is made of, unless a user's own file says otherwise.
 const CONFIG: &str = include_str!("../../../kind-config.yaml");
@@ -58,6 +60,8 @@ pub enum KindError {
     Folder(#[source] std::io::Error),
     #[error("reading the kubeconfig of the cluster {name}: {why}")]
     Kubeconfig { name: String, why: String },
+    #[error("looking for classes of Gateways on {name}: {why}")]
+    Classes { name: String, why: String },
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
@@ -89,6 +93,9 @@ pub struct KindCluster {
     pub client: kube::Client,
     pub kubeconfig: PathBuf,
     pub controller: Controller,
+    /// The class of Gateways that Envoy Gateway serves, where the cluster has its controller: the road `envoy`
+    /// goes through it.
+    pub gateway_class: Option<String>,
     /// Those of real gateways, which its nodes have or pull.
     pub gateway_images: Images,
     /// The worlds on it.
@@ -131,7 +138,7 @@ impl KindCluster {
             }
         }
         let prepared = prepare(name, options, &kubeconfig, binary, folder.path(), tell).await;
-        let (client, image, controller) = match prepared {
+        let (client, image, controller, gateway_class) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 if !is_there {
@@ -146,6 +153,7 @@ impl KindCluster {
             client,
             kubeconfig,
             controller,
+            gateway_class,
             gateway_images: options.gateway_images.clone(),
             made: Made::new(),
             is_new: !is_there,
@@ -156,7 +164,13 @@ impl KindCluster {
     /// Brings the images of these roads' gateways to the node, where this machine has them and the node doesn't;
     /// what neither has the node pulls.
     pub async fn bring_gateways(&self, roads: &[Road]) -> Result<(), KindError> {
-        for image in roads.iter().filter_map(|road| self.gateway_images.of(*road)) {
+        // Envoy Gateway's controller runs Envoys of its own.
+        let is_ours = |road: &&Road| **road != Road::Envoy || self.gateway_class.is_none();
+        for image in roads
+            .iter()
+            .filter(is_ours)
+            .filter_map(|road| self.gateway_images.of(*road))
+        {
             let is_here = DOCKER
                 .ask(["image", "inspect", "--format", "{{.Id}}", image])
                 .await
@@ -300,14 +314,21 @@ async fn prepare(
     binary: &Path,
     folder: &Path,
     tell: impl Fn(&str),
-) -> Result<(kube::Client, String, Controller), KindError> {
+) -> Result<(kube::Client, String, Controller, Option<String>), KindError> {
     let client = client_with(name, kubeconfig).await?;
     let image = match &options.base_image {
-        None => bring(name, binary, folder, tell).await?,
-        Some(base) => bring_on(name, base, binary, tell).await?,
+        None => bring(name, binary, folder, &tell).await?,
+        Some(base) => bring_on(name, base, binary, &tell).await?,
     };
     let controller = define_sandbox(&client).await?;
-    Ok((client, image, controller))
+    let gateway_class = data_plane::class(&client).await.map_err(|error| KindError::Classes {
+        name: name.to_owned(),
+        why: said(&error),
+    })?;
+    if let Some(class) = &gateway_class {
+        tell(&format!("the road envoy goes through Envoy Gateway (class {class})"));
+    }
+    Ok((client, image, controller, gateway_class))
 }
 
 /// Brings the platform's image to a node that does not have it; gives its name.

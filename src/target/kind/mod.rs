@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod cluster;
+pub mod data_plane;
 pub mod image;
 pub mod making;
 pub mod namespace;

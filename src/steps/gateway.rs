@@ -1,0 +1,42 @@
+//! `gateway`: what the gateway of a road says of the agents' route and its policy.
+
+use serde_json::json;
+
+use super::arguments::Gateway;
+use super::context::{Observation, StepContext, StepError};
+use super::subject;
+use crate::target::policy;
+
+/// Looks: `reported` (whether anything says something), `accepted`, `by`, `conditions`.
+///
+/// A gateway that is told by objects of the cluster (Gateway API) says it in their status. One that is told by
+/// a file has taken it, or it would not run.
+pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observation, StepError> {
+    let road = arguments.gateway;
+    let world = &context.world;
+    let what = format!("ask what is said of the gateway {}", subject::by(road));
+    let by_file = world.installation().is_none() && !world.goes_by_objects(road);
+    let value = match by_file {
+        true => json!({
+            "reported": true,
+            "accepted": world.values.gateway_policy,
+            "by": "the configuration that it runs with",
+            "conditions": [],
+        }),
+        false => {
+            let agents = world.name("agents.path");
+            let said = policy::said_of(&world.kubernetes, &world.namespace, agents).await;
+            match said.map_err(|error| StepError::asking(&what, error))? {
+                None => json!({ "reported": false }),
+                Some(said) => json!({
+                    "reported": true,
+                    "accepted": said.accepted,
+                    "by": said.by,
+                    "conditions": said.conditions,
+                }),
+            }
+        }
+    };
+    context.record_observed(&value);
+    Ok(Observation { what, value })
+}
