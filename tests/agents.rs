@@ -252,7 +252,7 @@ fn without_what_its_tokens_are_signed_with() {
     assert_eq!(report.verdict("health/open[builtin]"), "pass");
     assert_eq!(report.count("skip"), report.0.len() - 1);
     theirs.profile("names: { jwt.secret-name: another }\n");
-    let named = theirs.run(5, &["--target", "cluster"], &[]);
+    let named = theirs.run(4, &["--target", "cluster"], &[]);
     snapshot("secret-unknown", &[report.reasons(), named.reasons()].concat());
 }
 

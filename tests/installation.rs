@@ -382,7 +382,8 @@ async fn a_certificate_of_an_unknown_authority_is_an_error_and_ca_makes_it_known
     assert!(said.contains("`--ca FILE` gives an authority"), "{said}");
     run(&["--ca", "ca.pem"]).exits(0);
     let anyone = run(&["--insecure"]).exits(0);
-    insta::assert_snapshot!(anyone.stderr, @"");
+    insta::assert_snapshot!(anyone.stderr, @"gauntlet: --insecure: certificates are not verified; whoever is between gauntlet and the platform can read what it sends, secrets among it, and answer in the platform's place
+");
     let both = run(&["--insecure", "--ca", "ca.pem"]).exits(2);
     assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
     serving.abort();

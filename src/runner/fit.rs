@@ -38,15 +38,20 @@ impl Fit<'_> {
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
+        let (has_cluster, installation) = (self.installation.has_cluster, self.installation);
         match planned.contract() {
-            Contract::HarnessToken if self.installation.reads_secret() => drop(asks.insert(Ask::ReadSecret)),
-            Contract::AgentService if self.installation.reads_jwt_secret() => drop(asks.insert(Ask::ReadJwtSecret)),
+            Contract::HarnessToken if has_cluster && installation.reads_secret() => {
+                asks.insert(Ask::ReadSecret);
+            }
+            Contract::AgentService if has_cluster && installation.reads_jwt_secret() => {
+                asks.insert(Ask::ReadJwtSecret);
+            }
             _ => {}
         }
-        if self.installation.has_cluster && counts_matter(&planned.scenario.world) {
+        if has_cluster && counts_matter(&planned.scenario.world) {
             asks.insert(Ask::FindPods);
         }
-        if planned.scenario.intrusion >= Intrusion::Disrupt && self.installation.has_cluster {
+        if planned.scenario.intrusion >= Intrusion::Disrupt && has_cluster {
             asks.insert(Ask::PutBack);
         }
         asks
@@ -178,6 +183,8 @@ impl Fit<'_> {
         }
         let wants = |step: &Step| step.verb == "jwt" || names(&step.args, "jwt-secret");
         match self.installation.agents.as_ref()? {
+            // A cluster without it is one without an agent service.
+            Err(why) if self.installation.has_cluster => Some(why.clone()),
             Err(why) => steps(planned).any(wants).then(|| why.clone()),
             Ok(secrets)
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>

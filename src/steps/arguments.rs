@@ -289,8 +289,8 @@ pub struct Raw {
     pub until_closed: Option<bool>,
     /// What is written, part after part.
     pub send: Vec<RawPart>,
-    /// How long to go on reading when the other side neither answers completely nor closes.
-    /// Default 2 s. As `500ms`.
+    /// How long to go on reading behind the first of an answer when the other side neither answers completely
+    /// nor closes. Default 2 s. As `500ms`. Where nothing comes it is waited for as for any answer, or this long.
     #[schemars(with = "Option<DurationText>")]
     pub read_for: Option<String>,
     /// So many connections at once, all with the same bytes. Default 1.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
 use super::attach::{default_road, token_query};
@@ -57,7 +57,9 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let mut connections = JoinSet::new();
     for _ in 0..count {
         match wire::connect(&door, &context.world.trust, &context.limits).await? {
-            Connected::Yes(stream) => connections.spawn(exchange(*stream, bytes.clone(), read_for)),
+            Connected::Yes(stream) => {
+                connections.spawn(exchange(*stream, bytes.clone(), read_for, context.limits.answer))
+            }
             Connected::Refused(refused) => {
                 return Ok(Observation {
                     what,
@@ -242,13 +244,19 @@ fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
         .collect()
 }
 
-/// Writes, reads until the other side closes or the time is over, and tells what was seen.
-async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Value, String) {
-    let deadline = Instant::now() + read_for;
+/// Writes, reads until the other side closes or the time is over, and tells what was seen. The time begins with
+/// the answer, which a machine that is busy gives late: `answer` is how long it may take.
+async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration, answer: Duration) -> (Value, String) {
+    let patience = Instant::now() + read_for.max(answer);
     let until_closed = bytes.until_closed;
     // A server may refuse before it has read all: what it says counts, not the broken pipe.
-    let written = timeout(read_for, stream.write_all(&bytes.first)).await;
+    let written = timeout_at(patience, stream.write_all(&bytes.first)).await;
     let mut received = Vec::new();
+    let gone = read_until(&mut stream, &mut received, patience, |bytes| !bytes.is_empty()).await;
+    if gone || received.is_empty() {
+        return told(&received, gone, matches!(written, Ok(Ok(()))), &stream);
+    }
+    let deadline = Instant::now() + read_for;
     let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await;
     if !closed && is_101(&received) && !bytes.frames.is_empty() {
         let _broken = timeout_at(deadline, stream.write_all(&bytes.frames)).await;
@@ -262,9 +270,13 @@ async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration) -> (Va
         })
         .await;
     }
-    let mut value = observed(&received);
+    told(&received, closed, matches!(written, Ok(Ok(()))), &stream)
+}
+
+fn told(received: &[u8], closed: bool, sent_all: bool, stream: &Recorded) -> (Value, String) {
+    let mut value = observed(received);
     value["closed"] = closed.into();
-    value["sent_all"] = matches!(written, Ok(Ok(()))).into();
+    value["sent_all"] = sent_all.into();
     (value, stream.transcript.text())
 }
 

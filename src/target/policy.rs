@@ -26,6 +26,24 @@ pub async fn said_of(client: &kube::Client, namespace: &str, path: &str) -> Resu
     Ok(Some(said(route, &policies)))
 }
 
+/// The routes and policies of a namespace, as far as they can be read.
+pub async fn objects(client: &kube::Client, namespace: &str) -> Vec<DynamicObject> {
+    let mut objects = Vec::new();
+    for (group, version, kind) in [
+        ("gateway.networking.k8s.io", "v1", "Gateway"),
+        ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+        ("gateway.envoyproxy.io", "v1alpha1", "SecurityPolicy"),
+        ("gateway.envoyproxy.io", "v1alpha1", "ClientTrafficPolicy"),
+    ] {
+        objects.extend(
+            listed(client, namespace, group, version, kind)
+                .await
+                .unwrap_or_default(),
+        );
+    }
+    objects
+}
+
 async fn listed(
     client: &kube::Client,
     namespace: &str,

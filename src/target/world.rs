@@ -515,7 +515,14 @@ impl World {
                 sleep(LOOK_EVERY).await;
             }
         }
-        Ok(())
+        // These were no requests of a scenario's.
+        let witness = door(self, Road::Witness, None).await.map_err(|error| failed(&error))?;
+        let forgotten = client
+            .delete(witness.way_url("/requests"))
+            .timeout(LOOK_WITHIN)
+            .send()
+            .await;
+        forgotten.map(drop).map_err(|error| failed(&error))
     }
 
     /// Why containers don't run, as the cluster says it: ` (web-7d: ErrImagePull: …)`.

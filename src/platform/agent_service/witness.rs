@@ -1,7 +1,7 @@
 //! What came to the agent service: shown on a port of its own, for those who must know that nothing did.
 //!
 //! `GET /requests` gives `{"requests":[{"method","target","headers":{name:[value,…],…}},…]}`, the last
-//! thousand, oldest first.
+//! thousand, oldest first. `DELETE /requests` forgets them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -61,6 +61,10 @@ impl Handler for Witness {
             (&Method::GET, "/requests") => {
                 let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
                 json(StatusCode::OK, &json!({ "requests": *requests })).into()
+            }
+            (&Method::DELETE, "/requests") => {
+                self.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                json(StatusCode::OK, &json!({ "requests": [] })).into()
             }
             // What somebody was made to fetch here.
             _ => {

@@ -11,21 +11,59 @@ use super::text;
 use crate::redact::{RedactError, Redactor};
 use crate::runner::events::Evidence;
 use crate::steps::credentials;
+use crate::target::contract::Contract;
+use crate::target::installation::Installation;
+use crate::target::policy;
 use crate::target::said::said;
 use crate::target::world::World;
 
 /// Deployments, Sandboxes, and of the token's secret what it has without what that is.
 pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
+    if world.contract == Contract::AgentService {
+        return of_agents(world, redactor).await;
+    }
     let mut evidence = vec![
         text("deployments", "deployments.yaml", deployments(world, redactor).await),
         text("sandboxes", "sandboxes.yaml", sandboxes(world, redactor).await),
     ];
-    let is_told = world
-        .installation()
-        .is_some_and(|installation| !installation.reads_secret());
     // What a run on a platform that isn't ours knows from elsewhere it does not read there.
-    if !is_told {
-        evidence.push(text("the token's secret", "secret.txt", secret(world).await));
+    if world.installation().is_none_or(Installation::reads_secret) {
+        evidence.push(text(
+            "the token's secret",
+            "secret.txt",
+            secret(world, "secret.name").await,
+        ));
+    }
+    evidence
+}
+
+/// The same of an agent service: its parts, and what tells its gateway what to do.
+async fn of_agents(world: &World, redactor: &Redactor) -> Vec<Evidence> {
+    let mut shown = String::new();
+    for selector in world.contract.selectors() {
+        let all: Api<Deployment> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
+        match all.list(&ListParams::default().labels(world.name(selector))).await {
+            Ok(listed) => {
+                for mut deployment in listed {
+                    bare(&mut deployment.metadata);
+                    separate(&mut shown, &shown_or_why(&deployment, redactor));
+                }
+            }
+            Err(error) => separate(&mut shown, &format!("# listing deployments: {}\n", said(&error))),
+        }
+    }
+    let mut evidence = vec![text("deployments", "deployments.yaml", shown)];
+    let mut routes = String::new();
+    for mut object in policy::objects(&world.kubernetes, &world.namespace).await {
+        bare(&mut object.metadata);
+        separate(&mut routes, &shown_or_why(&object, redactor));
+    }
+    if !routes.is_empty() {
+        evidence.push(text("routes and policies", "routes.yaml", routes));
+    }
+    if world.installation().is_none_or(Installation::reads_jwt_secret) {
+        let secret = secret(world, "jwt.secret-name").await;
+        evidence.push(text("the secret of JWTs", "secret.txt", secret));
     }
     evidence
 }
@@ -68,8 +106,8 @@ async fn sandboxes(world: &World, redactor: &Redactor) -> String {
 }
 
 /// As `kubectl describe secret` shows it: keys, and how long their values are.
-async fn secret(world: &World) -> String {
-    let name = world.name("secret.name");
+async fn secret(world: &World, of: &str) -> String {
+    let name = world.name(of);
     let all: Api<Secret> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     match all.get_opt(name).await {
         Ok(Some(secret)) => described(name, &secret),
