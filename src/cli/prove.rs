@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::Prove;
-use super::conclude::{not_run, refuse, settle};
+use super::conclude::{not_run, refuse, settle, tell};
 use super::run::{INTERRUPTED, Process, UsageError, mutants, shared, through};
 use super::selection::select;
 use super::target::{self, NotStarted, TargetOptions};
@@ -58,6 +58,17 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
         Err(NotStarted::Interrupted) => return Ok(INTERRUPTED),
     };
+    // Nothing that it is told by could make it so.
+    chosen.retain(|mutant| {
+        let can_be = started.target.can_be(mutant);
+        if !can_be {
+            tell(&format!(
+                "{} can't be a defect of Envoy Gateway: it is not tried",
+                mutant.name
+            ));
+        }
+        can_be
+    });
     let roads: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
     let roads: Vec<Road> = roads.into_iter().collect();
     if let Err(why) = started.target.start_gateways(&roads).await {
@@ -70,8 +81,8 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         ..shared(&started.target, &process, &redactor, seed, names)
     };
     let jobs = started.jobs(options.jobs, &process);
-    let tell = progress(process.console.stderr_terminal);
-    let matrix = prove(&planned, &chosen, make, jobs, tell).await;
+    let progress = progress(process.console.stderr_terminal);
+    let matrix = prove(&planned, &chosen, make, jobs, progress).await;
     let stdout = std::mem::replace(&mut process.stdout, Box::new(io::sink()));
     let finished = put_out(
         &matrix,

@@ -28,10 +28,11 @@ pub use world::{World, WorldError};
 
 use jiff::Timestamp;
 
+use crate::platform::Mutant;
 use crate::scenario::WorldSpec;
 use crate::steps::arguments::Road;
 use embedded::Program;
-use gateways::Gateways;
+use gateways::{Gateways, envoy_gateway};
 use installation::Installation;
 use kind::KindCluster;
 use kind::namespace::Namespace;
@@ -74,6 +75,14 @@ impl Target {
         match self {
             Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
             other => other.clone(),
+        }
+    }
+
+    /// Whether a mutant can be a defect of what there is here.
+    pub fn can_be(&self, mutant: &Mutant) -> bool {
+        match self {
+            Target::Kind(cluster) => cluster.gateway_class.is_none() || !envoy_gateway::NOT_ITS.contains(&mutant),
+            Target::Embedded(..) | Target::Installation(_) => true,
         }
     }
 

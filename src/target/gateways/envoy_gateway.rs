@@ -74,8 +74,11 @@ pub fn told(
     };
     let is_wanted = |object: &DynamicObject| {
         let kind = object.types.as_ref().map(|types| types.kind.as_str());
-        let is_unguarded = object.metadata.name.as_deref() == Some(UNGUARDED);
-        !(is_unguarded && told.unguarded_path.is_empty()) && !(kind == Some("SecurityPolicy") && targets.is_empty())
+        match (kind, object.metadata.name.as_deref()) {
+            (Some("SecurityPolicy"), _) => !targets.is_empty(),
+            (_, Some(UNGUARDED)) => !told.unguarded_path.is_empty(),
+            _ => true,
+        }
     };
     let mut objects = objects(MANIFEST, &told)?;
     objects.retain(is_wanted);
