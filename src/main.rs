@@ -1,22 +1,11 @@
-//! Flags → options → run → exit code. The only reader of env and argv.
+//! Argv and environment → [`dispatch`] → exit code. The only reader of either.
 
-use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use gauntlet::cli::run::{Process, UsageError};
-use gauntlet::cli::{self, Cli, Command, ListFormat, selection};
+use gauntlet::cli::Cli;
+use gauntlet::cli::dispatch::{Start, dispatch};
 use gauntlet::multicall::{self, Call};
-use gauntlet::report::{ConsoleSettings, Verbosity};
-use gauntlet::scenario;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-/// Exit code of a wrong command line or file.
-const USAGE: u8 = 2;
-/// Exit code of what could not be told.
-const COULD_NOT_TELL: u8 = 3;
 
 fn main() -> ExitCode {
     let mut argv = std::env::args_os();
@@ -24,201 +13,13 @@ fn main() -> ExitCode {
         let (args, env) = (argv.collect(), std::env::vars_os().collect());
         return ExitCode::from(applet(Call { args, env }));
     }
-    let cli = Cli::parse();
-    // One provider for the process; a second installation is refused, and there is none.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let descriptors = raise_descriptors();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
-    };
-    let code = runtime.block_on(run(cli, descriptors));
-    // Tasks that were aborted need no time; a blocked thread must not hold the exit.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    match code {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => say(USAGE, &error.to_string()),
-    }
-}
-
-fn say(code: u8, message: &str) -> ExitCode {
-    let _closed = writeln!(std::io::stderr(), "gauntlet: {message}");
-    ExitCode::from(code)
-}
-
-async fn run(cli: Cli, descriptors: Option<u64>) -> Result<u8, UsageError> {
-    match cli.command {
-        Command::Run(options) => {
-            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = process(on_signals()?, descriptors, options.quiet, options.verbose);
-            cli::run::run(*options, scenarios, process).await
-        }
-        Command::List(options) => {
-            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let chosen = selection::select(&scenarios, &options.selection.selectors, options.level)?.scenarios;
-            let out = &mut std::io::stdout().lock();
-            shown(match options.format {
-                ListFormat::Text => cli::list::text(chosen, out),
-                ListFormat::Json => cli::list::json(chosen, out),
-            })
-        }
-        Command::Check(options) => {
-            let checked = cli::check::check(&options.files, &mut std::io::stdout().lock());
-            match checked {
-                Ok(Err(problems)) => Err(UsageError(problems.render())),
-                Ok(Ok(())) => Ok(0),
-                Err(error) => shown(Err(error)),
-            }
-        }
-        Command::Explain(options) => {
-            let scenarios = scenarios(options.scenarios.as_deref())?;
-            let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());
-            let found = scenarios
-                .iter()
-                .find(|scenario| scenario.id == options.id)
-                .ok_or_else(|| {
-                    let below = format!("{}/", options.id.trim_end_matches('/'));
-                    let near = scenario::problem::nearest(&options.id, ids());
-                    let hint = match (ids().any(|id| id.starts_with(&below)), near) {
-                        (true, _) => format!("; `gauntlet list {}` shows those below it", options.id),
-                        (false, Some(near)) => format!("; did you mean {near}?"),
-                        (false, None) => String::new(),
-                    };
-                    UsageError(format!("there is no scenario {}{hint}", options.id))
-                })?;
-            shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
-        }
-        Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
-        Command::Prove(options) => {
-            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = process(on_signals()?, descriptors, false, false);
-            cli::prove::run(options, scenarios, process).await
-        }
-        Command::Up(options) => {
-            let process = process(on_signals()?, descriptors, false, false);
-            cli::up::up(options, process, std::io::stdout()).await
-        }
-        Command::Jwt(options) => {
-            let variable = |name: &str| std::env::var(name).ok();
-            shown(cli::jwt::jwt(&options, variable, &mut std::io::stdout().lock())?)
-        }
-        Command::Doctor => {
-            let process = process(CancellationToken::new(), descriptors, false, false);
-            let told = cli::doctor::doctor(&process, &mut std::io::stdout()).await;
-            match told {
-                Ok(code) => Ok(code),
-                Err(error) => shown(Err(error)),
-            }
-        }
-        Command::Recover(options) => {
-            let process = process(on_signals()?, descriptors, false, false);
-            cli::recover::recover(options, process, std::io::stdout()).await
-        }
-        Command::Down(options) => Ok(cli::up::down(&options).await),
-        Command::Status(options) => Ok(cli::up::status(&options, std::io::stdout()).await),
-        Command::Platform(options) => cli::platform::run(&options.component, environment(), on_signals()?).await,
-    }
-}
-
-fn scenarios(folder: Option<&Path>) -> Result<Vec<scenario::Scenario>, UsageError> {
-    scenario::load(folder).map_err(|problems| UsageError(problems.render()))
-}
-
-/// The exit code of a command that only shows something. A reader who went away (`| head`) is no error.
-fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
-    match printed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(UsageError(format!("writing to standard output: {error}")))
-        }
-        _ => Ok(0),
-    }
-}
-
-/// The environment as far as it is text; what isn't is no variable of the platform's.
-fn environment() -> std::collections::BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
-/// Most descriptors that are asked for: children inherit the limit, and some walk all of them.
-const DESCRIPTORS: u64 = 65_536;
-
-/// Raises the soft limit of open files towards the hard one, and gives what it is now; none where there is no limit.
-///
-/// The soft limit is 1024 or less on many machines, for the sake of programs that use `select`.
-fn raise_descriptors() -> Option<u64> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
-    match limit.current {
-        Some(current) if current < wanted => {
-            let raised = Rlimit {
-                current: Some(wanted),
-                ..limit
-            };
-            Some(setrlimit(Resource::Nofile, raised).map_or(current, |()| wanted))
-        }
-        current => current,
-    }
-}
-
-fn process(stop: CancellationToken, descriptors: Option<u64>, quiet: bool, verbose: bool) -> Process {
-    let verbosity = match (quiet, verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    Process {
-        stdout: Box::new(std::io::stdout()),
-        console: ConsoleSettings {
-            verbosity,
-            stdout_terminal: std::io::stdout().is_terminal(),
-            stderr_terminal: std::io::stderr().is_terminal(),
-            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            ..ConsoleSettings::default()
-        },
-        processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
-        descriptors,
-        stop,
-        program: cli::platform::program(),
+    let start = Start {
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
         binary: std::env::current_exe().map_err(|error| format!("finding gauntlet's own program: {error}")),
-        variable: Box::new(|name| std::env::var(name).ok()),
-        started: jiff::Timestamp::now().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("GAUNTLET_COMMIT"),
-    }
-}
-
-/// The first signal asks to stop; the second ends the process at once.
-///
-/// Only commands that look at what this gives listen: the others are ended by the signal itself.
-fn on_signals() -> Result<CancellationToken, UsageError> {
-    let stop = CancellationToken::new();
-    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
-    // `nohup` has it ignored, and means that.
-    if !ignored(SignalKind::hangup()) {
-        kinds.push(SignalKind::hangup());
-    }
-    for kind in kinds {
-        let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if stop.is_cancelled() {
-                    std::process::exit(130);
-                }
-                stop.cancel();
-            }
-        });
-    }
-    Ok(stop)
-}
-
-/// Whether the process was started with a signal ignored. Where that can't be told, it wasn't.
-fn ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
+    };
+    ExitCode::from(dispatch(Cli::parse(), &start))
 }

@@ -3,6 +3,7 @@
 pub mod again;
 pub mod check;
 pub mod conclude;
+pub mod dispatch;
 pub mod doctor;
 pub mod explain;
 pub mod jwt;

@@ -19,7 +19,7 @@ use kube::runtime::watcher::{Config, Event, watcher};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::objects::{FAILED, READY, Sandbox, SandboxStatus, has_code};
+use super::objects::{FAILED, READY, Sandbox, SandboxStatus, has_code, is_pod_ready};
 use super::{ComponentError, Pod};
 
 /// On every pod that this controller made; its value is the Sandbox's name.
@@ -238,11 +238,6 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
                 .as_deref()
                 .is_some_and(|reason| HOPELESS.contains(&reason))
         });
-    let is_ready = status
-        .conditions
-        .iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let (ready, reason, message) = if pod.metadata.deletion_timestamp.is_some() {
         ("False", "PodTerminating", "its pod is being deleted".to_owned())
     } else if matches!(phase.as_str(), "Failed" | "Succeeded") {
@@ -251,7 +246,7 @@ fn status_of(pod: &KubernetesPod, before: Option<&Condition>) -> SandboxStatus {
             FAILED,
             status.message.unwrap_or_else(|| format!("its pod ended: {phase}")),
         )
-    } else if is_ready {
+    } else if is_pod_ready(pod) {
         ("True", "PodReady", String::new())
     } else if let Some(waiting) = waiting {
         let reason = waiting.reason.clone().unwrap_or_default();

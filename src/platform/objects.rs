@@ -56,7 +56,7 @@ pub struct SandboxStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// The name of the controller's condition.
+/// The name of the condition, on a Sandbox as on a pod.
 pub const READY: &str = "Ready";
 
 /// The reason of a pod that will not become ready by waiting.
@@ -330,6 +330,14 @@ impl Names {
 /// A random name's part, valid in a DNS label.
 pub fn new_id() -> String {
     format!("{:016x}", rand::random::<u64>())
+}
+
+/// Whether a pod's `Ready` condition holds.
+pub fn is_pod_ready(pod: &KubernetesPod) -> bool {
+    pod.status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|condition| condition.type_ == READY && condition.status == "True")
 }
 
 /// Whether an answer of the API has this status code.

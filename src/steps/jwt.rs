@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
-use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Jwt, Signing, Spelling};
 use super::context::{Observation, StepContext, StepError};
+use crate::hmac;
 
 /// What a header or a payload says.
 type Fields = Map<String, Value>;
@@ -155,10 +156,5 @@ fn sign(message: &str, secret: &str, signing: Signing) -> Result<String, StepErr
         Signing::Hs512 => Algorithm::HS512,
         Signing::None => return Ok(String::new()),
     };
-    crypto::sign(
-        message.as_bytes(),
-        &EncodingKey::from_secret(secret.as_bytes()),
-        algorithm,
-    )
-    .map_err(|error| StepError::doing("signing a token", error))
+    hmac::sign(message, secret, algorithm).map_err(|error| StepError::doing("signing a token", error))
 }

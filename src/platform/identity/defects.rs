@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, TokenData, crypto};
+use jsonwebtoken::{Algorithm, Header, TokenData};
 use serde_json::{Map, Value, json};
 
 use super::super::{Pod, mutant};
+use crate::hmac::sign;
 
 type Decoded = TokenData<Map<String, Value>>;
 
@@ -22,12 +23,7 @@ pub fn decode(token: &[u8], secret: &str, pod: &Pod) -> Option<Decoded> {
     let alg = said.get("alg").and_then(Value::as_str).unwrap_or_default();
     let signed = |algorithm| {
         let message = format!("{header}.{payload}");
-        crypto::sign(
-            message.as_bytes(),
-            &EncodingKey::from_secret(secret.as_bytes()),
-            algorithm,
-        )
-        .ok()
+        sign(&message, secret, algorithm).ok()
     };
     let right = |algorithm| signed(algorithm).is_some_and(|right| right == *signature);
     let is_none = alg.eq_ignore_ascii_case("none");
@@ -45,8 +41,7 @@ pub fn decode(token: &[u8], secret: &str, pod: &Pod) -> Option<Decoded> {
     };
     let by_key = |secret: &str, signature: &str| {
         let message = format!("{header}.{payload}");
-        let key = EncodingKey::from_secret(secret.as_bytes());
-        crypto::sign(message.as_bytes(), &key, Algorithm::HS256).is_ok_and(|right| right == signature)
+        sign(&message, secret, Algorithm::HS256).is_ok_and(|right| right == signature)
     };
     let taken = taken
         || more.is_empty() && by_another_key(&said, pod, &|key| by_key(key, signature))

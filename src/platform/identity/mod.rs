@@ -12,6 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
 use super::{ComponentError, Pod, mutant};
+use crate::hmac;
 use claims::Time;
 pub use claims::{Identity, Role};
 pub use presented::{Place, Presented};
@@ -87,7 +88,7 @@ impl Verifier {
     pub fn verify(&self, token: &[u8]) -> Result<Identity, Invalid> {
         let decoded = match defects::decode(token, &self.secret, &self.pod) {
             Some(wrongly) => wrongly,
-            None => jsonwebtoken::decode::<Map<String, Value>>(token, &self.key, &self.validation)
+            None => hmac::decode::<Map<String, Value>>(token, &self.key, &self.validation)
                 .map_err(|error| Invalid::Signature(error.to_string()))?,
         };
         if decoded.header.crit.is_some() && !self.pod.has(&mutant::CRIT_UNREAD) {

@@ -1,4 +1,3 @@
-use jsonwebtoken::{EncodingKey, crypto};
 use serde_json::json;
 
 use super::claims::Role;
@@ -19,8 +18,7 @@ fn base64(text: &str) -> String {
 
 fn signed(header: &Value, claims: &str) -> String {
     let message = format!("{}.{}", base64(&header.to_string()), base64(claims));
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    let signature = crypto::sign(message.as_bytes(), &key, Algorithm::HS256).expect("signed");
+    let signature = hmac::sign(&message, SECRET, Algorithm::HS256).expect("signed");
     format!("{message}.{signature}")
 }
 

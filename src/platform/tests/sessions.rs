@@ -296,3 +296,40 @@ async fn a_sandbox_whose_pod_is_refused_says_so() {
     waited.expect("in time").expect("a watch");
     world.cluster.stop().await;
 }
+
+/// A warm pod counts from the moment at which everybody can see it ready; its Sandbox's status follows later.
+#[tokio::test]
+async fn a_ready_warm_pod_is_claimed_before_its_sandbox_says_that_it_is_ready() {
+    let world = World::start(Setup {
+        token: Some(OLD),
+        warm_pool: 1,
+        ..Setup::default()
+    })
+    .await;
+    let (warm, _) = world.warm(1).await.remove(0);
+    let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
+    world
+        .api::<Deployment>()
+        .patch("sandbox-controller", &PatchParams::default(), &none)
+        .await
+        .expect("scaled down");
+    world
+        .until("end of the controller", async || {
+            world
+                .ready_pods("app=sandbox-controller")
+                .await
+                .is_empty()
+                .then_some(())
+        })
+        .await;
+    let unknown = Patch::Merge(json!({ "status": { "conditions": [] } }));
+    let sandboxes: Api<Sandbox> = world.api();
+    sandboxes
+        .patch_status(&warm, &PatchParams::default(), &unknown)
+        .await
+        .expect("its status taken away");
+    let session = world.create_session().await;
+    let claimed = sandboxes.get(&warm).await.expect("the warm sandbox");
+    assert_eq!(claimed.label("session"), Some(text(&session["id"])));
+    world.cluster.stop().await;
+}

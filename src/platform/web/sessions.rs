@@ -1,6 +1,6 @@
 //! Agents and sessions: what the calls of the session API do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::super::http::{Body, Refusal, error, json as answer};
-use super::super::objects::{Names, Purpose, Sandbox, fits_pods, has_code, is_reserved, new_id};
+use super::super::objects::{Names, Purpose, Sandbox, fits_pods, has_code, is_pod_ready, is_reserved, new_id};
 use super::super::records::{Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
 use super::forms::{NewAgent, NewSession, number, parameter, parse, show_agent};
@@ -238,14 +238,23 @@ impl Sessions {
         }
     }
 
-    /// Ready sandboxes of the pool, the oldest first.
+    /// Sandboxes of the pool whose pods are ready, the oldest first.
+    ///
+    /// The pods are asked, not the Sandboxes' status: the controller writes that a moment later, and a session
+    /// that is made in between would get a cold pod although a warm one is ready for everybody to see.
     async fn warm(&self) -> Result<Vec<Sandbox>, kube::Error> {
-        let mut warm = self
-            .sandboxes
-            .list(&ListParams::default().labels(&self.names.warm_selector()))
+        let of_the_pool = ListParams::default().labels(&self.names.warm_selector());
+        let ready: HashSet<String> = self
+            .pods
+            .list(&of_the_pool)
             .await?
-            .items;
-        warm.retain(|sandbox| sandbox.is_ready() && !sandbox.is_deleted());
+            .items
+            .into_iter()
+            .filter(|pod| is_pod_ready(pod) && pod.metadata.deletion_timestamp.is_none())
+            .filter_map(|pod| pod.metadata.name)
+            .collect();
+        let mut warm = self.sandboxes.list(&of_the_pool).await?.items;
+        warm.retain(|sandbox| ready.contains(sandbox.name()) && !sandbox.is_deleted());
         warm.sort_by_key(|sandbox| sandbox.metadata.creation_timestamp.clone());
         Ok(warm)
     }
