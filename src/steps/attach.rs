@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -270,16 +270,42 @@ pub fn header_fields(headers: &http::HeaderMap) -> Value {
 }
 
 /// Whether a nonce that is typed is seen on the screen; it is taken back again (Ctrl-U).
+///
+/// A program that is still starting may print its prompt into what is being typed. Then another nonce is
+/// typed, as a person would.
 async fn works(terminal: &Terminal, context: &StepContext) -> bool {
-    let nonce = nonce();
-    terminal.keys(&nonce).await;
-    let seen = terminal.shows(&nonce, context.limits.screen).await;
-    terminal.keys("\u{15}").await;
-    // What others type next must not be taken back with it: wait until it is gone from the screen.
-    terminal
-        .until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce))
-        .await;
-    seen
+    let deadline = Instant::now() + context.limits.screen;
+    loop {
+        let nonce = nonce();
+        terminal.keys(&nonce).await;
+        let came = terminal
+            .until(deadline.saturating_duration_since(Instant::now()), |terminal| {
+                let screen = terminal.screen();
+                screen.contains(&nonce) || is_interrupted(&screen, &nonce)
+            })
+            .await;
+        let seen = terminal.screen().contains(&nonce);
+        terminal.keys("\u{15}").await;
+        // What others type next must not be taken back with it: wait until it is gone from the screen.
+        terminal
+            .until(ERASED_WITHIN, |terminal| !terminal.screen().contains(&nonce))
+            .await;
+        if seen || !came {
+            return seen;
+        }
+    }
+}
+
+/// Whether all of a nonce was echoed, in two parts with other output between them, and the second is the last
+/// on the screen.
+fn is_interrupted(screen: &str, nonce: &str) -> bool {
+    let screen = screen.trim_end();
+    (1..nonce.len()).any(|at| {
+        let (first, second) = nonce.split_at(at);
+        screen
+            .strip_suffix(second)
+            .is_some_and(|before| before.contains(first) && !before.ends_with(first))
+    })
 }
 
 /// As [`works`]; then a close frame, and a moment for its answer.
@@ -309,4 +335,32 @@ pub fn curl(door: &Door, request: &Request<()>) -> String {
         }
     }
     format!("{command} \"{}\"", door.http_url(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_interrupted;
+
+    #[test]
+    fn a_prompt_in_the_middle_of_an_echo_is_told_from_lost_keys() {
+        for screen in [
+            "vt# kwtclllejo",
+            "$ v\n$ tkwtclllejo  \n\n",
+            "vtkwtclllej\nWelcome!\n# o",
+        ] {
+            assert!(is_interrupted(screen, "vtkwtclllejo"), "{screen}");
+        }
+        for screen in [
+            "",
+            "# ",
+            "vtkwtclllejo",
+            "vt# ",
+            "vt# kwtclllej",
+            "t# kwtclllejo",
+            "vtkwtclllej",
+            "kwtclllejo vt",
+        ] {
+            assert!(!is_interrupted(screen, "vtkwtclllejo"), "{screen}");
+        }
+    }
 }

@@ -278,11 +278,8 @@ impl Sessions {
             if session.sandbox != candidate.name() {
                 self.records.set_sandbox(&session.id, candidate.name()).await?;
             }
-            match self.claim(candidate, &session.id).await {
-                Ok(claimed) => return Ok(claimed),
-                // Another session has it, or it is gone.
-                Err(error) if has_code(&error, 409) || has_code(&error, 404) => {}
-                Err(error) => return Err(error),
+            if let Some(claimed) = self.claim(candidate, &session.id).await? {
+                return Ok(claimed);
             }
         }
         if !warm.is_empty() {
@@ -291,25 +288,40 @@ impl Sessions {
         self.sandboxes.create(&PostParams::default(), &cold).await
     }
 
-    /// Takes a sandbox out of the pool for a session: its labels, those of its
-    /// template, and those of its pod. The version makes it a test-and-set.
-    async fn claim(&self, sandbox: &Sandbox, id: &str) -> Result<Sandbox, kube::Error> {
+    /// Takes a sandbox out of the pool for a session: its labels, those of its template, and those of its
+    /// pod. The version makes it a test-and-set. Nothing where another session has it, or it is gone.
+    async fn claim(&self, sandbox: &Sandbox, id: &str) -> Result<Option<Sandbox>, kube::Error> {
         let labels = json!({ &self.names.warm_label.0: null, &self.names.session_label: id });
-        let patch = json!({
-            "metadata": { "resourceVersion": sandbox.metadata.resource_version, "labels": labels },
-            "spec": { "podTemplate": { "metadata": { "labels": labels } } },
-        });
-        let claimed = self
-            .sandboxes
-            .patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch))
-            .await?;
+        let mut version = sandbox.metadata.resource_version.clone();
+        let claimed = loop {
+            let patch = json!({
+                "metadata": { "resourceVersion": version, "labels": labels },
+                "spec": { "podTemplate": { "metadata": { "labels": labels } } },
+            });
+            let patched = self
+                .sandboxes
+                .patch(sandbox.name(), &PatchParams::default(), &Patch::Merge(patch))
+                .await;
+            match patched {
+                Ok(claimed) => break claimed,
+                Err(error) if has_code(&error, 404) => return Ok(None),
+                // Another session was quicker, or the controller wrote the status of one that is still free.
+                Err(error) if has_code(&error, 409) => match self.sandboxes.get_opt(sandbox.name()).await? {
+                    Some(now) if self.names.is_warm(&now) && !now.is_deleted() => {
+                        version = now.metadata.resource_version;
+                    }
+                    _ => return Ok(None),
+                },
+                Err(error) => return Err(error),
+            }
+        };
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
         match self.pods.patch(sandbox.name(), &PatchParams::default(), &patch).await {
             // Its pod comes back with the template's labels.
             Err(error) if has_code(&error, 404) => {}
             other => drop(other?),
         }
-        Ok(claimed)
+        Ok(Some(claimed))
     }
 
     async fn session(&self, id: &str) -> Result<Session, Refusal> {
@@ -392,5 +404,42 @@ impl Sessions {
     fn unavailable(&self, wrong: &kube::Error) -> Refusal {
         self.pod.log.line(format!("kubernetes: {wrong}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::platform::pod::tests::pod;
+    use crate::target::embedded::{Cluster, Options};
+
+    /// The controller writes a Sandbox's status whenever it likes: that is no other session's claim.
+    #[tokio::test]
+    async fn only_another_claim_keeps_a_session_from_a_warm_sandbox() {
+        let nothing = |_, _| -> futures_util::future::BoxFuture<'static, _> { Box::pin(async { Ok(()) }) };
+        let cluster = Cluster::start(Options::new(Arc::new(nothing)))
+            .await
+            .expect("a cluster");
+        let mut pod = pod(&[("MASTER_KEY", "key"), ("HARNESS_AUTH_TOKEN", "token")]);
+        pod.kubernetes = Some(cluster.client());
+        let sessions = Sessions::new(&pod).await.expect("sessions");
+        let warm = sessions.names.sandbox(Purpose::Pool, None, &BTreeMap::new());
+        let seen = sessions
+            .sandboxes
+            .create(&PostParams::default(), &warm)
+            .await
+            .expect("made");
+        let status = Patch::Merge(json!({ "status": { "phase": "Running" } }));
+        sessions
+            .sandboxes
+            .patch_status(seen.name(), &PatchParams::default(), &status)
+            .await
+            .expect("its status written");
+        let first = sessions.claim(&seen, "first").await.expect("asked").expect("claimed");
+        assert_eq!(first.label("session"), Some("first"));
+        assert!(sessions.claim(&seen, "second").await.expect("asked").is_none());
+        cluster.stop().await;
     }
 }
