@@ -5,13 +5,11 @@
 //! [`runner`] plans and executes them with the verbs of [`steps`] against a
 //! [`target`], and what happens leaves as events for [`report`]. The
 //! [`platform`] is the system under test that gauntlet brings along; it knows
-//! nothing of the harness. [`multicall`] is what else the one binary is in the
-//! platform's image: a shell and a few small programs.
+//! nothing of the harness.
 
 pub mod cli;
 pub mod expected;
 pub mod hmac;
-pub mod multicall;
 pub mod platform;
 pub mod profile;
 pub mod redact;

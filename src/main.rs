@@ -5,14 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gauntlet::cli::Cli;
 use gauntlet::cli::dispatch::{Start, dispatch};
-use gauntlet::multicall::{self, Call};
 
 fn main() -> ExitCode {
-    let mut argv = std::env::args_os();
-    if let Some(applet) = argv.next().as_deref().and_then(multicall::named) {
-        let (args, env) = (argv.collect(), std::env::vars_os().collect());
-        return ExitCode::from(applet(Call { args, env }));
-    }
     let start = Start {
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::{ImageError, PROGRAM};
-use crate::multicall::APPLETS;
 
 /// The one user beside root; what pods run as.
 pub const USER: u32 = 65532;
@@ -24,7 +23,7 @@ const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 pub enum Content {
     File { from: PathBuf, size: u64, mode: u32 },
     Text(&'static str),
-    Link(&'static str),
+    Link(PathBuf),
     Folder { mode: u32 },
 }
 
@@ -53,18 +52,12 @@ pub struct Layer {
 
 /// What every image has.
 pub fn fixed() -> BTreeMap<PathBuf, Content> {
-    let mut parts = BTreeMap::from([
+    BTreeMap::from([
         ("/etc/passwd".into(), Content::Text(PASSWD)),
         ("/etc/group".into(), Content::Text(GROUP)),
         ("/etc/nsswitch.conf".into(), Content::Text(NSSWITCH)),
         ("/tmp".into(), Content::Folder { mode: 0o1777 }),
-    ]);
-    for (name, _) in APPLETS {
-        parts.insert(Path::new("/bin").join(name), Content::Link(PROGRAM));
-    }
-    // Where scripts look for it.
-    parts.insert("/usr/bin/env".into(), Content::Link(PROGRAM));
-    parts
+    ])
 }
 
 impl Layer {

@@ -53,8 +53,13 @@ impl System {
     }
 
     /// A path of the system as a path of this machine.
-    fn host(&self, path: &Path) -> PathBuf {
+    pub fn host(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// A path of this machine as one of the system.
+    pub fn image(&self, host: &Path) -> PathBuf {
+        Path::new("/").join(host.strip_prefix(&self.root).unwrap_or(host))
     }
 }
 

@@ -1,16 +1,17 @@
 //! The image of the reference platform, made of gauntlet's own binary: no
 //! registry, no pull, no `docker build`.
 //!
-//! One layer holds the binary, the libraries that it needs (found as the
-//! system's loader finds them, from the ELF files alone), what the C library
-//! looks up names with, and links to the binary under the names of
-//! [`crate::multicall`]. The same files give the same bytes, and the image's
-//! name carries their digest: a cluster that has the name has the image.
+//! One layer holds the binary, this machine's shell and a few small programs,
+//! the libraries that they need (found as the system's loader finds them, from
+//! the ELF files alone), and what the C library looks up names with. The same
+//! files give the same bytes, and the image's name carries their digest: a
+//! cluster that has the name has the image.
 
 mod archive;
 mod elf;
 mod layer;
 mod libraries;
+mod programs;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,17 @@ pub enum ImageError {
         searched: String,
     },
     #[error(
+        "making the platform's image: the program {name} is in neither of {searched}; \
+         install it, or name an image that has it with --base-image"
+    )]
+    Program { name: &'static str, searched: String },
+    #[error(
+        "making the platform's image: {} is for another kind of machine than gauntlet; \
+         install this machine's, or name an image that has it with --base-image",
+        path.display()
+    )]
+    OtherMachine { path: PathBuf },
+    #[error(
         "making the platform's image: {} changed while it was read; try again when it is built or installed",
         path.display()
     )]
@@ -82,10 +94,12 @@ impl Image {
         let closure = libraries::closure(&program, binary, Path::new(PROGRAM), system)?;
         let mut parts = layer::fixed();
         parts.insert(PROGRAM.into(), Content::of_file(binary, 0o755)?);
+        let (programs, by_cache) = programs::parts(program.machine, system)?;
+        parts.extend(programs);
         for found in closure.files {
             parts.insert(found.image, Content::of_file(&found.host, 0o755)?);
         }
-        if closure.by_cache {
+        if closure.by_cache || by_cache {
             parts.insert(
                 "/etc/ld.so.cache".into(),
                 Content::of_file(&system.cache_file(), 0o644)?,

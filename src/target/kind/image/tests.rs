@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::layer::digest;
 use super::libraries::System;
-use super::{Image, ImageError, PROGRAM, archive, elf, libraries};
+use super::{Image, ImageError, PROGRAM, archive, elf, libraries, programs};
 
 fn this() -> PathBuf {
     std::env::current_exe().unwrap()
@@ -98,6 +98,48 @@ fn a_dynamic_program_comes_with_all_that_it_loads() {
             |found: &libraries::Found| fs::canonicalize(&found.host).is_ok_and(|path| path == Path::new(loaded));
         assert!(closure.files.iter().any(known), "{loaded} is not in {images:?}");
     }
+}
+
+#[test]
+fn the_machines_shell_and_programs_come_along_under_their_names() {
+    let image = Image::of(&small()).unwrap();
+    let mut bytes = Vec::new();
+    image.write_to(&mut bytes, "memory").unwrap();
+    let files = unpacked(&bytes);
+    let docker = &json(&files, "manifest.json")[0];
+    let layer = &files[docker["Layers"][0].as_str().unwrap()];
+    let mut entries = BTreeMap::new();
+    for entry in tar::Archive::new(layer.as_slice()).entries().unwrap() {
+        let entry = entry.unwrap();
+        let path = Path::new("/").join(entry.path().unwrap());
+        entries.insert(path, entry.link_name().unwrap().map(|to| to.into_owned()));
+    }
+    for name in ["cat", "env", "printenv", "sh", "sleep", "stty", "tr"] {
+        for folder in ["/bin", "/usr/bin"] {
+            let path = Path::new(folder).join(name);
+            let file = entries.get(&path).unwrap_or_else(|| panic!("no {}", path.display()));
+            let file = file.as_deref().unwrap_or(&path);
+            assert_eq!(entries.get(file), Some(&None), "{} leads to no file", path.display());
+            let program = elf::read(&fs::canonicalize(&path).unwrap()).unwrap();
+            assert!(program.interpreter.is_none_or(|loader| entries.contains_key(&loader)));
+        }
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named_with_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = programs::parts(0, &System::at(empty.path())).map(|_| ()).unwrap_err();
+    let root = empty.path().display();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "making the platform's image: the program cat is in neither of {root}/usr/bin and {root}/bin; \
+             install it, or name an image that has it with --base-image"
+        )
+    );
+    let error = programs::parts(0, &System::here()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImageError::OtherMachine { .. }), "{error}");
 }
 
 #[test]
