@@ -47,6 +47,8 @@ refused! {
     jobs_below_none: "run", "--jobs", "-1";
     repeat_beyond_counting: "run", "--repeat", "99999999999";
     seed_below_nought: "run", "--seed", "-1";
+    seed_that_others_would_change: "run", "--seed", "9007199254740992";
+    seed_that_others_would_change_to_prove: "prove", "--seed", "9007199254740992";
     selectors_leave_nothing: "run", "!*";
     case_unknown: "run", "harness-token/token/accept[prxoy]";
     case_of_no_matrix: "list", "harness-token/bootstrap/seeded[proxy]";

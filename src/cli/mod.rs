@@ -25,6 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
+use crate::runner::seed::LARGEST;
 use crate::target::contract::Contract;
 use run::UsageError;
 use target::{GatewayOptions, KindOptions, TargetOptions};
@@ -446,5 +447,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn seed(text: &str) -> Result<u64, String> {
     text.parse()
-        .map_err(|_| format!("not a whole number from 0 to {}", u64::MAX))
+        .ok()
+        .filter(|seed| *seed <= LARGEST)
+        .ok_or_else(|| format!("not a whole number from 0 to {LARGEST}"))
 }

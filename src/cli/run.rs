@@ -24,6 +24,7 @@ use crate::runner::execute::Shared;
 use crate::runner::fit::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
+use crate::runner::seed;
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::steps::arguments::Road;
@@ -122,7 +123,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         let names = options.mutant.join(", ");
         notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
     }
-    let seed = options.seed.unwrap_or_else(rand::random);
+    let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let info = RunInfo {
         version: process.version,
