@@ -446,7 +446,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn seed(text: &str) -> Result<u64, String> {
-    text.parse()
+    text.parse::<u64>()
         .ok()
         .filter(|seed| *seed <= LARGEST)
         .ok_or_else(|| format!("not a whole number from 0 to {LARGEST}"))
