@@ -55,6 +55,8 @@ refused! {
     tag_unknown: "run", "tag:nope";
     level_as_selector: "run", "level:all";
     two_reports_in_one_file: "run", "--report", "json=r", "--report", "junit=./r";
+    two_reports_on_standard_output: "run", "--report", "json=-", "--report", "junit=-";
+    no_reports_to_keep: "run", "--keep-reports", "0";
     console_twice: "run", "--report", "console", "--report", "console";
     scenarios_not_there: "run", "--scenarios", "missing";
     list_scenarios_not_there: "list", "--scenarios", "missing";
