@@ -57,7 +57,7 @@ impl Reporter for FileReport {
                 return Ok(Vec::new());
             }
             To::File(file) => file.clone(),
-            To::Folder(name) => self.folder.make()?.join(name),
+            To::Folder(name) => self.folder.make()?.join(*name),
         };
         Ok(vec![atomic::deliver(&file, text)?])
     }
