@@ -45,7 +45,7 @@ struct Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        // A process that was just begotten may hold the file for a moment longer.
+        // Closing isn't enough: a child process that was just started may have the file open for a moment.
         let _ = self.lock.as_ref().map(File::unlock);
     }
 }
