@@ -47,12 +47,16 @@ refused! {
     jobs_below_none: "run", "--jobs", "-1";
     repeat_beyond_counting: "run", "--repeat", "99999999999";
     seed_below_nought: "run", "--seed", "-1";
+    seed_that_others_would_change: "run", "--seed", "9007199254740992";
+    seed_that_others_would_change_to_prove: "prove", "--seed", "9007199254740992";
     selectors_leave_nothing: "run", "!*";
     case_unknown: "run", "harness-token/token/accept[prxoy]";
     case_of_no_matrix: "list", "harness-token/bootstrap/seeded[proxy]";
     tag_unknown: "run", "tag:nope";
     level_as_selector: "run", "level:all";
     two_reports_in_one_file: "run", "--report", "json=r", "--report", "junit=./r";
+    two_reports_on_standard_output: "run", "--report", "json=-", "--report", "junit=-";
+    no_reports_to_keep: "run", "--keep-reports", "0";
     console_twice: "run", "--report", "console", "--report", "console";
     scenarios_not_there: "run", "--scenarios", "missing";
     list_scenarios_not_there: "list", "--scenarios", "missing";

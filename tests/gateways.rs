@@ -122,7 +122,7 @@ fn a_failure_shows_what_the_gateway_was_told() {
     assert!(ran.stdout.contains(again), "{}", ran.stdout);
     let file = folder
         .path()
-        .join("reports/evidence/agent-service__headers__trusted__nginx/nginx.conf");
+        .join("reports/latest/evidence/agent-service__headers__trusted__nginx/nginx.conf");
     let told = std::fs::read_to_string(file).expect("the evidence");
     assert!(told.contains("auth_request /.authorize;"), "{told}");
     assert!(!told.contains("X-User-Email $user_email"), "{told}");

@@ -49,6 +49,9 @@ pub fn flags(options: &Run) -> String {
     if let Some(file) = &options.profile {
         flag("profile", &path(file));
     }
+    if let Some(folder) = &options.reports {
+        flag("reports", &path(folder));
+    }
     for setting in &options.set {
         flag("set", setting);
     }
@@ -120,6 +123,7 @@ mod tests {
             r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
         );
         assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
+        assert_eq!(of(&["--reports", "r", "--keep-reports", "3"]), " --reports r");
         assert_eq!(
             of(&["--target", "kind", "--image", "node:1", "--cluster-name", "a", "--keep"]),
             " --target kind --image node:1"

@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
+use crate::runner::seed::LARGEST;
 use crate::target::contract::Contract;
 use run::UsageError;
 use target::{GatewayOptions, KindOptions, TargetOptions};
@@ -240,12 +241,17 @@ pub struct Run {
     /// Known failures, each with a reason and a day: they don't fail the run, and their passing does
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// A report: console, junit, json or markdown, each with =FILE [default: console]
+    /// A report beside what is printed: junit, json or markdown, into the run's folder, to =FILE, or to =- for
+    /// standard output; console=FILE writes a copy of what is printed
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,
-    /// The folder that evidence goes into
-    #[arg(long, value_name = "DIR", default_value = "reports/evidence")]
-    pub evidence: PathBuf,
+    /// The folder for reports and evidence: each run makes a folder of its own in it, and the link `latest` leads to
+    /// the newest [default: reports]
+    #[arg(long, value_name = "DIR")]
+    pub reports: Option<PathBuf>,
+    /// Remove the oldest runs' folders there but for N, this run's counted [default: none is removed]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
+    pub keep_reports: Option<std::num::NonZeroUsize>,
     /// Scenarios at once [default: 4 for each processor; on kind 2; on a platform that isn't ours one at all]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
@@ -446,6 +452,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn seed(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| format!("not a whole number from 0 to {}", u64::MAX))
+    text.parse::<u64>()
+        .ok()
+        .filter(|seed| *seed <= LARGEST)
+        .ok_or_else(|| format!("not a whole number from 0 to {LARGEST}"))
 }

@@ -13,12 +13,12 @@ use crate::platform::Mutant;
 use crate::platform::mutant;
 use crate::profile::Profile;
 use crate::redact::Redactor;
-use crate::report::matrix::Matrix;
-use crate::report::{Finished, Problem, check_file, deliver, progress};
+use crate::report::{Finished, Matrix, Problem, check_file, deliver, progress};
 use crate::runner::execute::Shared;
 use crate::runner::fit::real_gateways;
 use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
+use crate::runner::seed;
 use crate::scenario::Scenario;
 use crate::steps::arguments::Road;
 use crate::target::names;
@@ -50,7 +50,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     if let Some(error) = options.report.as_deref().and_then(|file| check_file(file).err()) {
         return Ok(refuse(&[problem("report", error)]));
     }
-    let seed = options.seed.unwrap_or_else(rand::random);
+    let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let started = match target::start(&on, &profile, &mut planned, &process).await {
         Ok(started) => started,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-use super::conclude::{conclude, not_run, refuse};
+use super::conclude::{conclude, not_run, refuse, tell};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
@@ -18,12 +18,13 @@ use super::target::{self, Goes, NotStarted};
 use super::{LevelName, Run, TargetName, again};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
-use crate::report::{ConsoleSettings, Format, Reporters, Settings, clash};
+use crate::report::{ConsoleSettings, Reporters, RunFolder, Settings, Streams, clash};
 use crate::runner::events::{RunInfo, RunVerdict};
 use crate::runner::execute::Shared;
 use crate::runner::fit::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
+use crate::runner::seed;
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::steps::arguments::Road;
@@ -58,6 +59,9 @@ pub struct Process {
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The folder for reports, where the command line says none.
+const REPORTS: &str = "reports";
+
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
 const DESCRIPTORS_EACH: u64 = 96;
 
@@ -82,12 +86,8 @@ pub struct UsageError(pub String);
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = again::flags(&options);
     options.target.check()?;
-    let mut specs = options.report;
-    if let Some(clash) = clash(&specs) {
+    if let Some(clash) = clash(&options.report) {
         return Err(UsageError(clash));
-    }
-    if specs.is_empty() {
-        specs.push(Format::Console.into());
     }
     // What failed is to run again whatever its level.
     let level = match (options.level, &options.rerun_failed) {
@@ -122,7 +122,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         let names = options.mutant.join(", ");
         notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
     }
-    let seed = options.seed.unwrap_or_else(rand::random);
+    let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let info = RunInfo {
         version: process.version,
@@ -136,13 +136,17 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         mutants: mutants(&options.mutant)?,
         scenarios: planned.len(),
     };
-    let settings = Settings {
-        console: process.console.clone(),
-        evidence: options.evidence,
-        ..Settings::default()
+    // Held until the end: what other runs must not remove is what this one still works on.
+    let folder = RunFolder::new(
+        options.reports.unwrap_or_else(|| REPORTS.into()),
+        time(&process.started)?,
+    );
+    let settings = Settings::new(process.console.clone(), folder.clone());
+    let streams = Streams {
+        stdout: std::mem::replace(&mut process.stdout, Box::new(std::io::sink())),
+        stderr: Box::new(std::io::stderr()),
     };
-    let stdout = std::mem::replace(&mut process.stdout, Box::new(std::io::sink()));
-    let mut reporters = Reporters::new(&specs, &settings, stdout, redactor.clone());
+    let mut reporters = Reporters::new(&options.report, &settings, streams, redactor.clone());
     if !reporters.problems().is_empty() {
         return Ok(refuse(reporters.problems()));
     }
@@ -179,7 +183,12 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
     started.end(result.verdict == RunVerdict::Passed, &names).await;
-    Ok(conclude(&finished, &redactor, &result, scenarios))
+    let code = conclude(&finished, &redactor, &result, scenarios);
+    folder.notes().iter().for_each(|note| tell(note));
+    if let Some(keep) = options.keep_reports {
+        folder.keep_newest(keep.get()).iter().for_each(|note| tell(note));
+    }
+    Ok(code)
 }
 
 /// The runs that go through these gateways, or through none.
@@ -230,10 +239,13 @@ fn expected(file: &Path, scenarios: &[Scenario], started: &str) -> Result<Expect
     if !unknown.is_empty() {
         return Err(wrong(unknown));
     }
-    let started: Timestamp = started
+    Ok(failures.on(time(started)?.to_zoned(TimeZone::UTC).date()))
+}
+
+fn time(started: &str) -> Result<Timestamp, UsageError> {
+    started
         .parse()
-        .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))?;
-    Ok(failures.on(started.to_zoned(TimeZone::UTC).date()))
+        .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))
 }
 
 /// Known mutants only: a misspelt one would make a run green that should not be.

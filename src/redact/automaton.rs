@@ -21,8 +21,6 @@ pub(super) struct Chunk {
     pub(super) secrets: usize,
     automaton: AhoCorasick,
     patterns: Vec<Pattern>,
-    /// Bytes of the longest pattern.
-    longest: usize,
 }
 
 impl Chunk {
@@ -58,7 +56,6 @@ impl Chunk {
             secrets: count,
             automaton,
             patterns,
-            longest: texts.iter().map(String::len).max().unwrap_or(0),
         }
     }
 }
@@ -76,7 +73,6 @@ pub(super) struct Match<'c> {
 pub(super) struct Matches<'c> {
     /// Secrets, by place; none within another one or within a placeholder.
     pub(super) secrets: Vec<Match<'c>>,
-    placeholders: Vec<(usize, usize)>,
 }
 
 /// Looks for everything that `chunks` know.
@@ -115,7 +111,6 @@ pub(super) fn find<'c>(chunks: &'c [Arc<Chunk>], bytes: &[u8]) -> Matches<'c> {
     });
     Matches {
         secrets: joined(secrets),
-        placeholders,
     }
 }
 
@@ -179,27 +174,5 @@ impl Matches<'_> {
         }
         out.extend_from_slice(&bytes[done..]);
         out
-    }
-
-    /// Up to where `bytes` can be judged without knowing what follows them.
-    pub(super) fn settled(&self, chunks: &[Arc<Chunk>], bytes: &[u8]) -> usize {
-        let longest = chunks.iter().map(|c| c.longest).max().unwrap_or(0);
-        let mut cut = (bytes.len() + 1).saturating_sub(longest.max(1));
-        let mut spans: Vec<(usize, usize)> = self
-            .secrets
-            .iter()
-            .map(|m| (m.start, m.end))
-            .chain(self.placeholders.iter().copied())
-            .collect();
-        // What crosses the cut stays whole; taken by their starts from the last
-        // one, a cut that has moved to one's start is met by those before it.
-        spans.sort_unstable();
-        for (start, end) in spans.into_iter().rev() {
-            // What stands behind one decides how its placeholder is written.
-            if start < cut && cut <= end {
-                cut = start;
-            }
-        }
-        cut
     }
 }

@@ -6,7 +6,6 @@ mod decode;
 mod forms;
 mod leaks;
 mod secret;
-mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +24,6 @@ pub use audit::{Audit, AuditError};
 pub use forms::Form;
 pub use leaks::Leak;
 pub use secret::{RedactError, Secret};
-pub use stream::RedactingWriter;
 
 /// Shortest value that can be a secret, in characters: shorter ones stand in any
 /// text by chance, and taking them out would shred it.
@@ -224,12 +222,6 @@ impl Redactor {
     /// and a placeholder isn't a secret even where a value happens to be a part of it.
     pub fn search(&self, bytes: &[u8]) -> Vec<Found> {
         search(&self.chunks(), bytes)
-    }
-
-    /// A writer that passes on to `inner` what is written, redacted, also where a
-    /// secret comes in pieces.
-    pub fn writer<W: std::io::Write>(&self, inner: W) -> RedactingWriter<W> {
-        RedactingWriter::new(self.clone(), inner)
     }
 
     /// The automata of all secrets of the scopes that are not over.

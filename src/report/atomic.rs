@@ -52,6 +52,18 @@ pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
     })
 }
 
+/// The error of a folder that files can't go into, with its path and with what can be done.
+pub(super) fn no_folder(folder: &Path, error: &io::Error) -> io::Error {
+    let why = match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "it, or a part of its path, is a file".to_owned()
+        }
+        _ => because(error),
+    };
+    let text = format!("cannot write into the folder {}: {why}", folder.display());
+    io::Error::new(error.kind(), text)
+}
+
 /// Finds out before the run whether a report can be written here after it.
 pub(super) fn check(path: &Path) -> io::Result<()> {
     let probe = || {

@@ -11,6 +11,7 @@ use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::words;
 use crate::runner::events::{At, CheckResult, FactResult, RunVerdict, ScenarioResult, Verdict};
+use crate::runner::seed::LARGEST;
 use crate::scenario::{ExpectationKind, Level};
 
 /// The version of the report's shape.
@@ -32,6 +33,7 @@ pub struct Report {
     /// RFC 3339.
     pub started: String,
     /// What random choices were made from; the same seed makes the same ones.
+    #[schemars(range(max = LARGEST))]
     pub seed: u64,
     pub target: String,
     /// The selectors as given.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Reporter, Written, atomic};
+use super::{Reporter, RunFolder, Written, atomic};
 use crate::runner::events::{Event, RunOf, ScenarioResult};
 
 /// Longest name of a file or folder; file systems take 255 bytes, and a
@@ -16,7 +16,7 @@ const LONGEST_NAME: usize = 180;
 
 /// Where the evidence of a scenario run lies, in the order of its
 /// [`evidence`](ScenarioResult::evidence).
-pub fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
+pub(super) fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<PathBuf> {
     let folder = folder_of(folder, &result.run);
     let mut taken = HashSet::new();
     result
@@ -45,7 +45,7 @@ pub(super) fn evidence_folder(folder: &Path, result: &ScenarioResult) -> Option<
     (!result.evidence.is_empty()).then(|| folder_of(folder, &result.run))
 }
 
-/// `reports/evidence/harness-token__warm__stale__direct`.
+/// `…/evidence/harness-token__warm__stale__direct`.
 fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
     let values = run.parameters.iter().map(|(_, value)| value.as_str());
     let repetition = run.repetition.map(|n| n.to_string());
@@ -110,8 +110,8 @@ pub(super) fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
 }
 
 /// Writes the evidence of each scenario run when it finishes.
-pub struct EvidenceFolder {
-    folder: PathBuf,
+pub(super) struct EvidenceFolder {
+    folder: RunFolder,
     limit: usize,
     written: Vec<Written>,
     /// The first one; the rest are likely to have the same cause.
@@ -119,8 +119,8 @@ pub struct EvidenceFolder {
 }
 
 impl EvidenceFolder {
-    /// Below `folder`, at most `limit` bytes of each piece.
-    pub fn new(folder: PathBuf, limit: usize) -> EvidenceFolder {
+    /// In the run's folder, at most `limit` bytes of each piece.
+    pub(super) fn new(folder: RunFolder, limit: usize) -> EvidenceFolder {
         EvidenceFolder {
             folder,
             limit,
@@ -135,17 +135,11 @@ impl EvidenceFolder {
     }
 
     fn write(&mut self, result: &ScenarioResult) -> io::Result<()> {
-        // An earlier run's evidence must not be taken for this one's.
-        let folder = folder_of(&self.folder, &result.run);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let path = folder.display();
-                let text = format!("cannot remove the earlier run's evidence {path}: {error}");
-                return Err(io::Error::new(error.kind(), text));
-            }
-            _ => {}
+        if result.evidence.is_empty() {
+            return Ok(());
         }
-        let paths = evidence_paths(&self.folder, result);
+        self.folder.make()?;
+        let paths = evidence_paths(&self.folder.evidence(), result);
         for (path, evidence) in paths.into_iter().zip(&result.evidence) {
             let text = bounded(&evidence.text, self.limit);
             self.written

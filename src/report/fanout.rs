@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::evidence::bounded;
-use super::file::{FileReport, Render};
+use super::console::{Console, FileCopy};
+use super::evidence::{EvidenceFolder, bounded};
+use super::file::{FileReport, Render, To};
+use super::spec::{Destination, Format};
 use super::tee::{Printed, Tee};
-use super::{
-    Console, ConsoleSettings, EvidenceFolder, Format, ReportSpec, Reporter, Written, atomic, json, junit, markdown,
-    redacted,
-};
+use super::{ConsoleSettings, ReportSpec, Reporter, RunFolder, Written, atomic, json, junit, markdown, redacted};
 use crate::redact::{Audit, AuditError, Leak, Redactor};
 use crate::runner::events::{Event, Evidence, ScenarioResult};
 
@@ -22,26 +20,36 @@ const EXCERPT: usize = 16 * 1024;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub console: ConsoleSettings,
-    /// The evidence folder, `reports/evidence` by default.
-    pub evidence: PathBuf,
+    /// What evidence goes into, and reports that were given no place of their own.
+    pub folder: RunFolder,
     /// Most bytes of one piece of evidence.
     pub evidence_limit: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
+impl Settings {
+    /// With a mebibyte for each piece of evidence.
+    pub fn new(console: ConsoleSettings, folder: RunFolder) -> Settings {
         Settings {
-            console: ConsoleSettings::default(),
-            evidence: "reports/evidence".into(),
+            console,
+            folder,
             evidence_limit: 1024 * 1024,
         }
     }
 }
 
+/// A stream that is printed to.
+type Out = Box<dyn Write + Send>;
+
+/// What a process prints to.
+pub struct Streams {
+    pub stdout: Out,
+    pub stderr: Out,
+}
+
 /// Why a report is missing.
 #[derive(Debug)]
 pub struct Problem {
-    /// `console`, `junit=reports/junit.xml`, `evidence`.
+    /// `console`, `junit`, `json=r.json`, `evidence`.
     pub report: String,
     pub error: io::Error,
 }
@@ -70,6 +78,8 @@ pub struct Finished {
     pub written: Vec<Written>,
     /// What went to standard output.
     pub printed: Vec<u8>,
+    /// What the console printed to standard error, as a report has standard output.
+    pub printed_aside: Vec<u8>,
     /// Whether the console has told the verdict.
     pub told: bool,
     /// A report that was asked for and isn't there is a reason not to exit with 0.
@@ -86,6 +96,7 @@ impl Finished {
     pub fn audit(&self, redactor: &Redactor) -> Result<Vec<Leak>, AuditError> {
         let mut audit = Audit::new(redactor);
         audit.output("standard output".as_ref(), &self.printed)?;
+        audit.output("standard error".as_ref(), &self.printed_aside)?;
         for Written { file, streamed } in &self.written {
             match streamed {
                 Some(bytes) => audit.output(file, bytes)?,
@@ -100,6 +111,7 @@ impl Finished {
 pub struct Reporters {
     redactor: Redactor,
     printed: Printed,
+    printed_aside: Printed,
     /// First, so that the files that other reports name are there.
     evidence: EvidenceFolder,
     others: Vec<(String, Box<dyn Reporter>)>,
@@ -107,30 +119,39 @@ pub struct Reporters {
 }
 
 impl Reporters {
-    /// Makes those that are asked for. A report that could not be written in the
+    /// Makes the console, and those that are asked for. A report that could not be written in the
     /// end is a [problem](Reporters::problems) now; the others are made all the same.
-    pub fn new(
-        specs: &[ReportSpec],
-        settings: &Settings,
-        stdout: Box<dyn Write + Send>,
-        redactor: Redactor,
-    ) -> Reporters {
-        let evidence = EvidenceFolder::new(settings.evidence.clone(), settings.evidence_limit);
-        let printed = Printed::default();
+    pub fn new(specs: &[ReportSpec], settings: &Settings, streams: Streams, redactor: Redactor) -> Reporters {
+        let (printed, printed_aside) = (Printed::default(), Printed::default());
+        let tee = |inner: Out, printed: &Printed| -> Out {
+            let printed = printed.clone();
+            Box::new(Tee { inner, printed })
+        };
+        let stdout = tee(streams.stdout, &printed);
+        let stderr = tee(streams.stderr, &printed_aside);
+        let mut console = settings.console.clone();
+        let (out, mut left) = match specs.iter().any(ReportSpec::takes_stdout) {
+            true => {
+                console.stdout_terminal = console.stderr_terminal;
+                (stderr, Some(stdout))
+            }
+            false => (stdout, None),
+        };
+        let console: Box<dyn Reporter> = Box::new(Console::new(out, console, settings.folder.clone()));
         let mut all = Reporters {
             redactor,
-            printed: printed.clone(),
-            evidence,
-            others: Vec::new(),
+            printed,
+            printed_aside,
+            evidence: EvidenceFolder::new(settings.folder.clone(), settings.evidence_limit),
+            others: vec![(Format::Console.name().to_owned(), console)],
             problems: Vec::new(),
         };
-        if let Err(error) = atomic::check_folder(&settings.evidence) {
+        if let Err(error) = atomic::check_folder(settings.folder.reports()) {
             let report = "evidence".to_owned();
             all.problems.push(Problem { report, error });
         }
-        let mut stdout: Option<Box<dyn Write + Send>> = Some(Box::new(Tee { inner: stdout, printed }));
         for spec in specs {
-            match make(spec, settings, &mut stdout) {
+            match make(spec, settings, &mut left) {
                 Ok(Some(reporter)) => all.others.push((spec.to_string(), reporter)),
                 Ok(None) => {}
                 Err(error) => all.problems.push(Problem {
@@ -140,11 +161,6 @@ impl Reporters {
             }
         }
         all
-    }
-
-    /// One more, of the caller's own.
-    pub fn push(&mut self, name: impl Into<String>, reporter: Box<dyn Reporter>) {
-        self.others.push((name.into(), reporter));
     }
 
     /// What went wrong so far.
@@ -194,35 +210,33 @@ impl Reporters {
             close(name, reporter.as_mut());
         }
         done.printed = self.printed.take();
+        done.printed_aside = self.printed_aside.take();
         done
     }
 }
 
-/// None for a second console.
-fn make(
-    spec: &ReportSpec,
-    settings: &Settings,
-    stdout: &mut Option<Box<dyn Write + Send>>,
-) -> io::Result<Option<Box<dyn Reporter>>> {
-    if let Some(file) = &spec.file {
+/// None of the console itself, which is there anyway. `stdout` is for the report that takes it.
+fn make(spec: &ReportSpec, settings: &Settings, stdout: &mut Option<Out>) -> io::Result<Option<Box<dyn Reporter>>> {
+    if let Destination::File(file) = &spec.to {
         atomic::check(file)?;
     }
-    let evidence = settings.evidence.clone();
-    let file = spec
-        .file
-        .clone()
-        .or_else(|| spec.format.default_file().map(PathBuf::from));
-    let (render, file): (Render, _) = match (spec.format, file) {
-        (Format::Console, _) | (_, None) => {
-            return Ok(stdout
-                .take()
-                .map(|out| -> Box<dyn Reporter> { Box::new(Console::new(out, settings.console.clone(), evidence)) }));
+    let folder = settings.folder.clone();
+    let render: Render = match (spec.format, &spec.to) {
+        (Format::Console, Destination::File(file)) => {
+            let copy = FileCopy::new(file.clone(), settings.console.clone(), folder);
+            return Ok(Some(Box::new(copy)));
         }
-        (Format::Junit, Some(file)) => (junit::render, file),
-        (Format::Json, Some(file)) => (json::render, file),
-        (Format::Markdown, Some(file)) => (markdown::render, file),
+        (Format::Console, _) => return Ok(None),
+        (Format::Junit, _) => junit::render,
+        (Format::Json, _) => json::render,
+        (Format::Markdown, _) => markdown::render,
     };
-    Ok(Some(Box::new(FileReport::new(file, evidence, render))))
+    let to = match &spec.to {
+        Destination::Own => spec.format.file_name().map(To::Folder),
+        Destination::Stdout => stdout.take().map(To::Stream),
+        Destination::File(file) => Some(To::File(file.clone())),
+    };
+    Ok(to.map(|to| -> Box<dyn Reporter> { Box::new(FileReport::new(to, folder, render)) }))
 }
 
 /// Evidence cut to what a report may show of it.

@@ -1,29 +1,38 @@
-//! A report that is one file, written when the run is over.
+//! A report that is one text, written when the run is over.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::collect::{Collected, Run};
-use super::{Reporter, Written, atomic};
+use super::{Reporter, RunFolder, Written, atomic};
 use crate::runner::events::Event;
 
 /// Makes a report's text of a run; names files of a folder of evidence.
 pub(super) type Render = fn(&Run, &Path) -> io::Result<String>;
 
-/// Writes a report of one format to a file.
+/// Where a report goes.
+pub(super) enum To {
+    /// A stream that others remember what was written to.
+    Stream(Box<dyn Write + Send>),
+    File(PathBuf),
+    /// A file of this name in the run's folder.
+    Folder(&'static str),
+}
+
+/// Writes a report of one format.
 pub(super) struct FileReport {
-    file: PathBuf,
-    evidence: PathBuf,
+    to: To,
+    folder: RunFolder,
     render: Render,
     collected: Collected,
 }
 
 impl FileReport {
-    /// To `file`; names files of the folder `evidence`.
-    pub(super) fn new(file: PathBuf, evidence: PathBuf, render: Render) -> FileReport {
+    /// Of a run with this folder, whose evidence it names.
+    pub(super) fn new(to: To, folder: RunFolder, render: Render) -> FileReport {
         FileReport {
-            file,
-            evidence,
+            to,
+            folder,
             render,
             collected: Collected::default(),
         }
@@ -40,8 +49,17 @@ impl Reporter for FileReport {
         let Some(run) = self.collected.take() else {
             return Ok(Vec::new());
         };
-        let text = (self.render)(&run, &self.evidence)?;
-        Ok(vec![atomic::deliver(&self.file, text.into_bytes())?])
+        let text = (self.render)(&run, &self.folder.evidence())?.into_bytes();
+        let file = match &mut self.to {
+            To::Stream(out) => {
+                out.write_all(&text)?;
+                out.flush()?;
+                return Ok(Vec::new());
+            }
+            To::File(file) => file.clone(),
+            To::Folder(name) => self.folder.make()?.join(*name),
+        };
+        Ok(vec![atomic::deliver(&file, text)?])
     }
 }
 
@@ -50,7 +68,7 @@ impl Reporter for FileReport {
 pub(super) fn written(render: Render, events: &[Event]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("reports/report");
-    let mut report = FileReport::new(file.clone(), "reports/evidence".into(), render);
+    let mut report = FileReport::new(To::File(file.clone()), super::sample::folder(), render);
     for event in events {
         report.event(event).expect("an event");
     }

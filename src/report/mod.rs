@@ -6,14 +6,15 @@
 mod atomic;
 mod collect;
 mod console;
-pub mod document;
+mod document;
 mod evidence;
 mod fanout;
 mod file;
+mod folder;
 mod json;
 mod junit;
 mod markdown;
-pub mod matrix;
+mod matrix;
 mod redacted;
 mod roads;
 #[cfg(test)]
@@ -30,15 +31,16 @@ use std::path::{Path, PathBuf};
 
 use crate::runner::events::Event;
 
-pub use console::{Console, ConsoleSettings, Verbosity, progress};
+pub use console::{ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
-pub use evidence::{EvidenceFolder, evidence_paths};
-pub use fanout::{Finished, Problem, Reporters, Settings};
-pub use spec::{Format, ReportSpec, SpecError, clash};
+pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
+pub use folder::RunFolder;
+pub use matrix::{Cell, CellResult, Matrix, Mutant, Row};
+pub use spec::{ReportSpec, clash};
 pub use words::verdict_line;
 
 /// Tells somebody what happens in a run.
-pub trait Reporter: Send {
+trait Reporter: Send {
     /// Takes note of what happened. After an error it is given no more events.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 

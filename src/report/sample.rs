@@ -5,8 +5,16 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::RunFolder;
 use crate::runner::events::*;
 use crate::scenario::{ExpectationKind, Level};
+
+/// The folder of the run that all of them are of: `reports/20260102T030405Z`.
+pub(super) fn folder() -> RunFolder {
+    RunFolder::new("reports".into(), STARTED.parse().unwrap())
+}
+
+const STARTED: &str = "2026-01-02T03:04:05Z";
 
 fn at(file: &str, line: u32, text: &str) -> At {
     let before = text.len() - text.trim_start().len();
@@ -258,7 +266,7 @@ fn started(scenarios: usize) -> Event {
     Event::RunStarted(Arc::new(RunInfo {
         version: "0.1.0",
         commit: Some("abc1234"),
-        started: "2026-01-02T03:04:05Z".to_owned(),
+        started: STARTED.to_owned(),
         seed: 42,
         target: "embedded".to_owned(),
         selection: vec!["harness-token/**".to_owned()],

@@ -31,13 +31,13 @@ impl Format {
         }
     }
 
-    /// The file it goes to unless told otherwise; none for the console.
-    pub fn default_file(self) -> Option<&'static str> {
+    /// The file in the run's folder that it goes to unless told otherwise; none for the console.
+    pub fn file_name(self) -> Option<&'static str> {
         match self {
             Format::Console => None,
-            Format::Junit => Some("reports/junit.xml"),
-            Format::Json => Some("reports/report.json"),
-            Format::Markdown => Some("reports/report.md"),
+            Format::Junit => Some("junit.xml"),
+            Format::Json => Some("report.json"),
+            Format::Markdown => Some("report.md"),
         }
     }
 }
@@ -52,25 +52,31 @@ impl fmt::Display for Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportSpec {
     pub format: Format,
-    /// None for the console.
-    pub file: Option<PathBuf>,
+    pub to: Destination,
+}
+
+/// Where a report goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The file of the format's name in the run's folder; of the console, where it prints anyway.
+    Own,
+    Stdout,
+    File(PathBuf),
+}
+
+impl ReportSpec {
+    /// Whether standard output is to have this report and nothing else.
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.format != Format::Console && self.to == Destination::Stdout
+    }
 }
 
 impl fmt::Display for ReportSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "{}={}", self.format, file.display()),
-            None => write!(f, "{}", self.format),
-        }
-    }
-}
-
-impl From<Format> for ReportSpec {
-    /// With the format's own file.
-    fn from(format: Format) -> ReportSpec {
-        ReportSpec {
-            format,
-            file: format.default_file().map(PathBuf::from),
+        match &self.to {
+            Destination::Own => write!(f, "{}", self.format),
+            Destination::Stdout => write!(f, "{}=-", self.format),
+            Destination::File(file) => write!(f, "{}={}", self.format, file.display()),
         }
     }
 }
@@ -82,18 +88,23 @@ pub enum SpecError {
     Unknown { given: String, hint: String },
     #[error("`{format}=` names no file; leave the `=` out for {}", default_of(.format))]
     NoFile { format: Format },
-    #[error("the console report goes to standard output; send it to a file with `> {file}`")]
-    ConsoleFile { file: String },
 }
 
-/// What to say of two reports that would be one another's end: both to one file, or to the console.
+/// What to say of two reports that would be one another's end: both to one file, or to standard output.
 pub fn clash(specs: &[ReportSpec]) -> Option<String> {
-    let place = |spec: &ReportSpec| spec.file.as_deref().map(normal);
+    let place = |spec: &ReportSpec| match &spec.to {
+        Destination::Own => (Some(spec.format), None),
+        Destination::Stdout => (None, None),
+        Destination::File(file) => (None, Some(normal(file))),
+    };
     specs.iter().enumerate().find_map(|(index, second)| {
         let first = specs[..index].iter().find(|first| place(first) == place(second))?;
-        Some(match &second.file {
-            None => format!("`--report {second}` is given twice"),
-            Some(file) => format!(
+        Some(match &second.to {
+            Destination::Own => format!("`--report {second}` is given twice"),
+            Destination::Stdout => format!(
+                "`--report {first}` and `--report {second}` would both go to standard output; give one of them a file"
+            ),
+            Destination::File(file) => format!(
                 "`--report {first}` and `--report {second}` would be one file, {}; give each a file of its own",
                 file.display()
             ),
@@ -120,8 +131,11 @@ fn known() -> String {
     Format::ALL.map(Format::name).join(", ")
 }
 
-fn default_of(format: &Format) -> &'static str {
-    format.default_file().unwrap_or("standard output")
+fn default_of(format: &Format) -> String {
+    match format.file_name() {
+        Some(name) => format!("{name} in the run's folder"),
+        None => "standard output".to_owned(),
+    }
 }
 
 impl FromStr for ReportSpec {
@@ -139,15 +153,13 @@ impl FromStr for ReportSpec {
                 given: name.to_owned(),
                 hint: nearest(name),
             })?;
-        match (format, file) {
-            (_, None) => Ok(format.into()),
-            (_, Some("")) => Err(SpecError::NoFile { format }),
-            (Format::Console, Some(file)) => Err(SpecError::ConsoleFile { file: file.to_owned() }),
-            (_, Some(file)) => Ok(ReportSpec {
-                format,
-                file: Some(file.into()),
-            }),
-        }
+        let to = match file {
+            None => Destination::Own,
+            Some("") => return Err(SpecError::NoFile { format }),
+            Some("-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Destination::Stdout,
+            Some(file) => Destination::File(file.into()),
+        };
+        Ok(ReportSpec { format, to })
     }
 }
 
@@ -186,8 +198,10 @@ mod tests {
     #[test]
     fn formats_and_files() {
         assert_eq!(parse("console"), "console");
-        assert_eq!(parse("junit"), "junit=reports/junit.xml");
-        assert_eq!(parse("json"), "json=reports/report.json");
+        assert_eq!(parse("console=out.txt"), "console=out.txt");
+        assert_eq!(parse("junit"), "junit");
+        assert_eq!(parse("json=-"), "json=-");
+        assert_eq!(parse("json=/dev/stdout"), "json=-");
         assert_eq!(parse("markdown=a=b.md"), "markdown=a=b.md");
     }
 
@@ -208,6 +222,11 @@ mod tests {
             @"`--report json=a/r` and `--report junit=./a/b/../r` would be one file, ./a/b/../r; give each a file of its own"
         );
         assert!(clash(&["json", "json"]).is_some());
+        assert_eq!(clash(&["console", "json=-", "junit=./-"]), None);
+        insta::assert_snapshot!(
+            clash(&["json=-", "junit=/dev/stdout"]).unwrap_or_default(),
+            @"`--report json=-` and `--report junit=-` would both go to standard output; give one of them a file"
+        );
     }
 
     #[test]
@@ -215,7 +234,6 @@ mod tests {
         insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`; did you mean `junit`? (there are console, junit, json, markdown)");
         insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`; did you mean `markdown`? (there are console, junit, json, markdown)");
         insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet` (there are console, junit, json, markdown)");
-        insta::assert_snapshot!(parse("json="), @"error: `json=` names no file; leave the `=` out for reports/report.json");
-        insta::assert_snapshot!(parse("console=out.txt"), @"error: the console report goes to standard output; send it to a file with `> out.txt`");
+        insta::assert_snapshot!(parse("json="), @"error: `json=` names no file; leave the `=` out for report.json in the run's folder");
     }
 }

@@ -1,6 +1,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use super::spec::{Destination, Format};
 use super::*;
 use crate::redact::Redactor;
 use crate::report::sample;
@@ -32,7 +33,18 @@ impl Write for Out {
 struct Fixture {
     folder: tempfile::TempDir,
     out: Out,
+    stderr: Out,
     redactor: Redactor,
+}
+
+fn own(format: Format) -> ReportSpec {
+    let to = Destination::Own;
+    ReportSpec { format, to }
+}
+
+/// A file of the first run's folder.
+fn of_run(file: &str) -> String {
+    format!("reports/20260102T030405Z/{file}")
 }
 
 impl Fixture {
@@ -40,6 +52,7 @@ impl Fixture {
         Fixture {
             folder: tempfile::tempdir().unwrap(),
             out: Out::default(),
+            stderr: Out::default(),
             redactor: Redactor::new(),
         }
     }
@@ -47,26 +60,27 @@ impl Fixture {
     fn spec(&self, format: Format, file: &str) -> ReportSpec {
         ReportSpec {
             format,
-            file: Some(self.folder.path().join(file)),
+            to: Destination::File(self.folder.path().join(file)),
         }
     }
 
     fn all(&self) -> Vec<ReportSpec> {
-        vec![
-            Format::Console.into(),
-            self.spec(Format::Junit, "reports/junit.xml"),
-            self.spec(Format::Json, "reports/report.json"),
-            self.spec(Format::Markdown, "reports/report.md"),
-        ]
+        Format::ALL.map(own).to_vec()
     }
 
-    fn reporters(&self, specs: &[ReportSpec], out: Box<dyn Write + Send>) -> Reporters {
+    /// Of a run of its own, which started when the first one did.
+    fn reporters(&self, specs: &[ReportSpec], stdout: Box<dyn Write + Send>) -> Reporters {
+        let started = "2026-01-02T03:04:05Z".parse().unwrap();
+        let folder = RunFolder::new(self.folder.path().join("reports"), started);
         let settings = Settings {
-            evidence: self.folder.path().join("reports/evidence"),
             evidence_limit: 400,
-            ..Settings::default()
+            ..Settings::new(ConsoleSettings::default(), folder)
         };
-        Reporters::new(specs, &settings, out, self.redactor.clone())
+        let streams = Streams {
+            stdout,
+            stderr: Box::new(self.stderr.clone()),
+        };
+        Reporters::new(specs, &settings, streams, self.redactor.clone())
     }
 
     fn run(&self, specs: &[ReportSpec], events: &[Event]) -> Finished {
@@ -77,15 +91,16 @@ impl Fixture {
         reporters.finish()
     }
 
-    /// All files that there are, relative.
+    /// All files that there are, relative, but for the marks of runs' folders.
     fn files(&self) -> Vec<String> {
         fn walk(path: &std::path::Path, all: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(path).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    walk(&path, all);
-                } else {
-                    all.push(path);
+                let entry = entry.unwrap();
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    walk(&entry.path(), all);
+                } else if kind.is_file() && entry.file_name() != ".gauntlet-run" {
+                    all.push(entry.path());
                 }
             }
         }
@@ -111,7 +126,7 @@ fn evidence_lies_where_the_reports_say() {
     assert!(finished.problems.is_empty(), "{:?}", finished.problems);
     assert_eq!(finished.written.len(), fixture.files().len());
     insta::assert_snapshot!(fixture.files().join("\n"));
-    let report = Report::read(&fixture.folder.path().join("reports/report.json")).unwrap();
+    let report = Report::read(&fixture.folder.path().join(of_run("report.json"))).unwrap();
     let named: Vec<_> = report
         .scenarios
         .iter()
@@ -120,10 +135,10 @@ fn evidence_lies_where_the_reports_say() {
     assert!(!named.is_empty());
     for (scenario, path) in named {
         assert!(path.is_file(), "{}", path.display());
-        assert!(fixture.read("reports/junit.xml").contains(path.to_str().unwrap()));
+        assert!(fixture.read(&of_run("junit.xml")).contains(path.to_str().unwrap()));
         // An expected failure is only named there.
         let shown = scenario.expected_failure.is_none();
-        let text = fixture.read("reports/report.md");
+        let text = fixture.read(&of_run("report.md"));
         assert_eq!(text.contains(path.to_str().unwrap()), shown);
     }
     assert!(fixture.out.text().contains("harness-token__warm__stale/wire.txt"));
@@ -144,18 +159,36 @@ fn long_evidence_is_cut_in_the_middle_with_a_note() {
 }
 
 #[test]
-fn evidence_of_an_earlier_run_goes() {
+fn evidence_of_an_earlier_run_stays() {
     let fixture = Fixture::new();
     fixture.run(&[], &sample::one_failure());
-    assert_eq!(fixture.files().len(), 2);
-    let mut events = sample::one_failure();
-    for event in &mut events {
-        if let Event::ScenarioFinished(result) = event {
-            Arc::make_mut(result).evidence.truncate(1);
-        }
-    }
-    fixture.run(&[], &events);
-    assert_eq!(fixture.files().len(), 1);
+    let of_first = fixture.files();
+    assert_eq!(of_first.len(), 2);
+    fixture.run(&[], &sample::one_failure());
+    let of_both = fixture.files();
+    assert_eq!(of_both.len(), 4);
+    assert!(of_first.iter().all(|file| of_both.contains(file)), "{of_both:?}");
+    // Nothing to keep, no folder.
+    fixture.run(&[], &sample::passing());
+    assert_eq!(fixture.files(), of_both);
+}
+
+#[test]
+fn a_report_takes_standard_output_from_the_console() {
+    let fixture = Fixture::new();
+    let json = ReportSpec {
+        format: Format::Json,
+        to: Destination::Stdout,
+    };
+    let specs = [own(Format::Console), json, fixture.spec(Format::Console, "copy.txt")];
+    let finished = fixture.run(&specs, &sample::one_failure());
+    assert!(finished.problems.is_empty(), "{:?}", finished.problems);
+    let report: serde_json::Value = serde_json::from_str(&fixture.out.text()).unwrap();
+    assert_eq!(report["kind"], "Report");
+    assert_eq!(finished.printed, fixture.out.taken());
+    assert!(fixture.stderr.text().contains("FAILED"));
+    assert_eq!(fixture.read("copy.txt"), fixture.stderr.text());
+    assert_eq!(finished.printed_aside, fixture.stderr.taken());
 }
 
 #[test]
@@ -163,21 +196,25 @@ fn nothing_that_is_written_holds_a_secret() {
     let fixture = Fixture::new();
     let canary = fixture.redactor.plant("canary");
     fixture.redactor.add("weird", "we\"i<r>d&|`\nsecret").unwrap();
+    let mut written = 0;
     for value in [canary.expose(), "we\"i<r>d&|`\nsecret"] {
         let finished = fixture.run(&fixture.all(), &sample::with_text(value));
         let leaks = finished.audit(&fixture.redactor).unwrap();
         assert!(leaks.is_empty(), "{leaks:?}");
         assert_eq!(finished.printed, fixture.out.taken());
-        assert_eq!(finished.written.len(), fixture.files().len());
+        written += finished.written.len();
+        assert_eq!(written, fixture.files().len());
     }
-    assert!(fixture.read("reports/report.json").contains("$WEIRD"));
+    assert!(fixture.read(&of_run("report.json")).contains("$CANARY"));
+    assert!(fixture.read("reports/latest/report.json").contains("$WEIRD"));
 }
 
 #[test]
 fn a_report_that_cannot_be_written_leaves_the_others_alone() {
     let fixture = Fixture::new();
     std::fs::create_dir_all(fixture.folder.path().join("reports/junit.xml")).unwrap();
-    let mut reporters = fixture.reporters(&fixture.all(), Box::new(fixture.out.clone()));
+    let specs = [fixture.spec(Format::Junit, "reports/junit.xml"), own(Format::Markdown)];
+    let mut reporters = fixture.reporters(&specs, Box::new(fixture.out.clone()));
     let said: Vec<String> = reporters.problems().iter().map(Problem::to_string).collect();
     assert_eq!(said.len(), 1);
     assert!(
@@ -190,15 +227,20 @@ fn a_report_that_cannot_be_written_leaves_the_others_alone() {
     let finished = reporters.finish();
     assert_eq!(finished.problems.len(), 1);
     assert!(fixture.out.text().contains("FAILED"));
-    assert!(fixture.read("reports/report.md").contains("FAILED"));
+    assert!(fixture.read(&of_run("report.md")).contains("FAILED"));
 }
 
 #[test]
 fn a_file_that_gets_in_the_way_during_the_run_is_told_of_at_its_end() {
     let fixture = Fixture::new();
-    let mut reporters = fixture.reporters(&fixture.all(), Box::new(fixture.out.clone()));
-    std::fs::create_dir_all(fixture.folder.path().join("reports/report.json")).unwrap();
-    std::fs::write(fixture.folder.path().join("reports/evidence"), "").unwrap();
+    let specs = [
+        own(Format::Markdown),
+        fixture.spec(Format::Json, "report.json"),
+        fixture.spec(Format::Junit, "junit.xml"),
+    ];
+    let mut reporters = fixture.reporters(&specs, Box::new(fixture.out.clone()));
+    std::fs::create_dir_all(fixture.folder.path().join("report.json")).unwrap();
+    std::fs::write(fixture.folder.path().join("reports"), "").unwrap();
     for event in &sample::one_failure() {
         reporters.event(event);
     }
@@ -208,8 +250,8 @@ fn a_file_that_gets_in_the_way_during_the_run_is_told_of_at_its_end() {
         .iter()
         .map(|p| p.report.split('=').next().unwrap())
         .collect();
-    assert_eq!(said, ["evidence", "json"]);
-    assert!(fixture.files().contains(&"reports/junit.xml".to_owned()));
+    assert_eq!(said, ["evidence", "markdown", "json"]);
+    assert_eq!(fixture.files(), ["junit.xml", "reports"]);
 }
 
 #[test]
@@ -235,7 +277,7 @@ fn a_closed_output_ends_the_printing_and_nothing_else() {
         finished.problems[0].to_string(),
         "console: the output was closed by its reader"
     );
-    assert!(fixture.read("reports/junit.xml").contains("harness-token/warm/stale"));
+    assert!(fixture.read(&of_run("junit.xml")).contains("harness-token/warm/stale"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
+use super::seed;
 use crate::scenario::{ExpectationKind, Level};
 
 /// A judgement.
@@ -91,7 +92,7 @@ impl RunOf {
     /// The seed that makes this run again when it is run without repetitions, where `seed` is that of
     /// the whole run.
     pub fn seed(&self, seed: u64) -> u64 {
-        seed.wrapping_add(u64::from(self.repetition.unwrap_or(1)) - 1)
+        seed::of_repetition(seed, self.repetition.unwrap_or(1))
     }
 }
 

@@ -8,5 +8,6 @@ pub mod plan;
 pub mod prove;
 pub mod reproduce;
 pub mod run;
+pub mod seed;
 pub mod step;
 pub mod story;

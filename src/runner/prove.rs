@@ -10,7 +10,7 @@ use super::events::{Event, ScenarioResult, Verdict};
 use super::execute::{Shared, execute};
 use super::plan::{Planned, alone_last};
 use crate::platform::Mutant;
-use crate::report::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
+use crate::report::{Cell, CellResult, Matrix, Mutant as Defect, Row};
 use crate::scenario::{ExpectationKind, Scenario};
 
 /// Runs the matrix: all that is planned without a mutant, then each row's runs with each of its mutants.

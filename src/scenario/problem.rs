@@ -98,20 +98,11 @@ pub struct Problems(pub Vec<Problem>);
 impl Problems {
     /// Each with the line, a caret under the place, and help; no colours, fixed width.
     pub fn render(&self) -> String {
-        self.rendered(false)
-    }
-
-    /// As [`Problems::render`], with colours.
-    pub fn render_coloured(&self) -> String {
-        self.rendered(true)
-    }
-
-    fn rendered(&self, coloured: bool) -> String {
         match self.0.as_slice() {
             // The line says it all.
-            [only] if !only.has_place() => render(only, coloured),
+            [only] if !only.has_place() => render(only),
             all => {
-                let each: String = all.iter().map(|p| render(p, coloured) + "\n").collect();
+                let each: String = all.iter().map(|p| render(p) + "\n").collect();
                 format!("{each}{}\n", self.summary())
             }
         }
@@ -181,17 +172,14 @@ pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clo
     }
 }
 
-fn render(problem: &Problem, coloured: bool) -> String {
+fn render(problem: &Problem) -> String {
     // Without a line there is nothing to draw a frame around.
     if !problem.has_place() {
         return format!("{problem}\n");
     }
-    let theme = match coloured {
-        true => GraphicalTheme::unicode(),
-        false => GraphicalTheme {
-            characters: ThemeCharacters::unicode(),
-            styles: ThemeStyles::none(),
-        },
+    let theme = GraphicalTheme {
+        characters: ThemeCharacters::unicode(),
+        styles: ThemeStyles::none(),
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(100)

@@ -1,5 +1,6 @@
 //! For a person, on the terminal or in a CI log.
 
+mod copy;
 mod end;
 mod failure;
 mod live;
@@ -8,7 +9,6 @@ mod style;
 mod tests;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indicatif::ProgressDrawTarget;
@@ -17,9 +17,10 @@ use super::collect::key;
 use super::evidence::evidence_folder;
 use super::text::{one_line, seconds, without_commands, wrap};
 use super::words::{self, Outcome};
-use super::{Reporter, Written};
+use super::{Reporter, RunFolder, Written};
 use crate::runner::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verdict};
 use crate::scenario::ExpectationKind;
+pub(super) use copy::FileCopy;
 use live::Live;
 pub use live::progress;
 use style::Style;
@@ -40,7 +41,7 @@ pub enum Verbosity {
 #[derive(Clone, Debug)]
 pub struct ConsoleSettings {
     pub verbosity: Verbosity,
-    /// Standard output is a terminal: verdicts are coloured.
+    /// Standard output is a terminal: verdicts are coloured where they go there.
     pub stdout_terminal: bool,
     /// Standard error is a terminal: what is under way is shown there, and taken away again.
     pub stderr_terminal: bool,
@@ -74,7 +75,7 @@ pub struct Console<W: Write + Send> {
     out: W,
     settings: ConsoleSettings,
     style: Style,
-    evidence: PathBuf,
+    folder: RunFolder,
     live: Option<Live>,
     info: Option<Arc<RunInfo>>,
     /// To be explained at the end.
@@ -84,11 +85,11 @@ pub struct Console<W: Write + Send> {
 }
 
 impl<W: Write + Send> Console<W> {
-    /// Prints to `out`; names files of the folder `evidence`.
-    pub fn new(out: W, settings: ConsoleSettings, evidence: PathBuf) -> Console<W> {
+    /// Prints to `out`; names the evidence in the run's folder.
+    pub fn new(out: W, settings: ConsoleSettings, folder: RunFolder) -> Console<W> {
         let live = settings.stderr_terminal && settings.verbosity != Verbosity::Quiet;
         let target = live.then(ProgressDrawTarget::stderr);
-        let console = Console::with_live(out, settings, evidence, target);
+        let console = Console::with_live(out, settings, folder, target);
         if let Some(live) = &console.live {
             live.keep_time();
         }
@@ -98,7 +99,7 @@ impl<W: Write + Send> Console<W> {
     fn with_live(
         out: W,
         mut settings: ConsoleSettings,
-        evidence: PathBuf,
+        folder: RunFolder,
         target: Option<ProgressDrawTarget>,
     ) -> Console<W> {
         settings.width = settings.width.max(NARROWEST);
@@ -110,7 +111,7 @@ impl<W: Write + Send> Console<W> {
             out,
             settings,
             style,
-            evidence,
+            folder,
             live,
             info: None,
             bad: Vec::new(),
@@ -186,7 +187,7 @@ impl<W: Write + Send> Console<W> {
                 text += &format!("{:MARGIN$}  {line}\n", "");
             }
             if outcome == Outcome::Interrupted
-                && let Some(folder) = evidence_folder(&self.evidence, result)
+                && let Some(folder) = evidence_folder(&self.folder.evidence(), result)
             {
                 text += &format!("{:MARGIN$}  evidence in {}/\n", "", folder.display());
             }
@@ -206,8 +207,9 @@ impl<W: Write + Send> Console<W> {
         let quiet = self.settings.verbosity == Verbosity::Quiet;
         let mut text = String::from(if quiet { "" } else { "\n" });
         self.bad.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
+        let evidence = self.folder.evidence();
         for scenario in &self.bad {
-            text += &failure::explain(scenario, &self.evidence, self.style, self.settings.width);
+            text += &failure::explain(scenario, &evidence, self.style, self.settings.width);
         }
         text
     }

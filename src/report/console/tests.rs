@@ -31,7 +31,7 @@ fn settings(verbosity: Verbosity) -> ConsoleSettings {
 
 fn printed(events: &[Event], settings: ConsoleSettings) -> String {
     let out = Shared::default();
-    let mut console = Console::new(out.clone(), settings, "reports/evidence".into());
+    let mut console = Console::new(out.clone(), settings, sample::folder());
     for event in events {
         console.event(event).unwrap();
     }
@@ -151,7 +151,7 @@ fn a_closed_output_is_an_error_and_no_panic() {
             Ok(())
         }
     }
-    let mut console = Console::new(Closed, settings(Verbosity::Normal), "e".into());
+    let mut console = Console::new(Closed, settings(Verbosity::Normal), sample::folder());
     let error = console.event(&sample::passing()[0]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
@@ -163,7 +163,7 @@ fn what_is_under_way_is_shown_and_taken_away() {
     let mut console = Console::with_live(
         terminal.clone(),
         settings(Verbosity::Normal),
-        "reports/evidence".into(),
+        sample::folder(),
         Some(target),
     );
     let mut seen = String::new();
