@@ -1,10 +1,8 @@
 //! An agent service that isn't ours, behind a gateway of its own: judged through a profile.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
 use serde_json::Value;
 
 /// A platform that somebody else runs.

@@ -1,10 +1,8 @@
 //! The command line as a person or a pipeline meets it: exit codes, messages, what is printed.
 
-mod common;
-
 use std::process::Stdio;
 
-use common::{Ran, gauntlet, run_in};
+use crate::binary::{Ran, gauntlet, run_in};
 use serde_json::Value;
 
 /// An error of the command line: code 2, nothing on standard output, and the message of the golden file.

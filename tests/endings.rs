@@ -1,8 +1,6 @@
 //! How runs end that don't go well: what is judged, what is said of it, what is cleaned up.
 
-mod common;
-
-use common::{Ran, folder, json, run_in};
+use crate::binary::{Ran, folder, json, run_in};
 use serde_json::Value;
 
 /// Scenarios that end in all ways.

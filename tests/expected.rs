@@ -1,10 +1,8 @@
 //! `--expected-failures` and `--rerun-failed`: what is known to fail, and what failed before.
 
-mod common;
-
 use std::path::Path;
 
-use common::{MINE, Ran, folder, json, run_in};
+use crate::binary::{MINE, Ran, folder, json, run_in};
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";

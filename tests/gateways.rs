@@ -3,13 +3,11 @@
 //! `tests/gateways/install` gets them into `target/gateways`. Where one is not there its tests say so and are
 //! skipped; with `CI` set that is an error.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
 use rustix::process::Signal;
 
 /// `PATH` with what was installed for the tests before all else.
@@ -210,7 +208,7 @@ fn gateways_that_can_not_be() {
 #[test]
 fn gateways_that_no_run_goes_through() {
     let folder = folder();
-    let said = |arguments: &[&str]| common::run_in(folder.path(), arguments).exits(2).stderr;
+    let said = |arguments: &[&str]| crate::binary::run_in(folder.path(), arguments).exits(2).stderr;
     snapshot("no-run", said(&["run", "agent-service/headers/trusted[nginx]"]));
     snapshot(
         "mutant-of-another",

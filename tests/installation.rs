@@ -1,22 +1,16 @@
 //! Platforms that aren't ours: judged through a profile, and left as they were found.
 
-mod common;
-#[path = "common/faulty.rs"]
-mod faulty;
+mod door;
+mod faults;
+mod left;
+pub mod theirs;
 
-mod installation {
-    mod door;
-    mod faults;
-    mod left;
-    pub mod theirs;
-}
-
-use common::Ran;
-use installation::theirs::{NAMES, ROTATE, Theirs, killed, verdicts};
+use crate::binary::Ran;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use theirs::{NAMES, ROTATE, Theirs, killed, verdicts};
 
 fn snapshot(name: &str, message: String) {
     insta::with_settings!({ snapshot_path => "installation", prepend_module_to_snapshot => false }, {
@@ -248,7 +242,7 @@ async fn of_some_only_the_doors_are_known() {
         .env_remove("KUBECONFIG")
         .output();
     Ran::of(output.expect("gauntlet runs")).exits(5);
-    let report = common::json(&theirs.path("r.json"));
+    let report = crate::binary::json(&theirs.path("r.json"));
     let verdicts = verdicts(&report);
     assert_eq!(verdicts["harness-token/token/accept[balancer]"], "pass");
     assert_eq!(verdicts["harness-token/token/refuse[balancer]"], "pass");
@@ -262,10 +256,10 @@ async fn of_some_only_the_doors_are_known() {
 #[test]
 fn the_profiles_that_come_along_are_right() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
-    let files = common::files_below(folder.as_ref());
+    let files = crate::binary::files_below(folder.as_ref());
     assert!(!files.is_empty());
     for (file, _) in files {
-        common::run_in(common::folder().path(), &["check", &file.display().to_string()]).exits(0);
+        crate::binary::run_in(crate::binary::folder().path(), &["check", &file.display().to_string()]).exits(0);
     }
 }
 

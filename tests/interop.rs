@@ -3,13 +3,11 @@
 //! `tests/interop/install` gets them into `target/interop`. Where one is not there its tests say
 //! so and are skipped; with `CI` set that is an error.
 
-mod common;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{DEADLINE, Ran, Running, gauntlet, until};
+use crate::binary::{DEADLINE, Ran, Running, gauntlet, until};
 use gauntlet::steps::Limits;
 use gauntlet::steps::attach::token_query;
 use gauntlet::steps::terminal::Terminal;

@@ -1,19 +1,13 @@
 //! The target that kind makes: what is said where it can't be made, and the same verdicts as the embedded one's.
 
-mod common;
-#[path = "common/faulty.rs"]
-mod faulty;
-
-mod kind {
-    mod standing;
-    mod trouble;
-}
+mod standing;
+mod trouble;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
 
 /// A mutant of each component, and of each group of rows.
 const SAMPLE: &str = "keystrokes-lost,seed-with-newline,warm-clones-template,worker-recycles-stale,balancer-drops-query,\
@@ -229,7 +223,7 @@ fn down_takes_its_kubeconfig_along() {
 
 #[test]
 fn flags_of_another_target() {
-    let ran = common::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);
+    let ran = crate::binary::run_in(folder().path(), &["run", ACCEPT, "--reuse"]).exits(2);
     insta::assert_snapshot!(
         ran.stderr,
         @"gauntlet: --reuse is of the target kind, and the target is embedded; did you mean `--target kind`?"
@@ -258,7 +252,7 @@ fn the_same_verdicts_as_embedded() {
                 .args(["run", "--report", &report])
                 .args(further);
             if target == "kind" {
-                command.args(["--target", "kind"]).args(common::node_image());
+                command.args(["--target", "kind"]).args(crate::binary::node_image());
                 if further.contains(&"--gateway") {
                     command.args(&images);
                 }
@@ -306,7 +300,7 @@ fn mutants_die_as_on_embedded() {
     command
         .current_dir(folder.path())
         .args(["prove", "--target", "kind", "--mutant", SAMPLE])
-        .args(common::node_image());
+        .args(crate::binary::node_image());
     let ran = Ran::of(command.output().expect("gauntlet starts")).exits(0);
     let dead = SAMPLE.split(',').count();
     let said = format!("{dead} mutants: {dead} dead, 0 survived");

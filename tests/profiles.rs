@@ -1,8 +1,6 @@
 //! `--profile` and `--set`: names and policies of an installation, and what is said where they can't be used.
 
-mod common;
-
-use common::{Ran, json, run_in};
+use crate::binary::{Ran, json, run_in};
 use gauntlet::profile::Profile;
 use gauntlet::scenario::Source;
 use gauntlet::target::names::NAMES;

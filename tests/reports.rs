@@ -1,11 +1,9 @@
 //! Folders of runs: none takes from another what it left.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{MINE, Ran, files_below, folder, gauntlet, json, run_in};
+use crate::binary::{MINE, Ran, files_below, folder, gauntlet, json, run_in};
 
 const WRONG: [&str; 4] = ["run", "--scenarios", MINE, "mine/token/wrong"];
 const QUICK: [&str; 4] = ["run", "--scenarios", MINE, "mine/token/quick"];

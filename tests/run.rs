@@ -1,13 +1,11 @@
 //! `gauntlet run`: verdicts, reports, evidence, and an end by a signal that leaves nothing behind.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{MINE, Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, run_in, until};
+use crate::binary::{MINE, Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, run_in, until};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -1,14 +1,12 @@
 //! `gauntlet up`: a platform that a person reaches with the kubeconfig, and that leaves nothing.
 
-mod common;
-
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Ran, Running, files_below, gauntlet_with_signals, run_in, until};
+use crate::binary::{Ran, Running, files_below, gauntlet_with_signals, run_in, until};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};

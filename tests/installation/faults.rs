@@ -8,8 +8,8 @@ use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use super::theirs::{ROTATE, Theirs, verdicts};
-use crate::common;
-use crate::faulty::{Fault, Faulty};
+use crate::binary;
+use crate::binary::faulty::{Fault, Faulty};
 
 /// Runs behind a fault; gives the exit code. Nothing is judged wrong, and all can be put back.
 async fn behind(fault: Fault) -> i32 {
@@ -28,7 +28,7 @@ async fn behind(fault: Fault) -> i32 {
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!([0, 3].contains(&code), "{fault:?}: {code}\n{said}");
     if theirs.path("r.json").exists() {
-        let report = common::json(&theirs.path("r.json"));
+        let report = binary::json(&theirs.path("r.json"));
         let wrong: Vec<_> = verdicts(&report)
             .into_iter()
             .filter(|(_, verdict)| verdict == "fail")
@@ -77,7 +77,7 @@ async fn pods_that_come_and_go_are_no_trouble() {
     let ran = tokio::task::spawn_blocking(move || command.output().expect("gauntlet runs"))
         .await
         .expect("it ran");
-    let report = common::json(&theirs.path("r.json"));
+    let report = binary::json(&theirs.path("r.json"));
     assert_eq!(ran.status.code(), Some(0), "{report:#}");
     let said = report.to_string();
     assert!(

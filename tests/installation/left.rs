@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::door::Door;
 use super::theirs::{NAMES, POLICIES, ROTATE, Theirs, killed, verdicts};
-use crate::common::{self, Ran, Running, gauntlet_with_signals};
-use crate::faulty::{Fault, Faulty};
+use crate::binary::faulty::{Fault, Faulty};
+use crate::binary::{self, Ran, Running, gauntlet_with_signals};
 
 const USE: [&str; 9] = [
     "run",
@@ -104,7 +104,7 @@ async fn a_context_that_is_no_longer_current() {
 #[tokio::test]
 async fn a_context_without_a_kubeconfig() {
     let theirs = Theirs::up(&[]).await;
-    let nothing = common::folder();
+    let nothing = binary::folder();
     let said = |kubeconfig: Option<&str>| {
         let mut command = theirs.command(&USE);
         command.env("HOME", nothing.path()).env_remove("KUBECONFIG");
@@ -188,7 +188,7 @@ async fn a_platform_that_others_disrupt() {
             running.stdout(),
             running.stderr()
         );
-        let report = common::json(&theirs.path("r.json"));
+        let report = binary::json(&theirs.path("r.json"));
         report["scenarios"][0]["reason"].as_str().unwrap_or_default().to_owned()
     };
     let (door, running) = held(&theirs, &refuse).await;
@@ -306,13 +306,13 @@ async fn a_platform_without_an_agent() {
         }
         asked
     });
-    let folder = common::folder();
+    let folder = binary::folder();
     let profile = format!(
         "{NAMES}roads: {{ proxy: \"http://{address}\", balancer: \"http://{address}\" }}\n\
          secrets: {{ token: {{ env: T }}, master-key: {{ env: K }} }}\n{POLICIES}"
     );
     std::fs::write(folder.path().join("u.yaml"), profile).expect("written");
-    let mut command = common::gauntlet();
+    let mut command = binary::gauntlet();
     command
         .current_dir(folder.path())
         .envs([
@@ -333,7 +333,7 @@ async fn a_platform_without_an_agent() {
         ])
         .arg("harness-token/token/accept[proxy]");
     Ran::of(command.output().expect("gauntlet runs")).exits(3);
-    let report = common::json(&folder.path().join("r.json"));
+    let report = binary::json(&folder.path().join("r.json"));
     insta::assert_snapshot!(report["scenarios"][0]["reason"].as_str().expect("a reason"), @"scenarios/harness-token/token/accept.yaml:11: the platform lists no agent (GET /api/agents/agents: 200) to make sessions with, and one that gauntlet made could not be deleted again; make one: POST /api/agents/agents");
     std::io::Write::write_all(
         &mut std::net::TcpStream::connect(address).expect("it"),

@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
-use crate::common::{self, Ran, Running, gauntlet, gauntlet_with_signals, until};
+use crate::binary::{self, Ran, Running, gauntlet, gauntlet_with_signals, until};
 
 /// Other names than the contract's.
 pub const NAMES: &str = "\
@@ -51,7 +51,7 @@ pub struct Theirs {
 
 impl Theirs {
     pub async fn up(mutants: &[&str]) -> Theirs {
-        let folder = common::folder();
+        let folder = binary::folder();
         std::fs::write(folder.path().join("names.yaml"), NAMES).expect("written");
         let mut command = gauntlet_with_signals();
         command
@@ -86,7 +86,7 @@ impl Theirs {
 
     /// The same on a real cluster.
     pub async fn up_on_kind() -> Theirs {
-        let folder = common::folder();
+        let folder = binary::folder();
         std::fs::write(folder.path().join("names.yaml"), NAMES).expect("written");
         let cluster = format!("gauntlet-theirs-{:06x}", rand::random::<u32>() & 0xff_ffff);
         let mut command = gauntlet();
@@ -94,7 +94,7 @@ impl Theirs {
             .current_dir(folder.path())
             .args(["up", "--target", "kind", "--cluster-name", &cluster])
             .args(["--kubeconfig", "k.yaml", "--profile", "names.yaml"])
-            .args(common::node_image());
+            .args(binary::node_image());
         Ran::of(command.output().expect("gauntlet runs")).exits(0);
         let profile = format!("{NAMES}roads: {{ balancer: port-forward }}\n{POLICIES}");
         std::fs::write(folder.path().join("p.yaml"), profile).expect("written");
@@ -142,7 +142,7 @@ impl Theirs {
             eprintln!("{}", std::fs::read_to_string(self.path("r.json")).unwrap_or_default());
         }
         ran.exits(code);
-        common::json(&self.path("r.json"))
+        binary::json(&self.path("r.json"))
     }
 
     /// What is to be as it was: objects less what changes by itself.

@@ -9,8 +9,8 @@ use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
-use crate::common::{self, Ran, folder, gauntlet};
-use crate::faulty::Faulty;
+use crate::binary::faulty::Faulty;
+use crate::binary::{self, Ran, folder, gauntlet};
 
 /// A cluster with the platform's image on its node. Dropped, it is deleted.
 pub struct Standing {
@@ -29,7 +29,7 @@ impl Standing {
             .current_dir(standing.folder.path())
             .args(["up", "--target", "kind", "--kubeconfig", "k.yaml", "--cluster-name"])
             .arg(&standing.name)
-            .args(common::node_image());
+            .args(binary::node_image());
         Ran::of(command.output().expect("gauntlet starts")).exits(0);
         standing
     }
@@ -79,7 +79,7 @@ impl Standing {
         if !self.path("r.json").exists() {
             return Vec::new();
         }
-        let report = common::json(&self.path("r.json"));
+        let report = binary::json(&self.path("r.json"));
         let scenarios = report["scenarios"].as_array().expect("a list").iter();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         scenarios

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::standing::Standing;
-use crate::common::DEADLINE;
-use crate::faulty::{Fault, Faulty};
+use crate::binary::DEADLINE;
+use crate::binary::faulty::{Fault, Faulty};
 
 const SOME: [&str; 3] = [
     "harness-token/token/refuse",

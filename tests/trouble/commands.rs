@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::{gauntlet, json, run_in};
+use crate::binary::{gauntlet, json, run_in};
 
 const ACCEPT: &str = "harness-token/token/accept";
 /// `mine/run/skip` is a core scenario whose `needs` is not met, `mine/run/fails` fails at once, `mine/run/first` and
@@ -193,7 +193,7 @@ fn platform_without_its_environment() {
             .env_remove("HOME")
             .envs(env.iter().copied())
             .output();
-        let ran = crate::common::Ran::of(output.expect("it starts")).exits(1);
+        let ran = crate::binary::Ran::of(output.expect("it starts")).exits(1);
         assert!(
             ran.stdout.starts_with(&format!("{component}: ")),
             "{component}: {}",

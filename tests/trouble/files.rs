@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::{Ran, gauntlet, run_in};
+use crate::binary::{Ran, gauntlet, run_in};
 
 const GOOD: &str = "apiVersion: gauntlet/v1
 id: x/y/z

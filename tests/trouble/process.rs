@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{Running, files_below, gauntlet_with_signals, run_in, until};
+use crate::binary::{Running, files_below, gauntlet_with_signals, run_in, until};
 
 /// `mine/time/over` never ends of itself, nor does the `finally` of `mine/time/finally`; the pod of
 /// `mine/pod/gone` is taken away behind an open terminal, and `mine/time/quick` passes.

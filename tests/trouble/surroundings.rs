@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::common::{Ran, gauntlet, run_in};
+use crate::binary::{Ran, gauntlet, run_in};
 
 const ACCEPT: &str = "harness-token/token/accept";
 

@@ -1,7 +1,6 @@
 //! What the tests of the binary share: starting it, waiting for what it says, ending it.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
+pub mod faulty;
 
 use std::io::Read;
 use std::path::Path;

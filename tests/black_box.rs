@@ -1,0 +1,19 @@
+//! The binary as its users run it: black box, one module for each subject.
+
+mod binary;
+
+mod agents;
+mod command_line;
+mod documentation;
+mod endings;
+mod expected;
+mod gateways;
+mod installation;
+mod interop;
+mod kind;
+mod profiles;
+mod reports;
+mod run;
+mod scenario_errors;
+mod trouble;
+mod up;
