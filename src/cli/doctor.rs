@@ -43,13 +43,13 @@ fn embedded(process: &Process) -> Finding {
     let terminal = std::fs::File::open("/dev/ptmx").map(drop);
     Finding {
         target: "embedded",
-        found: match terminal {
-            Ok(()) => Ok(format!(
-                "{} processors, {descriptors}; {} scenarios at once",
+        found: match (terminal, process.jobs(None)) {
+            (Ok(()), Ok(jobs)) => Ok(format!(
+                "{} processors, {descriptors}; {jobs} scenarios at once",
                 process.processors,
-                process.jobs()
             )),
-            Err(error) => Err(format!(
+            (Ok(()), Err(few)) => Err(few),
+            (Err(error), _) => Err(format!(
                 "pseudo-terminals, of which each sandbox has one: /dev/ptmx: {error}; mount devpts at /dev/pts"
             )),
         },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,18 +63,32 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// The folder for reports, where the command line says none.
 const REPORTS: &str = "reports";
 
+/// Descriptors of the process itself: reports, the runtime, and what it was started with.
+const DESCRIPTORS_ITSELF: u64 = 24;
+
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
-const DESCRIPTORS_EACH: u64 = 96;
+const DESCRIPTORS_EACH: u64 = 72;
 
 impl Process {
-    /// How many scenarios run at once on the embedded target: as many as the processors
-    /// and the open files are enough for.
-    pub fn jobs(&self) -> usize {
-        let by_files = self
-            .descriptors
-            .map_or(u64::MAX, |most| (most / DESCRIPTORS_EACH).max(1));
-        let by_files = usize::try_from(by_files).unwrap_or(usize::MAX);
-        (self.processors * 4).min(by_files)
+    /// How many scenarios run at once on the embedded target: as many as are asked for, or the processors are good
+    /// for, and the open files are enough for.
+    ///
+    /// # Errors
+    /// In words: too few open files for a single one. What a platform does without them says nothing of it.
+    pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, String> {
+        let wanted = asked.map_or(self.processors * 4, NonZeroUsize::get);
+        let Some(most) = self.descriptors else {
+            return Ok(wanted);
+        };
+        let each = most.saturating_sub(DESCRIPTORS_ITSELF) / DESCRIPTORS_EACH;
+        match usize::try_from(each).unwrap_or(usize::MAX) {
+            0 => Err(format!(
+                "this process may open {most} files, and a scenario on the embedded target needs {}: \
+                 raise the limit, as with `ulimit -n 1024`",
+                DESCRIPTORS_ITSELF + DESCRIPTORS_EACH
+            )),
+            enough => Ok(wanted.min(enough)),
+        }
     }
 }
 

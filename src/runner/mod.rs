@@ -8,6 +8,7 @@ pub mod plan;
 pub mod prove;
 pub mod reproduce;
 pub mod run;
+mod schedule;
 pub mod seed;
 pub mod step;
 pub mod story;

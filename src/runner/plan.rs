@@ -56,13 +56,6 @@ impl Planned {
 /// The tag of scenarios that measure time: what runs beside them would be measured too.
 const ALONE: &str = "timing";
 
-/// The same runs, those that run alone behind all others.
-pub fn alone_last(mut planned: Vec<Planned>) -> Vec<Planned> {
-    // The sort is stable: the order is otherwise that of the ids.
-    planned.sort_by_key(|planned| planned.alone);
-    planned
-}
-
 /// A part of a plan: `2/5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partition {
@@ -119,27 +112,4 @@ pub fn part(planned: Vec<Planned>, partition: Partition) -> Vec<Planned> {
         .skip(partition.part - 1)
         .step_by(partition.of)
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_runs_alone_is_last_and_the_rest_keeps_its_order() {
-        let scenarios = crate::scenario::load(None).expect("the built-in set");
-        let scenarios: Vec<Arc<Scenario>> = scenarios.into_iter().map(Arc::new).collect();
-        let before = plan(&scenarios, 2);
-        let after = alone_last(before.clone());
-        let runs = |planned: &[Planned], alone| -> Vec<RunOf> {
-            planned
-                .iter()
-                .filter(|run| run.alone == alone)
-                .map(|run| run.run.clone())
-                .collect()
-        };
-        let expected = [runs(&before, false), runs(&before, true)].concat();
-        assert!(after.iter().map(|planned| &planned.run).eq(&expected));
-        assert_eq!(runs(&after, true).len(), 4, "two roads, twice");
-    }
 }

@@ -1,14 +1,13 @@
 //! Whether every check can fail: each mutant against the checks of its row.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-use super::events::{Event, ScenarioResult, Verdict};
-use super::execute::{Shared, execute};
-use super::plan::{Planned, alone_last};
+use super::events::{ScenarioResult, Verdict};
+use super::execute::Shared;
+use super::plan::Planned;
+use super::schedule::{Ended, Told, job, schedule};
 use crate::platform::Mutant;
 use crate::report::{Cell, CellResult, Matrix, Mutant as Defect, Row};
 use crate::scenario::{ExpectationKind, Scenario};
@@ -24,36 +23,35 @@ pub async fn prove(
     jobs: usize,
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
-    let planned = alone_last(planned.to_vec());
-    let room = Arc::new(Room::of(jobs));
-    let mut running = JoinSet::new();
     let whole = Arc::new(shared(Vec::new()));
-    for twin in &planned {
-        running.spawn(one(None, twin.clone(), whole.clone(), room.clone()));
-    }
+    let mut queue: Vec<_> = planned
+        .iter()
+        .map(|twin| job(None, twin.clone(), whole.clone()))
+        .collect();
     for mutant in mutants {
         let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
-        for twin in planned.iter().filter(|twin| twin.scenario.row() == mutant.row) {
-            running.spawn(one(Some(mutant.name), twin.clone(), broken.clone(), room.clone()));
-        }
+        let of_its_row = planned.iter().filter(|twin| twin.scenario.row() == mutant.row);
+        queue.extend(of_its_row.map(|twin| job(Some(mutant.name), twin.clone(), broken.clone())));
     }
-    let (mut done, all) = (0, running.len());
+    let (mut done, all) = (0, queue.len());
     let mut results: BTreeMap<Option<&'static str>, Vec<ScenarioResult>> = BTreeMap::new();
-    while let Some(ended) = running.join_next().await {
-        // A run that broke the harness counts as not run: nobody is dead by it.
-        if let Ok((mutant, result)) = ended {
-            results.entry(mutant).or_default().push(result);
+    schedule(queue, jobs, &whole.stop, |told| {
+        // The matrix is written with the secrets of all runs: none is retired before.
+        if let Told::Ended(Ended { key, result, .. }) = told {
+            results.entry(key).or_default().push(result);
+            done += 1;
+            tell(done, all);
         }
-        done += 1;
-        tell(done, all);
-    }
+        ControlFlow::Continue(())
+    })
+    .await;
     // In the order of the plan, whoever was done first: two reports of the same can be compared.
     let place = |result: &ScenarioResult| planned.iter().position(|twin| twin.run == result.run);
     results.values_mut().for_each(|of_one| of_one.sort_by_key(place));
     let twins = results.remove(&None).unwrap_or_default();
     Matrix {
         interrupted: whole.stop.is_cancelled(),
-        rows: rows(&planned),
+        rows: rows(planned),
         mutants: mutants
             .iter()
             .map(|m| Defect {
@@ -71,35 +69,6 @@ pub async fn prove(
             })
             .collect(),
     }
-}
-
-/// Places for runs. One that runs alone takes them all: the semaphore is fair,
-/// so it waits for those before it and holds back those behind it.
-struct Room {
-    all: u32,
-    places: Semaphore,
-}
-
-impl Room {
-    fn of(jobs: usize) -> Room {
-        let all = u32::try_from(jobs.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-        Room {
-            all,
-            places: Semaphore::new(all as usize),
-        }
-    }
-}
-
-async fn one(
-    mutant: Option<&'static str>,
-    planned: Planned,
-    shared: Arc<Shared>,
-    room: Arc<Room>,
-) -> (Option<&'static str>, ScenarioResult) {
-    // The semaphore is never closed.
-    let _places = room.places.acquire_many(if planned.alone { room.all } else { 1 }).await;
-    let silent = |_: Event| {};
-    (mutant, execute(&planned, &shared, &shared.redactor, &silent).await)
 }
 
 /// The rows that runs stand for, in the order of their ids, with the title of the first of each.

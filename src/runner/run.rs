@@ -1,20 +1,14 @@
 //! A whole run: many scenarios at once, what became of each, and the verdict.
 
-use std::panic::AssertUnwindSafe;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::FutureExt;
-
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-
 use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
-use super::execute::{Shared, execute};
-use super::plan::{Planned, alone_last};
-use super::reproduce::reproduce;
+use super::execute::Shared;
+use super::plan::Planned;
+use super::schedule::{Ended, Told, job, schedule};
 use crate::expected::Expected;
-use crate::redact::Redactor;
 use crate::scenario::Level;
 
 /// The end of what is noted where a run ended early.
@@ -45,70 +39,33 @@ pub async fn run(
 ) -> (RunResult, Vec<Arc<ScenarioResult>>) {
     let started = Instant::now();
     tell(Event::RunStarted(Arc::new(info)));
-    let (events, mut inbox) = mpsc::unbounded_channel();
-    let mut waiting = alone_last(planned).into_iter().peekable();
-    let mut running = JoinSet::new();
+    let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
-    let mut goes_on = true;
-    loop {
-        while goes_on && running.len() < terms.jobs.max(1) && !shared.stop.is_cancelled() {
-            // Behind a run that is alone there are only such, so none is ever joined by another.
-            let fits = |next: &Planned| !next.alone || running.is_empty();
-            let Some(next) = waiting.next_if(fits) else { break };
-            running.spawn(one(next, shared.clone(), events.clone()));
+    let left = schedule(jobs.collect(), terms.jobs, &shared.stop, |told| match told {
+        Told::Event(event) => {
+            tell(event);
+            ControlFlow::Continue(())
         }
-        if running.is_empty() {
-            break;
-        }
-        tokio::select! {
-            Some(event) = inbox.recv() => tell(event),
-            Some(ended) = running.join_next() => {
-                while let Ok(event) = inbox.try_recv() {
-                    tell(event);
-                }
-                match ended {
-                    Ok((mut result, secrets)) => {
-                        terms.expected.apply(&mut result);
-                        goes_on &= !(terms.fail_fast && failed(&result));
-                        let result = Arc::new(result);
-                        tell(Event::ScenarioFinished(result.clone()));
-                        secrets.retire();
-                        results.push(result);
-                    }
-                    // `one` catches panics; a task ends otherwise only with the runtime.
-                    Err(_) => goes_on = false,
-                }
+        Told::Ended(Ended {
+            mut result, secrets, ..
+        }) => {
+            terms.expected.apply(&mut result);
+            let ends = terms.fail_fast && failed(&result);
+            let result = Arc::new(result);
+            tell(Event::ScenarioFinished(result.clone()));
+            secrets.retire();
+            results.push(result);
+            if ends {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
             }
         }
-    }
-    let left = waiting.count();
+    })
+    .await;
     let result = sum(&results, left, &shared, terms, started);
     tell(Event::RunFinished(Arc::new(result.clone())));
     (result, results)
-}
-
-/// A result, and the secrets that it may hold until it is told.
-async fn one(
-    planned: Planned,
-    shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<Event>,
-) -> (ScenarioResult, Redactor) {
-    let secrets = shared.redactor.scope();
-    // The receiver lives as long as the run: what can't be told then is no longer of interest.
-    let tell = move |event| drop(events.send(event));
-    tell(Event::ScenarioStarted(planned.run.clone()));
-    let started = Instant::now();
-    let executed = AssertUnwindSafe(execute(&planned, &shared, &secrets, &tell));
-    let result = match executed.catch_unwind().await {
-        Ok(result) => result,
-        // A panic in the harness is a defect of it, and says nothing of the platform.
-        Err(_) => ScenarioResult {
-            reason: Some("the harness itself broke; what it said is on standard error".into()),
-            reproduce: reproduce(&planned, &shared, None),
-            ..ScenarioResult::of(&planned, started.elapsed())
-        },
-    };
-    (result, secrets)
 }
 
 /// Whether a result fails the run: a pass that was not expected does as well.

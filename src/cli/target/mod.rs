@@ -170,7 +170,7 @@ pub async fn start(
     let (target, end) = match options.target {
         TargetName::Embedded => {
             let gateways = Gateways::new(GatewaySettings {
-                lanes: process.jobs(),
+                lanes: process.jobs(None).map_err(NotStarted::Failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
             });
@@ -208,8 +208,9 @@ impl Started {
     /// How many scenarios run at once, where the command line doesn't say.
     pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, process: &Process) -> usize {
         match (&self.target, asked) {
+            // The target was not started where there are too few descriptors for one.
+            (Target::Embedded(..), asked) => process.jobs(asked).unwrap_or(1),
             (_, Some(asked)) => asked.get(),
-            (Target::Embedded(..), None) => process.jobs(),
             // Each has a platform of its own, in containers of its own, and mostly waits for them.
             (Target::Kind(_), None) => (process.processors * 2).max(1),
             // Others use it as well.
