@@ -1,38 +1,51 @@
 # `make run` and `make test` need Rust and nothing else.
 
 CARGO ?= cargo
-GAUNTLET = target/release/gauntlet
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+# How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
+PROFILE ?= release
+GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
+GATEWAYS = $(abspath $(TARGET))/gateways
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove build bench lint doc schema
+.PHONY: help run test test-kind prove build bench figures verify lint doc schema
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## all core scenarios on the embedded target; reports in reports/
-	$(GAUNTLET) run --report console --report junit --report json --report markdown
+	$(GAUNTLET) run --report junit --report json --report markdown
 
-test: ## all tests
-	$(CARGO) test
+test: ## all tests that need no cluster
+	$(CARGO) test --profile ci
 
 test-kind: ## that a kind cluster gives the embedded target's verdicts, and a platform on one is put back; GAUNTLET_NODE_IMAGE is the node's image
-	$(CARGO) test --test kind --test installation -- --ignored --test-threads 1
+	$(CARGO) build --profile ci
+	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
+		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1
 
 prove: build ## every mutant against the checks of its row, and the matrix
 	$(GAUNTLET) prove --report reports/matrix.md
 
 build: ## the program, as target/release/gauntlet
-	$(CARGO) build --release
+	$(CARGO) build --profile $(PROFILE)
 
 bench: ## what parsing, a fresh world and an attach cost
 	$(CARGO) bench --bench scenarios --bench world
 
+figures: build ## the figures that commands print, in the README
+	docs/figures $(GAUNTLET)
+
+verify: ## everything that CI runs, and the README's figures
+	.ci/run
+	docs/figures --check $(TARGET)/ci/gauntlet
+
 lint: ## formatting and clippy
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
 doc: ## the documentation of the code, without a warning
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile ci --no-deps
 
 schema: build ## renew the JSON Schemas in scenarios/ and docs/
 	$(GAUNTLET) schema > scenarios/scenario.schema.json

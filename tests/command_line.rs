@@ -39,6 +39,7 @@ refused! {
     duration_of_nothing: "run", "--timeout", "0s";
     duration_too_long: "prove", "--timeout", "1000000000m";
     mutant_of_a_row_that_is_not_selected: "prove", "harness-token/token/refuse", "--mutant", "keystrokes-lost";
+    mutants_that_none_matches: "prove", "--mutant", "nginx-x*";
     unknown_mutant_to_prove: "prove", "--mutant", "keystroke-lost";
     prove_with_a_flag_of_another_target: "prove", "--reuse";
     jobs_of_none: "run", "--jobs", "0";

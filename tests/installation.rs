@@ -6,6 +6,7 @@ mod left;
 pub mod theirs;
 
 use crate::binary::Ran;
+use crate::kind::standing::Standing;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -387,7 +388,8 @@ async fn a_certificate_of_an_unknown_authority_is_an_error_and_ca_makes_it_known
 #[tokio::test]
 #[ignore = "makes a cluster, for minutes: `make test-kind`"]
 async fn on_a_real_cluster() {
-    let theirs = Theirs::up_on_kind().await;
+    let standing = Standing::up();
+    let theirs = Theirs::on(&standing).await;
     let before = theirs.state().await;
     let report = theirs.judged(5, &["--allow", "use"]);
     let all = verdicts(&report);
@@ -396,9 +398,8 @@ async fn on_a_real_cluster() {
         "{all:?}"
     );
     assert_eq!(all["harness-token/token/accept[balancer]"], "pass");
-    let context = format!("kind-{}", theirs.cluster.as_deref().unwrap_or_default());
     let mut rotate = ROTATE;
-    rotate[1] = &context;
+    rotate[1] = &theirs.context;
     let report = theirs.judged(0, &rotate);
     assert!(verdicts(&report).values().all(|verdict| verdict == "pass"), "{report}");
     assert_eq!(theirs.state().await, before);

@@ -295,7 +295,7 @@ pub struct Prove {
     pub kind: KindOptions,
     #[command(flatten)]
     pub gateways: GatewayOptions,
-    /// Only these mutants, and the rows that they break [default: all of the selected rows]
+    /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
     /// Write the matrix to this file: JSON where it ends in .json, else Markdown

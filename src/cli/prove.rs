@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
+use globset::Glob;
+
 use super::Prove;
 use super::conclude::{not_run, refuse, settle, tell};
 use super::run::{INTERRUPTED, Process, UsageError, mutants, shared, through};
@@ -32,7 +34,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         ..TargetOptions::default()
     };
     on.check()?;
-    let named = mutants(&options.mutant)?;
+    let named = matching(&options.mutant)?;
     let selected = select(&scenarios, &options.selection.selectors, super::LevelName::All)?;
     let profile = Profile::reference();
     let goes = on.gateways.goes(on.target, &profile);
@@ -99,6 +101,30 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         (_, false) => 3,
     };
     Ok(settle(&finished, &redactor, said, &matrix.summary()))
+}
+
+/// The mutants of these names, and those that match where a name is a glob.
+fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
+    let mut found = Vec::new();
+    for name in names {
+        if !name.contains('*') {
+            found.extend(mutants(std::slice::from_ref(name))?);
+            continue;
+        }
+        let glob = Glob::new(name)
+            .map_err(|error| UsageError(format!("--mutant {name}: {error}")))?
+            .compile_matcher();
+        let before = found.len();
+        found.extend(
+            mutant::all()
+                .map(|mutant| mutant.name.to_owned())
+                .filter(|name| glob.is_match(name)),
+        );
+        if found.len() == before {
+            return Err(UsageError(format!("--mutant {name}: no mutant's name matches")));
+        }
+    }
+    Ok(found)
 }
 
 /// The mutants of the selected rows, or of them those that are named, whose rows alone stay planned.

@@ -125,3 +125,19 @@ fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
         None => CellResult::Survived,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::platform::mutant;
+
+    /// Neither is a rule proven that no mutant breaks, nor a mutant tried that no rule looks for.
+    #[test]
+    fn rows_of_scenarios_and_rows_of_mutants_are_the_same() {
+        let scenarios = crate::scenario::load(None).expect("the built-in set");
+        let of_scenarios: BTreeSet<&str> = scenarios.iter().map(|scenario| scenario.row()).collect();
+        let of_mutants: BTreeSet<&str> = mutant::all().map(|mutant| mutant.row).collect();
+        assert_eq!(of_scenarios, of_mutants);
+    }
+}

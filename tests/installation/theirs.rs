@@ -11,23 +11,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use crate::binary::{self, Ran, Running, gauntlet, gauntlet_with_signals, until};
+use crate::kind::standing::Standing;
 
 /// Other names than the contract's.
-pub const NAMES: &str = "\
-apiVersion: gauntlet/v1
-kind: Profile
-names:
-  secret.name: agents-env
-  secret.key: TTY_TOKEN
-  secret.master-key: API_KEY
-  web.deployment: agents-web
-  web.selector: app=agents-web
-  worker.deployment: agents-worker
-  worker.selector: app=agents-worker
-  warm.selector: state=warm
-  session.label: belongs-to
-  api.path: /api/agents
-";
+pub const NAMES: &str = include_str!("names.yaml");
 
 /// Choices that the reference platform makes.
 pub const POLICIES: &str = "\
@@ -41,8 +28,8 @@ policies:
 pub struct Theirs {
     /// Where it is in a process of its own.
     _running: Option<Running>,
-    /// Where it is on a cluster of kind's: its name.
-    pub cluster: Option<String>,
+    /// The context of the kubeconfig.
+    pub context: String,
     pub folder: tempfile::TempDir,
     pub client: kube::Client,
     /// Addresses by name.
@@ -77,30 +64,22 @@ impl Theirs {
         std::fs::write(folder.path().join("p.yaml"), profile).expect("written");
         Theirs {
             _running: Some(running),
-            cluster: None,
+            context: "gauntlet".to_owned(),
             client: client(folder.path()).await,
             folder,
             doors,
         }
     }
 
-    /// The same on a real cluster.
-    pub async fn up_on_kind() -> Theirs {
+    /// The same on a real cluster, which has these names on it.
+    pub async fn on(standing: &Standing) -> Theirs {
         let folder = binary::folder();
-        std::fs::write(folder.path().join("names.yaml"), NAMES).expect("written");
-        let cluster = format!("gauntlet-theirs-{:06x}", rand::random::<u32>() & 0xff_ffff);
-        let mut command = gauntlet();
-        command
-            .current_dir(folder.path())
-            .args(["up", "--target", "kind", "--cluster-name", &cluster])
-            .args(["--kubeconfig", "k.yaml", "--profile", "names.yaml"])
-            .args(binary::node_image());
-        Ran::of(command.output().expect("gauntlet runs")).exits(0);
+        std::fs::copy(standing.path("k.yaml"), folder.path().join("k.yaml")).expect("copied");
         let profile = format!("{NAMES}roads: {{ balancer: port-forward }}\n{POLICIES}");
         std::fs::write(folder.path().join("p.yaml"), profile).expect("written");
         Theirs {
             _running: None,
-            cluster: Some(cluster),
+            context: format!("kind-{}", standing.name),
             client: client(folder.path()).await,
             folder,
             doors: BTreeMap::new(),
@@ -199,17 +178,6 @@ impl Theirs {
         let folder = self.path("state/gauntlet");
         let listed = std::fs::read_dir(folder).into_iter().flatten();
         listed.map(|entry| entry.expect("an entry").path()).collect()
-    }
-}
-
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        if let Some(cluster) = &self.cluster {
-            let down = self
-                .command(&["down", "--kubeconfig", "k.yaml", "--cluster-name", cluster])
-                .output();
-            assert!(down.is_ok_and(|down| down.status.success()), "{cluster} is left");
-        }
     }
 }
 

@@ -12,23 +12,46 @@ use serde_json::Value;
 use crate::binary::faulty::Faulty;
 use crate::binary::{self, Ran, folder, gauntlet};
 
-/// A cluster with the platform's image on its node. Dropped, it is deleted.
+/// A cluster with a platform on it that has the names of `tests/installation/names.yaml`.
+///
+/// The one of `GAUNTLET_TEST_CLUSTER`, with the kubeconfig `GAUNTLET_TEST_KUBECONFIG`, where `tests/kind/on-one-cluster`
+/// made one for all tests; else one of the test's own, which is deleted when this is dropped.
 pub struct Standing {
     pub name: String,
     folder: tempfile::TempDir,
+    is_own: bool,
 }
 
 impl Standing {
-    pub fn up(name: &str) -> Standing {
+    pub fn up() -> Standing {
+        let given = |name: &str| std::env::var(name).ok();
+        match given("GAUNTLET_TEST_CLUSTER").zip(given("GAUNTLET_TEST_KUBECONFIG")) {
+            None => Standing::of_its_own(),
+            Some((name, kubeconfig)) => {
+                let folder = folder();
+                std::fs::copy(kubeconfig, folder.path().join("k.yaml")).expect("copied");
+                Standing {
+                    name,
+                    folder,
+                    is_own: false,
+                }
+            }
+        }
+    }
+
+    /// One that nothing else uses.
+    pub fn of_its_own() -> Standing {
         let standing = Standing {
-            name: format!("gauntlet-{name}-{}", std::process::id()),
+            name: format!("gauntlet-test-{:06x}", rand::random::<u32>() & 0xff_ffff),
             folder: folder(),
+            is_own: true,
         };
         let mut command = gauntlet();
         command
             .current_dir(standing.folder.path())
             .args(["up", "--target", "kind", "--kubeconfig", "k.yaml", "--cluster-name"])
-            .arg(&standing.name)
+            .args([&standing.name, "--profile"])
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/installation/names.yaml"))
             .args(binary::node_image());
         Ran::of(command.output().expect("gauntlet starts")).exits(0);
         standing
@@ -98,6 +121,9 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
+        if !self.is_own {
+            return;
+        }
         let mut command = gauntlet();
         command
             .current_dir(self.folder.path())

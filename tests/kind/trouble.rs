@@ -42,7 +42,7 @@ async fn unharmed(standing: &Standing, ran: JoinHandle<Output>, why: &str) -> i3
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes a cluster, for minutes: `make test-kind`"]
 async fn an_api_server_with_bad_days() {
-    let standing = Standing::up("faults");
+    let standing = Standing::up();
     let faults = [
         (Fault::Gone { every: 2 }, &SOME[..], true),
         (Fault::Slow(Duration::from_millis(40)), &SOME, true),
@@ -62,7 +62,7 @@ async fn an_api_server_with_bad_days() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes a cluster, for minutes: `make test-kind`"]
 async fn a_node_that_starts_again() {
-    let standing = Standing::up("restart");
+    let standing = Standing::of_its_own();
     let running = started(standing.run(&["harness-token/token", "harness-token/rotate"]));
     let begun = async {
         while standing.worlds().await.is_empty() {
