@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::wait::{await_condition, conditions};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 
@@ -105,7 +107,7 @@ async fn a_kube_client_with_the_kubeconfig() {
         .expect("pods")
         .items
         .remove(0);
-    let name = web.metadata.name.expect("a name");
+    let (name, uid) = (web.metadata.name.expect("a name"), web.metadata.uid.expect("an id"));
     assert!(
         pods.logs(&name, &LogParams::default())
             .await
@@ -131,8 +133,29 @@ async fn a_kube_client_with_the_kubeconfig() {
         .expect("patched");
     assert!(patched.data.expect("data").contains_key("MORE"));
     let deployments: Api<Deployment> = Api::default_namespaced(client);
+    // An address that was printed leads to whichever pod is ready.
+    assert_eq!(answer_of(up.address("web ")), "HTTP/1.1 ");
     deployments.restart("litellm-web").await.expect("restarted");
+    let gone = await_condition(pods, &name, conditions::is_deleted(&uid));
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("the old pod goes")
+        .expect("watched");
+    assert_eq!(answer_of(up.address("web ")), "HTTP/1.1 ");
+    assert!(printed.contains("act on this machine"), "{printed}");
     up.ends(Signal::INT);
+}
+
+/// How the answer of an HTTP server begins.
+fn answer_of(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let mut answer = [0; 9];
+    stream.read_exact(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// kubectl; none where it isn't installed.
@@ -186,6 +209,12 @@ fn kubectl_with_the_kubeconfig() {
     ] {
         k(arguments).exits(0);
     }
+    let wide = k(&["get", "pods", "-l", "app=litellm-web", "-o", "wide"])
+        .exits(0)
+        .stdout;
+    let lines: Vec<Vec<&str>> = wide.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0][5..7], ["IP", "NODE"], "{wide}");
+    assert!(lines[1][5].starts_with("127.") && lines[1][6] == "embedded", "{wide}");
     assert_eq!(
         k(&["exec", &pod, "--", "sh", "-c", "echo out; exit 7"]).exits(7).stdout,
         "out\n"

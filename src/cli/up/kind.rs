@@ -102,7 +102,7 @@ async fn bring_up(
         Contract::HarnessToken => (of("web.deployment"), of("web.port")),
         Contract::AgentService => ("gateway".to_owned(), of("builtin.port")),
     };
-    let forward = [format!("kubectl port-forward deployment/{deployment} {port}:{port} &")];
+    let forward = [instructions::port_forward(&deployment, &port)];
     let address = format!("http://127.0.0.1:{port}");
     let text = format!(
         "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n{}\n\
