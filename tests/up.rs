@@ -206,6 +206,14 @@ fn kubectl_with_the_kubeconfig() {
         &["rollout", "status", "deployment/litellm-worker", "--timeout=20s"],
         &["label", &pod, "mark=x"],
         &["delete", "pod", "-l", "app=litellm-worker", "--wait=false"],
+        &["auth", "can-i", "delete", "pods"],
+        &["auth", "can-i", "--list"],
+        &["create", "secret", "generic", "made", "--from-literal=a=b"],
+        &["create", "configmap", "made", "--from-literal=a=b"],
+        &["create", "serviceaccount", "made"],
+        &["create", "service", "clusterip", "made", "--tcp=80:81"],
+        &["create", "deployment", "made", "--image=x", "--replicas=0"],
+        &["create", "namespace", "made"],
     ] {
         k(arguments).exits(0);
     }
@@ -219,6 +227,17 @@ fn kubectl_with_the_kubeconfig() {
         k(&["exec", &pod, "--", "sh", "-c", "echo out; exit 7"]).exits(7).stdout,
         "out\n"
     );
+
+    let shown = |of: &str, path: &str| k(&["get", of, "made", "-o", path]).exits(0).stdout;
+    assert_eq!(shown("secret", "jsonpath={.data.a} {.type}"), "Yg== Opaque");
+    assert_eq!(
+        shown(
+            "deployment",
+            "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}"
+        ),
+        "0 x"
+    );
+    assert_eq!(shown("service", "jsonpath={.spec.ports[0].targetPort}"), "81");
 
     let file = up.folder.path().join("secret.yaml");
     let secret = |value: &str| {
@@ -246,6 +265,10 @@ fn kubectl_with_the_kubeconfig() {
         (&["port-forward", &pod, ":3000"][..], "its own address"),
         (&["attach", &pod], "kubectl logs -f"),
         (&["logs", &pod, "--previous"], "previous terminated container"),
+        (
+            &["create", "job", "j", "--image=x"],
+            "could not find the requested resource",
+        ),
         (&["get", "nodes"], "doesn't have a resource type"),
         (&["get", "pod", "nosuch"], "not found"),
     ] {
