@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod expected;
+pub mod file_input;
 pub mod multicall;
 pub mod platform;
 pub mod profile;

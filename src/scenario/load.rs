@@ -1,7 +1,6 @@
 //! Sets of scenarios: the built-in ones, a folder's, single files.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::node::MAX_BYTES;
 use super::parse::parse_with_id;
 use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
+use crate::file_input::{self, Refusal, because};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -96,41 +96,22 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Arc<Source>>, Problems> {
 
 /// Reads one file.
 pub fn read_file(path: &Path) -> Result<Arc<Source>, Problem> {
-    let bytes = bytes_of(path)?;
-    match String::from_utf8(bytes) {
+    match file_input::read_text(path, MAX_BYTES as u64) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let good = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+        Err(Refusal::NotText { valid, bytes }) => {
+            let good = String::from_utf8_lossy(&bytes[..valid]).into_owned();
             let source = Source::new(path.display().to_string(), good);
-            let span = Span::of(&source, at..at);
+            let span = Span::of(&source, valid..valid);
             Err(Problem::new(&source, span, "not UTF-8 from here on"))
         }
+        Err(refusal) => {
+            let problem = unreadable(path, refusal.to_string());
+            Err(match refusal.help() {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            })
+        }
     }
-}
-
-/// What is in a file, up to the size that is read. What is no regular file could block or never end.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| unreadable(path, because(path, &error));
-    let found = std::fs::metadata(path).map_err(failed)?;
-    if found.is_dir() {
-        return Err(unreadable(path, "this is a folder, not a file"));
-    }
-    if !found.is_file() {
-        let problem = unreadable(path, "this is no regular file");
-        return Err(problem.with_help("copy what comes out of it into a file"));
-    }
-    let too_long = |size: u64| unreadable(path, format!("the file has {size} bytes; at most {MAX_BYTES} are read"));
-    if found.len() > MAX_BYTES as u64 {
-        return Err(too_long(found.len()));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    // A file of /proc says that it is empty, and isn't.
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
 }
 
 fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
@@ -166,16 +147,6 @@ fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, problems: &mut Ve
 
 fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
     Problem::of_file(&Source::new(path.display().to_string(), ""), message)
-}
-
-fn because(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound if path.is_symlink() => "is a symbolic link to nothing".to_owned(),
-        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        io::ErrorKind::NotADirectory => "is no folder".to_owned(),
-        _ => format!("can't be read: {error}"),
-    }
 }
 
 /// A path as the user would write it: what lies in `.` has no `./` before it.
