@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod expected;
+pub mod file_input;
 pub mod hmac;
 pub mod platform;
 pub mod profile;

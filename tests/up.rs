@@ -1,5 +1,6 @@
 //! `gauntlet up`: a platform that a person reaches with the kubeconfig, and that leaves nothing.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::wait::{await_condition, conditions};
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 
@@ -103,7 +105,7 @@ async fn a_kube_client_with_the_kubeconfig() {
         .expect("pods")
         .items
         .remove(0);
-    let name = web.metadata.name.expect("a name");
+    let (name, uid) = (web.metadata.name.expect("a name"), web.metadata.uid.expect("an id"));
     assert!(
         pods.logs(&name, &LogParams::default())
             .await
@@ -129,8 +131,29 @@ async fn a_kube_client_with_the_kubeconfig() {
         .expect("patched");
     assert!(patched.data.expect("data").contains_key("MORE"));
     let deployments: Api<Deployment> = Api::default_namespaced(client);
+    // An address that was printed leads to whichever pod is ready.
+    assert_eq!(answer_of(up.address("web ")), "HTTP/1.1 ");
     deployments.restart("litellm-web").await.expect("restarted");
+    let gone = await_condition(pods, &name, conditions::is_deleted(&uid));
+    tokio::time::timeout(Duration::from_secs(30), gone)
+        .await
+        .expect("the old pod goes")
+        .expect("watched");
+    assert_eq!(answer_of(up.address("web ")), "HTTP/1.1 ");
+    assert!(printed.contains("act on this machine"), "{printed}");
     up.ends(Signal::INT);
+}
+
+/// How the answer of an HTTP server begins.
+fn answer_of(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let mut answer = [0; 9];
+    stream.read_exact(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// kubectl; none where it isn't installed.
@@ -181,13 +204,38 @@ fn kubectl_with_the_kubeconfig() {
         &["rollout", "status", "deployment/litellm-worker", "--timeout=20s"],
         &["label", &pod, "mark=x"],
         &["delete", "pod", "-l", "app=litellm-worker", "--wait=false"],
+        &["auth", "can-i", "delete", "pods"],
+        &["auth", "can-i", "--list"],
+        &["create", "secret", "generic", "made", "--from-literal=a=b"],
+        &["create", "configmap", "made", "--from-literal=a=b"],
+        &["create", "serviceaccount", "made"],
+        &["create", "service", "clusterip", "made", "--tcp=80:81"],
+        &["create", "deployment", "made", "--image=x", "--replicas=0"],
+        &["create", "namespace", "made"],
     ] {
         k(arguments).exits(0);
     }
+    let wide = k(&["get", "pods", "-l", "app=litellm-web", "-o", "wide"])
+        .exits(0)
+        .stdout;
+    let lines: Vec<Vec<&str>> = wide.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0][5..7], ["IP", "NODE"], "{wide}");
+    assert!(lines[1][5].starts_with("127.") && lines[1][6] == "embedded", "{wide}");
     assert_eq!(
         k(&["exec", &pod, "--", "sh", "-c", "echo out; exit 7"]).exits(7).stdout,
         "out\n"
     );
+
+    let shown = |of: &str, path: &str| k(&["get", of, "made", "-o", path]).exits(0).stdout;
+    assert_eq!(shown("secret", "jsonpath={.data.a} {.type}"), "Yg== Opaque");
+    assert_eq!(
+        shown(
+            "deployment",
+            "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image}"
+        ),
+        "0 x"
+    );
+    assert_eq!(shown("service", "jsonpath={.spec.ports[0].targetPort}"), "81");
 
     let file = up.folder.path().join("secret.yaml");
     let secret = |value: &str| {
@@ -215,6 +263,10 @@ fn kubectl_with_the_kubeconfig() {
         (&["port-forward", &pod, ":3000"][..], "its own address"),
         (&["attach", &pod], "kubectl logs -f"),
         (&["logs", &pod, "--previous"], "previous terminated container"),
+        (
+            &["create", "job", "j", "--image=x"],
+            "could not find the requested resource",
+        ),
         (&["get", "nodes"], "doesn't have a resource type"),
         (&["get", "pod", "nosuch"], "not found"),
     ] {

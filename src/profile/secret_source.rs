@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::file_input;
+
 /// A secret that a run needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needed {
@@ -56,7 +58,7 @@ impl SecretSource {
         let secret = match self {
             SecretSource::Env(name) => variable(name).ok_or("it is not set, or no text")?,
             SecretSource::File(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+                let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
                 text.trim_end_matches(['\n', '\r']).to_owned()
             }
         };

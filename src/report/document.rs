@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::words;
+use crate::file_input;
 use crate::runner::events::{At, CheckResult, FactResult, RunVerdict, ScenarioResult, Verdict};
 use crate::runner::seed::LARGEST;
 use crate::scenario::{ExpectationKind, Level};
@@ -200,9 +201,9 @@ impl Report {
 
     /// The report at `path`, of a run that is over.
     pub fn read(path: &Path) -> Result<Report, ReadError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ReadError::Unreadable {
+        let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| ReadError::Unreadable {
             path: path.to_owned(),
-            source,
+            why: refusal.in_a_line(),
         })?;
         Report::parse(path, &text)
     }
@@ -251,8 +252,8 @@ impl Report {
 /// Why a file can't be read as a report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("cannot read the report {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot read the report {}: {why}", path.display())]
+    Unreadable { path: PathBuf, why: String },
     #[error("{} is no JSON report of gauntlet: {why}", path.display())]
     Foreign { path: PathBuf, why: String },
 }

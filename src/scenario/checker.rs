@@ -10,6 +10,8 @@ use super::source::{Place, Source, Span};
 pub(crate) struct Checker {
     pub source: Arc<Source>,
     pub problems: Vec<Problem>,
+    /// Whether the file was checked when this program was built, so that only what reads it is done.
+    pub checked: bool,
 }
 
 impl Checker {
@@ -17,6 +19,7 @@ impl Checker {
         Checker {
             source: Arc::clone(source),
             problems: Vec::new(),
+            checked: false,
         }
     }
 

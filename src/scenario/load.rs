@@ -1,7 +1,6 @@
 //! Sets of scenarios: the built-in ones, a folder's, single files.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +8,10 @@ use include_dir::{Dir, include_dir};
 
 use super::model::Scenario;
 use super::node::MAX_BYTES;
-use super::parse::parse_with_id;
+use super::parse::{parse_checked, parse_with_id};
 use super::problem::{Problem, Problems};
 use super::source::{Source, Span};
+use crate::file_input::{self, Refusal, because};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 
@@ -22,8 +22,24 @@ const MAX_DEPTH: usize = 16;
 pub fn load(folder: Option<&Path>) -> Result<Vec<Scenario>, Problems> {
     match folder {
         Some(folder) => load_sources(&read_folder(folder)?),
-        None => load_sources(&built_in()),
+        None => load_built_in(),
     }
+}
+
+/// The built-in scenarios. A test of this module has all of them checked, so here they are only read: every
+/// command begins with that, and checking takes most of the time.
+fn load_built_in() -> Result<Vec<Scenario>, Problems> {
+    let sources = built_in();
+    let (first, second) = sources.split_at(sources.len() / 2);
+    let read = |sources: &[Arc<Source>]| sources.iter().map(parse_checked).collect::<Result<Vec<_>, _>>();
+    let (first, second) = std::thread::scope(|scope| {
+        let second = scope.spawn(|| read(second));
+        (read(first), second.join())
+    });
+    let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let mut scenarios = first.map_err(Problems)?;
+    scenarios.extend(second.map_err(Problems)?);
+    Ok(scenarios)
 }
 
 /// Parses sources, in their order; no two may have the same id.
@@ -96,41 +112,22 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Arc<Source>>, Problems> {
 
 /// Reads one file.
 pub fn read_file(path: &Path) -> Result<Arc<Source>, Problem> {
-    let bytes = bytes_of(path)?;
-    match String::from_utf8(bytes) {
+    match file_input::read_text(path, MAX_BYTES as u64) {
         Ok(text) => Ok(Source::new(path.display().to_string(), text)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let good = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
+        Err(Refusal::NotText { valid, bytes }) => {
+            let good = String::from_utf8_lossy(&bytes[..valid]).into_owned();
             let source = Source::new(path.display().to_string(), good);
-            let span = Span::of(&source, at..at);
+            let span = Span::of(&source, valid..valid);
             Err(Problem::new(&source, span, "not UTF-8 from here on"))
         }
+        Err(refusal) => {
+            let problem = unreadable(path, refusal.to_string());
+            Err(match refusal.help() {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            })
+        }
     }
-}
-
-/// What is in a file, up to the size that is read. What is no regular file could block or never end.
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| unreadable(path, because(path, &error));
-    let found = std::fs::metadata(path).map_err(failed)?;
-    if found.is_dir() {
-        return Err(unreadable(path, "this is a folder, not a file"));
-    }
-    if !found.is_file() {
-        let problem = unreadable(path, "this is no regular file");
-        return Err(problem.with_help("copy what comes out of it into a file"));
-    }
-    let too_long = |size: u64| unreadable(path, format!("the file has {size} bytes; at most {MAX_BYTES} are read"));
-    if found.len() > MAX_BYTES as u64 {
-        return Err(too_long(found.len()));
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    // A file of /proc says that it is empty, and isn't.
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
 }
 
 fn walk(folder: &Path, depth: usize, paths: &mut Vec<PathBuf>, problems: &mut Vec<Problem>) {
@@ -168,16 +165,6 @@ fn unreadable(path: &Path, message: impl Into<String>) -> Problem {
     Problem::of_file(&Source::new(path.display().to_string(), ""), message)
 }
 
-fn because(path: &Path, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound if path.is_symlink() => "is a symbolic link to nothing".to_owned(),
-        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        io::ErrorKind::NotADirectory => "is no folder".to_owned(),
-        _ => format!("can't be read: {error}"),
-    }
-}
-
 /// A path as the user would write it: what lies in `.` has no `./` before it.
 fn in_folder(folder: &Path, entry: &std::fs::DirEntry) -> PathBuf {
     match folder == Path::new(".") {
@@ -192,8 +179,20 @@ mod tests {
 
     #[test]
     fn the_built_in_scenarios_are_good() {
-        let scenarios = load(None).unwrap_or_else(|problems| panic!("{}", problems.render()));
-        assert!(!scenarios.is_empty());
+        let checked = load_sources(&built_in()).unwrap_or_else(|problems| panic!("{}", problems.render()));
+        assert!(!checked.is_empty());
+        // What is left out when they are only read changes nothing of them.
+        let read = load(None).unwrap_or_else(|problems| panic!("{}", problems.render()));
+        assert_eq!(format!("{read:?}"), format!("{checked:?}"));
+    }
+
+    /// It would take most of the time of `gauntlet list`.
+    #[test]
+    fn what_was_checked_is_not_checked_again() {
+        let good = &built_in()[0];
+        let wrong = Source::new("of/another/id.yaml", good.text.clone());
+        assert!(parse_with_id(&wrong).is_err());
+        assert!(parse_checked(&wrong).is_ok());
     }
 
     #[test]

@@ -45,9 +45,12 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
         return None;
     };
     let verb = verb_of(entries, node, checker)?;
-    let definition = SCHEMA["definitions"].get(step_name(verb.name))?;
     let before = checker.problems.len();
-    shape::check(&SCHEMA, definition, node, &format!("`{}`", verb.name), checker);
+    // The schema is made when it is first looked at.
+    if !checker.checked {
+        let definition = SCHEMA["definitions"].get(step_name(verb.name))?;
+        shape::check(&SCHEMA, definition, node, &format!("`{}`", verb.name), checker);
+    }
     let well_shaped = checker.problems.len() == before;
 
     let mut args = serde_json::Map::new();
@@ -76,7 +79,7 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
             place: checker.place(node.span),
         });
     }
-    if well_shaped {
+    if well_shaped && !checker.checked {
         times_and_reasons(entries, node, checker);
     }
     let step = Step {
@@ -101,6 +104,9 @@ fn verb_of(entries: &[(Key, Node)], node: &Node, checker: &mut Checker) -> Optio
         .iter()
         .filter_map(|(key, _)| crate::steps::verb(&key.name))
         .collect();
+    if let [verb] = named.as_slice() {
+        return Some(*verb);
+    }
     let owns = |verb: &Verb, key: &str| {
         SCHEMA["definitions"][step_name(verb.name)]["properties"]
             .get(key)
@@ -191,7 +197,9 @@ fn captures(node: &Node, checker: &mut Checker) -> IndexMap<String, Capture> {
         let Some(value) = text.as_text() else { continue };
         let capture = match kind.name.as_str() {
             "jsonpath" => {
-                if let Err(error) = serde_json_path::JsonPath::parse(value) {
+                if !checker.checked
+                    && let Err(error) = serde_json_path::JsonPath::parse(value)
+                {
                     let message = format!("`{value}` is no JSONPath, from its character {} on", error.position());
                     checker.report_with_help(text.span, message, "as `$.body.tty_token`");
                 }

@@ -10,6 +10,7 @@ pub mod forward;
 pub mod gateways;
 pub mod installation;
 pub mod kind;
+pub mod kubeconfig;
 pub mod labels;
 pub mod names;
 pub mod pod;

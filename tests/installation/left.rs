@@ -116,7 +116,7 @@ async fn a_context_without_a_kubeconfig() {
     gauntlet: nothing was run
     ");
     insta::assert_snapshot!(said(Some("typo.yaml")), @"
-    gauntlet: reading the kubeconfig typo.yaml: No such file or directory (os error 2)
+    gauntlet: reading the kubeconfig typo.yaml: there is no such file or folder
     gauntlet: nothing was run
     ");
 }

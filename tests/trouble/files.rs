@@ -155,3 +155,46 @@ fn a_pipe_with_nobody_behind_it() {
     let output = command.current_dir(folder.path()).args(["check", "a.yaml"]).output();
     Ran::of(output.expect("it starts")).exits(2);
 }
+
+/// Wherever a file is named: what never ends is not read, and nobody is waited for.
+#[test]
+fn files_that_are_named_by_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("pipe"), 0o600.into()).expect("made");
+    std::fs::create_dir(folder.path().join("folder")).expect("made");
+    let text = format!("{PROFILE}secrets: {{ token: {{ file: pipe }} }}\n");
+    std::fs::write(folder.path().join("secret.yaml"), text).expect("written");
+    let mut said = String::new();
+    for (flags, code) in [
+        (&["run", "--rerun-failed"][..], 2),
+        (&["run", "--expected-failures"], 2),
+        (&["run", "--profile"], 2),
+        (&["run", "--target", "url", "--ca"], 2),
+        (&["run", "--target", "cluster", "--kubeconfig"], 3),
+        (&["check"], 2),
+    ] {
+        for file in ["/dev/zero", "pipe", "folder", "missing"] {
+            // All that is in a folder is checked, one that has nothing too.
+            if flags == ["check"] && file == "folder" {
+                continue;
+            }
+            let arguments = [flags, &[file]].concat();
+            let ran = run_in(folder.path(), &arguments).exits(code);
+            assert_eq!(ran.stdout, "", "{arguments:?}");
+            said.push_str(&format!("$ gauntlet {}\n{}", arguments.join(" "), ran.stderr));
+        }
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false, snapshot_path => "." }, {
+        insta::assert_snapshot!("files_named_by_flags", said);
+    });
+    let ran = run_in(
+        folder.path(),
+        &["run", "--target", "url", "--profile", "secret.yaml", "harness-token"],
+    )
+    .exits(3);
+    assert!(
+        ran.stderr.contains("the file pipe: this is no regular file"),
+        "{}",
+        ran.stderr
+    );
+}

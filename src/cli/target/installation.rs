@@ -12,6 +12,7 @@ use super::super::run::{Process, UsageError};
 use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
 use crate::cli::conclude::tell;
 use crate::cli::recover::delete_sessions;
+use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
 use crate::runner::fit::Fit;
@@ -261,7 +262,7 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
         });
     };
     let wrong = |why: String| UsageError(format!("--ca {}: {why}", file.display()));
-    let pem = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let pem = file_input::read_text(file, file_input::SMALL).map_err(|refusal| wrong(refusal.in_a_line()))?;
     Trust::Authority(pem.clone()).client_config().map_err(wrong)?;
     Ok(Trust::Machine { and: Some(pem) })
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::doors::Doors;
 use super::kubeconfig::KubeconfigFile;
 use super::{FAILED, failed, instructions, spec, with_agent};
 use crate::cli::run::Process;
@@ -44,12 +45,18 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
         .map_err(|error| starting(&error))?;
     let world = Arc::new(world);
     with_agent(&world).await?;
+    let open = Doors::new(world.clone());
     let mut addresses = Vec::new();
     for (name, road) in doors {
-        let door = door(&world, road, None)
+        // What leads nowhere is said now, not by the first connection.
+        door(&world, road, None)
             .await
             .map_err(|error| failed(&format!("finding {name}"), &error))?;
-        addresses.push((name, door.http_url("")));
+        let address = open
+            .open(road)
+            .await
+            .map_err(|error| failed(&format!("opening a port of loopback for {name}"), &error))?;
+        addresses.push((name, format!("http://{address}")));
     }
     let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
     file.write(&kubeconfig)?;
@@ -58,14 +65,17 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
         .map(|(_, address)| address.as_str())
         .unwrap_or_default();
     let text = format!(
-        "The platform is up. In another terminal:\n\n{}\n{}\nCtrl-C ends it.\n",
+        "The platform is up. In another terminal:\n\n{}\n{}\n{}\nCtrl-C ends it.\n",
         instructions::commands(world.contract, &world.names, &file.path, &[], first),
         instructions::doors(&addresses),
+        instructions::ON_THIS_MACHINE,
     );
     // Whoever closed standard output still has the platform until Ctrl-C.
     let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     process.stop.cancelled().await;
     file.remove();
+    drop(world);
+    let world = open.end().await;
     match Arc::into_inner(world) {
         Some(world) => world.stop().await.map_err(|e| failed("ending the platform", &e)),
         None => Ok(()),

@@ -43,6 +43,18 @@ pub fn commands(contract: Contract, names: &Names, kubeconfig: &Path, before: &[
     lines.iter().map(|line| format!("  {line}\n")).collect()
 }
 
+/// What a person should know before they use `kubectl exec` on a platform of this process.
+pub const ON_THIS_MACHINE: &str = "\
+`kubectl exec` and `kubectl cp` act on this machine: pods here have no files and processes of their own,
+so a command runs as your user, and what it writes, deletes or ends is your machine's.
+";
+
+/// A command that keeps a port of this machine leading to a deployment. A port-forward ends with the pod
+/// that it leads to, as in a rollout: it is begun again then, until `kill %1`.
+pub fn port_forward(deployment: &str, port: &str) -> String {
+    format!("while :; do kubectl port-forward deployment/{deployment} {port}:{port}; sleep 1; done &")
+}
+
 /// A line for each door, its address behind its name.
 pub fn doors(doors: &[(&str, String)]) -> String {
     let width = doors.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -57,7 +69,7 @@ mod tests {
 
     #[test]
     fn what_reaches_an_agent_service() {
-        let forward = ["kubectl port-forward deployment/gateway 8000:8000 &".to_owned()];
+        let forward = [port_forward("gateway", "8000")];
         let told = commands(
             Contract::AgentService,
             &names::contract(),
@@ -67,7 +79,7 @@ mod tests {
         );
         let want = "  export KUBECONFIG=k.yaml
   kubectl get pods
-  kubectl port-forward deployment/gateway 8000:8000 &
+  while :; do kubectl port-forward deployment/gateway 8000:8000; sleep 1; done &
   export AUTH_JWT_SECRET=$(kubectl get secret agent-service-env -o jsonpath='{.data.AUTH_JWT_SECRET}' | base64 -d)
   curl -i -H \"Authorization: Bearer $(gauntlet jwt REGULAR)\" http://127.0.0.1:8000/api/agents
 ";

@@ -21,6 +21,7 @@ use crate::target::installation::changes::fingerprint;
 use crate::target::kind::cluster::{self, KindCluster, Options};
 use crate::target::kind::making::Making;
 use crate::target::kind::namespace::{self, Namespace};
+use crate::target::kubeconfig;
 use crate::target::pod::is_ready;
 use crate::target::said::said;
 use crate::target::world::Setup;
@@ -102,7 +103,7 @@ async fn bring_up(
         Contract::HarnessToken => (of("web.deployment"), of("web.port")),
         Contract::AgentService => ("gateway".to_owned(), of("builtin.port")),
     };
-    let forward = [format!("kubectl port-forward deployment/{deployment} {port}:{port} &")];
+    let forward = [instructions::port_forward(&deployment, &port)];
     let address = format!("http://127.0.0.1:{port}");
     let text = format!(
         "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n{}\n\
@@ -226,7 +227,7 @@ fn kubeconfig(cluster: &KindCluster) -> Result<Kubeconfig, String> {
 }
 
 fn leads_to(kubeconfig: &Path, cluster: &str) -> bool {
-    Kubeconfig::read_from(kubeconfig).is_ok_and(|config| config.current_context == Some(context(cluster)))
+    kubeconfig::read(kubeconfig).is_ok_and(|config| config.current_context == Some(context(cluster)))
 }
 
 fn remove(file: &Path) -> Result<(), String> {

@@ -9,6 +9,8 @@ use kube::config::Kubeconfig;
 use tokio::net::TcpStream;
 
 use crate::cli::run::UsageError;
+use crate::file_input;
+use crate::target::kubeconfig;
 
 /// How long a server may take to answer, where a file that is there leads to one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -34,7 +36,7 @@ impl KubeconfigFile {
         let found = match std::fs::symlink_metadata(&path) {
             Err(_) => None,
             Ok(found) if !found.is_file() => return Err(in_the_way("is no regular file")),
-            Ok(_) => Some(Kubeconfig::read_from(&path)),
+            Ok(_) => Some(kubeconfig::read(&path)),
         };
         if let Some(found) = found {
             let config = found
@@ -70,7 +72,7 @@ impl KubeconfigFile {
 
     /// Removes what was written. What somebody else put there since stays.
     pub fn remove(self) {
-        let is_ours = std::fs::read_to_string(&self.path).is_ok_and(|text| text == self.written);
+        let is_ours = file_input::read_text(&self.path, file_input::SMALL).is_ok_and(|text| text == self.written);
         if is_ours {
             let _gone = std::fs::remove_file(&self.path);
         }

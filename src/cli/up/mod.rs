@@ -1,5 +1,6 @@
 //! `gauntlet up`, `down` and `status`: a platform for a person to work with by hand.
 
+mod doors;
 mod embedded;
 mod instructions;
 mod kind;
@@ -95,4 +96,22 @@ async fn with_agent(world: &Arc<World>) -> Result<(), String> {
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
     format!("{what}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    /// It holds a token: one that lies in this folder must not be committed.
+    #[test]
+    fn the_kubeconfig_is_ignored_by_git() {
+        let Command::Up(options) = Cli::parse_from(["gauntlet", "up"]).command else {
+            panic!("not up");
+        };
+        let name = options.kubeconfig.display().to_string();
+        let ignored = include_str!("../../../.gitignore");
+        assert!(ignored.lines().any(|line| line == name), "{name}");
+    }
 }

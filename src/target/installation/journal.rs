@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::file_input;
+
 /// Why a journal can't be written or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} the undo journal {}: {why}", path.display())]
@@ -181,7 +183,7 @@ impl Journal {
             Errno::WOULDBLOCK => wrong(&"its run still goes on"),
             error => wrong(&error),
         })?;
-        let text = std::fs::read_to_string(path).map_err(|e| wrong(&e))?;
+        let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| wrong(&refusal.in_a_line()))?;
         let Some((whole, _cut)) = text.rsplit_once('\n') else {
             std::fs::remove_file(path).map_err(|error| failed("removing", path, error))?;
             return Ok(None);

@@ -14,10 +14,11 @@ use std::path::PathBuf;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::contract::Contract;
 use super::forward::Forwards;
+use super::kubeconfig;
 use super::pod::is_ready;
 use super::said::said;
 use super::trust::Trust;
@@ -328,10 +329,10 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
     }
     let mut merged = Kubeconfig::default();
     for file in &place.kubeconfig {
-        let read = Kubeconfig::read_from(file).map_err(|error| match error {
-            // The file was named already.
-            KubeconfigError::ReadConfig(error, _) => failed(error.to_string()),
-            error => failed(said(&error)),
+        let read = kubeconfig::read(file).map_err(|why| match place.kubeconfig.len() {
+            1 => failed(why),
+            // Of several the one that is wrong.
+            _ => failed(format!("{}: {why}", file.display())),
         })?;
         merged = merged.merge(read).map_err(|error| failed(said(&error)))?;
     }

@@ -25,6 +25,7 @@ mod access;
 mod discovery;
 mod log;
 mod openapi;
+mod protobuf;
 mod request;
 mod scale;
 mod shape;
@@ -74,6 +75,7 @@ impl Api {
         }
         match Target::parse(request.uri().path())? {
             Target::AccessReview => access::review(request).await,
+            Target::RulesReview => access::rules(request).await,
             Target::Other => discovery::answer(request.method(), request.uri().path()),
             Target::Collection { kind, namespace } => {
                 self.collection(request, &query, kind, namespace.as_deref()).await
@@ -300,6 +302,9 @@ async fn read_body(request: Request<Incoming>) -> Result<Bytes, ApiError> {
 
 async fn read_object(request: Request<Incoming>) -> Result<Value, ApiError> {
     let given = content_type(request.headers()).to_string();
+    if given == protobuf::CONTENT_TYPE {
+        return protobuf::object(&read_body(request).await?);
+    }
     let yaml = given == "application/yaml";
     if !yaml && !matches!(given.as_str(), "" | "application/json") {
         return Err(ApiError::new(

@@ -10,8 +10,10 @@ use crate::target::embedded::kinds::Kind;
 pub enum Target {
     /// Discovery and the like.
     Other,
-    /// What the asking user may do.
+    /// Whether the asking user may do something.
     AccessReview,
+    /// All that the asking user may do.
+    RulesReview,
     Collection {
         kind: Kind,
         namespace: Option<String>,
@@ -36,6 +38,7 @@ impl Target {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, version, rest) = match segments.as_slice() {
             ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"] => return Ok(Target::AccessReview),
+            ["apis", "authorization.k8s.io", "v1", "selfsubjectrulesreviews"] => return Ok(Target::RulesReview),
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             _ => return Ok(Target::Other),

@@ -94,20 +94,22 @@ fn metadata(object: &Object) -> Value {
 }
 
 fn table<'a>(kind: Kind, objects: impl IntoIterator<Item = &'a Object>, version: u64, whole: bool) -> Value {
-    let columns: Vec<Value> = columns(kind)
+    let all: Vec<(&str, u8)> = columns(kind)
         .iter()
-        .map(|name| {
+        .map(|name| (*name, 0))
+        .chain(wide_columns(kind).iter().map(|name| (*name, 1)))
+        .collect();
+    let columns: Vec<Value> = all
+        .iter()
+        .map(|(name, priority)| {
             let format = if *name == "Name" { "name" } else { "" };
-            json!({ "name": name, "type": "string", "format": format, "description": name, "priority": 0 })
+            json!({ "name": name, "type": "string", "format": format, "description": name, "priority": priority })
         })
         .collect();
     let rows: Vec<Value> = objects
         .into_iter()
         .map(|object| {
-            let cells: Vec<String> = self::columns(kind)
-                .iter()
-                .map(|name| cell(kind, name, object))
-                .collect();
+            let cells: Vec<String> = all.iter().map(|(name, _)| cell(kind, name, object)).collect();
             let object = if whole {
                 object.value().clone()
             } else {
@@ -139,6 +141,15 @@ fn columns(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// What `-o wide` shows beside those.
+fn wide_columns(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Pod => &["IP", "Node", "Nominated Node", "Readiness Gates"],
+        Kind::Deployment | Kind::ReplicaSet => &["Containers", "Images", "Selector"],
+        _ => &[],
+    }
+}
+
 fn cell(kind: Kind, column: &str, object: &Object) -> String {
     let (spec, status) = (&object["spec"], &object["status"]);
     let count = |value: &Value| value.as_u64().unwrap_or(0);
@@ -156,6 +167,17 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
             .map(|c| count(&c["restartCount"]))
             .sum::<u64>()
             .to_string(),
+        (Kind::Pod, "IP") => or_none(&status["podIP"]),
+        (Kind::Pod, "Node") => or_none(&spec["nodeName"]),
+        // There is one node and nothing waits for room on it, and no controller sets gates.
+        (Kind::Pod, "Nominated Node" | "Readiness Gates") => NONE.to_string(),
+        (Kind::Deployment | Kind::ReplicaSet, "Containers") => of_containers(spec, "name"),
+        (Kind::Deployment | Kind::ReplicaSet, "Images") => of_containers(spec, "image"),
+        (Kind::Deployment | Kind::ReplicaSet, "Selector") => {
+            let labels = spec["selector"]["matchLabels"].as_object().into_iter().flatten();
+            let labels: Vec<String> = labels.map(|(key, value)| format!("{key}={}", text(value))).collect();
+            labels.join(",")
+        }
         (Kind::Deployment, "Ready") => {
             format!("{}/{}", count(&status["readyReplicas"]), count(&spec["replicas"]))
         }
@@ -177,6 +199,20 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
         (_, "Holder") => text(&spec["holderIdentity"]).to_string(),
         _ => String::new(),
     }
+}
+
+/// As kubectl writes that there is nothing.
+const NONE: &str = "<none>";
+
+fn or_none(value: &Value) -> String {
+    value.as_str().unwrap_or(NONE).to_string()
+}
+
+/// A field of each container of a pod template.
+fn of_containers(spec: &Value, field: &str) -> String {
+    let containers = items(&spec["template"]["spec"]["containers"]);
+    let values: Vec<&str> = containers.map(|container| text(&container[field])).collect();
+    values.join(",")
 }
 
 fn pod_status(pod: &Object) -> String {
