@@ -153,14 +153,17 @@ fn only_what_a_command_names_is_to_be_had_before_it() {
     let (_, scenario) = ended("mine/capture/after-a-failure", &[], 1);
     let lines = scenario["reproduce"].as_array().expect("a list");
     let lines: Vec<&str> = lines.iter().map(|line| line.as_str().expect("a text")).collect();
-    let [run, comment, curl] = lines.as_slice() else {
+    let [run, comment, up, _, export, door, curl] = lines.as_slice() else {
         panic!("{lines:?}")
     };
     assert!(run.starts_with("gauntlet run mine/capture/after-a-failure "), "{run}");
     assert!(
-        comment.starts_with("# The world of that run is gone. `gauntlet up`"),
+        comment.starts_with("# The last request; the world of that run is gone"),
         "{comment}"
     );
+    assert!(up.starts_with("gauntlet up | tee "), "{up}");
+    assert_eq!(*export, "export KUBECONFIG=gauntlet.kubeconfig");
+    assert!(door.starts_with("DOOR="), "{door}");
     assert!(curl.starts_with("curl "), "{curl}");
     let (_, scenario) = ended("mine/clean-up/after-a-failure", &[], 1);
     let lines = scenario["reproduce"].to_string();

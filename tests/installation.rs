@@ -93,7 +93,7 @@ async fn one_that_is_broken_fails_and_the_failure_can_be_seen_again() {
     assert!(ran.stdout.contains(again), "{}", ran.stdout);
     assert!(
         ran.stdout
-            .contains("# The last request, with the sessions of that run:"),
+            .contains("# The last request:"),
         "{}",
         ran.stdout
     );

@@ -3,91 +3,96 @@
 use std::path::Path;
 
 use super::{Run, TargetName};
+use crate::runner::reproduce::Flags;
 use crate::scenario::{Intrusion, duration};
+use crate::steps::shell::quoted;
 
-/// Flags of a run that decide what its scenarios meet, as a shell takes them, each with a space before it.
-/// Level, mutants and seed are not among them: they are the runner's to say.
-pub fn flags(options: &Run) -> String {
-    let mut flags = String::new();
-    let mut flag = |name: &str, value: &str| {
-        flags.push_str(&format!(" --{name} {}", quoted(value)));
-    };
-    let path = |path: &Path| path.display().to_string();
-    match options.target.target {
+/// Flags of a run that decide what its scenarios meet, as a shell takes them, and what other commands need to
+/// meet the same. Level, mutants and seed are not among them: they are the runner's to say.
+pub fn flags(options: &Run) -> Flags {
+    let mut flags = Flags::default();
+    let target = &options.target;
+    let Flags { run, up, kubectl, curl } = &mut flags;
+    match target.target {
         TargetName::Embedded => {}
-        other => flag("target", other.name()),
+        other => add(&mut [&mut *run, &mut *up], "target", other.name()),
     }
-    for (name, value) in [
-        ("context", &options.target.context),
-        ("namespace", &options.target.namespace),
+    for (name, value, of_kubectl) in [
+        ("context", &target.context, true),
+        ("namespace", &target.namespace, false),
     ] {
         if let Some(value) = value {
-            flag(name, value);
+            add(&mut [&mut *run], name, value);
+            if of_kubectl {
+                add(&mut [&mut *kubectl], name, value);
+            }
         }
     }
-    for (name, file) in [("kubeconfig", &options.target.kubeconfig), ("ca", &options.target.ca)] {
-        if let Some(file) = file {
-            flag(name, &path(file));
-        }
+    if let Some(file) = &target.kubeconfig {
+        add(&mut [&mut *run, &mut *kubectl], "kubeconfig", &path(file));
     }
-    if let Some(allow) = options.target.allow {
-        flag("allow", Intrusion::from(allow).name());
+    if let Some(file) = &target.ca {
+        add(&mut [&mut *run], "ca", &path(file));
+        add(&mut [&mut *curl], "cacert", &path(file));
+    }
+    if let Some(allow) = target.allow {
+        add(&mut [&mut *run], "allow", Intrusion::from(allow).name());
     }
     // A cluster that was made for the run is gone; one that stays is to be used again.
-    if let (true, Some(name)) = (options.target.kind.reuse, &options.target.kind.cluster_name) {
-        flag("cluster-name", name);
+    if let (true, Some(name)) = (target.kind.reuse, &target.kind.cluster_name) {
+        add(&mut [&mut *run, &mut *up], "cluster-name", name);
     }
-    if let Some(image) = &options.target.kind.image {
-        flag("image", image);
-    }
-    if let Some(image) = &options.target.kind.base_image {
-        flag("base-image", image);
+    for (name, image) in [("image", &target.kind.image), ("base-image", &target.kind.base_image)] {
+        if let Some(image) = image {
+            add(&mut [&mut *run, &mut *up], name, image);
+        }
     }
     if let Some(folder) = &options.selection.scenarios {
-        flag("scenarios", &path(folder));
+        add(&mut [&mut *run], "scenarios", &path(folder));
     }
     if let Some(file) = &options.profile {
-        flag("profile", &path(file));
+        add(&mut [&mut *run, &mut *up], "profile", &path(file));
     }
     if let Some(folder) = &options.reports {
         flag("reports", &path(folder));
     }
     for setting in &options.set {
-        flag("set", setting);
+        add(&mut [&mut *run, &mut *up], "set", setting);
     }
-    let gateways = &options.target.gateways;
+    let gateways = &target.gateways;
     if let Some(gateway) = gateways.gateway {
-        flag("gateway", gateway.name());
+        add(&mut [&mut *run], "gateway", gateway.name());
     }
     for (name, image) in [
         ("nginx-image", &gateways.nginx_image),
         ("envoy-image", &gateways.envoy_image),
     ] {
         if let Some(image) = image {
-            flag(name, image);
+            add(&mut [&mut *run, &mut *up], name, image);
         }
     }
     if let Some(timeout) = options.timeout {
-        flag("timeout", &duration::show(timeout));
+        add(&mut [&mut *run], "timeout", &duration::show(timeout));
     }
-    for (name, given) in [
-        ("insecure", options.target.insecure),
-        ("reuse", options.target.kind.reuse),
-    ] {
-        if given {
-            flags.push_str(&format!(" --{name}"));
-        }
+    if target.insecure {
+        run.push_str(" --insecure");
+        curl.push_str(" -k");
+    }
+    if target.kind.reuse {
+        run.push_str(" --reuse");
     }
     flags
 }
 
-/// A text as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+/// Adds a flag to those of several commands.
+fn add(commands: &mut [&mut String], name: &str, value: &str) {
+    for flags in commands {
+        flags.push_str(&format!(" --{name} {}", quoted(value)));
     }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
 }
 
 #[cfg(test)]
@@ -100,7 +105,7 @@ mod tests {
     fn of(arguments: &[&str]) -> String {
         let arguments = ["gauntlet", "run"].iter().chain(arguments);
         match Cli::try_parse_from(arguments).expect("good").command {
-            Command::Run(options) => flags(&options),
+            Command::Run(options) => flags(&options).run,
             other => panic!("{other:?}"),
         }
     }

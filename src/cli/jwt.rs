@@ -22,13 +22,23 @@ pub fn jwt(
             "{name} is not set, or no text: it is to hold what the platform's JWTs are signed with"
         ))
     })?;
-    let wanted = arguments::Jwt {
-        jwt: Value::String(options.role.clone()),
-        expires_in: options.expires_in,
-        ..arguments::Jwt::default()
-    };
+    let wanted = wanted(options)?;
     let made = make(wanted, &secret, now()).map_err(|error| UsageError(error.to_string()))?;
     Ok(writeln!(out, "{}", made["token"].as_str().unwrap_or_default()))
+}
+
+/// The token as a scenario's step would ask for it.
+fn wanted(options: &Jwt) -> Result<arguments::Jwt, UsageError> {
+    let mut keys = serde_json::Map::from_iter([("jwt".to_owned(), Value::String(options.role.clone()))]);
+    if let Some(seconds) = options.expires_in {
+        keys.insert("expires-in".into(), seconds.into());
+    }
+    let wrong = |error: serde_json::Error| UsageError(format!("--with: {error}"));
+    if let Some(with) = &options.with {
+        let with: serde_json::Map<String, Value> = serde_json::from_str(with).map_err(wrong)?;
+        keys.extend(with);
+    }
+    serde_json::from_value(Value::Object(keys)).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -40,6 +50,7 @@ mod tests {
         let options = |from: &str| Jwt {
             role: "ADMIN".into(),
             expires_in: Some(-60.0),
+            with: None,
             secret_from: from.into(),
         };
         let variable = |name: &str| (name == "KEY").then(|| "a-secret-of-the-test".to_owned());
@@ -54,6 +65,17 @@ mod tests {
         let read = crate::hmac::decode::<Value>(token.trim().as_bytes(), &key, &validation).expect("a JWT");
         assert_eq!(read.claims["role"], "ADMIN");
         assert!(read.claims["exp"].as_f64().expect("a time") < now());
+        let with = |with: &str| Jwt {
+            with: Some(with.into()),
+            ..options("KEY")
+        };
+        let mut out = Vec::new();
+        jwt(&with(r#"{"sign":"none","claims":{"exp":null}}"#), variable, &mut out)
+            .expect("made")
+            .expect("written");
+        assert!(out.ends_with(b".\n"), "unsigned");
+        let wrong = jwt(&with("{"), variable, &mut Vec::new()).expect_err("no JSON");
+        assert!(wrong.to_string().starts_with("--with: "), "{wrong}");
         let missing = jwt(&options("NONE"), variable, &mut Vec::new()).expect_err("no secret");
         assert!(missing.to_string().starts_with("NONE is not set"));
     }

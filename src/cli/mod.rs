@@ -381,6 +381,9 @@ pub struct Jwt {
     /// Seconds from now until it expires; may be negative [default: 7 days]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub expires_in: Option<f64>,
+    /// What else a scenario's `jwt` step can say, as JSON: {"claims":{"exp":null}}
+    #[arg(long, value_name = "JSON")]
+    pub with: Option<String>,
     /// The variable of the environment that holds what it is signed with
     #[arg(long, value_name = "NAME", default_value = "AUTH_JWT_SECRET")]
     pub secret_from: String,

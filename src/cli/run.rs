@@ -24,6 +24,7 @@ use crate::runner::events::{RunInfo, RunVerdict};
 use crate::runner::execute::Shared;
 use crate::runner::fit::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
+use crate::runner::reproduce::Flags;
 use crate::runner::run::{Terms, run as run_all};
 use crate::runner::seed;
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
@@ -239,7 +240,7 @@ pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64
         seed,
         timeout: TIMEOUT,
         mutants,
-        flags: String::new(),
+        flags: Flags::default(),
         stop: process.stop.clone(),
     }
 }

@@ -57,7 +57,7 @@ impl R<'_> {
         } = info;
         RunInfo {
             // This one and the next are of this program itself.
-            version: version,
+            version,
             commit: *commit,
             started: self.text(started),
             seed: *seed,

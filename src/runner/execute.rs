@@ -12,7 +12,7 @@ use super::events::{Event, RunOf, ScenarioResult, Verdict};
 use super::evidence;
 use super::fit::{Fit, real_gateways};
 use super::plan::Planned;
-use super::reproduce::reproduce;
+use super::reproduce::{Flags, reproduce};
 use super::story::{Record, Story};
 use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
@@ -35,8 +35,8 @@ pub struct Shared {
     pub timeout: Duration,
     /// Mutants that every world is started with.
     pub mutants: Vec<String>,
-    /// Flags that a command needs to show a failure again, beside level, mutants and seed: ` --profile p.yaml`.
-    pub flags: String,
+    /// Flags that commands need to show a failure again.
+    pub flags: Flags,
     /// Cancelled when the run is to end early.
     pub stop: CancellationToken,
 }

@@ -1,71 +1,43 @@
-//! How a person sees a failure again.
+//! How a person sees a failure again: lines for a shell, which need nothing but each other.
 
-use super::evidence;
+use std::collections::BTreeSet;
+
 use super::execute::Shared;
 use super::plan::Planned;
 use crate::profile::secret_source::{Needed, SecretSource};
+use crate::profile::way::Way;
 use crate::scenario::Level;
 use crate::steps::StepContext;
-use crate::target::World;
+use crate::steps::arguments::Road;
+use crate::steps::shell::{Curl, quoted};
+use crate::target::contract::Contract;
+use crate::target::roads::{api_road, behind};
+use crate::target::{Target, World};
 
-/// Lines for a shell: the command that makes the same run, and the last request of it by other means.
-/// Secrets stand in them as `$NAME`.
+/// Flags of a run that its commands need as well, each with a space before it: ` --profile p.yaml`.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Of `gauntlet run`, beside level, mutants and seed.
+    pub run: String,
+    /// Of `gauntlet up`, beside the mutants and the gateway.
+    pub up: String,
+    /// Of `kubectl`, beside the namespace.
+    pub kubectl: String,
+    /// Of `curl`.
+    pub curl: String,
+}
+
+/// The command that makes the same run, and the last request of it by other means. Secrets stand in them as
+/// `$NAME`, with the line that fills it.
 pub fn reproduce(planned: &Planned, shared: &Shared, context: Option<&StepContext>) -> Vec<String> {
     let mutants = match shared.mutants.as_slice() {
         [] => String::new(),
         names => format!(" --mutant {}", names.join(",")),
     };
     let mut lines = vec![again(planned, shared, &mutants)];
-    let Some(context) = context else { return lines };
-    let commands: Vec<String> = evidence::commands(context)
-        .iter()
-        .map(|command| shared.redactor.redact(command).into_owned())
-        .collect();
-    if commands.is_empty() {
-        return lines;
-    }
-    let world = &context.world;
-    lines.push(match shared.keep_failed && world.can_stay() {
-        _ if world.installation().is_some() => "# The last request, with the sessions of that run:".to_owned(),
-        true => format!(
-            "# The world of that run stays, in namespace {}. From within it, or through `kubectl port-forward`:",
-            world.namespace
-        ),
-        false => format!(
-            "# The world of that run is gone. `gauntlet up{mutants}` starts one like it; with its addresses and \
-             sessions:"
-        ),
-    });
-    for (variable, key) in [
-        ("HARNESS_AUTH_TOKEN", "secret.key"),
-        ("MASTER_KEY", "secret.master-key"),
-    ] {
-        if commands.iter().any(|command| uses(command, variable)) {
-            lines.push(filled(world, variable, key));
-        }
-    }
-    lines.extend(commands);
+    let request = context.and_then(|context| Request::last(planned, shared, context, &mutants)?.lines());
+    lines.extend(request.unwrap_or_default());
     lines
-}
-
-/// The line that fills a variable with a secret.
-fn filled(world: &World, variable: &str, key: &str) -> String {
-    let needed = match key {
-        "secret.key" => Needed::Token,
-        _ => Needed::MasterKey,
-    };
-    let given = world
-        .installation()
-        .and_then(|installation| installation.source(needed));
-    match given {
-        Some(SecretSource::Env(name)) if name == variable => format!("# {variable} is set already"),
-        Some(SecretSource::Env(name)) => format!("{variable}=${name}"),
-        Some(SecretSource::File(file)) => format!("{variable}=$(cat '{}')", file.display()),
-        None => {
-            let (secret, key, space) = (world.name("secret.name"), world.name(key), &world.namespace);
-            format!("{variable}=$(kubectl -n {space} get secret {secret} -o jsonpath='{{.data.{key}}}' | base64 -d)")
-        }
-    }
 }
 
 /// The same run, alone.
@@ -81,18 +53,349 @@ fn again(planned: &Planned, shared: &Shared, mutants: &str) -> String {
     };
     format!(
         "gauntlet run {run}{level}{mutants}{} --seed {}",
-        shared.flags,
+        shared.flags.run,
         planned.run.seed(shared.seed)
     )
 }
 
-/// Whether a command names a variable, and not only one whose name begins alike.
-fn uses(command: &str, variable: &str) -> bool {
-    let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    command
-        .split('$')
-        .skip(1)
-        .any(|after| after.strip_prefix(variable).is_some_and(|rest| !rest.starts_with(name)))
+/// What becomes of the platform that a request was made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    /// It was of this process; `gauntlet up` makes one like it.
+    Embedded,
+    /// It was a namespace; `gauntlet up --target kind` makes one like it.
+    Kind,
+    /// It is a namespace that stays.
+    Stays,
+    /// It isn't ours.
+    Theirs,
+}
+
+/// The last request of a run, and what it takes to make it again.
+struct Request<'a> {
+    curl: Curl,
+    planned: &'a Planned,
+    shared: &'a Shared,
+    context: &'a StepContext,
+    mutants: &'a str,
+    platform: Platform,
+}
+
+/// Where `gauntlet up` tells its doors.
+const TOLD: &str = "gauntlet-up.txt";
+
+impl<'a> Request<'a> {
+    /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
+    fn last(planned: &'a Planned, shared: &'a Shared, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
+        let curl = context.exchanges().pop()?.curl?;
+        let world = &context.world;
+        let platform = match &shared.target {
+            Target::Installation(_) => Platform::Theirs,
+            Target::Kind(_) if shared.keep_failed && world.can_stay() => Platform::Stays,
+            Target::Kind(_) => Platform::Kind,
+            Target::Embedded(..) => Platform::Embedded,
+        };
+        let is_made_anew = matches!(platform, Platform::Embedded | Platform::Kind);
+        let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness) || world.clock.is_some();
+        (!is_made_anew || !is_another).then_some(Request {
+            curl,
+            planned,
+            shared,
+            context,
+            mutants,
+            platform,
+        })
+    }
+
+    fn world(&self) -> &World {
+        &self.context.world
+    }
+
+    fn lines(&self) -> Option<Vec<String>> {
+        let mut command = self.curl.command.clone();
+        let (made, tokens) = self.tokens(&mut command);
+        let about = self.session(&mut command);
+        let command = self.shared.redactor.redact(&command).into_owned();
+        let mut needed = variables(&command);
+        for variable in &made {
+            needed.remove(variable);
+        }
+        // One in another form than it was made in: nothing that is printed makes it.
+        if needed.contains("JWT") {
+            return None;
+        }
+        if !tokens.is_empty() {
+            needed.insert("AUTH_JWT_SECRET".to_owned());
+        }
+        if about {
+            needed.insert("MASTER_KEY".to_owned());
+        }
+        for variable in ["DOOR", "SESSION"] {
+            needed.remove(variable);
+        }
+        let mut lines = self.platform_lines();
+        lines.extend(needed.iter().map(|variable| self.filled(variable)));
+        lines.extend(tokens.iter().map(|line| self.shared.redactor.redact(line).into_owned()));
+        if about {
+            lines.extend(self.session_lines()?);
+        }
+        lines.extend(self.door("DOOR", self.curl.road, about)?);
+        let flags = self.curl_flags(self.curl.road);
+        lines.push(match command.strip_prefix("curl") {
+            Some(rest) if !flags.is_empty() => {
+                // `-i` stays in front: what comes back is what is to be seen.
+                let rest = rest.strip_prefix(" -i").unwrap_or(rest);
+                format!("curl -i{flags}{rest}")
+            }
+            _ => command,
+        });
+        if about && self.platform == Platform::Theirs {
+            lines.push(format!(
+                "{} -X DELETE \"{}/$SESSION\"",
+                self.api_call(),
+                self.sessions()
+            ));
+        }
+        Some(lines)
+    }
+
+    /// How to get at the platform.
+    fn platform_lines(&self) -> Vec<String> {
+        let contract = match self.planned.contract() {
+            Contract::HarnessToken => "",
+            Contract::AgentService => " agent-service",
+        };
+        let gateway = match self.curl.road {
+            road @ (Road::Nginx | Road::Envoy) => format!(" --gateway {}", road.name()),
+            _ => String::new(),
+        };
+        let up = format!("gauntlet up{contract}{}{gateway}{}", self.mutants, self.shared.flags.up);
+        let export = "export KUBECONFIG=gauntlet.kubeconfig".to_owned();
+        match (self.platform, &self.shared.target) {
+            (Platform::Theirs, _) => vec!["# The last request:".to_owned()],
+            (Platform::Stays, Target::Kind(cluster)) => vec![
+                format!(
+                    "# The last request; the world of that run stays, in namespace {}:",
+                    self.world().namespace
+                ),
+                format!("kind export kubeconfig --name {}", cluster.name),
+            ],
+            (Platform::Kind | Platform::Stays, _) => vec![
+                "# The last request; the world of that run is gone, and this starts one like it:".to_owned(),
+                up,
+                export,
+            ],
+            (Platform::Embedded, _) => vec![
+                "# The last request; the world of that run is gone, and this starts one like it, until Ctrl-C:"
+                    .to_owned(),
+                format!("{up} | tee {TOLD}"),
+                "# Once it is up, in the same folder of another terminal:".to_owned(),
+                export,
+            ],
+        }
+    }
+
+    /// `kubectl` with what leads it to the platform.
+    fn kubectl(&self) -> String {
+        match (self.platform, &self.shared.target) {
+            (Platform::Embedded | Platform::Kind, _) => "kubectl".to_owned(),
+            (Platform::Stays, Target::Kind(cluster)) => {
+                format!("kubectl --context kind-{} -n {}", cluster.name, self.world().namespace)
+            }
+            _ => format!("kubectl{} -n {}", self.shared.flags.kubectl, self.world().namespace),
+        }
+    }
+
+    /// The address of a road, where it needs no way through the API server.
+    fn address(&self, road: Road) -> Option<String> {
+        match self.world().way(road) {
+            Some(Way::To(address)) => {
+                let scheme = if address.tls { "https" } else { "http" };
+                Some(format!("{scheme}://{}", address.authority()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The lines that fill a variable with the address of a road. `about` a session, a road straight to a pod leads
+    /// to its own.
+    fn door(&self, variable: &str, road: Road, about: bool) -> Option<Vec<String>> {
+        if let Some(address) = self.address(road) {
+            return Some(vec![format!("{variable}={}", quoted(&address))]);
+        }
+        let (selector, port) = behind(road);
+        let (selector, port) = (self.world().name(selector), self.world().name(port));
+        let kubectl = self.kubectl();
+        if self.platform == Platform::Embedded {
+            let name = match road {
+                Road::Proxy => "web",
+                Road::Direct if about => {
+                    let field = field("sandbox_url");
+                    return Some(vec![format!(
+                        "{variable}=$({} \"{}/$SESSION\" | {field})",
+                        self.api_call(),
+                        self.sessions()
+                    )]);
+                }
+                Road::Direct => {
+                    return Some(vec![format!(
+                        "{variable}=http://$({kubectl} get pods -l {} -o jsonpath='{{.items[0].status.podIP}}'):{port}",
+                        quoted(selector)
+                    )]);
+                }
+                road => road.name(),
+            };
+            return Some(vec![format!("{variable}=$(sed -n 's/^{name}  *//p' {TOLD})")]);
+        }
+        // The pod of a session is not to be found by what all installations have.
+        if (road == Road::Direct && about) || self.world().goes_by_objects(road) {
+            return None;
+        }
+        let scheme = if self.is_tls(road) { "https" } else { "http" };
+        Some(vec![
+            format!(
+                "{kubectl} port-forward \"$({kubectl} get pods -l {} -o name | head -n 1)\" {port}:{port} &",
+                quoted(selector)
+            ),
+            format!("{variable}={scheme}://127.0.0.1:{port}"),
+        ])
+    }
+
+    fn is_tls(&self, road: Road) -> bool {
+        road == Road::BalancerTls
+    }
+
+    /// What curl needs on a road: patience while a way through the API server comes to be, and what certificates
+    /// it takes.
+    fn curl_flags(&self, road: Road) -> String {
+        match (self.platform, self.address(road)) {
+            (Platform::Embedded, _) => String::new(),
+            (_, Some(_)) => self.shared.flags.curl.clone(),
+            // The certificate is of the name, and this goes to an address.
+            (_, None) if self.is_tls(road) => " --retry 9 --retry-connrefused -k".to_owned(),
+            (_, None) => " --retry 9 --retry-connrefused".to_owned(),
+        }
+    }
+
+    /// The road of the session API.
+    fn api_road(&self) -> Road {
+        api_road(|road| !matches!(self.world().way(road), Some(Way::None)))
+    }
+
+    /// A call of the session API, without method and address.
+    fn api_call(&self) -> String {
+        let flags = self.curl_flags(self.api_road());
+        format!("curl -s{flags} -H \"Authorization: Bearer $MASTER_KEY\"")
+    }
+
+    fn sessions(&self) -> String {
+        format!("$API{}/sessions", self.world().name("api.path"))
+    }
+
+    /// The lines that make a session, and wait until it is made.
+    fn session_lines(&self) -> Option<Vec<String>> {
+        let mut lines = self.door("API", self.api_road(), false)?;
+        let (call, sessions, id) = (self.api_call(), self.sessions(), field("id"));
+        let agents = format!("$API{}/agents", self.world().name("api.path"));
+        lines.extend([
+            format!("AGENT=$({call} \"{agents}\" | {id})"),
+            format!(
+                "SESSION=$({call} -X POST -H 'Content-Type: application/json' -d '{{}}' \"{agents}/$AGENT/session\" | {id})"
+            ),
+            format!(
+                "while {call} \"{sessions}/$SESSION\" | grep -q '\"status\": *\"creating\"'; do sleep 1; done"
+            ),
+        ]);
+        Some(lines)
+    }
+
+    /// Puts `$SESSION` in the place of the session that a command is about; tells whether it is about one.
+    fn session(&self, command: &mut String) -> bool {
+        let sessions = self.context.sessions_left();
+        for id in &sessions {
+            let part = format!("/sessions/{id}");
+            if command.contains(&part) {
+                *command = command.replace(&part, "/sessions/$SESSION");
+                return true;
+            }
+        }
+        self.curl.road == Road::Direct && !sessions.is_empty()
+    }
+
+    /// Puts variables in the place of JWTs. Gives their names, and the lines that fill them.
+    fn tokens(&self, command: &mut String) -> (Vec<String>, Vec<String>) {
+        let (mut names, mut lines) = (Vec::new(), Vec::new());
+        for made in self.context.tokens() {
+            for (kind, text, part) in [
+                ("JWT", &made.token, ""),
+                ("SIGNATURE", &made.signature, " | cut -d . -f 3"),
+            ] {
+                if text.is_empty() || !command.contains(text.as_str()) {
+                    continue;
+                }
+                let name = match names.len() {
+                    0 => kind.to_owned(),
+                    more => format!("{kind}_{}", more + 1),
+                };
+                *command = command.replace(text.as_str(), &format!("${{{name}}}"));
+                lines.push(format!("{name}=$({}{part})", made.command));
+                names.push(name);
+            }
+        }
+        (names, lines)
+    }
+
+    /// The line that fills a variable with a secret.
+    fn filled(&self, variable: &str) -> String {
+        let (needed, secret, key, export) = match variable {
+            "HARNESS_AUTH_TOKEN" => (Needed::Token, "secret.name", "secret.key", ""),
+            "MASTER_KEY" => (Needed::MasterKey, "secret.name", "secret.master-key", ""),
+            "AUTH_JWT_SECRET" => (Needed::JwtSecret, "jwt.secret-name", "jwt.secret-key", "export "),
+            // One that the scenario made up.
+            _ => return format!("{variable}=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')"),
+        };
+        let installation = self.world().installation();
+        match installation.and_then(|installation| installation.source(needed)) {
+            Some(SecretSource::Env(name)) if name == variable => format!("# {variable} is set already"),
+            Some(SecretSource::Env(name)) => format!("{export}{variable}=\"${name}\""),
+            Some(SecretSource::File(file)) => {
+                format!("{export}{variable}=$(cat {})", quoted(&file.display().to_string()))
+            }
+            None => format!(
+                "{export}{variable}=$({} get secret {} -o jsonpath='{{.data.{}}}' | base64 -d)",
+                self.kubectl(),
+                self.world().name(secret),
+                self.world().name(key)
+            ),
+        }
+    }
+}
+
+/// Takes the first text of a name from JSON.
+fn field(name: &str) -> String {
+    format!("grep -o '\"{name}\": *\"[^\"]*\"' | head -n 1 | cut -d '\"' -f 4")
+}
+
+/// The variables that a shell fills in within double quotes: `$NAME` and `${NAME}`, not `\$NAME`.
+fn variables(command: &str) -> BTreeSet<String> {
+    let of_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    let mut found = BTreeSet::new();
+    let mut rest = command;
+    while let Some(at) = rest.find(['\\', '$']) {
+        let behind = &rest[at + 1..];
+        if rest[at..].starts_with('\\') {
+            let mut escaped = behind.chars();
+            escaped.next();
+            rest = escaped.as_str();
+            continue;
+        }
+        let name: String = behind.trim_start_matches('{').chars().take_while(of_name).collect();
+        if !name.is_empty() {
+            found.insert(name);
+        }
+        rest = behind;
+    }
+    found
 }
 
 #[cfg(test)]
@@ -100,10 +403,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_is_used_where_its_whole_name_stands() {
-        assert!(uses("curl -H 'Authorization: Bearer $MASTER_KEY' x", "MASTER_KEY"));
-        assert!(uses("curl \"x?a=$OTHER&token=$MASTER_KEY\"", "MASTER_KEY"));
-        assert!(!uses("curl x?token=$MASTER_KEY_2", "MASTER_KEY"));
-        assert!(!uses("curl MASTER_KEY", "MASTER_KEY"));
+    fn variables_that_a_shell_fills_in() {
+        let command = r#"curl -H "a: $MASTER_KEY" -d "\$NOT \\$YES" "$DOOR/x?token=${JWT}x""#;
+        let found: Vec<String> = variables(command).into_iter().collect();
+        assert_eq!(found, ["DOOR", "JWT", "MASTER_KEY", "YES"]);
     }
 }

@@ -214,6 +214,17 @@ pub enum Spelling {
     Uncanonical,
 }
 
+impl Spelling {
+    /// As a scenario says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Spelling::Padded => "padded",
+            Spelling::Standard => "standard",
+            Spelling::Uncanonical => "uncanonical",
+        }
+    }
+}
+
 /// Asks what is said of a gateway: whether it has taken the agents' route, and the policy that is attached to it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

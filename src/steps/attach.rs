@@ -12,6 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::arguments::{Attach, HeaderValues, Road};
 use super::context::{Exchange, Observation, StepContext, StepError};
+use super::shell::Curl;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
 use super::{credentials, subject};
@@ -58,7 +59,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?,
         &door,
     )?;
-    let command = curl(&door, &request);
+    let curl = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
     let (mut value, transcript) = match upgraded {
         Upgraded::Opened { socket, response } => {
@@ -87,7 +88,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     context.record(Exchange {
         title: what.clone(),
         text: transcript.text(),
-        command: Some(command),
+        curl: Some(curl),
         parties: parties(&door, Some(subject)),
     });
     Ok(Observation { what, value })
@@ -326,15 +327,10 @@ pub fn nonce() -> String {
 }
 
 /// The upgrade request as a command to paste.
-pub fn curl(door: &Door, request: &Request<()>) -> String {
+pub fn curl(door: &Door, request: &Request<()>) -> Curl {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let mut command = String::from("curl -i -N --http1.1 --max-time 5");
-    for (name, value) in request.headers() {
-        if name != "host" {
-            command.push_str(&format!(" -H '{name}: {}'", String::from_utf8_lossy(value.as_bytes())));
-        }
-    }
-    format!("{command} \"{}\"", door.http_url(path))
+    let headers = request.headers().iter().filter(|(name, _)| *name != "host");
+    Curl::new(door, " -N", headers, None, path)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::shell::Curl;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::target::World;
@@ -83,8 +84,8 @@ pub struct Exchange {
     pub title: String,
     /// What was sent and received, in order.
     pub text: String,
-    /// A command that a person can paste to make the same request; secrets stand in it in plain.
-    pub command: Option<String>,
+    /// The same request for a person to paste.
+    pub curl: Option<Curl>,
     /// Addresses of the pods that had a part in it: the door's, and the one that it was about.
     pub parties: Vec<IpAddr>,
 }
@@ -96,6 +97,15 @@ pub struct Answer {
     /// Head and body.
     pub text: String,
     pub location: Option<String>,
+}
+
+/// A JWT that a step made.
+#[derive(Clone, Debug)]
+pub struct MadeToken {
+    pub token: String,
+    pub signature: String,
+    /// The command that makes one like it.
+    pub command: String,
 }
 
 /// What steps of one scenario share.
@@ -110,6 +120,7 @@ pub struct StepContext {
     terminals: Mutex<Vec<Arc<Terminal>>>,
     exchanges: Mutex<Vec<Exchange>>,
     answers: Mutex<Vec<Answer>>,
+    tokens: Mutex<Vec<MadeToken>>,
 }
 
 /// Exchanges that are kept: a polled step would fill the memory otherwise.
@@ -126,6 +137,7 @@ impl StepContext {
             terminals: Mutex::default(),
             exchanges: Mutex::default(),
             answers: Mutex::default(),
+            tokens: Mutex::default(),
         }
     }
 
@@ -181,7 +193,7 @@ impl StepContext {
         self.record(Exchange {
             title: what.to_owned(),
             text: format!("({gone})\n"),
-            command: None,
+            curl: None,
             parties: Vec::new(),
         });
         gone.to_string()
@@ -206,6 +218,16 @@ impl StepContext {
             text: format!("HTTP/1.1 {status}\n{}\n{text}", answer["header"]),
             location: answer["header"]["location"].as_str().map(str::to_owned),
         });
+    }
+
+    /// Remembers a JWT that was made.
+    pub fn made_token(&self, made: MadeToken) {
+        lock(&self.tokens).push(made);
+    }
+
+    /// JWTs that were made so far.
+    pub fn tokens(&self) -> Vec<MadeToken> {
+        lock(&self.tokens).clone()
     }
 
     /// Answers that were not 2xx so far.

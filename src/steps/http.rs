@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::arguments::{Http, Road};
 use super::attach::{header_fields, headers};
 use super::context::{Exchange, Observation, StepContext, StepError};
+use super::shell::Curl;
 use super::{credentials, subject, wire};
 use crate::target::Door;
 use crate::target::roads::{RoadError, door, parties, path_on};
@@ -91,9 +92,10 @@ pub async fn send(
 ) -> Result<Value, StepError> {
     let doing = format!("{} {} at {}", request.method, request.path, door.address);
     let failed = |error: &dyn std::fmt::Display| StepError::doing(&doing, error);
-    let url = door.http_url(&request.path);
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
-    let command = curl(&request, &url);
+    let flags = format!(" -X {}", request.method);
+    let headers = request.headers.iter().map(|(name, value)| (name, value));
+    let curl = Curl::new(door, &flags, headers, request.body.as_deref(), &request.path);
     let sent = transcript_of(&request, &door.host);
     // To where this machine gets to it, under the name that it has.
     let mut building = client(door, context)?
@@ -130,7 +132,7 @@ pub async fn send(
     context.record(Exchange {
         title: title.into(),
         text: format!("{sent}{received}"),
-        command: Some(command),
+        curl: Some(curl),
         parties: parties(door, about),
     });
     Ok(value)
@@ -205,18 +207,4 @@ fn transcript_of(request: &Request, host: &str) -> String {
         text.push_str(&format!("> {line}\n"));
     }
     text
-}
-
-fn curl(request: &Request, url: &str) -> String {
-    let mut command = format!("curl -i --http1.1 --max-time 5 -X {}", request.method);
-    for (name, value) in &request.headers {
-        command.push_str(&format!(
-            " -H \"{name}: {}\"",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
-    }
-    if let Some(body) = &request.body {
-        command.push_str(&format!(" -d '{body}'"));
-    }
-    format!("{command} \"{url}\"")
 }

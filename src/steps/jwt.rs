@@ -7,7 +7,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Jwt, Signing, Spelling};
-use super::context::{Observation, StepContext, StepError};
+use super::context::{MadeToken, Observation, StepContext, StepError};
+use super::shell::quoted;
 use crate::hmac;
 
 /// What a header or a payload says.
@@ -25,6 +26,8 @@ const EMAIL: &str = "gauntlet@gauntlet.test";
 /// they say (`head`, `claims`).
 pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, StepError> {
     let what = "make a token".to_owned();
+    let plain = plain_command(&arguments);
+    let rest = rest_of(&arguments);
     let value = make(
         arguments,
         &context.world.jwt_secret,
@@ -37,7 +40,65 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     {
         let _known = context.redactor.add("JWT", secret);
     }
+    let text = |part: &str| value[part].as_str().unwrap_or_default().to_owned();
+    context.made_token(MadeToken {
+        token: text("token"),
+        signature: text("signature"),
+        command: plain.unwrap_or_else(|| exact_command(rest, &value)),
+    });
     Ok(Observation { what, value })
+}
+
+/// What signs a token in place of a secret that isn't the platform's.
+const ANOTHER_SECRET: &str = "a-secret-that-is-not-the-platforms";
+
+/// The command for a token that differs from a good one by its role and its time at most.
+fn plain_command(arguments: &Jwt) -> Option<String> {
+    let is_plain = arguments.header.is_none()
+        && arguments.claims.is_none()
+        && arguments.header_text.is_none()
+        && arguments.claims_text.is_none()
+        && arguments.valid_in.is_none()
+        && arguments.sign.is_none()
+        && arguments.secret.is_none()
+        && arguments.spelled.is_none();
+    let role = arguments.jwt.as_str().filter(|_| is_plain)?;
+    let expires = arguments.expires_in.map(|seconds| format!(" --expires-in {seconds}"));
+    Some(format!("gauntlet jwt {}{}", quoted(role), expires.unwrap_or_default()))
+}
+
+/// The keys that say how a token is written and signed.
+fn rest_of(arguments: &Jwt) -> Fields {
+    let secret = arguments.secret.as_deref().map(|secret| match secret {
+        "" => "",
+        _ => ANOTHER_SECRET,
+    });
+    let spelled = arguments.spelled.map(Spelling::name);
+    let given = [
+        ("header-text", arguments.header_text.as_deref()),
+        ("claims-text", arguments.claims_text.as_deref()),
+        ("sign", arguments.sign.map(Signing::name)),
+        ("secret", secret),
+        ("spelled", spelled),
+    ];
+    let given = given
+        .into_iter()
+        .filter_map(|(key, text)| Some((key.to_owned(), json!(text?))));
+    given.collect()
+}
+
+/// The command for a token with the very header and claims of one that was made.
+fn exact_command(mut rest: Fields, made: &Value) -> String {
+    let mut header = object(&made["head"]);
+    if !header.contains_key("alg") {
+        header.insert("alg".into(), Value::Null);
+    }
+    rest.insert("jwt".into(), json!({ "head": made["head"], "claims": made["claims"] }));
+    rest.insert("header".into(), Value::Object(header));
+    format!(
+        "gauntlet jwt REGULAR --with {}",
+        quoted(&Value::Object(rest).to_string())
+    )
 }
 
 /// A token that is signed with a secret, unless `arguments` say another, at a time in seconds since 1970.

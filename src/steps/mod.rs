@@ -19,6 +19,7 @@ pub mod rollout;
 pub mod search;
 pub mod secret;
 pub mod session;
+pub mod shell;
 pub mod subject;
 pub mod terminal;
 pub mod timing;

@@ -76,7 +76,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         context.record(Exchange {
             title: what.clone(),
             text: transcript,
-            command: None,
+            curl: None,
             parties: parties(&door, about),
         });
         context.record_observed(&value);

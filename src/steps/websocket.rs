@@ -33,7 +33,7 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     };
     let headers = attach::headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     let request = attach::upgrade_request(&target, headers, &door)?;
-    let command = attach::curl(&door, &request);
+    let curl = attach::curl(&door, &request);
     let (value, transcript) = match attach::upgrade(request, None, context, &door).await? {
         Upgraded::Opened {
             mut socket,
@@ -48,7 +48,7 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     context.record(Exchange {
         title: what.clone(),
         text: transcript.text(),
-        command: Some(command),
+        curl: Some(curl),
         parties: parties(&door, None),
     });
     Ok(Observation { what, value })

@@ -17,6 +17,8 @@ use crate::target::said::said;
 /// Where a request goes.
 #[derive(Clone, Debug)]
 pub struct Door {
+    /// The road that leads there.
+    pub road: Road,
     /// The pod's own, or that of the road.
     pub address: SocketAddr,
     /// What this machine connects to for it.
@@ -119,16 +121,11 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
                 },
             };
             let address = SocketAddr::new(ip, port(world, "sandbox.port"));
-            to(world, pod, address, None).await
+            to(world, road, pod, address).await
         }
-        Road::Proxy => ready_pod(world, "web.selector", "web.port", false).await,
-        Road::Balancer => ready_pod(world, "balancer.selector", "balancer.port", false).await,
-        Road::BalancerTls => ready_pod(world, "balancer.selector", "balancer.tls-port", true).await,
-        Road::Service => ready_pod(world, "agent-service.selector", "agent-service.port", false).await,
-        Road::AccessControl => ready_pod(world, "access-control.selector", "access-control.port", false).await,
-        Road::Builtin => ready_pod(world, "builtin.selector", "builtin.port", false).await,
         Road::Nginx | Road::Envoy => match world.gateway(road) {
             Some(front) => Ok(Door {
+                road,
                 address: front,
                 way: front,
                 host: front.to_string(),
@@ -136,15 +133,15 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
                 pod: road.name().to_owned(),
             }),
             None if world.goes_by_objects(road) => data_plane(world).await,
-            None => {
-                let (selector, port) = match road {
-                    Road::Nginx => ("nginx.selector", "nginx.port"),
-                    _ => ("envoy.selector", "envoy.port"),
-                };
-                ready_pod(world, selector, port, false).await
-            }
+            None => ready_pod(world, road).await,
         },
-        Road::Witness => ready_pod(world, "agent-service.selector", "agent-service.witness-port", false).await,
+        Road::Proxy
+        | Road::Balancer
+        | Road::BalancerTls
+        | Road::Service
+        | Road::AccessControl
+        | Road::Builtin
+        | Road::Witness => ready_pod(world, road).await,
     }
 }
 
@@ -171,6 +168,7 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
         .map_err(|error| unknown(error.to_string()))?;
     let socket = found.next().ok_or_else(|| unknown("it has no address".into()))?;
     Ok(Door {
+        road,
         address: socket,
         way: socket,
         host: address.authority(),
@@ -242,7 +240,25 @@ async fn pod_of(world: &World, subject: &Value) -> Result<Option<(String, IpAddr
     Ok(found.and_then(place))
 }
 
-async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) -> Result<Door, RoadError> {
+/// The names of the selector of the pods behind a road, and of the port that they listen on. Of a road straight to a
+/// pod they are those of the warm ones.
+pub fn behind(road: Road) -> (&'static str, &'static str) {
+    match road {
+        Road::Direct => ("warm.selector", "sandbox.port"),
+        Road::Proxy => ("web.selector", "web.port"),
+        Road::Balancer => ("balancer.selector", "balancer.port"),
+        Road::BalancerTls => ("balancer.selector", "balancer.tls-port"),
+        Road::Service => ("agent-service.selector", "agent-service.port"),
+        Road::AccessControl => ("access-control.selector", "access-control.port"),
+        Road::Builtin => ("builtin.selector", "builtin.port"),
+        Road::Nginx => ("nginx.selector", "nginx.port"),
+        Road::Envoy => ("envoy.selector", "envoy.port"),
+        Road::Witness => ("agent-service.selector", "agent-service.witness-port"),
+    }
+}
+
+async fn ready_pod(world: &World, road: Road) -> Result<Door, RoadError> {
+    let (selector, port_name) = behind(road);
     let selector = world.name(selector).to_owned();
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let listed = pods
@@ -259,7 +275,7 @@ async fn ready_pod(world: &World, selector: &str, port_name: &str, tls: bool) ->
     };
     let found = listed.items.iter().filter(|pod| is_ready(pod)).find_map(address);
     let (pod, address) = found.ok_or(RoadError::NoPod { selector })?;
-    to(world, pod, address, tls.then(|| world.name("balancer.tls-name"))).await
+    to(world, road, pod, address).await
 }
 
 /// The door of a pod that Envoy Gateway runs.
@@ -280,11 +296,12 @@ async fn data_plane(world: &World) -> Result<Door, RoadError> {
     let (pod, address) = found.ok_or_else(|| RoadError::NoPod {
         selector: data_plane.selector(),
     })?;
-    to(world, pod, address, None).await
+    to(world, Road::Envoy, pod, address).await
 }
 
-/// The door at a pod's address; with a name, over TLS.
-async fn to(world: &World, pod: String, address: SocketAddr, name: Option<&str>) -> Result<Door, RoadError> {
+/// The door at a pod's address.
+async fn to(world: &World, road: Road, pod: String, address: SocketAddr) -> Result<Door, RoadError> {
+    let name = (road == Road::BalancerTls).then(|| world.name("balancer.tls-name"));
     let way = match world.way_to(address).await {
         Ok(Some(way)) => way,
         Ok(None) => {
@@ -294,6 +311,7 @@ async fn to(world: &World, pod: String, address: SocketAddr, name: Option<&str>)
         Err(source) => return Err(RoadError::NoWay { address, source }),
     };
     Ok(Door {
+        road,
         address,
         way,
         host: match name {

@@ -87,17 +87,6 @@ pub fn late(within: Duration) -> Evidence {
     text("no evidence", "no-evidence.txt", said)
 }
 
-/// The commands of the last exchanges, in order: a person can paste them.
-pub fn commands(context: &StepContext) -> Vec<String> {
-    context
-        .exchanges()
-        .into_iter()
-        .rev()
-        .take(1)
-        .filter_map(|exchange| exchange.command)
-        .collect()
-}
-
 fn text(title: &str, file_name: &str, text: String) -> Evidence {
     Evidence {
         title: title.into(),

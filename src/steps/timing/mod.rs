@@ -97,7 +97,7 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
     context.record(Exchange {
         title: what.clone(),
         text: value.to_string(),
-        command: None,
+        curl: None,
         parties,
     });
     Ok(Observation { what, value })
