@@ -93,7 +93,11 @@ pub async fn send(
     let doing = format!("{} {} at {}", request.method, request.path, door.address);
     let failed = |error: &dyn std::fmt::Display| StepError::doing(&doing, error);
     let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
-    let flags = format!(" -X {}", request.method);
+    // After `-X HEAD` curl would wait for a body.
+    let flags = match request.method.as_str() {
+        "HEAD" => " --head".to_owned(),
+        method => format!(" -X {method}"),
+    };
     let headers = request.headers.iter().map(|(name, value)| (name, value));
     let curl = Curl::new(door, &flags, headers, request.body.as_deref(), &request.path);
     let sent = transcript_of(&request, &door.host);
