@@ -13,6 +13,7 @@ mod interop;
 mod kind;
 mod profiles;
 mod reports;
+mod reproduce;
 mod run;
 mod scenario_errors;
 mod trouble;

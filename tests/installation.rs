@@ -91,12 +91,7 @@ async fn one_that_is_broken_fails_and_the_failure_can_be_seen_again() {
     let again =
         "gauntlet run 'harness-token/token/refuse[proxy]' --target cluster --allow use --profile p.yaml --seed ";
     assert!(ran.stdout.contains(again), "{}", ran.stdout);
-    assert!(
-        ran.stdout
-            .contains("# The last request:"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("# The last request:"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("gauntlet up"), "{}", ran.stdout);
     assert_eq!(theirs.sessions().await, Vec::<Value>::new());
 }

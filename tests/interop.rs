@@ -159,6 +159,7 @@ fn node_client_at_our_door() {
 /// Our client's way in: a recorded connection, and the upgrade over it.
 async fn attach(address: SocketAddr, query: &str) -> Result<WebSocketStream<Recorded>, Error> {
     let door = Door {
+        road: gauntlet::steps::arguments::Road::Direct,
         address,
         way: address,
         host: address.to_string(),

@@ -1,12 +1,10 @@
 //! The commands under "to see it again, paste:" show the failure again.
 
-mod common;
-
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Ran, Running, files_below, folder, run_in, until};
+use crate::binary::{Ran, Running, files_below, folder, run_in, until};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Whether programs are there that a person's shell has. In CI they must be.

@@ -54,7 +54,7 @@ pub fn flags(options: &Run) -> Flags {
         add(&mut [&mut *run, &mut *up], "profile", &path(file));
     }
     if let Some(folder) = &options.reports {
-        flag("reports", &path(folder));
+        add(&mut [&mut *run], "reports", &path(folder));
     }
     for setting in &options.set {
         add(&mut [&mut *run, &mut *up], "set", setting);

@@ -84,6 +84,7 @@ impl Hostile {
 
     async fn get(&self) -> Value {
         let door = Door {
+            road: gauntlet::steps::arguments::Road::Direct,
             address: self.address,
             way: self.address,
             host: self.address.to_string(),
