@@ -109,10 +109,11 @@ fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
         let known: Vec<&str> = roads_of(contract).iter().map(|road| road.name()).collect();
         let message = format!("a world of `{group}` has no road `{name}`");
         let other = match contract {
-            Contract::HarnessToken => "; scenarios of the agent service have ids that begin with `agent-service/`",
-            Contract::AgentService => ": say one of them as `road`",
+            Contract::HarnessToken => "agent-service",
+            Contract::AgentService => "harness-token",
         };
-        return Some((message, format!("its roads are {}{other}", known.join(", "))));
+        let known = known.join(", ");
+        return Some((message, format!("it has {known}; `{name}` is for ids of `{other}/`")));
     }
     let world = root.get("world");
     let of_world = |key: &str| world.and_then(|world| world.get(key)).map(|node| &node.kind);
@@ -220,12 +221,7 @@ mod tests {
                 "proxy",
                 "say `web-replicas: 1` in `world`",
             ),
-            (
-                TOKEN,
-                "",
-                "builtin",
-                "its roads are direct, proxy, balancer, balancer-tls",
-            ),
+            (TOKEN, "", "builtin", "it has direct, proxy, balancer, balancer-tls"),
             (TOKEN, "", "nginx", "a world of `harness-token` has no road `nginx`"),
             ("mine/a/b", "", "envoy", "a world of `mine` has no road `envoy`"),
             (AGENTS, "", "proxy", "a world of `agent-service` has no road `proxy`"),
