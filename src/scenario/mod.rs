@@ -22,6 +22,7 @@ pub mod policy;
 pub mod predicate;
 pub mod problem;
 mod references;
+mod roads;
 mod schema;
 mod scope;
 pub mod select;

@@ -13,6 +13,7 @@ use super::model::{Choice, Intrusion, Level, Scenario, WorldSpec};
 use super::node::{self, Kind, Node};
 use super::problem::{Problem, suggestion};
 use super::references::Known;
+use super::roads;
 use super::schema::SCHEMA;
 use super::shape;
 use super::soundness;
@@ -83,6 +84,7 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
         check_path(root, checker);
         check_kills(root, checker);
         check_references(root, &steps, &finally, checker);
+        roads::check(root, steps.iter().chain(&finally), checker);
         soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
         soundness::no_judgement_in_finally(&finally, checker);
         soundness::open_road(root, &steps, checker);

@@ -1,0 +1,268 @@
+//! Whether the world of a scenario has the roads that its steps go by.
+//!
+//! On a road that isn't there nobody answers: a refusal that is expected holds, and an answer that is
+//! expected is missed. Neither says anything of the platform.
+
+use super::checker::Checker;
+use super::node::{Kind, Node};
+use super::scope::canonical;
+use super::source::Span;
+use super::step::Read;
+use crate::steps::Reach;
+use crate::steps::arguments::Road;
+use crate::target::contract::Contract;
+
+/// The roads to the reference platform of a contract.
+fn roads_of(contract: Contract) -> &'static [Road] {
+    match contract {
+        Contract::HarnessToken => &[Road::Direct, Road::Proxy, Road::Balancer, Road::BalancerTls],
+        Contract::AgentService => &[
+            Road::Service,
+            Road::AccessControl,
+            Road::Builtin,
+            Road::Nginx,
+            Road::Envoy,
+            Road::Witness,
+        ],
+    }
+}
+
+/// Reports each road that the world lacks, once, where it is first said.
+pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut Checker) {
+    let mut told: Vec<Road> = Vec::new();
+    for read in steps {
+        for (road, span) in taken(root, read) {
+            if told.contains(&road) {
+                continue;
+            }
+            if let Some((message, help)) = lacking(road, root) {
+                checker.report_with_help(span, message, help);
+                told.push(road);
+            }
+        }
+    }
+}
+
+/// The roads that a step goes by, each with where the file says it. None where that is only known when
+/// it runs.
+fn taken(root: &Node, read: &Read<'_>) -> Vec<(Road, Span)> {
+    let Some(said) = read.node.get("road").or_else(|| read.node.get("gateway")) else {
+        let verb = read.node.get(read.verb.name);
+        let goes = matches!(read.verb.reach, Reach::Door { .. });
+        // Of a pod it is `direct`, which there is wherever there is a `proxy`.
+        return match (verb, contract_of(root)) {
+            (Some(verb), Some((_, Contract::AgentService))) if goes => vec![(Road::Proxy, verb.span)],
+            _ => Vec::new(),
+        };
+    };
+    let values = match said.as_text().and_then(variable) {
+        Some(path) => values(root, path),
+        None => vec![said],
+    };
+    let roads = values
+        .into_iter()
+        .filter_map(|node| Some((Road::named(node.as_text()?)?, node.span)));
+    roads.collect()
+}
+
+/// What stands in a template that is one variable: `road` of `${road}`, `case.road` of `${case.road}`.
+fn variable(text: &str) -> Option<&str> {
+    let name = text.strip_prefix("${")?.strip_suffix('}')?.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.chars().all(plain).then_some(name)
+}
+
+/// The values that the file gives a variable of `matrix` or `vars`.
+fn values<'n>(root: &'n Node, path: &str) -> Vec<&'n Node> {
+    let mut parts = path.split('.');
+    let name = canonical(parts.next().unwrap_or_default());
+    let fields: Vec<&str> = parts.collect();
+    let entry = |section: &str| {
+        let entries = root.get(section)?.as_map()?;
+        let found = entries.iter().find(|(key, _)| canonical(&key.name) == name);
+        found.map(|(_, value)| value)
+    };
+    let choices: Vec<&Node> = match (entry("matrix"), entry("vars")) {
+        (Some(choices), _) => match &choices.kind {
+            Kind::List(items) => items.iter().collect(),
+            Kind::Map(named) => named.iter().map(|(_, value)| value).collect(),
+            _ => Vec::new(),
+        },
+        (None, value) => value.into_iter().collect(),
+    };
+    let inner = |choice: &'n Node| fields.iter().try_fold(choice, |node, field| node.get(field));
+    choices.into_iter().filter_map(inner).collect()
+}
+
+/// The contract that the id says, with its name there.
+fn contract_of(root: &Node) -> Option<(&str, Contract)> {
+    let name = root.get("id")?.as_text()?.split('/').next()?;
+    Some((name, Contract::named(name)))
+}
+
+/// What the world lacks for a road, and what to say in the file for it to have it.
+fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
+    let name = road.name();
+    if let Some((group, contract)) = contract_of(root)
+        && !roads_of(contract).contains(&road)
+    {
+        let known: Vec<&str> = roads_of(contract).iter().map(|road| road.name()).collect();
+        let message = format!("a world of `{group}` has no road `{name}`");
+        let other = match contract {
+            Contract::HarnessToken => "agent-service",
+            Contract::AgentService => "harness-token",
+        };
+        let known = known.join(", ");
+        return Some((message, format!("it has {known}; `{name}` is for ids of `{other}/`")));
+    }
+    let world = root.get("world");
+    let of_world = |key: &str| world.and_then(|world| world.get(key)).map(|node| &node.kind);
+    let balancer = world
+        .and_then(|world| world.get("balancer"))
+        .filter(|node| node.kind != Kind::Null);
+    let add = |what: &str| match world {
+        Some(_) => format!("add `{what}` to `world`"),
+        None => format!("add `world: {{ {what} }}`"),
+    };
+    let message = |what: &str| format!("the road `{name}` leads through {what}");
+    match road {
+        Road::Balancer if balancer.is_none() => {
+            let message = message("a balancer, and the scenario's world has none");
+            Some((message, add("balancer: {}")))
+        }
+        Road::BalancerTls => {
+            let message = message("a balancer that ends TLS, and the scenario's world has none");
+            match balancer {
+                None => Some((message, add("balancer: { tls: true }"))),
+                Some(balancer) => match balancer.get("tls").map(|node| &node.kind) {
+                    None | Some(Kind::Bool(false)) => Some((message, "say `tls: true` in `world.balancer`".to_owned())),
+                    Some(_) => None,
+                },
+            }
+        }
+        Road::Proxy if of_world("web-replicas").is_some_and(is_zero) => {
+            let message = message("web, of which the scenario's world has no replica");
+            Some((message, "say `web-replicas: 1` in `world`".to_owned()))
+        }
+        Road::AccessControl if matches!(of_world("authorizer"), Some(Kind::Text(state)) if state == "gone") => {
+            let message = format!("the road `{name}` leads to access control, and the scenario's world has none");
+            Some((message, "take `authorizer: gone` out of `world`".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn is_zero(kind: &Kind) -> bool {
+    matches!(kind, Kind::Number(number) if number.as_u64() == Some(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::{Problems, Source, parse};
+
+    /// What is wrong with a scenario that has this in it, and a road of it.
+    fn told(id: &str, head: &str, step: &str) -> String {
+        let text = format!(
+            "apiVersion: gauntlet/v1\nid: {id}\ntitle: A title\nspec: A source\nlevel: core\nintrusion: attack\n\
+             {head}\nsteps:\n  - {step}\n"
+        );
+        match parse(&Source::new(format!("{id}.yaml"), text)) {
+            Ok(_) => String::new(),
+            Err(problems) => Problems(problems).render_plain(),
+        }
+    }
+
+    const TOKEN: &str = "harness-token/a/b";
+    const AGENTS: &str = "agent-service/a/b";
+
+    #[test]
+    fn what_the_world_has() {
+        let http = |road: &str| format!("{{ http: GET /, road: {road}, check: answers 200 }}");
+        for (id, head, road) in [
+            (TOKEN, "", "direct"),
+            (TOKEN, "", "proxy"),
+            (TOKEN, "world: { platform: false }", "proxy"),
+            (TOKEN, "world: { balancer: {} }", "balancer"),
+            (TOKEN, "world: { balancer: { tls: true } }", "balancer-tls"),
+            (TOKEN, "world: { balancer: { tls: true } }", "balancer"),
+            (
+                TOKEN,
+                "world: { balancer: {} }\nmatrix: { road: [proxy, balancer] }",
+                "\"${road}\"",
+            ),
+            (AGENTS, "world: { authorizer: gone }", "nginx"),
+            (AGENTS, "matrix: { road: [builtin, envoy, service] }", "\"${road}\""),
+        ] {
+            assert_eq!(told(id, head, &http(road)), "", "{head} {road}");
+        }
+    }
+
+    #[test]
+    fn what_the_world_lacks() {
+        let http = |road: &str| format!("{{ http: GET /, road: {road}, check: answers 200 }}");
+        for (id, head, road, said) in [
+            (TOKEN, "", "balancer", "add `world: { balancer: {} }`"),
+            (
+                TOKEN,
+                "world: { warm-pool: 1 }",
+                "balancer",
+                "add `balancer: {}` to `world`",
+            ),
+            (TOKEN, "", "balancer-tls", "add `world: { balancer: { tls: true } }`"),
+            (
+                TOKEN,
+                "world: { balancer: {} }",
+                "balancer-tls",
+                "say `tls: true` in `world.balancer`",
+            ),
+            (
+                TOKEN,
+                "world: { web-replicas: 0 }",
+                "proxy",
+                "say `web-replicas: 1` in `world`",
+            ),
+            (TOKEN, "", "builtin", "it has direct, proxy, balancer, balancer-tls"),
+            (TOKEN, "", "nginx", "a world of `harness-token` has no road `nginx`"),
+            ("mine/a/b", "", "envoy", "a world of `mine` has no road `envoy`"),
+            (AGENTS, "", "proxy", "a world of `agent-service` has no road `proxy`"),
+            (
+                AGENTS,
+                "world: { authorizer: gone }",
+                "access-control",
+                "take `authorizer: gone` out of `world`",
+            ),
+            (
+                TOKEN,
+                "matrix: { road: [proxy, balancer] }",
+                "\"${road}\"",
+                "add `world: { balancer: {} }`",
+            ),
+            (
+                TOKEN,
+                "matrix: { case: { one: { road: proxy }, two: { road: balancer } } }",
+                "\"${case.road}\"",
+                "add `world: { balancer: {} }`",
+            ),
+            (
+                TOKEN,
+                "vars: { way: balancer }",
+                "\"${way}\"",
+                "add `world: { balancer: {} }`",
+            ),
+        ] {
+            let told = told(id, head, &http(road));
+            assert!(told.contains(said), "{head} {road}: {told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_and_a_road_left_out() {
+        let step = "{ gateway: nginx, check: accepted }";
+        assert_eq!(told(AGENTS, "", step), "");
+        assert!(told(TOKEN, "", step).contains("a world of `harness-token` has no road `nginx`"));
+        let step = "{ http: GET /, check: answers 200 }";
+        assert_eq!(told(TOKEN, "", step), "");
+        assert!(told(AGENTS, "", step).contains("a world of `agent-service` has no road `proxy`"));
+    }
+}
