@@ -15,5 +15,6 @@ mod profiles;
 mod reports;
 mod run;
 mod scenario_errors;
+mod templates;
 mod trouble;
 mod up;
