@@ -16,5 +16,6 @@ mod reports;
 mod reproduce;
 mod run;
 mod scenario_errors;
+mod templates;
 mod trouble;
 mod up;

@@ -3,6 +3,9 @@
 use gauntlet::scenario::predicate::OPERATORS;
 use gauntlet::steps::VERBS;
 
+use crate::binary::{folder, json, run_in};
+
+const README: &str = include_str!("../README.md");
 const SCENARIOS: &str = include_str!("../docs/scenarios.md");
 
 /// Whether the document has a name as code, alone.
@@ -54,6 +57,54 @@ fn every_key_of_a_scenario_and_of_a_step_is_named() {
                 continue;
             }
             assert!(names(SCENARIOS, key), "docs/scenarios.md doesn't name the key `{key}`");
+        }
+    }
+}
+
+/// The fenced blocks of YAML that are whole scenarios, each with its id.
+fn whole_scenarios(document: &str) -> Vec<(String, String)> {
+    let blocks = document.split("\n```yaml\n").skip(1);
+    let whole = blocks.filter_map(|rest| {
+        let (block, _) = rest.split_once("\n```").expect("a block ends");
+        let value = |key: &str| block.lines().find_map(|line| line.strip_prefix(key));
+        value("apiVersion: gauntlet/")?;
+        value("steps:")?;
+        Some((value("id: ")?.trim().to_owned(), format!("{block}\n")))
+    });
+    whole.collect()
+}
+
+#[test]
+fn scenarios_that_are_shown_pass() {
+    for (document, text) in [("README.md", README), ("docs/scenarios.md", SCENARIOS)] {
+        let folder = folder();
+        let shown = whole_scenarios(text);
+        assert!(!shown.is_empty(), "{document} shows no whole scenario");
+        for (id, scenario) in &shown {
+            let path = folder.path().join("shown").join(format!("{id}.yaml"));
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, scenario).expect("written");
+        }
+        let arguments = [
+            "run",
+            "--scenarios",
+            "shown",
+            "--level",
+            "all",
+            "--report",
+            "json=r.json",
+        ];
+        run_in(folder.path(), &arguments).exits(0);
+        let report = json(&folder.path().join("r.json"));
+        let ran = report["scenarios"].as_array().expect("a list");
+        for run in ran {
+            assert_eq!(run["verdict"], "pass", "{document}: {run}");
+        }
+        for (id, _) in &shown {
+            assert!(
+                ran.iter().any(|run| run["id"] == id.as_str()),
+                "{document}: {id} did not run"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::events::Verdict;
 use crate::scenario::{
-    Claim, Expectation, ExpectationKind, JudgeError, Place, Policies, Scope, Step, facts, judge, render,
+    Claim, Expectation, ExpectationKind, JudgeError, Place, Policies, Scope, Step, facts, judge, refuse_objects, render,
 };
 use crate::steps::arguments::Road;
 use crate::steps::attach::default_road;
@@ -73,6 +73,8 @@ impl StepRunner<'_> {
 
     /// The step's keys with their templates filled in, once for each pod that it is about.
     fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
+        refuse_objects(verb.name, &self.step.args, scope)
+            .map_err(|error| StepError::doing("filling in a template", error))?;
         let filled = |template: &Value, scope: &Scope| {
             render(template, scope).map_err(|error| StepError::doing("filling in a template", error))
         };

@@ -153,6 +153,13 @@ pub fn names(expression: &str) -> Vec<Name> {
     names
 }
 
+/// The variable that an expression is, with fields behind it or without; none where it is more than that.
+pub fn variable(expression: &str) -> Option<Name> {
+    let mut names = names(expression);
+    let name = names.pop().filter(|_| names.is_empty())?;
+    (name.usage == Use::Variable && name.path.join(".") == expression.trim()).then_some(name)
+}
+
 /// The expression with its names as the template engine takes them: `-` inside a name
 /// becomes `_`. Nothing moves.
 pub fn for_engine(expression: &str) -> String {
@@ -267,6 +274,15 @@ mod tests {
         ];
         let want: Vec<(Use, String)> = want.iter().map(|(u, n)| (*u, (*n).to_owned())).collect();
         assert_eq!(found, want);
+    }
+
+    #[test]
+    fn one_variable_and_nothing_more() {
+        let path = |expression: &str| variable(expression).map(|name| name.path.join("/"));
+        assert_eq!(path(" s.http-x "), Some("s/http-x".to_owned()));
+        for more in ["s | upper", "s.x[0]", "s.items()", "s ~ t", "token()", "'s'", ""] {
+            assert_eq!(path(more), None, "{more}");
+        }
     }
 
     #[test]

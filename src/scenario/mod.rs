@@ -31,6 +31,7 @@ mod soundness;
 pub mod source;
 mod step;
 pub mod template;
+mod texts;
 pub mod variables;
 mod words;
 
@@ -45,4 +46,5 @@ pub use schema::schema;
 pub use scope::Scope;
 pub use source::{Place, Source, Span};
 pub use template::{TemplateError, render, render_string, render_text};
+pub use texts::refuse_objects;
 pub use words::claim as expectation_in_words;

@@ -291,6 +291,7 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
                 here.check(value, checker);
             }
         }
+        here.check_texts(read, checker);
         for name in set_by(read) {
             if Known::is_built_in(name) || name == "door" {
                 let message = format!("`{name}` is a variable that every scenario has");

@@ -12,7 +12,9 @@ use super::node::{Kind, Node};
 use super::problem::{nearest, suggestion};
 use super::scope::{FILTERS, FUNCTIONS, Scope, canonical, lookup};
 use super::source::{Source, Span};
-use super::template::explain;
+use super::step::Read;
+use super::template::{explain, object_for_text};
+use super::texts;
 use super::variables;
 
 /// Functions and filters are looked up here; nothing is drawn from it.
@@ -80,11 +82,11 @@ impl Known {
     /// Checks the templates of a node, those in its keys too.
     pub fn check(&self, node: &Node, checker: &mut Checker) {
         match &node.kind {
-            Kind::Text(text) => self.check_text(text, node.span, checker),
+            Kind::Text(text) => self.check_text(text, node.span, false, checker),
             Kind::List(items) => items.iter().for_each(|item| self.check(item, checker)),
             Kind::Map(entries) => {
                 for (key, value) in entries {
-                    self.check_text(&key.name, key.span, checker);
+                    self.check_text(&key.name, key.span, true, checker);
                     self.check(value, checker);
                 }
             }
@@ -92,7 +94,20 @@ impl Known {
         }
     }
 
-    fn check_text(&self, text: &str, span: Span, checker: &mut Checker) {
+    /// Checks that no variable that is an object stands where a step has a text.
+    pub fn check_texts(&self, read: &Read<'_>, checker: &mut Checker) {
+        for (place, node) in texts::places(read.verb.name, read.node) {
+            let Some(text) = node.as_text() else { continue };
+            if let Ok(pieces) = expression::split(text)
+                && let [Piece::Expression(source, at)] = pieces.as_slice()
+            {
+                self.check_object(text, node.span, source, at.start, place, checker);
+            }
+        }
+    }
+
+    /// Checks a text with templates. `stays`: it is a text also where it is nothing but one expression.
+    fn check_text(&self, text: &str, span: Span, stays: bool, checker: &mut Checker) {
         if !expression::is_template(text) {
             return;
         }
@@ -102,12 +117,45 @@ impl Known {
                 checker.report_with_help(at, "`${` without `}`", "a plain `${` is written `$${`");
             }
             Ok(pieces) => {
+                let is_text = stays || pieces.len() > 1;
                 for piece in pieces {
                     if let Piece::Expression(source, at) = piece {
                         self.check_expression(text, span, &source, at.start, checker);
+                        if is_text {
+                            self.check_object(text, span, &source, at.start, "", checker);
+                        }
                     }
                 }
             }
+        }
+    }
+
+    /// Reports an expression that must give a text and is a variable that is an object.
+    fn check_object(&self, text: &str, span: Span, source: &str, start: usize, place: &str, checker: &mut Checker) {
+        let Some(name) = expression::variable(source) else {
+            return;
+        };
+        let Some(fields) = self.fields_of(&name.path) else {
+            return;
+        };
+        let (message, help) = object_for_text(source, fields, place);
+        let at = locate(checker, text, span, start + name.at, source.trim().len());
+        checker.report_with_help(at, message, help);
+    }
+
+    /// The fields of a variable, or of a field of it, where it is known to be an object.
+    fn fields_of(&self, path: &[String]) -> Option<Vec<&str>> {
+        let (root, fields) = path.split_first()?;
+        match self.variables.get(&canonical(root))? {
+            Fields::Known(known) if fields.is_empty() => Some(known.to_vec()),
+            Fields::BuiltIn => {
+                let value = lookup(BUILT_IN.as_object()?, root)?;
+                let inner = fields
+                    .iter()
+                    .try_fold(value, |value, field| lookup(value.as_object()?, field))?;
+                Some(inner.as_object()?.keys().map(String::as_str).collect())
+            }
+            Fields::Any | Fields::Known(_) => None,
         }
     }
 

@@ -54,7 +54,7 @@ pub fn render_text(template: &str, scope: &Scope) -> Result<Value, TemplateError
         match piece {
             Piece::Text(part) => text.push_str(part),
             Piece::Expression(expression, _) => {
-                text.push_str(&as_text(&evaluate(expression, template, scope)?));
+                text.push_str(&as_text(&evaluate(expression, template, scope)?, expression, template)?);
             }
         }
     }
@@ -63,16 +63,54 @@ pub fn render_text(template: &str, scope: &Scope) -> Result<Value, TemplateError
 
 /// Fills in a template to a text.
 pub fn render_string(template: &str, scope: &Scope) -> Result<String, TemplateError> {
-    render_text(template, scope).map(|value| as_text(&value))
+    let value = render_text(template, scope)?;
+    let source = template.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    as_text(&value, source.unwrap_or(template), template)
 }
 
-/// A value inside a longer text: a text as it is, null as nothing, the rest as JSON.
-fn as_text(value: &Value) -> String {
+/// A value inside a longer text: a text as it is, null as nothing, the rest as JSON. An object is none:
+/// a field of it is meant.
+fn as_text(value: &Value, source: &str, template: &str) -> Result<String, TemplateError> {
     match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        value => value.to_string(),
+        Value::String(text) => Ok(text.clone()),
+        Value::Null => Ok(String::new()),
+        Value::Object(map) => {
+            let (message, help) = object_for_text(source, map.keys().map(String::as_str), "");
+            Err(error(template, format!("{message}; {help}")))
+        }
+        value => Ok(value.to_string()),
     }
+}
+
+/// Most fields that are suggested each as an expression.
+const MOST_SUGGESTED: usize = 4;
+
+/// What is said of an expression whose value is an object where a text must be, and what to do: the field
+/// with the name of the place is meant, or one that is what an object is mostly asked for.
+pub(super) fn object_for_text<'f>(
+    source: &str,
+    fields: impl IntoIterator<Item = &'f str>,
+    place: &str,
+) -> (String, String) {
+    let source = source.trim();
+    let fields: Vec<&str> = fields.into_iter().collect();
+    let plain = |c: char| c.is_alphanumeric() || "_-.[]".contains(c);
+    let field = |name: &str| match source.chars().all(plain) {
+        true => format!("`${{{source}.{name}}}`"),
+        false => format!("`${{({source}).{name}}}`"),
+    };
+    let likely = [place, "token", "id"].into_iter().find(|name| fields.contains(name));
+    let meant: Vec<String> = match likely {
+        Some(name) => vec![field(name)],
+        None => fields.iter().map(|name| field(name)).collect(),
+    };
+    let help = match meant.split_last() {
+        None => "it has no fields".to_owned(),
+        Some(_) if meant.len() > MOST_SUGGESTED => format!("name one of its fields: {}", fields.join(", ")),
+        Some((last, [])) => format!("did you mean {last}?"),
+        Some((last, rest)) => format!("did you mean {} or {last}?", rest.join(", ")),
+    };
+    (format!("`${{{source}}}` is an object"), help)
 }
 
 fn evaluate(source: &str, template: &str, scope: &Scope) -> Result<Value, TemplateError> {
@@ -223,6 +261,28 @@ mod tests {
         );
         assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it is no map, in `${n.x.y}`");
         assert!(message("${nope | upper}").starts_with("no variable `nope`"));
+    }
+
+    #[test]
+    fn an_object_is_no_text() {
+        let message = |template: &str| render_string(template, &scope()).expect_err("an object").to_string();
+        assert_eq!(
+            message("Bearer ${secret}"),
+            "`${secret}` is an object; did you mean `${secret.token}`?, in `Bearer ${secret}`"
+        );
+        assert_eq!(
+            message("${ r }"),
+            "`${r}` is an object; did you mean `${r.header}` or `${r.items}`?, in `${ r }`"
+        );
+        assert_eq!(
+            message("x${r if n else secret}"),
+            "`${r if n else secret}` is an object; did you mean `${(r if n else secret).header}` or \
+             `${(r if n else secret).items}`?, in `x${r if n else secret}`"
+        );
+        assert!(render(&json!({"${secret}": 1}), &scope()).is_err());
+        assert_eq!(text("${secret}"), json!({"token": "abcdef", "name": "litellm-env"}));
+        assert_eq!(text("x${r.items}"), json!("x[{\"name\":\"p\"}]"));
+        assert_eq!(text("x${r.items[0] | tojson}"), json!("x{\"name\":\"p\"}"));
     }
 
     #[test]
