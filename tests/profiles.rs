@@ -69,10 +69,15 @@ fn the_names_are_those_of_the_platform() {
     for part in [
         "get secret agents-env",
         "{.data.TERMINAL_TOKEN}",
-        ":3333/v2/agents/sessions/",
-        ":5096/terminal",
+        "$API/v2/agents/sessions/$SESSION",
+        "$DOOR/terminal?",
     ] {
         assert!(out.contains(part), "{part} is missing in\n{out}");
+    }
+    // The printed commands take addresses from the platform; the wire has the ports.
+    let files = crate::binary::files_below(folder.path());
+    for port in [":3333", ":5096"] {
+        assert!(files.values().any(|text| text.contains(port)), "{port} is nowhere");
     }
 }
 
