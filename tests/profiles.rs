@@ -77,7 +77,7 @@ fn the_names_are_those_of_the_platform() {
     // The printed commands take addresses from the platform; the wire has the ports.
     let files = crate::binary::files_below(folder.path());
     for port in [":3333", ":5096"] {
-        assert!(files.values().any(|text| text.contains(port)), "{port} is nowhere");
+        assert!(files.iter().any(|(_, text)| text.contains(port)), "{port} is nowhere");
     }
 }
 
