@@ -5,10 +5,9 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 # How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
 PROFILE ?= release
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
-GATEWAYS = $(abspath $(TARGET))/gateways
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove build bench figures verify lint doc schema
+.PHONY: help run test test-kind prove build bench verify lint doc schema
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,12 +32,8 @@ build: ## the program, as target/release/gauntlet
 bench: ## what parsing, a fresh world and an attach cost
 	$(CARGO) bench --bench scenarios --bench world
 
-figures: build ## the figures that commands print, in the README
-	docs/figures $(GAUNTLET)
-
-verify: ## everything that CI runs, and the README's figures
+verify: ## everything that CI runs
 	.ci/run
-	docs/figures --check $(TARGET)/ci/gauntlet
 
 lint: ## formatting and clippy
 	$(CARGO) fmt --check

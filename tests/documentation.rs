@@ -108,3 +108,29 @@ fn scenarios_that_are_shown_pass() {
         }
     }
 }
+
+/// How many scenarios, runs, mutants and rules there are changes often; the README keeps up.
+#[test]
+fn the_counts_of_the_readme_are_those_of_today() {
+    let folder = crate::binary::folder();
+    let passed = |arguments: &[&str]| {
+        let out = crate::binary::run_in(folder.path(), arguments).exits(0).stdout;
+        let (count, _) = out.split_once(" passed").expect("a summary");
+        count.rsplit('\n').next().unwrap_or_default().trim().to_owned()
+    };
+    let core = passed(&["run", "-q"]);
+    let all = passed(&["run", "-q", "--level", "all", "!tag:timing"]);
+    let mutants: Vec<_> = gauntlet::platform::mutant::all().collect();
+    let rules: std::collections::BTreeSet<_> = mutants.iter().map(|mutant| mutant.row).collect();
+    let scenarios = gauntlet::scenario::load(None).expect("the built-in scenarios").len();
+    let readme = include_str!("../README.md");
+    for part in [
+        format!("{core} scenarios on target embedded, level core"),
+        format!("all core scenarios, {core} runs"),
+        format!("all levels less the `timing` tag, {all} runs"),
+        format!("`gauntlet list`, {scenarios} scenarios"),
+        format!("{0} of {0}; each of {1} rules has a killer", mutants.len(), rules.len()),
+    ] {
+        assert!(readme.contains(&part), "README.md doesn't say {part:?}");
+    }
+}

@@ -282,7 +282,7 @@ mod tests {
         assert!(render(&json!({"${secret}": 1}), &scope()).is_err());
         assert_eq!(text("${secret}"), json!({"token": "abcdef", "name": "litellm-env"}));
         assert_eq!(text("x${r.items}"), json!("x[{\"name\":\"p\"}]"));
-        assert_eq!(text("x${r.items[0] | tojson}"), json!("x{\"name\":\"p\"}"));
+        assert_eq!(text("x${r.items[0] | tojson}"), json!("x{\"name\": \"p\"}"));
     }
 
     #[test]
