@@ -120,7 +120,10 @@ fn the_counts_of_the_readme_are_those_of_today() {
     };
     let core = passed(&["run", "-q"]);
     let all = passed(&["run", "-q", "--level", "all", "!tag:timing"]);
-    let mutants: Vec<_> = gauntlet::platform::mutant::all().collect();
+    // Those of nginx and Envoy need their programs.
+    let mutants: Vec<_> = gauntlet::platform::mutant::all()
+        .filter(|mutant| mutant.gateway().is_none())
+        .collect();
     let rules: std::collections::BTreeSet<_> = mutants.iter().map(|mutant| mutant.row).collect();
     let scenarios = gauntlet::scenario::load(None).expect("the built-in scenarios").len();
     let readme = include_str!("../README.md");
