@@ -188,15 +188,21 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         started.end(false, &names).await;
         return Ok(not_run(&why));
     }
+    let jobs = started.jobs(options.jobs, &process);
+    if let Some(asked) = options.jobs.filter(|asked| asked.get() > jobs) {
+        notes.push(format!(
+            "{jobs} at once in place of --jobs {asked}: more would need more open files than `ulimit -n` allows"
+        ));
+    }
     let terms = Terms {
-        jobs: started.jobs(options.jobs, &process),
+        jobs,
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
         expected,
         notes,
     };
     let scenarios = info.scenarios;
-    let (result, _) = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
+    let result = run_all(planned, shared, terms, info, |event| reporters.event(&event)).await;
     let finished = reporters.finish();
     started.end(result.verdict == RunVerdict::Passed, &names).await;
     let code = conclude(&finished, &redactor, &result, scenarios);

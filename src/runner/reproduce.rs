@@ -251,7 +251,7 @@ impl<'a> Request<'a> {
         if (road == Road::Direct && about) || self.world().goes_by_objects(road) {
             return None;
         }
-        let scheme = if self.is_tls(road) { "https" } else { "http" };
+        let scheme = if road == Road::BalancerTls { "https" } else { "http" };
         Some(vec![
             format!(
                 "{kubectl} port-forward \"$({kubectl} get pods -l {} -o name | head -n 1)\" {port}:{port} &",
@@ -261,10 +261,6 @@ impl<'a> Request<'a> {
         ])
     }
 
-    fn is_tls(&self, road: Road) -> bool {
-        road == Road::BalancerTls
-    }
-
     /// What curl needs on a road: patience while a way through the API server comes to be, and what certificates
     /// it takes.
     fn curl_flags(&self, road: Road) -> String {
@@ -272,7 +268,7 @@ impl<'a> Request<'a> {
             (Platform::Embedded, _) => String::new(),
             (_, Some(_)) => self.shared.flags.curl.clone(),
             // The certificate is of the name, and this goes to an address.
-            (_, None) if self.is_tls(road) => " --retry 9 --retry-connrefused -k".to_owned(),
+            (_, None) if road == Road::BalancerTls => " --retry 9 --retry-connrefused -k".to_owned(),
             (_, None) => " --retry 9 --retry-connrefused".to_owned(),
         }
     }

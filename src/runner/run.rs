@@ -36,7 +36,7 @@ pub async fn run(
     terms: Terms,
     info: RunInfo,
     mut tell: impl FnMut(Event),
-) -> (RunResult, Vec<Arc<ScenarioResult>>) {
+) -> RunResult {
     let started = Instant::now();
     tell(Event::RunStarted(Arc::new(info)));
     let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
@@ -65,7 +65,7 @@ pub async fn run(
     .await;
     let result = sum(&results, left, &shared, terms, started);
     tell(Event::RunFinished(Arc::new(result.clone())));
-    (result, results)
+    result
 }
 
 /// Whether a result fails the run: a pass that was not expected does as well.

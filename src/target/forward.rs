@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
@@ -14,6 +15,9 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::target::said::said;
+
+/// Between two tries to take a connection.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why there is no way to a pod.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +82,18 @@ async fn serve(listener: TcpListener, pods: Api<Pod>, pod: String, port: u16) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((local, _)) => drop(connections.spawn(forward(local, pods.clone(), pod.clone(), port))),
-                // Out of descriptors: the connection waits until some are given back.
-                Err(_) => tokio::task::yield_now().await,
-            },
+            local = accept(&listener) => drop(connections.spawn(forward(local, pods.clone(), pod.clone(), port))),
             Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// The next connection. Out of descriptors, it waits until some are given back, without keeping a processor busy.
+pub async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

@@ -92,11 +92,12 @@ fn few_descriptors() {
 /// More at once than there are descriptors for is no platform's failure.
 #[test]
 fn fewer_descriptors_than_scenarios_at_once_want() {
-    behind(
+    let ran = behind(
         "ulimit -n 200; exec \"$0\" \"$@\"",
         &["run", "-q", "--jobs", "50", "--repeat", "4", "harness-token/token"],
     )
     .exits(0);
+    assert!(ran.stdout.contains("2 at once in place of --jobs 50"), "{}", ran.stdout);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::steps::arguments::Road;
 use crate::target::World;
+use crate::target::forward::accept;
 use crate::target::roads::door;
 
 /// Listeners on loopback. A pod's own address ends with the pod, as in a rollout; each connection to one
@@ -39,12 +40,7 @@ impl Doors {
         let address = listener.local_addr()?;
         let (world, stop, tasks) = (self.world.clone(), self.stop.clone(), self.tasks.clone());
         self.tasks.spawn(async move {
-            while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-                let Ok((client, _)) = accepted else {
-                    // Out of descriptors: the connection waits until some are given back.
-                    tokio::task::yield_now().await;
-                    continue;
-                };
+            while let Some(client) = stop.run_until_cancelled(accept(&listener)).await {
                 let (world, stop) = (world.clone(), stop.clone());
                 tasks.spawn(async move {
                     stop.run_until_cancelled(lead(client, world, road)).await;
