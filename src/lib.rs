@@ -11,6 +11,7 @@ pub mod cli;
 pub mod expected;
 pub mod file_input;
 pub mod hmac;
+pub mod load;
 pub mod platform;
 pub mod profile;
 pub mod redact;

@@ -99,6 +99,10 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let process = process(on_signals()?, false, false);
             cli::prove::run(options, scenarios, process).await
         }
+        Command::Load(options) => {
+            let process = process(on_signals()?, options.quiet, false);
+            cli::load::run(*options, process).await
+        }
         Command::Up(options) => {
             let process = process(on_signals()?, false, false);
             cli::up::up(options, process, std::io::stdout()).await

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod jwt;
 pub mod list;
+pub mod load;
 pub mod platform;
 pub mod profile;
 pub mod prove;
@@ -65,6 +66,8 @@ pub enum Command {
     Explain(Explain),
     /// Prove that every check can fail: each mutant of the reference platform against its row
     Prove(Prove),
+    /// Load the terminal's door with concurrent attaches, and measure it
+    Load(Box<load::LoadOptions>),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
     /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand

@@ -16,6 +16,9 @@ use crate::target::embedded::Program;
 /// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
 const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
+/// The variable with the address that a component listens on; all addresses without it.
+const LISTEN: &str = "GAUNTLET_LISTEN";
+
 /// What containers of the embedded target run: `platform COMPONENT`, as the image's entry point would.
 pub fn program() -> Program {
     Arc::new(|argv, pod| {
@@ -61,9 +64,14 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         },
         false => None,
     };
+    let ip = match env.get(LISTEN).map(|address| address.parse()) {
+        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Some(Ok(address)) => address,
+        Some(Err(_)) => return Err(UsageError(format!("{LISTEN} is no address"))),
+    };
     let pod = Pod {
         env: Arc::new(env),
-        ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        ip,
         log: log.clone(),
         kubernetes,
         stop,

@@ -87,6 +87,7 @@ pub struct Server {
     pod: Pod,
     header_timeout: Duration,
     drain: Duration,
+    access_log: bool,
     open: AtomicUsize,
 }
 
@@ -95,12 +96,13 @@ pub struct Server {
 const MAX_HEAD: usize = 16 * 1024;
 
 impl Server {
-    /// Limits from `HEADER_TIMEOUT` (10s) and `DRAIN_TIMEOUT`.
+    /// Limits from `HEADER_TIMEOUT` (10s) and `DRAIN_TIMEOUT`; no access log where `ACCESS_LOG` is off.
     pub fn new(pod: &Pod, drain: Duration) -> Result<Arc<Server>, ComponentError> {
         Ok(Arc::new(Server {
             pod: pod.clone(),
             header_timeout: pod.duration("HEADER_TIMEOUT", Duration::from_secs(10))?,
             drain: pod.duration("DRAIN_TIMEOUT", drain)?,
+            access_log: pod.var_or("ACCESS_LOG", "on") != "off",
             open: AtomicUsize::new(0),
         }))
     }
@@ -174,11 +176,11 @@ impl Server {
         let after = Arc::new(Mutex::new(None::<Tunnel>));
         let service = {
             let after = after.clone();
-            let pod = self.pod.clone();
+            let (pod, access_log) = (self.pod.clone(), self.access_log);
             service_fn(move |request: Request<Incoming>| {
                 let (handler, after, pod) = (handler.clone(), after.clone(), pod.clone());
                 async move {
-                    let line = log_line(&pod, &request);
+                    let line = access_log.then(|| log_line(&pod, &request)).flatten();
                     let mut answer = handler.answer(request, peer).await;
                     if let Some(line) = line {
                         pod.log.line(format!("{line} {}", answer.response.status().as_u16()));

@@ -9,7 +9,7 @@ use super::Written;
 /// Replaces the file at `path` by `bytes`. Whoever looks sees the old file or
 /// the whole new one, also after a crash. Makes the folder. What is no regular
 /// file (`/dev/stdout`, a FIFO) is written to as it is.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace(path, bytes).map_err(|error| explain(path, &error))
 }
 

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use crate::runner::events::Event;
 
+pub use atomic::write as write_file;
 pub use console::{ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};

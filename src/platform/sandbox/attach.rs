@@ -28,7 +28,7 @@ use super::super::{ComponentError, Pod, mutant};
 use super::terminal::{Input, Terminal};
 
 /// How long a client may take to answer a close.
-const CLOSING: Duration = Duration::from_secs(2);
+pub const CLOSING: Duration = Duration::from_secs(2);
 
 /// Bytes that may wait for a terminal that does not read; then the client waits as well.
 const MOST_WAITING: usize = 1 << 20;
@@ -57,6 +57,10 @@ impl Limits {
             frames,
             pod: pod.clone(),
         })
+    }
+
+    pub fn frames(&self) -> WebSocketConfig {
+        self.frames
     }
 }
 

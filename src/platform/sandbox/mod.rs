@@ -6,11 +6,13 @@
 //! again.
 
 mod attach;
+mod echoing;
 mod terminal;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,11 +29,14 @@ use terminal::Terminal;
 /// Serves `/tty` until the pod is asked to stop.
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 4096)?;
+    let sharing = Sharing::new(&pod)?;
     let sandbox = Sandbox {
         door: Door::new(&pod, Side::Sandbox, pod.var("HARNESS_AUTH_TOKEN").map(str::to_owned))
             .with_previous(pod.var("HARNESS_AUTH_TOKEN_PREVIOUS").map(str::to_owned)),
         path: pod.var_or("TTY_PATH", "/tty").to_owned(),
         command: command(&pod)?,
+        sharing,
+        attaches: Attaches::default(),
         limits: attach::Limits::new(&pod)?,
         terminal: Mutex::new(None),
         // Its terminals end with the pod: there is nothing to wait for but their last frames.
@@ -39,6 +44,8 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         pod: pod.clone(),
     };
     let listener = pod.listen(port).await?;
+    // Port 0 is one that the system chooses.
+    let port = listener.local_addr().map_or(port, |address| address.port());
     pod.log.line(format!("sandbox: {} on port {port}", sandbox.path));
     if pod.has(&mutant::TOKEN_IN_START_LOG) {
         let environment: Vec<_> = pod.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -50,8 +57,48 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
             engine.encode(token)
         ));
     }
-    let server = sandbox.server.clone();
-    server.serve(listener, Arc::new(sandbox)).await
+    let sandbox = Arc::new(sandbox);
+    let served = sandbox.server.serve(listener, sandbox.clone()).await;
+    pod.log.line(format!("sandbox: {}", sandbox.attaches));
+    served
+}
+
+/// Who is at a terminal: `TERMINAL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// All clients of the pod share one, as the contract has it.
+    Shared,
+    /// Each client has one of its own.
+    Own,
+    /// No terminal: each client gets back what it types. For loads above what a machine has terminals for.
+    Loop,
+}
+
+impl Sharing {
+    fn new(pod: &Pod) -> Result<Sharing, ComponentError> {
+        match pod.var_or("TERMINAL", "shared") {
+            "shared" => Ok(Sharing::Shared),
+            "own" => Ok(Sharing::Own),
+            "loop" => Ok(Sharing::Loop),
+            other => Err(ComponentError(format!(
+                "TERMINAL is {other:?}, and can be shared, own or loop"
+            ))),
+        }
+    }
+}
+
+/// What became of the upgrades, in numbers: what a load has counted is compared with it.
+#[derive(Default)]
+struct Attaches {
+    opened: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl std::fmt::Display for Attaches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (opened, refused) = (self.opened.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed));
+        write!(f, "{opened} attaches opened, {refused} refused")
+    }
 }
 
 /// `TERMINAL_COMMAND`, a JSON list, or a shell.
@@ -78,6 +125,8 @@ struct Sandbox {
     door: Door,
     path: String,
     command: Vec<String>,
+    sharing: Sharing,
+    attaches: Attaches,
     limits: attach::Limits,
     terminal: Mutex<Option<Arc<Terminal>>>,
     server: Arc<Server>,
@@ -113,6 +162,20 @@ impl Handler for Sandbox {
 
 impl Sandbox {
     fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
+        self.attaches.opened.fetch_add(1, Ordering::Relaxed);
+        if self.sharing == Sharing::Loop {
+            let upgraded = hyper::upgrade::on(request);
+            let (limits, stop) = (self.limits.clone(), self.pod.stop.clone());
+            let tunnel = Box::pin(async move {
+                if let Ok(io) = upgraded.await {
+                    echoing::converse(TokioIo::new(io), &limits, stop).await;
+                }
+            });
+            return Answer {
+                response: accepted,
+                tunnel: Some(tunnel),
+            };
+        }
         let terminal = match self.terminal() {
             Ok(terminal) => terminal,
             Err(wrong) => {
@@ -137,10 +200,11 @@ impl Sandbox {
         }
     }
 
-    /// The one terminal of this pod, started where it isn't running.
+    /// The one terminal of this pod, started where it isn't running; a new one where each client has its own.
     fn terminal(&self) -> std::io::Result<Arc<Terminal>> {
         let mut terminal = self.terminal.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(running) = terminal.as_ref().filter(|terminal| terminal.is_running())
+            && self.sharing == Sharing::Shared
             && !self.pod.has(&mutant::TERMINAL_PER_CLIENT)
         {
             return Ok(running.clone());
@@ -153,6 +217,7 @@ impl Sandbox {
     /// A refusal; what follows is for the mutants alone.
     fn refuse(&self, request: &mut Request<Incoming>, refusal: Refusal) -> Answer {
         let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
+        self.attaches.refused.fetch_add(u64::from(unauthorized), Ordering::Relaxed);
         if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
             let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
             if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {

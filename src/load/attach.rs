@@ -1,0 +1,608 @@
+//! One attach: a socket, what is left between two reads, and what happens next. Some two hundred bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustix::net::sockopt;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::clock::Clock;
+use super::echo::{self, Finder, RUB_OUT};
+use super::failure::Failure;
+use super::frames::{self, Part};
+use super::handshake::{self, Answer, Request};
+use super::metric::Metric;
+use super::recorder::{Example, Recorder};
+
+/// Bytes that are read at once, into a buffer that all attaches share.
+pub const READ: usize = 64 * 1024;
+
+/// Reads of one attach before others have their turn.
+const READS: usize = 16;
+
+/// Bytes that may wait for a server that doesn't read; then what is typed is lost, and counted as unanswered.
+const MOST_UNSENT: usize = 16 * 1024;
+
+/// Bytes of a refusal that are kept as evidence.
+const SAID: usize = 400;
+
+/// With which credential an attach comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The door has to open.
+    Right,
+    /// The door has to answer 401: no token, an empty one, a wrong one, one that was valid once.
+    Missing,
+    Empty,
+    Wrong,
+    Old,
+}
+
+impl Credential {
+    pub fn name(self) -> &'static str {
+        match self {
+            Credential::Right => "the right token",
+            Credential::Missing => "no token",
+            Credential::Empty => "an empty token",
+            Credential::Wrong => "a wrong token",
+            Credential::Old => "an old token",
+        }
+    }
+}
+
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Transport {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(socket) => socket,
+            Transport::Tls(tls) => &tls.sock,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => socket.read(buffer),
+            Transport::Tls(tls) => tls.read(buffer),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Transport::Plain(socket) => socket.write(bytes),
+            Transport::Tls(tls) => {
+                let written = tls.write(bytes)?;
+                // Taken, though the socket may be full: the rest goes when it has room.
+                match tls.flush() {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+                    _ => Ok(written),
+                }
+            }
+        }
+    }
+
+    /// Sends what TLS has taken and not yet sent.
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Transport::Plain(_) => Ok(()),
+            Transport::Tls(tls) => tls.flush(),
+        }
+    }
+
+    /// Whether a read that didn't fill the buffer has read all there was (epoll(7)), unless the server has hung up.
+    fn short_read_is_last(&self) -> bool {
+        matches!(self, Transport::Plain(_))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    Securing,
+    Upgrading,
+    Open,
+    Closing,
+}
+
+/// What an event led to.
+pub enum Progress {
+    /// Something else has to happen first.
+    Waits,
+    /// There may be more to read: others first.
+    GoesOn,
+    /// The terminal has just opened.
+    Opened,
+    /// It is over, for this reason; none where it was closed from here.
+    Ended(Option<Failure>),
+}
+
+/// What all attaches of an engine share.
+pub struct Shared {
+    pub clock: Clock,
+    pub recorder: Recorder,
+    pub buffer: Vec<u8>,
+    pub out: Vec<u8>,
+    /// The steady part has begun at this moment, and not ended.
+    pub steady_since: Option<u64>,
+    pub secret: u64,
+    pub echo_every: u64,
+    pub deadline: u64,
+}
+
+impl Shared {
+    /// Sixteen bytes for an attach's key, the same whenever they are asked for.
+    fn key(&self, number: u32) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&mix(self.secret ^ u64::from(number)).to_le_bytes());
+        key[8..].copy_from_slice(&mix(!self.secret ^ u64::from(number)).to_le_bytes());
+        key
+    }
+
+    /// A mask for a frame: against caches on the way that take frames for HTTP, not against anybody who listens
+    /// (RFC 6455 §10.3).
+    fn mask(&self, number: u32, frame: u64) -> [u8; 4] {
+        let mixed = mix(self.secret ^ (u64::from(number) << 32) ^ frame);
+        [
+            mixed as u8,
+            (mixed >> 8) as u8,
+            (mixed >> 16) as u8,
+            (mixed >> 24) as u8,
+        ]
+    }
+
+    pub fn is_steady(&self, intended: u64) -> bool {
+        self.steady_since.is_some_and(|since| intended >= since)
+    }
+}
+
+/// SplitMix64's finalizer: a number from a number, without an order that shows.
+pub fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+pub struct Attach {
+    transport: Transport,
+    state: State,
+    pub credential: Credential,
+    seen_output: bool,
+    /// The server has said its last: what is left to read ends.
+    hung_up: bool,
+    /// Counts from the engine's first attach on, probes included.
+    pub number: u32,
+    tag: u32,
+    pub request: Arc<Request>,
+    pub intended: u64,
+    /// When the current phase began.
+    since: u64,
+    reader: frames::Reader,
+    finder: Finder,
+    /// The first echo's intended moment.
+    first_echo: u64,
+    sent: u32,
+    /// Echoes that were answered or given up, in their order.
+    settled: u32,
+    /// What the server hasn't taken yet; before the terminal is open, an answer's head that isn't whole.
+    rest: Vec<u8>,
+}
+
+impl Attach {
+    /// From a socket whose connecting has begun.
+    pub fn new(
+        socket: TcpStream,
+        tls: Option<(&Arc<ClientConfig>, &ServerName<'static>)>,
+        request: Arc<Request>,
+        (credential, number, tag): (Credential, u32, u32),
+        (intended, now): (u64, u64),
+    ) -> Result<Attach, Failure> {
+        let transport = match tls {
+            None => Transport::Plain(socket),
+            Some((config, name)) => {
+                let mut client = ClientConnection::new(config.clone(), name.clone())
+                    .map_err(|error| Failure::Tls(error.to_string()))?;
+                client.set_buffer_limit(Some(MOST_UNSENT));
+                Transport::Tls(Box::new(StreamOwned::new(client, socket)))
+            }
+        };
+        Ok(Attach {
+            transport,
+            state: State::Connecting,
+            credential,
+            seen_output: false,
+            hung_up: false,
+            number,
+            tag,
+            request,
+            intended,
+            since: now,
+            reader: frames::Reader::default(),
+            finder: Finder::default(),
+            first_echo: 0,
+            sent: 0,
+            settled: 0,
+            rest: Vec::new(),
+        })
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        self.transport.socket()
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        self.socket().local_addr().ok()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Which phase it is in, for a deadline that has passed.
+    pub fn phase(&self) -> Metric {
+        match self.state {
+            State::Connecting => Metric::Connect,
+            State::Securing => Metric::Tls,
+            State::Upgrading => Metric::Upgrade,
+            State::Open => Metric::Echo,
+            State::Closing => Metric::Close,
+        }
+    }
+
+    /// Echoes that wait for their answer.
+    pub fn unanswered(&self) -> u32 {
+        self.sent - self.settled
+    }
+
+    /// The socket can be read or written, or the server has hung up.
+    pub fn ready(&mut self, hung_up: bool, shared: &mut Shared) -> Progress {
+        self.hung_up |= hung_up;
+        let stepped = match self.state {
+            State::Connecting => self.connected(shared),
+            State::Securing => self.secure(shared),
+            State::Upgrading | State::Open | State::Closing => self.flush().and_then(|()| self.receive(shared)),
+        };
+        match stepped {
+            Ok(progress) => progress,
+            // The server may close however it likes once it was asked to.
+            Err(_) if self.state == State::Closing => self.closed(shared),
+            Err(failure) => Progress::Ended(Some(failure)),
+        }
+    }
+
+    fn connected(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
+        match sockopt::socket_error(self.socket()) {
+            Ok(Ok(())) => {}
+            Ok(Err(errno)) | Err(errno) => return Err(Failure::from_errno(errno)),
+        }
+        self.phase_ends(Metric::Connect, shared);
+        if matches!(self.transport, Transport::Tls(_)) {
+            self.state = State::Securing;
+            return self.secure(shared);
+        }
+        self.upgrade(shared)
+    }
+
+    fn secure(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
+        let Transport::Tls(tls) = &mut self.transport else {
+            return self.upgrade(shared);
+        };
+        while tls.conn.is_handshaking() {
+            match tls.conn.complete_io(&mut tls.sock) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Waits),
+                Err(error) if error.kind() == ErrorKind::InvalidData => return Err(Failure::Tls(error.to_string())),
+                Err(error) => return Err(Failure::from_io(&error)),
+            }
+        }
+        let metric = match tls.conn.handshake_kind() {
+            Some(HandshakeKind::Resumed) => Metric::TlsResumed,
+            _ => Metric::Tls,
+        };
+        self.phase_ends(metric, shared);
+        self.upgrade(shared)
+    }
+
+    fn upgrade(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
+        self.state = State::Upgrading;
+        let mut out = std::mem::take(&mut shared.out);
+        out.clear();
+        self.request.write(shared.key(self.number), &mut out);
+        let sent = self.send(&out);
+        shared.out = out;
+        sent?;
+        // Over TLS the answer may have come with the handshake's last bytes.
+        match self.transport {
+            Transport::Plain(_) => Ok(Progress::Waits),
+            Transport::Tls(_) => self.receive(shared),
+        }
+    }
+
+    fn receive(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
+        let mut buffer = std::mem::take(&mut shared.buffer);
+        let received = self.receive_into(&mut buffer, shared);
+        shared.buffer = buffer;
+        received
+    }
+
+    fn receive_into(&mut self, buffer: &mut [u8], shared: &mut Shared) -> Result<Progress, Failure> {
+        let mut opened = false;
+        for _ in 0..READS {
+            let count = match self.transport.read(buffer) {
+                Ok(0) if self.state == State::Closing => return Ok(self.closed(shared)),
+                Ok(0) => return Err(Failure::Ended),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(if opened { Progress::Opened } else { Progress::Waits });
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failure::from_io(&error)),
+            };
+            let bytes = &buffer[..count];
+            if self.state == State::Upgrading {
+                opened |= self.answered(bytes, shared)?;
+            } else {
+                self.frames(bytes, shared)?;
+            }
+            if count < buffer.len() && self.transport.short_read_is_last() && !self.hung_up {
+                return Ok(if opened { Progress::Opened } else { Progress::Waits });
+            }
+        }
+        // What opened is told first; whatever is left to read comes with its first echo.
+        Ok(if opened { Progress::Opened } else { Progress::GoesOn })
+    }
+
+    /// Reads more of the upgrade's answer; says whether the terminal has opened.
+    fn answered(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<bool, Failure> {
+        let mut whole = std::mem::take(&mut self.rest);
+        let bytes = if whole.is_empty() {
+            bytes
+        } else {
+            whole.extend_from_slice(bytes);
+            &whole
+        };
+        match handshake::read(bytes, shared.key(self.number)) {
+            Answer::Part => {
+                self.rest = bytes.to_vec();
+                Ok(false)
+            }
+            Answer::Open(length) => {
+                self.phase_ends(Metric::Upgrade, shared);
+                let now = self.since;
+                shared
+                    .recorder
+                    .record(Metric::Attach, now.saturating_sub(self.intended), false);
+                self.state = State::Open;
+                self.frames(&bytes[length..], shared)?;
+                Ok(true)
+            }
+            Answer::Status(status) => {
+                self.rest = bytes[..bytes.len().min(SAID)].to_vec();
+                Err(Failure::Status(status))
+            }
+            Answer::Broken(what) => {
+                self.rest = bytes[..bytes.len().min(SAID)].to_vec();
+                Err(Failure::Handshake(what))
+            }
+        }
+    }
+
+    fn frames(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<(), Failure> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let now = shared.clock.now();
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut pongs: Vec<u8> = Vec::new();
+        let mut close = None;
+        let read = reader.read(bytes, |part| {
+            match part {
+                Part::Data(payload) => self.output(payload, now, shared),
+                Part::Ping(payload) => {
+                    let mask = shared.mask(self.number, now);
+                    frames::write(OpCode::Control(Control::Pong), payload, mask, &mut pongs);
+                }
+                Part::Close(code) => close = Some(code),
+                Part::End => {}
+            }
+            close.is_none()
+        });
+        self.reader = reader;
+        if let Err(frames::Broken(what)) = read {
+            return Err(Failure::Frame(what));
+        }
+        match close {
+            Some(code) if self.state == State::Open => return Err(Failure::Closed(code)),
+            // The server's answer to the close; it ends the connection itself (RFC 6455 §7.1.1).
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if !pongs.is_empty() {
+            self.send(&pongs)?;
+        }
+        Ok(())
+    }
+
+    /// Some of the terminal's output.
+    fn output(&mut self, payload: &[u8], now: u64, shared: &mut Shared) {
+        shared.recorder.counts.received_bytes += payload.len() as u64;
+        if !self.seen_output {
+            self.seen_output = true;
+            let elapsed = now.saturating_sub(self.since);
+            shared.recorder.record(Metric::FirstOutput, elapsed, false);
+        }
+        let (settled, sent, first) = (&mut self.settled, self.sent, self.first_echo);
+        self.finder.look(self.tag, payload, |number| {
+            // The nonce's number is the echo's, up to its turn; what was drawn again is behind.
+            let ahead = number.wrapping_sub(*settled) % echo::NUMBERS;
+            if ahead >= sent - *settled {
+                return;
+            }
+            let counts = &mut shared.recorder.counts;
+            counts.echoes_unanswered += u64::from(ahead);
+            counts.echoes_answered += 1;
+            *settled += ahead;
+            let intended = first + u64::from(*settled) * shared.echo_every;
+            *settled += 1;
+            let steady = shared.steady_since.is_some_and(|since| intended >= since);
+            shared
+                .recorder
+                .record(Metric::Echo, now.saturating_sub(intended), steady);
+        });
+    }
+
+    /// Begins the echoes; the first is due at this moment.
+    pub fn echo_from(&mut self, first: u64) {
+        self.first_echo = first;
+    }
+
+    /// Types the next echo's nonce, which is due; gives when the one after it is.
+    pub fn echo(&mut self, shared: &mut Shared) -> Result<u64, Failure> {
+        let intended = self.first_echo + u64::from(self.sent) * shared.echo_every;
+        let now = shared.clock.now();
+        // What was asked too long ago isn't waited for any more.
+        while self.settled < self.sent {
+            let oldest = self.first_echo + u64::from(self.settled) * shared.echo_every;
+            if now.saturating_sub(oldest) < shared.deadline {
+                break;
+            }
+            self.give_up(1, shared);
+        }
+        let steady = shared.is_steady(intended);
+        shared
+            .recorder
+            .record(Metric::Lag, now.saturating_sub(intended), steady);
+        shared.recorder.counts.echoes_sent += 1;
+        shared.recorder.steady_echoes += u64::from(steady);
+        let mut typed = [RUB_OUT; 1 + echo::LENGTH];
+        typed[1..].copy_from_slice(&echo::nonce(self.tag, self.sent % echo::NUMBERS));
+        self.sent += 1;
+        let mut out = std::mem::take(&mut shared.out);
+        out.clear();
+        frames::write(
+            OpCode::Data(Data::Binary),
+            &typed,
+            shared.mask(self.number, u64::from(self.sent)),
+            &mut out,
+        );
+        let sent = self.send(&out);
+        shared.out = out;
+        sent.map(|()| intended + shared.echo_every)
+    }
+
+    /// Counts the oldest echoes that have no answer as unanswered.
+    fn give_up(&mut self, echoes: u32, shared: &mut Shared) {
+        self.settled += echoes;
+        shared.recorder.counts.echoes_unanswered += u64::from(echoes);
+        let (local, number) = (self.local(), self.number);
+        for _ in 0..echoes {
+            let at = shared.clock.seconds();
+            shared
+                .recorder
+                .fail(Failure::TimedOut(Metric::Echo), |failure| Example {
+                    failure,
+                    at,
+                    attach: number.to_string(),
+                    local: local.map(|local| local.to_string()),
+                    said: None,
+                });
+        }
+    }
+
+    /// Counts all echoes that have no answer as unanswered: nothing will come any more.
+    pub fn give_up_all(&mut self, shared: &mut Shared) {
+        let unanswered = self.unanswered();
+        self.give_up(unanswered, shared);
+    }
+
+    /// Closes the WebSocket from here.
+    pub fn close(&mut self, intended: u64, shared: &mut Shared) -> Result<(), Failure> {
+        self.state = State::Closing;
+        self.intended = intended;
+        let mut out = Vec::new();
+        let mask = shared.mask(self.number, u64::MAX);
+        frames::write(OpCode::Control(Control::Close), &1000u16.to_be_bytes(), mask, &mut out);
+        self.send(&out)
+    }
+
+    fn closed(&mut self, shared: &mut Shared) -> Progress {
+        let elapsed = shared.clock.now().saturating_sub(self.intended);
+        shared.recorder.record(Metric::Close, elapsed, false);
+        Progress::Ended(None)
+    }
+
+    /// A phase ends and the next begins.
+    fn phase_ends(&mut self, metric: Metric, shared: &mut Shared) {
+        let now = shared.clock.now();
+        shared.recorder.record(metric, now.saturating_sub(self.since), false);
+        self.since = now;
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut bytes = bytes;
+        if self.rest.is_empty() {
+            while !bytes.is_empty() {
+                match self.transport.write(bytes) {
+                    Ok(0) => return Err(Failure::Ended),
+                    Ok(written) => bytes = &bytes[written..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(Failure::from_io(&error)),
+                }
+            }
+        }
+        // A frame is kept whole or not at all.
+        if !bytes.is_empty() && (self.rest.is_empty() || self.rest.len() + bytes.len() <= MOST_UNSENT) {
+            self.rest.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Sends what is left, as far as the server takes it.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if self.state == State::Upgrading {
+            // There the rest is the answer's head; a request is short enough for any socket.
+            return self.transport.flush().or_else(|error| blocks(&error));
+        }
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            self.send(&rest)?;
+            if self.rest.is_empty() {
+                self.rest = Vec::new();
+            }
+        }
+        self.transport.flush().or_else(|error| blocks(&error))
+    }
+
+    /// What to show of a failure.
+    pub fn example(&self, failure: String, at: f64) -> Example {
+        let said = match self.state {
+            State::Upgrading if !self.rest.is_empty() => Some(String::from_utf8_lossy(&self.rest).into_owned()),
+            _ => None,
+        };
+        let attach = match self.credential {
+            Credential::Right => self.number.to_string(),
+            other => other.name().to_owned(),
+        };
+        Example {
+            failure,
+            at,
+            attach,
+            local: self.local().map(|local| local.to_string()),
+            said,
+        }
+    }
+}
+
+fn blocks(error: &std::io::Error) -> Result<(), Failure> {
+    match error.kind() {
+        ErrorKind::WouldBlock => Ok(()),
+        _ => Err(Failure::from_io(error)),
+    }
+}

@@ -1,0 +1,103 @@
+//! What a process costs, as the kernel counts it (proc_pid_stat(5), proc_pid_status(5)).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Processor time and memory of a process at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    pub user: Duration,
+    pub system: Duration,
+    /// Resident memory, in bytes.
+    pub resident: u64,
+    /// Open descriptors; none where the process is another user's.
+    pub descriptors: Option<u64>,
+}
+
+impl Cost {
+    /// Of this process.
+    pub fn own() -> Option<Cost> {
+        Cost::of("self")
+    }
+
+    /// Of a process by its id.
+    pub fn of(process: &str) -> Option<Cost> {
+        let folder = format!("/proc/{process}");
+        let stat = std::fs::read_to_string(format!("{folder}/stat")).ok()?;
+        let status = std::fs::read_to_string(format!("{folder}/status")).ok()?;
+        let descriptors = std::fs::read_dir(format!("{folder}/fd"))
+            .ok()
+            .map(|listed| listed.count() as u64);
+        read(&stat, &status, rustix::param::clock_ticks_per_second()).map(|cost| Cost { descriptors, ..cost })
+    }
+
+    /// Processor time in user mode and in the kernel.
+    pub fn processor(&self) -> Duration {
+        self.user + self.system
+    }
+
+    /// Of two processes together.
+    pub fn and(&self, other: &Cost) -> Cost {
+        Cost {
+            user: self.user + other.user,
+            system: self.system + other.system,
+            resident: self.resident + other.resident,
+            descriptors: self.descriptors.zip(other.descriptors).map(|(one, other)| one + other),
+        }
+    }
+
+    /// What was used between two moments; memory as what came on top.
+    pub fn since(&self, before: &Cost) -> Cost {
+        Cost {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+            resident: self.resident.saturating_sub(before.resident),
+            descriptors: self.descriptors,
+        }
+    }
+}
+
+fn read(stat: &str, status: &str, ticks: u64) -> Option<Cost> {
+    // The program's name, in parentheses, may contain anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let mut time = || {
+        let spent: u64 = fields.next()?.parse().ok()?;
+        Some(Duration::from_micros(spent * 1_000_000 / ticks.max(1)))
+    };
+    let (user, system) = (time()?, time()?);
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let resident: u64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(Cost {
+        user,
+        system,
+        resident: resident * 1024,
+        descriptors: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_fields() {
+        let stat = "7 (a) R 1 2) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 3 0 99 1000 25 18446744073709551615";
+        let cost = read(stat, "Name:\ta\nVmRSS:\t    100 kB\n", 100).expect("read");
+        assert_eq!(
+            (cost.user, cost.system),
+            (Duration::from_millis(2500), Duration::from_millis(500))
+        );
+        assert_eq!(cost.resident, 100 * 1024);
+    }
+
+    #[test]
+    fn this_process_has_a_cost() {
+        let cost = Cost::own().expect("read");
+        assert!(
+            cost.resident > 1 << 20 && cost.descriptors.is_some_and(|open| open > 2),
+            "{cost:?}"
+        );
+    }
+}

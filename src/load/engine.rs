@@ -1,0 +1,579 @@
+//! The load engine: one thread, one epoll set, one heap of what is due. An attach costs the engine its socket and a
+//! few hundred bytes, an echo two system calls.
+
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
+use slab::Slab;
+
+use super::attach::{Attach, Credential, Progress, READ, Shared, mix};
+use super::clock::{Clock, nanoseconds};
+use super::cost::Cost;
+use super::failure::Failure;
+use super::handshake::Request;
+use super::metric::Metric;
+use super::plan::Plan;
+use super::recorder::{Example, Recorder, Second};
+use super::schedule::Starts;
+use super::timers::{Due, Slot, Timers};
+
+/// Events that are taken at once.
+const EVENTS: usize = 1024;
+
+/// What is done of what is due before events have their turn.
+const DUE_AT_ONCE: usize = 256;
+
+/// The timer's place among the events: no attach has this number.
+const TIMER: u64 = u64::MAX;
+
+/// How long the engine waits at most before it looks whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a load can't go on: this machine doesn't give what the engine is made of.
+#[derive(Debug, thiserror::Error)]
+#[error("the load engine: {what}: {error}")]
+pub struct EngineError {
+    what: &'static str,
+    error: String,
+}
+
+fn doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> EngineError {
+    move |error| EngineError {
+        what,
+        error: error.to_string(),
+    }
+}
+
+/// How others see and stop an engine that runs.
+#[derive(Default)]
+pub struct Control {
+    /// Ends the load with what was measured so far.
+    pub stop: AtomicBool,
+    live: Mutex<Vec<Second>>,
+}
+
+impl Control {
+    /// The seconds that have ended since this was last asked.
+    pub fn news(&self) -> Vec<Second> {
+        std::mem::take(&mut *self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn tell(&self, second: Second) {
+        self.live
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .push(second);
+    }
+}
+
+/// How a load ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As planned.
+    Complete,
+    /// It was stopped.
+    Stopped,
+}
+
+/// What a load has given.
+pub struct Outcome {
+    pub recorder: Recorder,
+    pub ending: Ending,
+    /// Most terminals that were open at once.
+    pub most_open: u64,
+    /// Seconds since the load began: the last start, the steady part, the end.
+    pub ramped: f64,
+    pub steady: Option<(f64, f64)>,
+    pub ended: f64,
+    pub costs: Costs,
+}
+
+/// The engine's own process at the turns of a load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Costs {
+    pub before: Cost,
+    /// When the steady part began.
+    pub held: Option<Cost>,
+    /// When it ended.
+    pub after: Option<Cost>,
+    pub end: Cost,
+}
+
+/// Which part of a load it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Ramp,
+    Hold,
+    /// Echoes that are under way come back.
+    Drain,
+    Close,
+}
+
+struct Engine<'a> {
+    plan: &'a Plan,
+    control: &'a Control,
+    epoll: OwnedFd,
+    timers: Timers,
+    attaches: Slab<Attach>,
+    shared: Shared,
+    starts: Starts,
+    /// The next start of the schedule.
+    part: Part,
+    /// Attaches so far, probes included.
+    numbers: u32,
+    started: u32,
+    probes: u32,
+    /// Attaches with the right token whose handshake isn't over.
+    pending: u32,
+    open: u32,
+    most_open: u32,
+    ramped: u64,
+    steady: Option<(u64, u64)>,
+    costs: Costs,
+    /// Those that have more to read.
+    unread: Vec<Slot>,
+    /// Of the slots, up to which all were closed.
+    closing: usize,
+    close_every: u64,
+}
+
+/// Runs a load to its end, on this thread.
+///
+/// # Errors
+/// This machine doesn't give an epoll set or a timer.
+pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
+    let mut engine = Engine::new(plan, control)?;
+    let ending = engine.drive()?;
+    Ok(engine.outcome(ending))
+}
+
+impl<'a> Engine<'a> {
+    fn new(plan: &'a Plan, control: &'a Control) -> Result<Engine<'a>, EngineError> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(doing("making an epoll set"))?;
+        let expected = plan.attaches as usize;
+        let timers = Timers::new(2 * expected + 16).map_err(doing("making a timer"))?;
+        epoll::add(
+            &epoll,
+            timers.descriptor(),
+            EventData::new_u64(TIMER),
+            EventFlags::IN | EventFlags::ET,
+        )
+        .map_err(doing("watching the timer"))?;
+        let recorder = Recorder::new().map_err(doing("making a histogram"))?;
+        let attaches = Slab::with_capacity(expected + 16);
+        let mean = plan.arrivals.mean(plan.attaches);
+        let costs = Costs {
+            before: Cost::own().unwrap_or_default(),
+            ..Costs::default()
+        };
+        Ok(Engine {
+            plan,
+            control,
+            epoll,
+            timers,
+            attaches,
+            shared: Shared {
+                clock: Clock::start(),
+                recorder,
+                buffer: vec![0; READ],
+                out: Vec::new(),
+                steady_since: None,
+                secret: mix(plan.seed),
+                echo_every: plan.echo_every.map_or(u64::MAX, nanoseconds),
+                deadline: nanoseconds(plan.deadline),
+            },
+            starts: plan.arrivals.starts(plan.attaches, plan.seed),
+            part: Part::Ramp,
+            numbers: 0,
+            started: 0,
+            probes: 0,
+            pending: 0,
+            open: 0,
+            most_open: 0,
+            ramped: 0,
+            steady: None,
+            costs,
+            unread: Vec::new(),
+            closing: 0,
+            close_every: (1e9 / mean) as u64,
+        })
+    }
+
+    fn drive(&mut self) -> Result<Ending, EngineError> {
+        let mut events = Vec::with_capacity(EVENTS);
+        let look = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: LOOK.subsec_nanos().into(),
+        };
+        let now_at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.next_start();
+        if let Some(every) = self.plan.probe_every {
+            self.timers.add(nanoseconds(every) / 2, Due::Probe);
+        }
+        self.timers.add(1_000_000_000, Due::Second);
+        loop {
+            if self.control.stop.load(Ordering::Relaxed) {
+                return Ok(Ending::Stopped);
+            }
+            let busy = self.work_off() || !self.unread.is_empty();
+            if self.part == Part::Close && self.attaches.is_empty() {
+                return Ok(Ending::Complete);
+            }
+            let now = self.shared.clock.now();
+            self.timers.arm(now).map_err(doing("setting the timer"))?;
+            events.clear();
+            let timeout = if busy { &now_at_once } else { &look };
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(timeout)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(doing("waiting for events")(error)),
+            }
+            for slot in std::mem::take(&mut self.unread) {
+                self.ready(slot, false);
+            }
+            let over = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+            for Event { flags, data } in events.drain(..) {
+                let data = data.u64();
+                if data != TIMER {
+                    self.ready(Slot::from_event(data), flags.intersects(over));
+                }
+            }
+            self.turn();
+        }
+    }
+
+    /// Does what is due; says whether more of it is.
+    fn work_off(&mut self) -> bool {
+        for _ in 0..DUE_AT_ONCE {
+            let now = self.shared.clock.now();
+            let Some((at, due)) = self.timers.next(now) else {
+                return false;
+            };
+            match due {
+                Due::Start => self.start(at),
+                Due::Probe => self.probe(at),
+                Due::Echo(slot) => self.echo(slot),
+                Due::Deadline(slot) => self.deadline(slot),
+                Due::Close => self.close(at),
+                Due::HoldEnds => self.hold_ends(),
+                Due::DrainEnds => self.drained(),
+                Due::Second => {
+                    let open = u64::from(self.open);
+                    let second = self.shared.recorder.end_second(at as f64 / 1e9, open);
+                    self.control.tell(second);
+                    self.timers.add(at + 1_000_000_000, Due::Second);
+                }
+            }
+            self.turn();
+        }
+        true
+    }
+
+    /// Goes on to the load's next part where this one is over.
+    fn turn(&mut self) {
+        match self.part {
+            Part::Ramp if self.started == self.plan.attaches && self.pending == 0 => {
+                let now = self.shared.clock.now();
+                self.part = Part::Hold;
+                self.ramped = now;
+                self.shared.steady_since = Some(now);
+                self.steady = Some((now, now));
+                self.costs.held = Cost::own();
+                self.timers.add(now + nanoseconds(self.plan.hold), Due::HoldEnds);
+            }
+            Part::Drain if self.shared.recorder.counts.echoes_under_way() == 0 => self.drained(),
+            _ => {}
+        }
+    }
+
+    fn hold_ends(&mut self) {
+        let now = self.shared.clock.now();
+        if let Some((_, end)) = &mut self.steady {
+            *end = now;
+        }
+        self.costs.after = Cost::own();
+        self.part = Part::Drain;
+        self.timers.add(now + self.shared.deadline, Due::DrainEnds);
+    }
+
+    /// All answers are there, or no longer waited for: closes the terminals, as fast as they were opened.
+    fn drained(&mut self) {
+        if self.part != Part::Drain {
+            return;
+        }
+        self.part = Part::Close;
+        for (_, attach) in &mut self.attaches {
+            attach.give_up_all(&mut self.shared);
+        }
+        self.timers.add(self.shared.clock.now(), Due::Close);
+    }
+
+    fn close(&mut self, at: u64) {
+        while self.closing < self.attaches.capacity() {
+            let key = self.closing;
+            self.closing += 1;
+            let Some(attach) = self.attaches.get_mut(key).filter(|attach| attach.is_open()) else {
+                continue;
+            };
+            let slot = Slot {
+                key: key as u32,
+                number: attach.number,
+            };
+            match attach.close(at, &mut self.shared) {
+                Ok(()) => {
+                    let deadline = self.shared.clock.now() + self.shared.deadline;
+                    self.timers.add(deadline, Due::Deadline(slot));
+                }
+                Err(failure) => self.ended(slot, Some(failure)),
+            }
+            self.timers.add(at + self.close_every, Due::Close);
+            return;
+        }
+    }
+
+    fn next_start(&mut self) {
+        if let Some(start) = self.starts.next() {
+            self.timers.add(nanoseconds(start), Due::Start);
+        }
+    }
+
+    /// Starts the next attach of the schedule.
+    fn start(&mut self, intended: u64) {
+        let now = self.shared.clock.now();
+        self.shared.recorder.record(Metric::Lag, now - intended, false);
+        self.shared.recorder.counts.attempted += 1;
+        let door = &self.plan.doors[self.started as usize % self.plan.doors.len()];
+        let request = door.right.clone();
+        let tag = self.plan.first_tag + self.started;
+        self.started += 1;
+        self.pending += 1;
+        self.begin(request, Credential::Right, tag, intended);
+        self.next_start();
+    }
+
+    /// Starts an attach that the door has to refuse.
+    fn probe(&mut self, intended: u64) {
+        let Some(every) = self.plan.probe_every else { return };
+        if !matches!(self.part, Part::Ramp | Part::Hold) {
+            return;
+        }
+        self.shared.recorder.counts.probes += 1;
+        let probe = self.probes as usize;
+        self.probes += 1;
+        // Doors and credentials in turn, so that each meets each.
+        let door = &self.plan.doors[probe % self.plan.doors.len()];
+        let turn = probe / self.plan.doors.len() + probe % self.plan.doors.len();
+        let (credential, request) = &door.shut[turn % door.shut.len()];
+        self.begin(request.clone(), *credential, 0, intended);
+        self.timers.add(intended + nanoseconds(every), Due::Probe);
+    }
+
+    fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
+        let number = self.numbers;
+        self.numbers = self.numbers.wrapping_add(1);
+        let now = self.shared.clock.now();
+        let begun = self.socket(number).map_err(Failure::from_errno).and_then(|socket| {
+            let tls = self.plan.tls.as_ref().map(|(config, name)| (config, name));
+            Attach::new(socket, tls, request, (credential, number, tag), (intended, now))
+        });
+        let attach = match begun {
+            Ok(attach) => attach,
+            Err(failure) => {
+                let example = |failure, at| Example {
+                    failure,
+                    at,
+                    attach: number.to_string(),
+                    local: None,
+                    said: None,
+                };
+                return self.failed(credential, failure, example);
+            }
+        };
+        let entry = self.attaches.vacant_entry();
+        let slot = Slot {
+            key: entry.key() as u32,
+            number,
+        };
+        let watched = epoll::add(
+            &self.epoll,
+            attach.socket(),
+            EventData::new_u64(slot.to_event()),
+            EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
+        );
+        entry.insert(attach);
+        match watched {
+            Ok(()) => self.timers.add(now + self.shared.deadline, Due::Deadline(slot)),
+            Err(errno) => self.ended(slot, Some(Failure::from_errno(errno))),
+        }
+    }
+
+    /// A socket that has begun to connect.
+    fn socket(&self, number: u32) -> rustix::io::Result<TcpStream> {
+        let turn = number as usize;
+        let address = self.plan.addresses[turn % self.plan.addresses.len()];
+        let family = match address {
+            std::net::SocketAddr::V4(_) => AddressFamily::INET,
+            std::net::SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        // Keystrokes are small and must not wait for one another.
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        if !self.plan.sources.is_empty() {
+            let source = self.plan.sources[turn / self.plan.addresses.len() % self.plan.sources.len()];
+            bind(socket.as_fd(), &std::net::SocketAddr::new(source, 0))?;
+        }
+        match connect(socket.as_fd(), &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ready(&mut self, slot: Slot, hung_up: bool) {
+        let Some(attach) = attach(&mut self.attaches, slot) else {
+            return;
+        };
+        match attach.ready(hung_up, &mut self.shared) {
+            Progress::Waits => {}
+            Progress::GoesOn => self.unread.push(slot),
+            Progress::Opened => self.opened(slot),
+            Progress::Ended(failure) => self.ended(slot, failure),
+        }
+    }
+
+    fn opened(&mut self, slot: Slot) {
+        let Some(attach) = attach(&mut self.attaches, slot) else {
+            return;
+        };
+        if attach.credential != Credential::Right {
+            let at = self.shared.clock.seconds();
+            let kind = format!("opened with {}", attach.credential.name());
+            self.shared.recorder.counts.probes_opened += 1;
+            self.shared.recorder.keep(&kind, |kind| attach.example(kind, at));
+            self.attaches.remove(slot.key as usize);
+            return;
+        }
+        self.pending -= 1;
+        self.open += 1;
+        self.most_open = self.most_open.max(self.open);
+        self.shared.recorder.counts.opened += 1;
+        if self.plan.echo_every.is_some() && matches!(self.part, Part::Ramp | Part::Hold) {
+            // Somewhere in the first interval: those that open together don't type together.
+            let first = self.shared.clock.now() + mix(u64::from(slot.number)) % self.shared.echo_every;
+            attach.echo_from(first);
+            self.timers.add(first, Due::Echo(slot));
+        }
+    }
+
+    fn echo(&mut self, slot: Slot) {
+        if !matches!(self.part, Part::Ramp | Part::Hold) {
+            return;
+        }
+        let Some(attach) = attach(&mut self.attaches, slot) else {
+            return;
+        };
+        match attach.echo(&mut self.shared) {
+            Ok(next) => self.timers.add(next, Due::Echo(slot)),
+            Err(failure) => self.ended(slot, Some(failure)),
+        }
+    }
+
+    fn deadline(&mut self, slot: Slot) {
+        let Some(attach) = attach(&mut self.attaches, slot) else {
+            return;
+        };
+        if !attach.is_open() {
+            let failure = Failure::TimedOut(attach.phase());
+            self.ended(slot, Some(failure));
+        }
+    }
+
+    /// An attach is over: counts how, and forgets it.
+    fn ended(&mut self, slot: Slot, failure: Option<Failure>) {
+        let Some(ended) = attach(&mut self.attaches, slot) else {
+            return;
+        };
+        let was_open = matches!(ended.phase(), Metric::Echo | Metric::Close);
+        if was_open {
+            self.open -= 1;
+            ended.give_up_all(&mut self.shared);
+        }
+        let closing = ended.phase() == Metric::Close;
+        let ended = self.attaches.remove(slot.key as usize);
+        let counts = &mut self.shared.recorder.counts;
+        if closing && failure.is_none() {
+            counts.closed += 1;
+        } else if closing {
+            counts.stuck += 1;
+        } else if was_open {
+            counts.lost += 1;
+        }
+        let Some(failure) = failure else { return };
+        let example = |failure, at| ended.example(failure, at);
+        if was_open {
+            let at = self.shared.clock.seconds();
+            self.shared.recorder.fail(failure, |failure| example(failure, at));
+        } else {
+            self.failed(ended.credential, failure, example);
+        }
+    }
+
+    /// A handshake has failed, or was refused.
+    fn failed(&mut self, credential: Credential, failure: Failure, example: impl FnOnce(String, f64) -> Example) {
+        let at = self.shared.clock.seconds();
+        let recorder = &mut self.shared.recorder;
+        if credential == Credential::Right {
+            self.pending -= 1;
+            match failure {
+                Failure::Status(_) => recorder.counts.refused += 1,
+                _ => recorder.counts.failed += 1,
+            }
+            recorder.fail(failure, |failure| example(failure, at));
+        } else if failure == Failure::Status(401) {
+            recorder.counts.probes_refused += 1;
+        } else {
+            recorder.counts.probes_otherwise += 1;
+            recorder.fail_probe(failure, |failure| example(failure, at));
+        }
+    }
+
+    fn outcome(mut self, ending: Ending) -> Outcome {
+        let end = self.shared.clock.now();
+        if let Some((_, until)) = &mut self.steady
+            && matches!(self.part, Part::Hold)
+        {
+            *until = end;
+            self.costs.after = Cost::own();
+        }
+        if ending == Ending::Stopped {
+            // Handshakes under way are neither opened nor failed: they were not attempted to their end.
+            let pending = u64::from(self.pending);
+            self.shared.recorder.counts.attempted -= pending;
+        }
+        self.costs.end = Cost::own().unwrap_or_default();
+        self.shared.recorder.end_second(end as f64 / 1e9, u64::from(self.open));
+        let seconds = |(from, to): (u64, u64)| (from as f64 / 1e9, to as f64 / 1e9);
+        Outcome {
+            recorder: self.shared.recorder,
+            ending,
+            most_open: self.most_open.into(),
+            ramped: self.ramped as f64 / 1e9,
+            steady: self.steady.map(seconds),
+            ended: end as f64 / 1e9,
+            costs: self.costs,
+        }
+    }
+}
+
+/// The attach of a slot, where it is still there.
+fn attach(attaches: &mut Slab<Attach>, slot: Slot) -> Option<&mut Attach> {
+    attaches
+        .get_mut(slot.key as usize)
+        .filter(|attach| attach.number == slot.number)
+}

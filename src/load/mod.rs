@@ -1,0 +1,34 @@
+//! Load: thousands of concurrent attaches to the terminal's door, and how many are too many.
+//!
+//! ```text
+//! schedule ─► engine (one thread, epoll) ─► recorder ─► result ─► objectives, summary
+//!               └─ attach: connect, TLS, handshake, frames, echo
+//! ```
+
+mod attach;
+mod clock;
+mod cost;
+mod echo;
+mod engine;
+mod failure;
+mod frames;
+mod handshake;
+mod metric;
+pub mod objective;
+mod plan;
+mod recorder;
+mod reference;
+pub mod result;
+pub mod schedule;
+mod summary;
+mod timers;
+mod url;
+
+pub use echo::TAGS;
+pub use engine::{Control, Ending, EngineError, Outcome, run};
+pub use plan::{Door, Plan, Target};
+pub use recorder::Second;
+pub use reference::{EACH, Reference, Settings as ReferenceSettings};
+pub use result::LoadResult;
+pub use summary::{summary, tick};
+pub use url::{Place, is_private};

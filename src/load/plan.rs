@@ -1,0 +1,86 @@
+//! What a load does: to which doors, how many attaches, when, for how long.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::attach::Credential;
+use super::handshake::Request;
+use super::schedule::Arrivals;
+
+/// One way to a terminal, with the requests for it.
+#[derive(Clone)]
+pub struct Door {
+    pub right: Arc<Request>,
+    /// Requests that have to be answered 401.
+    pub shut: Vec<(Credential, Arc<Request>)>,
+}
+
+impl Door {
+    /// The door of a URL's path and query, at which a token is given as `?token=`.
+    pub fn new(host: &str, target: &Target<'_>, headers: &[(String, String)]) -> Door {
+        let request = |token: Option<&str>| Arc::new(Request::new(host, &target.with(token), headers));
+        let mut shut = vec![
+            (Credential::Missing, request(None)),
+            (Credential::Wrong, request(Some(target.wrong))),
+            (Credential::Empty, request(Some(""))),
+        ];
+        if let Some(old) = target.old {
+            shut.push((Credential::Old, request(Some(old))));
+        }
+        Door {
+            right: request(Some(target.right)),
+            shut,
+        }
+    }
+}
+
+/// A terminal's path and the tokens for it.
+pub struct Target<'a> {
+    /// With the query that it has without a token.
+    pub path: &'a str,
+    pub right: &'a str,
+    pub wrong: &'a str,
+    /// One that was valid once.
+    pub old: Option<&'a str>,
+}
+
+impl Target<'_> {
+    fn with(&self, token: Option<&str>) -> String {
+        let Some(token) = token else {
+            return self.path.to_owned();
+        };
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
+        format!("{}{separator}token={token}", self.path)
+    }
+}
+
+/// A load.
+#[derive(Clone)]
+pub struct Plan {
+    /// Where connections go, in turn.
+    pub addresses: Vec<SocketAddr>,
+    /// Where they come from, in turn; empty where the kernel chooses.
+    pub sources: Vec<IpAddr>,
+    /// Over TLS, with this name in the handshake.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// What attaches go to, in turn.
+    pub doors: Vec<Door>,
+    pub attaches: u32,
+    pub arrivals: Arrivals,
+    /// How long all are held from when they are open.
+    pub hold: Duration,
+    /// How often each types.
+    pub echo_every: Option<Duration>,
+    /// Between two attaches without the right token; none where there are to be none.
+    pub probe_every: Option<Duration>,
+    /// Longest time of a phase, and of an echo.
+    pub deadline: Duration,
+    /// Of this worker's first attach, in the nonces.
+    pub first_tag: u32,
+    pub seed: u64,
+}

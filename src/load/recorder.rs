@@ -1,0 +1,193 @@
+//! What is kept of a load while it runs: histograms and counts of constant size, a row for each second, and a few
+//! examples of each kind of failure. No sample is stored.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::CreationError;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::metric::{Histograms, Metric};
+
+/// Examples that are kept of each kind of failure.
+const EXAMPLES: u64 = 3;
+
+/// What happened, in numbers. `attempted = opened + refused + failed` once all are settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// Attaches with the right token that were started.
+    pub attempted: u64,
+    /// Of these, terminals that opened.
+    pub opened: u64,
+    /// Of these, answered with a status that isn't 101.
+    pub refused: u64,
+    /// Of these, without an answer that counts.
+    pub failed: u64,
+    /// Opened terminals that ended before they were closed from here.
+    pub lost: u64,
+    /// Opened terminals that were closed from here, and the server closed as well.
+    pub closed: u64,
+    /// Opened terminals that were closed from here, and the server did not close within the deadline.
+    pub stuck: u64,
+    pub echoes_sent: u64,
+    pub echoes_answered: u64,
+    /// Echoes whose nonce never came back, or not within the deadline.
+    pub echoes_unanswered: u64,
+    /// WebSocket messages' parts and their bytes that came from the server.
+    pub received_bytes: u64,
+    /// Attaches without the right token that were started.
+    pub probes: u64,
+    /// Of these, refused with 401, as each must be.
+    pub probes_refused: u64,
+    /// Of these, opened: a door that doesn't hold.
+    pub probes_opened: u64,
+    /// Of these, anything else: another status, or no answer.
+    pub probes_otherwise: u64,
+}
+
+impl Counts {
+    /// Echoes that are neither answered nor given up.
+    pub fn echoes_under_way(&self) -> u64 {
+        self.echoes_sent - self.echoes_answered - self.echoes_unanswered
+    }
+
+    /// What went wrong with attaches that have the right token.
+    pub fn errors(&self) -> u64 {
+        self.refused + self.failed + self.lost + self.stuck + self.echoes_unanswered
+    }
+}
+
+/// One failure, as it was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Example {
+    pub failure: String,
+    /// Seconds since the load began.
+    pub at: f64,
+    /// Number of the attach, or the kind of a probe.
+    pub attach: String,
+    /// This side's address, where there was one.
+    pub local: Option<String>,
+    /// What the server said, as far as it matters.
+    pub said: Option<String>,
+}
+
+/// One second of a load.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Second {
+    /// Seconds since the load began, at the row's end.
+    pub at: f64,
+    /// Terminals open at the row's end.
+    pub open: u64,
+    pub attempted: u64,
+    pub opened: u64,
+    /// Attaches that were refused, failed, lost or stuck, and unanswered echoes.
+    pub errors: u64,
+    pub echoes: u64,
+    /// Milliseconds; none without a sample.
+    pub attach_p50: Option<f64>,
+    pub attach_p99: Option<f64>,
+    pub echo_p50: Option<f64>,
+    pub echo_p99: Option<f64>,
+    pub lag_p99: Option<f64>,
+}
+
+pub struct Recorder {
+    pub counts: Counts,
+    /// Of the whole load.
+    pub whole: Histograms,
+    /// Of the steady part: from when all are open until the first is closed.
+    pub steady: Histograms,
+    /// Of the current second.
+    second: Histograms,
+    before: Counts,
+    pub seconds: Vec<Second>,
+    pub failures: BTreeMap<Failure, u64>,
+    pub probe_failures: BTreeMap<Failure, u64>,
+    pub examples: Vec<Example>,
+    /// Echoes that were sent in the steady part.
+    pub steady_echoes: u64,
+    examples_of: BTreeMap<String, u64>,
+}
+
+impl Recorder {
+    /// # Errors
+    /// None: see [`Histograms::new`].
+    pub fn new() -> Result<Recorder, CreationError> {
+        Ok(Recorder {
+            counts: Counts::default(),
+            whole: Histograms::new()?,
+            steady: Histograms::new()?,
+            second: Histograms::new()?,
+            before: Counts::default(),
+            seconds: Vec::new(),
+            failures: BTreeMap::new(),
+            probe_failures: BTreeMap::new(),
+            examples: Vec::new(),
+            steady_echoes: 0,
+            examples_of: BTreeMap::new(),
+        })
+    }
+
+    /// Records a duration in nanoseconds.
+    pub fn record(&mut self, metric: Metric, nanoseconds: u64, steady: bool) {
+        self.whole.record(metric, nanoseconds);
+        if steady {
+            self.steady.record(metric, nanoseconds);
+        }
+        if matches!(metric, Metric::Attach | Metric::Echo | Metric::Lag) {
+            self.second.record(metric, nanoseconds);
+        }
+    }
+
+    /// Counts a failure of an attach with the right token.
+    pub fn fail(&mut self, failure: Failure, example: impl FnOnce(String) -> Example) {
+        self.keep(&failure.to_string(), example);
+        *self.failures.entry(failure).or_default() += 1;
+    }
+
+    /// Counts what a probe met in place of its 401.
+    pub fn fail_probe(&mut self, failure: Failure, example: impl FnOnce(String) -> Example) {
+        self.keep(&format!("without the right token: {failure}"), example);
+        *self.probe_failures.entry(failure).or_default() += 1;
+    }
+
+    /// Keeps an example where there are few of its kind.
+    pub fn keep(&mut self, kind: &str, example: impl FnOnce(String) -> Example) {
+        let seen = self.examples_of.entry(kind.to_owned()).or_default();
+        *seen += 1;
+        if *seen <= EXAMPLES {
+            self.examples.push(example(kind.to_owned()));
+        }
+    }
+
+    /// Ends the row of a second.
+    pub fn end_second(&mut self, at: f64, open: u64) -> Second {
+        let quantile = |metric, quantile| {
+            let histogram = self.second.of(metric);
+            (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1000.0)
+        };
+        let (now, before) = (&self.counts, &self.before);
+        let row = Second {
+            at,
+            open,
+            attempted: now.attempted - before.attempted,
+            opened: now.opened - before.opened,
+            errors: now.errors() - before.errors(),
+            echoes: now.echoes_answered - before.echoes_answered,
+            attach_p50: quantile(Metric::Attach, 0.5),
+            attach_p99: quantile(Metric::Attach, 0.99),
+            echo_p50: quantile(Metric::Echo, 0.5),
+            echo_p99: quantile(Metric::Echo, 0.99),
+            lag_p99: quantile(Metric::Lag, 0.99),
+        };
+        for metric in [Metric::Attach, Metric::Echo, Metric::Lag] {
+            self.second.clear(metric);
+        }
+        self.before = self.counts.clone();
+        self.seconds.push(row.clone());
+        row
+    }
+}

@@ -1,0 +1,171 @@
+//! The reference platform's terminal in processes of its own, so that what it costs is not the generator's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::cost::Cost;
+use crate::redact::Secret;
+
+/// Longest time until a process listens, and until it has ended.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Attaches that one process is given, under the limit of descriptors that most machines have.
+pub const EACH: u32 = 15_000;
+
+/// What stands before the port in the first line of a sandbox's log.
+const LISTENS: &str = " on port ";
+
+/// Sandboxes that listen on loopback. Dropped, they are killed.
+pub struct Reference {
+    sandboxes: Vec<Sandbox>,
+}
+
+struct Sandbox {
+    child: Child,
+    log: Lines<BufReader<ChildStdout>>,
+    address: SocketAddr,
+}
+
+/// What the reference platform has counted itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub opened: u64,
+    pub refused: u64,
+}
+
+/// How the sandboxes are started.
+pub struct Settings<'a> {
+    /// The file that this process runs.
+    pub binary: &'a Path,
+    pub processes: u32,
+    pub token: &'a Secret,
+    /// `shared`, `own` or `loop`.
+    pub terminal: &'a str,
+    pub mutants: &'a [String],
+}
+
+impl Reference {
+    /// Starts them, and waits until all listen.
+    ///
+    /// # Errors
+    /// In words: a process that can't be started, or doesn't listen.
+    pub async fn start(settings: &Settings<'_>) -> Result<Reference, String> {
+        let mut sandboxes = Vec::new();
+        for _ in 0..settings.processes {
+            sandboxes.push(Sandbox::start(settings).await?);
+        }
+        Ok(Reference { sandboxes })
+    }
+
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sandboxes.iter().map(|sandbox| sandbox.address).collect()
+    }
+
+    /// What all processes cost together so far.
+    pub fn cost(&self) -> Option<Cost> {
+        self.sandboxes
+            .iter()
+            .map(|sandbox| Cost::of(&sandbox.child.id()?.to_string()))
+            .reduce(|one, other| Some(one?.and(&other?)))?
+    }
+
+    /// Ends them; gives what they have counted, where all could say it.
+    pub async fn end(self) -> Option<Counted> {
+        let mut all = Some(Counted::default());
+        for sandbox in self.sandboxes {
+            let counted = tokio::time::timeout(SOON, sandbox.end()).await.ok().flatten();
+            all = all.zip(counted).map(|(one, other)| Counted {
+                opened: one.opened + other.opened,
+                refused: one.refused + other.refused,
+            });
+        }
+        all
+    }
+}
+
+impl Sandbox {
+    async fn start(settings: &Settings<'_>) -> Result<Sandbox, String> {
+        let mut child = Command::new(settings.binary)
+            .args(["platform", "sandbox"])
+            .env_clear()
+            .env("PORT", "0")
+            .env("GAUNTLET_LISTEN", Ipv4Addr::LOCALHOST.to_string())
+            .env("HARNESS_AUTH_TOKEN", settings.token.expose())
+            .env("TERMINAL", settings.terminal)
+            .env("PS1", "$ ")
+            .env("ACCESS_LOG", "off")
+            .env("GAUNTLET_MUTANTS", settings.mutants.join(","))
+            // Ctrl-C is for the generator, which then ends its platform.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("starting {} platform sandbox: {error}", settings.binary.display()))?;
+        let stdout = child.stdout.take().ok_or("a sandbox without standard output")?;
+        let mut log = BufReader::new(stdout).lines();
+        let listens = async {
+            let mut said = String::new();
+            while let Ok(Some(line)) = log.next_line().await {
+                if let Some((_, port)) = line.rsplit_once(LISTENS)
+                    && let Ok(port) = port.parse::<u16>()
+                {
+                    return Ok(port);
+                }
+                said = line;
+            }
+            Err(format!("the reference platform's sandbox has ended: {said}"))
+        };
+        let port = tokio::time::timeout(SOON, listens).await.map_err(|_| {
+            format!(
+                "the reference platform's sandbox doesn't listen within {} s",
+                SOON.as_secs()
+            )
+        })??;
+        Ok(Sandbox {
+            child,
+            log,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+        })
+    }
+
+    async fn end(mut self) -> Option<Counted> {
+        let id = i32::try_from(self.child.id()?).ok().and_then(Pid::from_raw)?;
+        kill_process(id, Signal::TERM).ok()?;
+        let mut counted = None;
+        while let Ok(Some(line)) = self.log.next_line().await {
+            counted = read(&line).or(counted);
+        }
+        let _ = self.child.wait().await;
+        counted
+    }
+}
+
+/// `sandbox: 12 attaches opened, 3 refused`.
+fn read(line: &str) -> Option<Counted> {
+    let line = line.strip_prefix("sandbox: ")?.strip_suffix(" refused")?;
+    let (opened, refused) = line.split_once(" attaches opened, ")?;
+    Some(Counted {
+        opened: opened.parse().ok()?,
+        refused: refused.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_read() {
+        let counted = read("sandbox: 12 attaches opened, 3 refused");
+        assert_eq!(counted, Some(Counted { opened: 12, refused: 3 }));
+        assert_eq!(read("sandbox: /tty on port 4096"), None);
+    }
+}

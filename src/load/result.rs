@@ -1,0 +1,360 @@
+//! A load's result: a document to keep, to merge and to compare.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::cost::Cost;
+use super::engine::{Ending, Outcome};
+use super::metric::{Histograms, Metric};
+use super::objective::{Judged, Kept, Measured, Objective};
+use super::recorder::{Counts, Example, Second};
+use super::reference::Counted;
+
+/// Of the schedule's lag, the most that still leaves latencies the platform's: milliseconds, and the share of an
+/// objective's limit.
+const MOST_LAG: f64 = 10.0;
+const MOST_LAG_SHARE: f64 = 0.05;
+
+/// A load's verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Pass,
+    /// The platform is wrong: a door didn't hold, or an objective wasn't kept.
+    Fail,
+    /// The generator or this machine was the limit.
+    Error,
+    Interrupted,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadResult {
+    pub api_version: String,
+    pub kind: String,
+    pub gauntlet: Gauntlet,
+    /// RFC 3339.
+    pub started: String,
+    pub load: Load,
+    pub verdict: Verdict,
+    /// Why the verdict isn't `pass`, in words.
+    pub reasons: Vec<String>,
+    pub objectives: Vec<Judged>,
+    pub counts: Counts,
+    /// Failures of attaches with the right token, by kind.
+    pub failures: BTreeMap<String, u64>,
+    /// What attaches without the right token met in place of 401, by kind.
+    pub probe_failures: BTreeMap<String, u64>,
+    pub examples: Vec<Example>,
+    /// Milliseconds, of the whole load and of its steady part.
+    pub latencies: BTreeMap<String, Latency>,
+    pub steady: BTreeMap<String, Latency>,
+    /// Most terminals that were open at once.
+    pub most_open: u64,
+    /// Seconds from the beginning: the last handshake was over, the steady part, the end.
+    pub ramped: f64,
+    pub steady_part: Option<(f64, f64)>,
+    pub ended: f64,
+    pub seconds: Vec<Second>,
+    pub generator: Generator,
+    /// The reference platform's own count and cost, where it was the target.
+    pub platform: Option<Platform>,
+    /// HDR histograms of the whole load and of its steady part, in microseconds: V2 encoding, base64.
+    pub histograms: BTreeMap<String, String>,
+    pub steady_histograms: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Gauntlet {
+    pub version: String,
+    pub commit: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Load {
+    pub target: String,
+    /// How arrivals are scheduled: `open`.
+    pub model: String,
+    pub attaches: u32,
+    pub arrivals: String,
+    /// Milliseconds.
+    pub hold: u64,
+    pub echo_every: Option<u64>,
+    pub deadline: u64,
+    pub probe_every: Option<u64>,
+    pub seed: u64,
+    /// Milliseconds to resolve the name, once before the load.
+    pub resolve: f64,
+}
+
+/// Milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    pub count: u64,
+    pub min: f64,
+    pub mean: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    #[serde(rename = "p99.9")]
+    pub p999: f64,
+    #[serde(rename = "p99.99")]
+    pub p9999: f64,
+    pub max: f64,
+}
+
+/// What the generator cost and how late it was.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Generator {
+    pub processes: u32,
+    /// Of the schedule's lag, milliseconds.
+    pub lag_p99: f64,
+    /// Whether it was itself the limit; then latencies are none of the platform's.
+    pub saturated: bool,
+    pub before: Cost,
+    pub end: Cost,
+    /// Resident bytes for each terminal that is held.
+    pub bytes_per_attach: Option<f64>,
+    /// Milliseconds of processor time for each attach that was opened.
+    pub milliseconds_per_attach: Option<f64>,
+    /// Microseconds of processor time for each echo of the steady part, and its part in user mode.
+    pub microseconds_per_echo: Option<f64>,
+    pub user_microseconds_per_echo: Option<f64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Platform {
+    pub processes: u32,
+    pub opened: Option<u64>,
+    pub refused: Option<u64>,
+    pub cost: Option<Cost>,
+}
+
+impl Platform {
+    pub fn new(processes: u32, counted: Option<Counted>, cost: Option<Cost>) -> Platform {
+        Platform {
+            processes,
+            opened: counted.map(|counted| counted.opened),
+            refused: counted.map(|counted| counted.refused),
+            cost,
+        }
+    }
+}
+
+impl LoadResult {
+    /// Puts the result of a load together, and judges it.
+    pub fn new(
+        (gauntlet, started): (Gauntlet, String),
+        load: Load,
+        outcome: Outcome,
+        objectives: &[Objective],
+        platform: Option<Platform>,
+    ) -> LoadResult {
+        let recorder = outcome.recorder;
+        let lag = recorder.whole.of(Metric::Lag);
+        let lag_p99 = lag.value_at_quantile(0.99) as f64 / 1000.0;
+        let allowed = objectives
+            .iter()
+            .filter(|objective| objective.metric() != Some(Metric::Lag))
+            .filter_map(Objective::latency_limit)
+            .map(|limit| limit * MOST_LAG_SHARE)
+            .fold(MOST_LAG, f64::min);
+        let saturated = !lag.is_empty() && lag_p99 > allowed;
+        let measured = Measured {
+            counts: &recorder.counts,
+            whole: &recorder.whole,
+            steady: &recorder.steady,
+            saturated,
+        };
+        let objectives: Vec<Judged> = objectives.iter().map(|objective| objective.judge(&measured)).collect();
+        let costs = outcome.costs;
+        let per = |amount: f64, count: u64| (count > 0).then(|| amount / count as f64);
+        let held = costs.held.map(|held| held.since(&costs.before));
+        let echoed = costs.held.zip(costs.after).map(|(held, after)| after.since(&held));
+        let counts = &recorder.counts;
+        let generator = Generator {
+            processes: 1,
+            lag_p99,
+            saturated,
+            before: costs.before,
+            end: costs.end,
+            bytes_per_attach: held.and_then(|held| per(held.resident as f64, outcome.most_open)),
+            milliseconds_per_attach: held.and_then(|held| per(held.processor().as_secs_f64() * 1e3, counts.opened)),
+            microseconds_per_echo: echoed
+                .and_then(|used| per(used.processor().as_secs_f64() * 1e6, recorder.steady_echoes)),
+            user_microseconds_per_echo: echoed
+                .and_then(|used| per(used.user.as_secs_f64() * 1e6, recorder.steady_echoes)),
+        };
+        let local: u64 = recorder
+            .failures
+            .iter()
+            .chain(&recorder.probe_failures)
+            .filter(|(failure, _)| failure.is_local())
+            .map(|(_, count)| count)
+            .sum();
+        let mut reasons: Vec<String> = Vec::new();
+        let mut verdict = match outcome.ending {
+            Ending::Complete => Verdict::Pass,
+            Ending::Stopped => Verdict::Interrupted,
+        };
+        if saturated {
+            reasons.push(format!(
+                "the generator was itself the limit: its lag has a p99 of {lag_p99:.1} ms, {allowed:.1} ms is the most; \
+                 latencies are none of the platform's"
+            ));
+        }
+        if local > 0 {
+            reasons.push(format!(
+                "this machine was the limit {local} times: see the failures that begin with `local`"
+            ));
+        }
+        let could_not_tell = objectives.iter().any(|judged| judged.kept == Kept::CouldNotTell);
+        if (local > 0 || saturated || could_not_tell) && verdict == Verdict::Pass {
+            verdict = Verdict::Error;
+        }
+        if let Some(difference) = platform.as_ref().and_then(|platform| differs(platform, counts)) {
+            reasons.push(difference);
+            if verdict == Verdict::Pass && outcome.ending == Ending::Complete {
+                verdict = Verdict::Error;
+            }
+        }
+        let mut wrong = Vec::new();
+        if counts.probes_opened > 0 {
+            wrong.push(format!(
+                "the door opened {} times without the right token",
+                counts.probes_opened
+            ));
+        }
+        let unanswered: u64 = recorder
+            .probe_failures
+            .iter()
+            .filter(|(failure, _)| !failure.is_local())
+            .map(|(_, count)| count)
+            .sum();
+        if unanswered > 0 {
+            wrong.push(format!(
+                "{unanswered} attaches without the right token got another answer than 401"
+            ));
+        }
+        if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
+            wrong.push(format!("the right token was refused {refused} times with 401"));
+        }
+        // What this machine lacked is counted with the errors, and is none of the platform's.
+        let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0;
+        for judged in objectives.iter().filter(broken) {
+            wrong.push(format!("{}: {}", judged.objective, judged.found));
+        }
+        // Whatever else is: a platform that is wrong is wrong.
+        let fails = !wrong.is_empty() && (verdict != Verdict::Interrupted || counts.probes_opened > 0);
+        if fails {
+            verdict = Verdict::Fail;
+        }
+        reasons.splice(0..0, wrong);
+        LoadResult {
+            api_version: "gauntlet/v1".into(),
+            kind: "LoadResult".into(),
+            gauntlet,
+            started,
+            load,
+            verdict,
+            reasons,
+            objectives,
+            counts: counts.clone(),
+            failures: named(&recorder.failures),
+            probe_failures: named(&recorder.probe_failures),
+            examples: recorder.examples,
+            latencies: latencies(&recorder.whole),
+            steady: latencies(&recorder.steady),
+            most_open: outcome.most_open,
+            ramped: outcome.ramped,
+            steady_part: outcome.steady,
+            ended: outcome.ended,
+            seconds: recorder.seconds,
+            generator,
+            platform,
+            histograms: encoded(&recorder.whole),
+            steady_histograms: encoded(&recorder.steady),
+        }
+    }
+
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict {
+            Verdict::Pass => 0,
+            Verdict::Fail => 1,
+            Verdict::Error => 3,
+            Verdict::Interrupted => 130,
+        }
+    }
+}
+
+/// Where the platform's own count is another one.
+fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
+    let (opened, refused) = platform.opened.zip(platform.refused)?;
+    let (ours, shut) = (counts.opened + counts.probes_opened, counts.probes_refused);
+    (opened != ours || refused < shut).then(|| {
+        format!(
+            "the counts differ: the platform has opened {opened} attaches and refused {refused}, and {ours} were \
+             opened and {shut} refused here"
+        )
+    })
+}
+
+fn named(failures: &BTreeMap<super::failure::Failure, u64>) -> BTreeMap<String, u64> {
+    failures
+        .iter()
+        .map(|(failure, count)| (failure.to_string(), *count))
+        .collect()
+}
+
+fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
+    with_samples(histograms)
+        .map(|(metric, histogram)| (metric.name().to_owned(), Latency::of(histogram)))
+        .collect()
+}
+
+fn with_samples(histograms: &Histograms) -> impl Iterator<Item = (Metric, &Histogram<u64>)> {
+    Metric::ALL
+        .into_iter()
+        .map(|metric| (metric, histograms.of(metric)))
+        .filter(|(_, histogram)| !histogram.is_empty())
+}
+
+fn encoded(histograms: &Histograms) -> BTreeMap<String, String> {
+    with_samples(histograms)
+        .filter_map(|(metric, histogram)| {
+            let mut bytes = Vec::new();
+            // Into memory; nothing of one form can be too large for the format.
+            V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
+            Some((metric.name().to_owned(), STANDARD.encode(bytes)))
+        })
+        .collect()
+}
+
+impl Latency {
+    pub fn of(histogram: &Histogram<u64>) -> Latency {
+        let quantile = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+        Latency {
+            count: histogram.len(),
+            min: histogram.min() as f64 / 1000.0,
+            mean: histogram.mean() / 1000.0,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
+            p9999: quantile(0.9999),
+            max: histogram.max() as f64 / 1000.0,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What a person sees of a load: a line for each second, and the result at the end.
+
+use std::fmt::Write;
+
+use super::objective::Kept;
+use super::recorder::Second;
+use super::result::{Latency, LoadResult, Verdict};
+
+/// The line of a second.
+pub fn tick(second: &Second) -> String {
+    let ms = |value: Option<f64>| value.map_or("-".to_owned(), milliseconds);
+    format!(
+        "{:6.0} s  {:>6} open  {:>5} attaches/s p50 {:>7} p99 {:>7}  {:>6} echoes/s p50 {:>7} p99 {:>7}  {} errors  lag p99 {}",
+        second.at,
+        second.open,
+        second.opened,
+        ms(second.attach_p50),
+        ms(second.attach_p99),
+        second.echoes,
+        ms(second.echo_p50),
+        ms(second.echo_p99),
+        second.errors,
+        ms(second.lag_p99),
+    )
+}
+
+/// Milliseconds to three digits, with the unit that fits.
+fn milliseconds(value: f64) -> String {
+    match value {
+        v if v >= 10_000.0 => format!("{:.1} s", v / 1000.0),
+        v if v >= 100.0 => format!("{v:.0} ms"),
+        v if v >= 10.0 => format!("{v:.1} ms"),
+        v => format!("{v:.2} ms"),
+    }
+}
+
+/// The result in text.
+pub fn summary(result: &LoadResult) -> String {
+    let mut out = String::new();
+    // Writing into memory doesn't fail.
+    let _written = write(result, &mut out);
+    out
+}
+
+fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
+    let (load, counts) = (&result.load, &result.counts);
+    let echo = load.echo_every.map_or("no echo".to_owned(), |every| {
+        format!("an echo every {}", milliseconds(every as f64))
+    });
+    writeln!(
+        out,
+        "\n{} attaches at {}, held {} s, {echo}: {}",
+        load.attaches,
+        load.arrivals,
+        load.hold as f64 / 1000.0,
+        load.target
+    )?;
+    writeln!(
+        out,
+        "\n  attaches  {} attempted = {} opened + {} refused + {} failed; most open at once {}",
+        counts.attempted, counts.opened, counts.refused, counts.failed, result.most_open
+    )?;
+    writeln!(
+        out,
+        "            of those opened {} were closed from here, {} lost before, {} stuck in closing",
+        counts.closed, counts.lost, counts.stuck
+    )?;
+    if load.echo_every.is_some() {
+        writeln!(
+            out,
+            "  echoes    {} sent, {} answered, {} not",
+            counts.echoes_sent, counts.echoes_answered, counts.echoes_unanswered
+        )?;
+    }
+    if counts.probes > 0 {
+        writeln!(
+            out,
+            "  probes    {} attaches without the right token: {} refused with 401, {} opened, {} otherwise",
+            counts.probes, counts.probes_refused, counts.probes_opened, counts.probes_otherwise
+        )?;
+    }
+    if !result.latencies.is_empty() {
+        writeln!(
+            out,
+            "\n  {:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "", "count", "p50", "p90", "p99", "p99.9", "max"
+        )?;
+        let steady = result
+            .steady
+            .iter()
+            .map(|(name, latency)| (format!("steady {name}"), latency));
+        let whole = result.latencies.iter().map(|(name, latency)| (name.clone(), latency));
+        for (name, latency) in whole.chain(steady) {
+            row(out, &name, latency)?;
+        }
+    }
+    cost(result, out)?;
+    failures(result, out)?;
+    if !result.objectives.is_empty() {
+        writeln!(out)?;
+        for judged in &result.objectives {
+            let word = match judged.kept {
+                Kept::Yes => "kept",
+                Kept::No => "BROKEN",
+                Kept::NotEnoughSamples => "NOT ENOUGH SAMPLES",
+                Kept::CouldNotTell => "COULD NOT TELL",
+            };
+            writeln!(out, "  {word}  {}  ({})", judged.objective, judged.found)?;
+        }
+    }
+    let word = match result.verdict {
+        Verdict::Pass => "PASSED",
+        Verdict::Fail => "FAILED",
+        Verdict::Error => "COULD NOT TELL",
+        Verdict::Interrupted => "INTERRUPTED",
+    };
+    writeln!(out, "\n{word} in {:.1} s", result.ended)?;
+    for reason in &result.reasons {
+        writeln!(out, "  {reason}")?;
+    }
+    Ok(())
+}
+
+fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
+    writeln!(
+        out,
+        "  {name:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        latency.count,
+        milliseconds(latency.p50),
+        milliseconds(latency.p90),
+        milliseconds(latency.p99),
+        milliseconds(latency.p999),
+        milliseconds(latency.max)
+    )
+}
+
+fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
+    let generator = &result.generator;
+    let mut parts = vec![format!("lag p99 {}", milliseconds(generator.lag_p99))];
+    if let Some(bytes) = generator.bytes_per_attach {
+        parts.push(format!("{:.2} KB for each that is held", bytes / 1000.0));
+    }
+    if let Some(time) = generator.milliseconds_per_attach {
+        parts.push(format!("{time:.3} ms of processor for each attach"));
+    }
+    if let Some(time) = generator.microseconds_per_echo {
+        let user = generator.user_microseconds_per_echo.unwrap_or_default();
+        parts.push(format!("{time:.1} µs for each echo ({user:.1} in user mode)"));
+    }
+    writeln!(out, "\n  generator  {}", parts.join(", "))?;
+    let Some(platform) = &result.platform else {
+        return Ok(());
+    };
+    let count = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+    let cost = platform.cost.map_or(String::new(), |cost| {
+        format!(
+            "; {:.1} s of processor, {} MB",
+            cost.processor().as_secs_f64(),
+            cost.resident >> 20
+        )
+    });
+    writeln!(
+        out,
+        "  platform   counted {} opened and {} refused itself{cost}",
+        count(platform.opened),
+        count(platform.refused)
+    )
+}
+
+fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
+    for (title, failures) in [
+        ("failures", &result.failures),
+        ("probes that met something else than 401", &result.probe_failures),
+    ] {
+        if failures.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n  {title}")?;
+        for (failure, count) in failures {
+            writeln!(out, "    {count:>7}  {failure}")?;
+        }
+    }
+    if result.examples.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  for example")?;
+    for example in &result.examples {
+        let local = example
+            .local
+            .as_ref()
+            .map(|local| format!(" from {local}"))
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "    at {:.3} s, attach {}{local}: {}",
+            example.at, example.attach, example.failure
+        )?;
+        for line in example
+            .said
+            .iter()
+            .flat_map(|said| said.lines())
+            .filter(|line| !line.is_empty())
+        {
+            writeln!(out, "      | {line}")?;
+        }
+    }
+    Ok(())
+}

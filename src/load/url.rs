@@ -1,0 +1,129 @@
+//! A terminal's address as a user gives it: `ws://127.0.0.1:4096/tty`.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+/// Where a terminal is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub tls: bool,
+    /// A name or an address, without the brackets of IPv6.
+    pub host: String,
+    pub port: u16,
+    /// As the `Host` field has it.
+    pub authority: String,
+    /// Path and query.
+    pub target: String,
+}
+
+impl Place {
+    /// # Errors
+    /// What is no URL of a terminal, in words.
+    pub fn parse(text: &str) -> Result<Place, String> {
+        // A fragment never goes onto the wire (RFC 6455 §3).
+        if text.contains('#') {
+            return Err("a WebSocket URL has no fragment".into());
+        }
+        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        let tls = match uri.scheme_str() {
+            Some("ws" | "http") => false,
+            Some("wss" | "https") => true,
+            _ => return Err("not a URL with ws:// or wss://".into()),
+        };
+        let authority = uri.authority().ok_or("a URL without a host")?;
+        if authority.as_str().contains('@') {
+            return Err("a URL with credentials: the token goes into a variable, named by --token-env".into());
+        }
+        let query = uri.query().unwrap_or_default();
+        if query.split('&').any(|pair| pair.split('=').next() == Some("token")) {
+            return Err(
+                "a URL with a token: it would stand in the shell's history and the process list; put it into a \
+                 variable, named by --token-env"
+                    .into(),
+            );
+        }
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        Ok(Place {
+            tls,
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            authority: authority.as_str().to_owned(),
+            target: target.to_owned(),
+        })
+    }
+}
+
+/// Whether an address is of this machine or of a network that isn't the public one (RFC 1918, RFC 4193, RFC 3927,
+/// RFC 4291 §2.5.6, RFC 6598).
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || (first == 100 && second & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => is_private(v4.into()),
+            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_all_its_parts() {
+        let place = Place::parse("wss://[::1]/x/tty?a=1").expect("a place");
+        assert_eq!((place.tls, place.host.as_str(), place.port), (true, "::1", 443));
+        assert_eq!(
+            (place.authority.as_str(), place.target.as_str()),
+            ("[::1]", "/x/tty?a=1")
+        );
+        let place = Place::parse("ws://door.example:8080").expect("a place");
+        assert_eq!((place.port, place.target.as_str()), (8080, "/"));
+    }
+
+    #[test]
+    fn what_is_no_place_says_why() {
+        for (wrong, why) in [
+            ("/tty", "not a URL with ws://"),
+            ("ftp://a/tty", "not a URL with ws://"),
+            ("ws://a:b@c/tty", "a URL with credentials"),
+            ("ws://a/tty?x=1&token=secret", "a URL with a token"),
+            ("ws://a/tty#top", "a WebSocket URL has no fragment"),
+            ("ws:// a/", "not a URL: "),
+        ] {
+            let said = Place::parse(wrong).expect_err(wrong);
+            assert!(said.starts_with(why), "{wrong}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_public_network_is_told_apart() {
+        for private in [
+            "127.3.2.1",
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.1.1",
+            "::1",
+            "fd00::1",
+        ] {
+            assert!(is_private(private.parse().expect("an address")), "{private}");
+        }
+        for public in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "::ffff:8.8.8.8",
+            "0.0.0.0",
+        ] {
+            assert!(!is_private(public.parse().expect("an address")), "{public}");
+        }
+    }
+}
