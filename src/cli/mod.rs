@@ -87,7 +87,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
     /// Which scenarios: an id, a part of one up to a /, a glob, each with a case of a matrix in brackets behind it,
-    /// tag:NAME, level:core; ! excludes [default: all]
+    /// tag:NAME, level:core; ! excludes; without any, all of them
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
     /// Read scenarios from this folder instead of the built-in ones
