@@ -56,12 +56,12 @@ fn taken(root: &Node, read: &Read<'_>) -> Vec<(Road, Span)> {
 /// The road of a step that says none.
 fn implied(root: &Node, read: &Read<'_>) -> Option<(Road, Span)> {
     let (_, contract) = contract_of(root)?;
-    let by_proxy = match (contract, read.verb.reach) {
-        (Contract::AgentService, Reach::Door { .. }) => true,
-        // Of a pod it is `direct`, which there is wherever there is a `proxy`.
-        (Contract::HarnessToken, Reach::Api | Reach::Door { subject: None }) => true,
-        _ => false,
-    };
+    // A step that is about a pod goes by `direct`; which it is is known only when it runs.
+    let by_proxy = matches!(
+        (contract, read.verb.reach),
+        (Contract::AgentService, Reach::Door { .. })
+            | (Contract::HarnessToken, Reach::Api | Reach::Door { subject: None })
+    );
     let verb = read.node.get(read.verb.name).filter(|_| by_proxy)?;
     Some((Road::Proxy, verb.span))
 }
@@ -201,7 +201,7 @@ mod tests {
             // These never come together.
             (
                 TOKEN,
-                "matrix: { case: { one: { a: ba, b: x }, two: { a: y, b: lancer } } }",
+                "matrix: { case: { one: { a: ba, b: x }, two: { a: z, b: lancer } } }",
                 "\"${case.a}${case.b}\"",
             ),
             (AGENTS, "world: { authorizer: gone }", "nginx"),
