@@ -90,6 +90,22 @@ fn help_names_the_exit_codes() {
     }
 }
 
+/// What help says in the place of a selector is no selector: `all` matches nothing.
+#[test]
+fn help_says_what_is_meant_without_a_selector() {
+    for command in ["run", "list", "prove"] {
+        let ran = ran(&[command, "--help"]).exits(0);
+        let text: Vec<&str> = ran.stdout.split_whitespace().collect();
+        let text = text.join(" ");
+        let (_, behind) = text.split_once("Which scenarios: ").expect("its selectors");
+        let (selectors, _) = behind.split_once(" Options:").expect("its options");
+        assert!(
+            selectors.ends_with("! excludes; without any, all of them"),
+            "{command}: {selectors}"
+        );
+    }
+}
+
 #[test]
 fn version() {
     let ran = ran(&["--version"]).exits(0);

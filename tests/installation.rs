@@ -1,5 +1,6 @@
 //! Platforms that aren't ours: judged through a profile, and left as they were found.
 
+mod again;
 mod door;
 mod faults;
 mod left;

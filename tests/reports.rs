@@ -126,3 +126,51 @@ fn a_latest_of_somebody_elses_is_left_and_said() {
     assert!(ran.stderr.contains("r/latest is no link"), "{}", ran.stderr);
     assert!(std::fs::read_dir(&latest).expect("a folder").next().is_none());
 }
+
+#[test]
+fn a_link_of_somebody_elses_is_left_and_said() {
+    let folder = folder();
+    std::fs::create_dir_all(folder.path().join("r")).expect("made");
+    let latest = folder.path().join("r/latest");
+    std::os::unix::fs::symlink("../mine", &latest).expect("made");
+    let arguments = [&QUICK[..], &["--report", "junit", "--reports", "r"]].concat();
+    let ran = run_in(folder.path(), &arguments).exits(0);
+    assert!(ran.stderr.contains("r/latest leads to ../mine"), "{}", ran.stderr);
+    assert_eq!(std::fs::read_link(&latest).expect("a link"), Path::new("../mine"));
+}
+
+#[test]
+fn runs_at_once_of_which_one_is_kept() {
+    let folder = folder();
+    let start = || {
+        let mut command: Command = gauntlet();
+        command.current_dir(folder.path()).args(WRONG);
+        command.args(["--report", "json", "--keep-reports", "1"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let running = [(); 4].map(|()| start());
+    for child in running {
+        let ran = Ran::of(child.wait_with_output().expect("it ends")).exits(1);
+        assert_eq!(ran.stderr, "");
+    }
+    let runs = runs(folder.path());
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    assert!(runs[0].join("report.json").is_file());
+    assert!(folder.path().join("reports/latest/report.json").is_file());
+}
+
+#[test]
+fn a_file_that_somebody_put_into_a_runs_folder_is_kept() {
+    let folder = folder();
+    let arguments = [&WRONG[..], &["--report", "json", "--keep-reports", "1"]].concat();
+    run_in(folder.path(), &arguments).exits(1);
+    let first = runs(folder.path()).remove(0);
+    std::fs::write(first.join("notes.txt"), "mine").expect("written");
+    let ran = run_in(folder.path(), &arguments).exits(1);
+    assert!(ran.stderr.contains("gauntlet did not write"), "{}", ran.stderr);
+    let names: Vec<PathBuf> = files_below(&first).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, [first.join("notes.txt")]);
+    assert_eq!(run_in(folder.path(), &arguments).exits(1).stderr, "");
+    assert_eq!(runs(folder.path()).len(), 2);
+}

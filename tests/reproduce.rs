@@ -8,7 +8,7 @@ use crate::binary::{Ran, Running, files_below, folder, run_in, until};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Whether programs are there that a person's shell has. In CI they must be.
-fn are_there(programs: &[&str]) -> bool {
+pub fn are_there(programs: &[&str]) -> bool {
     for program in programs {
         let found = Command::new("sh")
             .args(["-c", &format!("command -v {program}")])
@@ -49,7 +49,7 @@ impl Drop for Up {
 }
 
 /// The commands that a run printed.
-fn printed(out: &str) -> Vec<&str> {
+pub fn printed(out: &str) -> Vec<&str> {
     let behind = out
         .split("  to see it again, paste:\n")
         .nth(1)
@@ -124,4 +124,21 @@ fn a_terminal_that_opens_without_a_token() {
 #[test]
 fn a_terminal_that_is_reached_straight() {
     is_seen_again("harness-token/token/accept[direct]", "token-with-newline");
+}
+
+/// What was found stands in logs that are gone with their world, and no request shows it.
+#[test]
+fn a_token_in_a_log() {
+    let folder = folder();
+    let folder = folder.path();
+    for (case, mutant) in [
+        ("agent-service/leak/log[builtin]", "jwt-in-log"),
+        ("harness-token/leak/log", "token-in-access-log"),
+    ] {
+        let ran = run_in(folder, &["run", case, "--mutant", mutant]).exits(1);
+        let lines = printed(&ran.stdout);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let again = Ran::of(shell(folder, lines[0]).output().expect("sh starts")).exits(1);
+        assert!(again.stdout.contains("0 passed, 1 failed"), "{}", again.stdout);
+    }
 }

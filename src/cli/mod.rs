@@ -90,7 +90,7 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
     /// Which scenarios: an id, a part of one up to a /, a glob, each with a case of a matrix in brackets behind it,
-    /// tag:NAME, level:core; ! excludes [default: all]
+    /// tag:NAME, level:core; ! excludes; without any, all of them
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
     /// Read scenarios from this folder instead of the built-in ones
@@ -249,10 +249,11 @@ pub struct Run {
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,
     /// The folder for reports and evidence: each run makes a folder of its own in it, and the link `latest` leads to
-    /// the newest [default: reports]
+    /// that of the run that started last [default: reports]
     #[arg(long, value_name = "DIR")]
     pub reports: Option<PathBuf>,
-    /// Remove the oldest runs' folders there but for N, this run's counted [default: none is removed]
+    /// Remove what gauntlet wrote into the oldest runs' folders there but for N, this run's counted [default: none is
+    /// removed]
     #[arg(long, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: Option<std::num::NonZeroUsize>,
     /// Scenarios at once [default: 4 for each processor; on kind 2; on a platform that isn't ours one at all]

@@ -75,20 +75,29 @@ impl Process {
     /// for, and the open files are enough for.
     ///
     /// # Errors
-    /// In words: too few open files for a single one. What a platform does without them says nothing of it.
+    /// In words: too few open files for a single one.
     pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, String> {
+        self.files_for("a scenario")?;
         let wanted = asked.map_or(self.processors * 4, NonZeroUsize::get);
         let Some(most) = self.descriptors else {
             return Ok(wanted);
         };
         let each = most.saturating_sub(DESCRIPTORS_ITSELF) / DESCRIPTORS_EACH;
-        match usize::try_from(each).unwrap_or(usize::MAX) {
-            0 => Err(format!(
-                "this process may open {most} files, and a scenario on the embedded target needs {}: \
-                 raise the limit, as with `ulimit -n 1024`",
-                DESCRIPTORS_ITSELF + DESCRIPTORS_EACH
+        Ok(wanted.min(usize::try_from(each).unwrap_or(usize::MAX)))
+    }
+
+    /// Whether there are open files enough for `what`, a world on the embedded target.
+    ///
+    /// # Errors
+    /// In words: too few. What a platform does without them says nothing of it.
+    pub fn files_for(&self, what: &str) -> Result<(), String> {
+        let needed = DESCRIPTORS_ITSELF + DESCRIPTORS_EACH;
+        match self.descriptors {
+            Some(most) if most < needed => Err(format!(
+                "this process may open {most} files, and {what} on the embedded target needs {needed}: \
+                 raise the limit, as with `ulimit -n 1024`"
             )),
-            enough => Ok(wanted.min(enough)),
+            _ => Ok(()),
         }
     }
 }

@@ -142,6 +142,7 @@ impl EvidenceFolder {
         let paths = evidence_paths(&self.folder.evidence(), result);
         for (path, evidence) in paths.into_iter().zip(&result.evidence) {
             let text = bounded(&evidence.text, self.limit);
+            self.folder.record(&path)?;
             self.written
                 .push(atomic::deliver(&path, text.into_owned().into_bytes())?);
         }

@@ -57,7 +57,11 @@ impl Reporter for FileReport {
                 return Ok(Vec::new());
             }
             To::File(file) => file.clone(),
-            To::Folder(name) => self.folder.make()?.join(*name),
+            To::Folder(name) => {
+                let file = self.folder.make()?.join(*name);
+                self.folder.record(&file)?;
+                file
+            }
         };
         Ok(vec![atomic::deliver(&file, text)?])
     }

@@ -90,7 +90,7 @@ pub async fn execute(
         }
     };
     if record.reproduce.is_empty() && matches!(verdict, Verdict::Fail | Verdict::Error) {
-        record.reproduce = reproduce(planned, shared, None);
+        record.reproduce = reproduce(planned, shared, None, None);
     }
     let duration = started.elapsed();
     ScenarioResult {
@@ -278,7 +278,7 @@ async fn keep_evidence(story: &mut Story<'_>) {
         Ok(evidence) => evidence,
         Err(_) => vec![evidence::late(EVIDENCE_WITHIN)],
     };
-    story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context));
+    story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
 }
 
 /// A seed of its own for each run, so that one can be run again alone.

@@ -60,7 +60,7 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<Share
             // A panic in the harness is a defect of it, and says nothing of the platform.
             result: ScenarioResult {
                 reason: Some("the harness itself broke; what it said is on standard error".into()),
-                reproduce: reproduce(&planned_again, &shared_again, None),
+                reproduce: reproduce(&planned_again, &shared_again, None, None),
                 ..ScenarioResult::of(&planned_again, ran)
             },
             secrets: secrets_again,

@@ -62,6 +62,8 @@ pub struct Story<'a> {
     pub record: &'a mut Record,
     /// The step that is being carried out, in words: `in step 2 of 5 (attach)`.
     pub under_way: String,
+    /// The step that is being carried out, or that the story ended in.
+    pub last: Option<&'a Step>,
     /// All steps were carried out, and what they need and expect held.
     whole: bool,
 }
@@ -83,16 +85,19 @@ impl<'a> Story<'a> {
             scope,
             record,
             under_way: String::new(),
+            last: None,
             whole: false,
         }
     }
 
     /// The steps in order, up to one that doesn't hold.
     pub async fn steps(&mut self) -> Result<(), String> {
-        let steps = &self.planned.scenario.steps;
+        let planned: &'a Planned = self.planned;
+        let steps = &planned.scenario.steps;
         for (index, step) in steps.iter().enumerate() {
             let (number, of) = (index + 1, steps.len());
             self.under_way = format!("in step {number} of {of} (`{}`)", step.verb);
+            self.last = Some(step);
             (self.tell)(Event::StepStarted {
                 run: self.planned.run.clone(),
                 number,
@@ -104,6 +109,7 @@ impl<'a> Story<'a> {
             }
         }
         self.whole = true;
+        self.last = None;
         Ok(())
     }
 

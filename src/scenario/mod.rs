@@ -7,6 +7,7 @@
 mod capture;
 pub(crate) mod checker;
 mod claim;
+mod constant;
 pub mod duration;
 pub mod expression;
 pub mod field;

@@ -300,7 +300,7 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
             known.set(name);
         }
         if let Some(name) = &read.step.bind {
-            known.bind(name, read.verb.fields);
+            known.bind(name, read.verb);
         }
     }
 }

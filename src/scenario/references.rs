@@ -16,6 +16,7 @@ use super::step::Read;
 use super::template::{explain, object_for_text};
 use super::texts;
 use super::variables;
+use crate::steps::Verb;
 
 /// Functions and filters are looked up here; nothing is drawn from it.
 static LANGUAGE: LazyLock<Scope> = LazyLock::new(|| Scope::new(0));
@@ -33,8 +34,11 @@ const JINJA: [&str; 16] = [
 #[derive(Clone, Debug)]
 enum Fields {
     Any,
-    /// The first part must be one of these.
-    Known(&'static [&'static str]),
+    /// What a verb observes: the first part must be one of its fields, of which some are objects.
+    Observed {
+        known: &'static [&'static str],
+        objects: &'static [&'static str],
+    },
     BuiltIn,
 }
 
@@ -65,12 +69,15 @@ impl Known {
         self.variables.insert(canonical(name), Fields::Any);
     }
 
-    /// Sets a name to what a verb with these fields observes.
-    pub fn bind(&mut self, name: &str, fields: &'static [&'static str]) {
-        let fields = if fields.is_empty() {
+    /// Sets a name to what a verb observes.
+    pub fn bind(&mut self, name: &str, verb: &'static Verb) {
+        let fields = if verb.fields.is_empty() {
             Fields::Any
         } else {
-            Fields::Known(fields)
+            Fields::Observed {
+                known: verb.fields,
+                objects: verb.objects,
+            }
         };
         self.variables.insert(canonical(name), fields);
     }
@@ -138,16 +145,25 @@ impl Known {
         let Some(fields) = self.fields_of(&name.path) else {
             return;
         };
-        let (message, help) = object_for_text(source, fields, place);
-        let at = locate(checker, text, span, start + name.at, source.trim().len());
+        let source = source.trim();
+        let (message, mut help) = object_for_text(source, fields.iter().copied(), place);
+        if fields.is_empty() {
+            help = format!("name a field of it, or write its JSON with `${{{source} | tojson}}`");
+        }
+        let at = locate(checker, text, span, start + name.at, source.len());
         checker.report_with_help(at, message, help);
     }
 
-    /// The fields of a variable, or of a field of it, where it is known to be an object.
+    /// The fields of a variable, or of a field of it, where it is known to be an object; none of them where they are
+    /// not known.
     fn fields_of(&self, path: &[String]) -> Option<Vec<&str>> {
         let (root, fields) = path.split_first()?;
         match self.variables.get(&canonical(root))? {
-            Fields::Known(known) if fields.is_empty() => Some(known.to_vec()),
+            Fields::Observed { known, objects } => match fields {
+                [] => Some(known.to_vec()),
+                [field] if objects.contains(&field.as_str()) => Some(Vec::new()),
+                _ => None,
+            },
             Fields::BuiltIn => {
                 let value = lookup(BUILT_IN.as_object()?, root)?;
                 let inner = fields
@@ -155,7 +171,7 @@ impl Known {
                     .try_fold(value, |value, field| lookup(value.as_object()?, field))?;
                 Some(inner.as_object()?.keys().map(String::as_str).collect())
             }
-            Fields::Any | Fields::Known(_) => None,
+            Fields::Any => None,
         }
     }
 
@@ -228,7 +244,7 @@ impl Known {
         };
         match known {
             Fields::Any => {}
-            Fields::Known(known) => {
+            Fields::Observed { known, .. } => {
                 if let Some(field) = fields.first()
                     && !known.iter().any(|known| canonical(known) == canonical(field))
                 {

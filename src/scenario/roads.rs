@@ -4,6 +4,8 @@
 //! expected is missed. Neither says anything of the platform.
 
 use super::checker::Checker;
+use super::constant;
+use super::expression;
 use super::node::{Kind, Node};
 use super::scope::canonical;
 use super::source::Span;
@@ -11,21 +13,6 @@ use super::step::Read;
 use crate::steps::Reach;
 use crate::steps::arguments::Road;
 use crate::target::contract::Contract;
-
-/// The roads to the reference platform of a contract.
-fn roads_of(contract: Contract) -> &'static [Road] {
-    match contract {
-        Contract::HarnessToken => &[Road::Direct, Road::Proxy, Road::Balancer, Road::BalancerTls],
-        Contract::AgentService => &[
-            Road::Service,
-            Road::AccessControl,
-            Road::Builtin,
-            Road::Nginx,
-            Road::Envoy,
-            Road::Witness,
-        ],
-    }
-}
 
 /// Reports each road that the world lacks, once, where it is first said.
 pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut Checker) {
@@ -47,22 +34,36 @@ pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, 
 /// it runs.
 fn taken(root: &Node, read: &Read<'_>) -> Vec<(Road, Span)> {
     let Some(said) = read.node.get("road").or_else(|| read.node.get("gateway")) else {
-        let verb = read.node.get(read.verb.name);
-        let goes = matches!(read.verb.reach, Reach::Door { .. });
-        // Of a pod it is `direct`, which there is wherever there is a `proxy`.
-        return match (verb, contract_of(root)) {
-            (Some(verb), Some((_, Contract::AgentService))) if goes => vec![(Road::Proxy, verb.span)],
-            _ => Vec::new(),
-        };
+        return implied(root, read).into_iter().collect();
     };
-    let values = match said.as_text().and_then(variable) {
+    let Some(text) = said.as_text() else {
+        return Vec::new();
+    };
+    let values = match variable(text) {
         Some(path) => values(root, path),
         None => vec![said],
     };
-    let roads = values
-        .into_iter()
-        .filter_map(|node| Some((Road::named(node.as_text()?)?, node.span)));
-    roads.collect()
+    let named = |node: &Node| Some((Road::named(node.as_text()?)?, node.span));
+    let mut roads: Vec<(Road, Span)> = values.iter().filter_map(|node| named(node)).collect();
+    // Put together of several, or a variable that is made of others.
+    if expression::is_template(text) && (roads.is_empty() || roads.len() < values.len()) {
+        let filled = constant::texts(root, text);
+        roads.extend(filled.iter().filter_map(|text| Some((Road::named(text)?, said.span))));
+    }
+    roads
+}
+
+/// The road of a step that says none.
+fn implied(root: &Node, read: &Read<'_>) -> Option<(Road, Span)> {
+    let (_, contract) = contract_of(root)?;
+    // A step that is about a pod goes by `direct`; which it is is known only when it runs.
+    let by_proxy = matches!(
+        (contract, read.verb.reach),
+        (Contract::AgentService, Reach::Door { .. })
+            | (Contract::HarnessToken, Reach::Api | Reach::Door { subject: None })
+    );
+    let verb = read.node.get(read.verb.name).filter(|_| by_proxy)?;
+    Some((Road::Proxy, verb.span))
 }
 
 /// What stands in a template that is one variable: `road` of `${road}`, `case.road` of `${case.road}`.
@@ -104,9 +105,9 @@ fn contract_of(root: &Node) -> Option<(&str, Contract)> {
 fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
     let name = road.name();
     if let Some((group, contract)) = contract_of(root)
-        && !roads_of(contract).contains(&road)
+        && !contract.roads().contains(&road)
     {
-        let known: Vec<&str> = roads_of(contract).iter().map(|road| road.name()).collect();
+        let known: Vec<&str> = contract.roads().iter().map(|road| road.name()).collect();
         let message = format!("a world of `{group}` has no road `{name}`");
         let other = match contract {
             Contract::HarnessToken => "agent-service",
@@ -117,6 +118,10 @@ fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
     }
     let world = root.get("world");
     let of_world = |key: &str| world.and_then(|world| world.get(key)).map(|node| &node.kind);
+    if matches!(of_world("platform"), Some(Kind::Bool(false))) {
+        let message = format!("the road `{name}` leads to the platform, and the scenario's world has none");
+        return Some((message, "take `platform: false` out of `world`".to_owned()));
+    }
     let balancer = world
         .and_then(|world| world.get("balancer"))
         .filter(|node| node.kind != Kind::Null);
@@ -181,7 +186,6 @@ mod tests {
         for (id, head, road) in [
             (TOKEN, "", "direct"),
             (TOKEN, "", "proxy"),
-            (TOKEN, "world: { platform: false }", "proxy"),
             (TOKEN, "world: { balancer: {} }", "balancer"),
             (TOKEN, "world: { balancer: { tls: true } }", "balancer-tls"),
             (TOKEN, "world: { balancer: { tls: true } }", "balancer"),
@@ -189,6 +193,16 @@ mod tests {
                 TOKEN,
                 "world: { balancer: {} }\nmatrix: { road: [proxy, balancer] }",
                 "\"${road}\"",
+            ),
+            (TOKEN, "world: { balancer: {} }\nvars: { r: balanc }", "\"${r}er\""),
+            // What they are is known only when it runs.
+            (TOKEN, "vars: { r: \"${token()}\" }", "\"balancer${r[:0]}\""),
+            (TOKEN, "", "\"balanc${master-key[:0]}er\""),
+            // These never come together.
+            (
+                TOKEN,
+                "matrix: { case: { one: { a: ba, b: x }, two: { a: z, b: lancer } } }",
+                "\"${case.a}${case.b}\"",
             ),
             (AGENTS, "world: { authorizer: gone }", "nginx"),
             (AGENTS, "matrix: { road: [builtin, envoy, service] }", "\"${road}\""),
@@ -220,6 +234,42 @@ mod tests {
                 "world: { web-replicas: 0 }",
                 "proxy",
                 "say `web-replicas: 1` in `world`",
+            ),
+            (
+                TOKEN,
+                "vars: { r: balanc }",
+                "\"${r}er\"",
+                "add `world: { balancer: {} }`",
+            ),
+            (
+                TOKEN,
+                "vars: { r: balanc, way: \"${r}er\" }",
+                "\"${way}\"",
+                "add `world: { balancer: {} }`",
+            ),
+            (
+                TOKEN,
+                "matrix: { part: { plain: \"\", tls: -tls } }\nworld: { balancer: {} }",
+                "\"balancer${part}\"",
+                "say `tls: true` in `world.balancer`",
+            ),
+            (
+                TOKEN,
+                "matrix: { n: [1, 2] }",
+                "\"${'proxy' if n == 1 else 'balancer'}\"",
+                "add `world: { balancer: {} }`",
+            ),
+            (
+                TOKEN,
+                "world: { platform: false }",
+                "proxy",
+                "take `platform: false` out of `world`",
+            ),
+            (
+                TOKEN,
+                "world: { platform: false, balancer: {} }",
+                "balancer",
+                "the road `balancer` leads to the platform, and the scenario's world has none",
             ),
             (TOKEN, "", "builtin", "it has direct, proxy, balancer, balancer-tls"),
             (TOKEN, "", "nginx", "a world of `harness-token` has no road `nginx`"),
@@ -263,6 +313,14 @@ mod tests {
         assert!(told(TOKEN, "", step).contains("a world of `harness-token` has no road `nginx`"));
         let step = "{ http: GET /, check: answers 200 }";
         assert_eq!(told(TOKEN, "", step), "");
+        for step in [step, "{ session: new }"] {
+            let told = told(TOKEN, "world: { platform: false }", step);
+            assert!(told.contains("take `platform: false` out of `world`"), "{step}: {told}");
+        }
+        assert_eq!(
+            told(TOKEN, "world: { platform: false }", "{ seed-token: pipeline }"),
+            ""
+        );
         assert!(told(AGENTS, "", step).contains("a world of `agent-service` has no road `proxy`"));
     }
 }

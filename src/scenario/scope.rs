@@ -68,6 +68,14 @@ impl Scope {
         self.variables.get(&canonical(name))
     }
 
+    /// What stands at a path: a variable, and fields of it, as templates name them.
+    pub(super) fn at(&self, path: &[String]) -> Option<&Value> {
+        let (root, fields) = path.split_first()?;
+        fields
+            .iter()
+            .try_fold(self.get(root)?, |value, field| lookup(value.as_object()?, field))
+    }
+
     /// The names of the variables, `-` written as `_`.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.variables.keys().map(String::as_str)

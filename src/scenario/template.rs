@@ -285,6 +285,21 @@ mod tests {
         assert_eq!(text("x${r.items[0] | tojson}"), json!("x{\"name\": \"p\"}"));
     }
 
+    /// Such as a request's body, which is sent as JSON.
+    #[test]
+    fn an_object_in_a_place_for_any_value_is_one() {
+        let object = json!({"token": "abcdef", "name": "litellm-env"});
+        let body = json!({"body": {"name": "${secret}", "all": ["${ secret }"]}});
+        assert_eq!(
+            render(&body, &scope()),
+            Ok(json!({"body": {"name": object, "all": [object]}}))
+        );
+        for longer in ["${secret} ", "x${secret}", "${secret}${n}", "$${${secret}"] {
+            let error = render(&json!({"body": {"name": longer}}), &scope()).expect_err(longer);
+            assert!(error.message.starts_with("`${secret}` is an object"), "{error}");
+        }
+    }
+
     #[test]
     fn random_values_come_from_the_seed() {
         let draw = |seed| {

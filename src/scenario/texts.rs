@@ -1,31 +1,46 @@
 //! Where in a step no object can stand: a token, a header, a path. What a verb takes there is in the schema.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::expression::{self, Piece};
 use super::node::{Kind, Node};
 use super::schema::{SCHEMA, step_name};
 use super::scope::Scope;
 use super::step::COMMON;
-use super::template::{TemplateError, object_for_text, render_text};
+use super::template::{TemplateError, object_for_text};
+
+/// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
+/// first looked at, says the same of them.
+const OBJECTS: [(&str, &str); 17] = [
+    ("session", "session"),
+    ("restart-session", "restart-session"),
+    ("delete-session", "delete-session"),
+    ("attach", "attach"),
+    ("type", "on"),
+    ("resize", "resize"),
+    ("ping", "ping"),
+    ("terminal", "terminal"),
+    ("close", "close"),
+    ("http", "to"),
+    ("http", "body"),
+    ("jwt", "jwt"),
+    ("raw", "raw"),
+    ("timing", "timing"),
+    ("pods", "pods"),
+    ("delete", "delete"),
+    ("exec", "in"),
+];
 
 /// Refuses a step in which `${t}` stands for a text, and the variable is an object.
 pub fn refuse_objects(verb: &str, keys: &Value, scope: &Scope) -> Result<(), TemplateError> {
+    if !is_suspect(verb, keys, scope) {
+        return Ok(());
+    }
     let step = Node::from_value(keys);
     for (place, node) in places(verb, &step) {
         let Some(template) = node.as_text() else { continue };
-        let Ok(pieces) = expression::split(template) else {
-            continue;
-        };
-        let [Piece::Expression(source, _)] = pieces.as_slice() else {
-            continue;
-        };
-        // Nothing else is evaluated here: it is again when the step is filled in, and may draw a random value.
-        if expression::variable(source).is_none() {
-            continue;
-        }
-        if let Ok(Value::Object(map)) = render_text(template, scope) {
-            let (message, help) = object_for_text(source, map.keys().map(String::as_str), place);
+        if let Some((source, map)) = object_of(template, scope) {
+            let (message, help) = object_for_text(&source, map.keys().map(String::as_str), place);
             return Err(TemplateError {
                 message: format!("{message}; {help}"),
                 template: template.to_owned(),
@@ -34,6 +49,38 @@ pub fn refuse_objects(verb: &str, keys: &Value, scope: &Scope) -> Result<(), Tem
         }
     }
     Ok(())
+}
+
+/// Whether an object stands anywhere but where each may: only then the schema is needed to tell.
+fn is_suspect(verb: &str, keys: &Value, scope: &Scope) -> bool {
+    let takes_any = |key: &str| OBJECTS.contains(&(verb, key));
+    let keys = keys.as_object().into_iter().flatten();
+    keys.filter(|(key, _)| !takes_any(key))
+        .any(|(_, value)| has_object(value, scope))
+}
+
+fn has_object(value: &Value, scope: &Scope) -> bool {
+    match value {
+        Value::String(text) => object_of(text, scope).is_some(),
+        Value::Array(items) => items.iter().any(|item| has_object(item, scope)),
+        Value::Object(map) => map.values().any(|value| has_object(value, scope)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The object that a template is, and its expression, where it is one variable and nothing else. No more is evaluated
+/// here: it is again when the step is filled in, and may draw a random value.
+fn object_of<'s>(template: &str, scope: &'s Scope) -> Option<(String, &'s Map<String, Value>)> {
+    if !expression::is_template(template) {
+        return None;
+    }
+    let pieces = expression::split(template).ok()?;
+    let [Piece::Expression(source, _)] = pieces.as_slice() else {
+        return None;
+    };
+    let name = expression::variable(source)?;
+    let map = scope.at(&name.path)?.as_object()?;
+    Some((source.clone(), map))
 }
 
 /// The texts of a step that stand where no object can, each with the key that it is under.
@@ -161,6 +208,45 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_objects_by_the_schema() {
+        for (verb, key) in OBJECTS {
+            assert!(crate::steps::verb(verb).is_some(), "{verb}");
+            let mut step = json!({ verb: "x" });
+            step[key] = json!("${t}");
+            assert!(!keys(verb, step).contains(&key.to_owned()), "{verb} {key}");
+        }
+    }
+
+    /// Making the schema takes longer than most steps.
+    #[test]
+    fn the_schema_is_looked_at_only_where_an_object_is_out_of_place() {
+        let mut scope = Scope::new(1);
+        scope.set("s", json!({ "id": "abc", "inner": { "token": "x" } }));
+        scope.set("items", json!(["a"]));
+        let suspect = |verb: &str, keys: Value| is_suspect(verb, &keys, &scope);
+        for (verb, keys) in [
+            ("attach", json!({ "attach": "${s}", "token": "${s.id}" })),
+            ("attach", json!({ "attach": "${s}", "authorization": "Bearer ${s}" })),
+            ("attach", json!({ "attach": "${s}", "token": "${token()}" })),
+            ("type", json!({ "type": "${items}", "on": "${s}" })),
+            ("http", json!({ "http": "GET /", "body": { "name": "${s}" } })),
+            ("http", json!({ "http": "GET ${not.there}", "to": "${s}" })),
+        ] {
+            assert!(!suspect(verb, keys.clone()), "{verb} {keys}");
+        }
+        for (verb, keys) in [
+            ("attach", json!({ "attach": "${s}", "token": "${s}" })),
+            (
+                "attach",
+                json!({ "attach": "${s}", "headers": { "x": ["a", "${ s.inner }"] } }),
+            ),
+            ("session", json!({ "session": "new", "env_vars": { "A": "${s}" } })),
+        ] {
+            assert!(suspect(verb, keys.clone()), "{verb} {keys}");
+        }
+    }
+
+    #[test]
     fn an_object_that_is_known_only_when_it_runs() {
         let mut scope = Scope::new(1);
         scope.set("t", json!({ "token": "abc", "head": {} }));
@@ -168,6 +254,10 @@ mod tests {
         assert_eq!(
             refused(json!({ "attach": "${t}", "token": "${t}" })),
             Err("`${t}` is an object; did you mean `${t.token}`?, in `${t}`".to_owned())
+        );
+        assert_eq!(
+            refused(json!({ "attach": "${t}", "token": "${ t.head }" })),
+            Err("`${t.head}` is an object; it has no fields, in `${ t.head }`".to_owned())
         );
         assert_eq!(refused(json!({ "attach": "${t}", "token": "${t.token}" })), Ok(()));
         assert_eq!(refused(json!({ "attach": "${t}", "token": "${not.there}" })), Ok(()));

@@ -108,6 +108,17 @@ pub struct MadeToken {
     pub command: String,
 }
 
+/// A line of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub pod: String,
+    pub container: String,
+    /// Of the container before it was started again.
+    pub previous: bool,
+    /// From 1.
+    pub line: usize,
+}
+
 /// What steps of one scenario share.
 pub struct StepContext {
     pub world: Arc<World>,
@@ -121,6 +132,8 @@ pub struct StepContext {
     exchanges: Mutex<Vec<Exchange>>,
     answers: Mutex<Vec<Answer>>,
     tokens: Mutex<Vec<MadeToken>>,
+    /// Where the last search found something in logs.
+    found: Mutex<Vec<LogLine>>,
 }
 
 /// Exchanges that are kept: a polled step would fill the memory otherwise.
@@ -138,6 +151,7 @@ impl StepContext {
             exchanges: Mutex::default(),
             answers: Mutex::default(),
             tokens: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -228,6 +242,16 @@ impl StepContext {
     /// JWTs that were made so far.
     pub fn tokens(&self) -> Vec<MadeToken> {
         lock(&self.tokens).clone()
+    }
+
+    /// Remembers where a search found something in logs.
+    pub fn found_in_logs(&self, lines: Vec<LogLine>) {
+        *lock(&self.found) = lines;
+    }
+
+    /// Where the last search found something in logs.
+    pub fn lines_found(&self) -> Vec<LogLine> {
+        lock(&self.found).clone()
     }
 
     /// Answers that were not 2xx so far.

@@ -48,6 +48,8 @@ pub struct Verb {
     pub default_given: Option<&'static str>,
     /// The fields of its observation that predicates can name, first parts of their paths.
     pub fields: &'static [&'static str],
+    /// Those of them that are objects, whatever comes.
+    pub objects: &'static [&'static str],
     /// The key whose value, where it is a list of pods, makes the step run once for each of them.
     pub each: Option<&'static str>,
     /// What it goes through to the platform.
@@ -85,13 +87,14 @@ pub enum Reach {
 
 macro_rules! verb {
     ($name:literal: $arguments:ty, $run:path $(, keep: $keep:ident)?; reach: $reach:expr, each: $each:expr,
-     default: $given:expr, phrases: $phrases:expr, fields: $fields:expr) => {
+     default: $given:expr, phrases: $phrases:expr, fields: $fields:expr $(, objects: $objects:expr)?) => {
         Verb {
             name: $name,
             schema: schema_of::<$arguments>,
             phrases: $phrases,
             default_given: $given,
             fields: $fields,
+            objects: first(&[$($objects,)? &[]]),
             each: $each,
             reach: $reach,
             run: {
@@ -110,6 +113,11 @@ macro_rules! verb {
             },
         }
     };
+}
+
+/// The first of several lists, of which the last one is empty.
+const fn first(lists: &[&'static [&'static str]]) -> &'static [&'static str] {
+    lists[0]
 }
 
 use arguments as a;
@@ -132,13 +140,14 @@ const SESSION_FIELDS: &[&str] = &[
 /// All verbs, in the order of the documentation.
 pub const VERBS: &[Verb] = &[
     verb!("session": a::Session, session::session; reach: Reach::Api, each: None, default: Some("ready"),
-        phrases: phrase::SESSION, fields: SESSION_FIELDS),
+        phrases: phrase::SESSION, fields: SESSION_FIELDS, objects: &["http"]),
     verb!("restart-session": a::RestartSession, session::restart; reach: Reach::Api, each: None, default: Some("ready"),
-        phrases: phrase::SESSION, fields: SESSION_FIELDS),
+        phrases: phrase::SESSION, fields: SESSION_FIELDS, objects: &["http"]),
     verb!("delete-session": a::DeleteSession, session::delete; reach: Reach::Api, each: None, default: Some("deleted"),
-        phrases: phrase::DELETED, fields: &["id", "status", "http"]),
+        phrases: phrase::DELETED, fields: &["id", "status", "http"], objects: &["http"]),
     verb!("attach": a::Attach, attach::run, keep: keep; reach: Reach::Door { subject: Some("attach") }, each: Some("attach"), default: Some("opens"),
-        phrases: phrase::ATTACH, fields: &["opened", "works", "status", "header", "body", "text", "closed", "screen"]),
+        phrases: phrase::ATTACH,
+        fields: &["opened", "works", "status", "header", "body", "text", "closed", "screen"], objects: &["header"]),
     verb!("type": a::Type, typing::keys; reach: Reach::Open, each: None, default: None,
         phrases: &[], fields: &[]),
     verb!("resize": a::Resize, typing::resize; reach: Reach::Open, each: None, default: None,
@@ -150,22 +159,26 @@ pub const VERBS: &[Verb] = &[
     verb!("close": a::Close, typing::close; reach: Reach::Open, each: None, default: None,
         phrases: phrase::TERMINAL, fields: &["open", "screen", "close", "longest_frame", "frames"]),
     verb!("http": a::Http, http::run; reach: Reach::Door { subject: None }, each: Some("to"), default: None,
-        phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"]),
+        phrases: phrase::HTTP, fields: &["status", "header", "body", "text", "cut_at"], objects: &["header"]),
     verb!("gateway": a::Gateway, gateway::run; reach: Reach::Cluster(|_| vec![Ask::ReadRoutes]), each: None, default: None,
         phrases: phrase::GATEWAY, fields: &["reported", "accepted", "by", "conditions"]),
     verb!("jwt": a::Jwt, jwt::run; reach: Reach::Open, each: None, default: None,
-        phrases: &[], fields: &["token", "header", "payload", "signature", "head", "claims"]),
+        phrases: &[],
+        fields: &["token", "header", "payload", "signature", "head", "claims"], objects: &["head", "claims"]),
     verb!("websocket": a::Websocket, websocket::run; reach: Reach::Door { subject: None }, each: None, default: Some("opens"),
         phrases: phrase::WEBSOCKET,
-        fields: &["opened", "status", "header", "body", "text", "message", "close", "broken", "no_message_within"]),
+        fields: &["opened", "status", "header", "body", "text", "message", "close", "broken", "no_message_within"],
+        objects: &["header"]),
     verb!("raw": a::Raw, raw::run; reach: Reach::Door { subject: Some("raw") }, each: Some("raw"), default: None,
-        phrases: phrase::RAW, fields: &["opened", "status", "header", "body", "text", "close", "closed", "sent_all"]),
+        phrases: phrase::RAW,
+        fields: &["opened", "status", "header", "body", "text", "close", "closed", "sent_all"], objects: &["header"]),
     verb!("timing": a::Timing, timing::run; reach: Reach::Door { subject: Some("timing") }, each: None, default: Some("no leak"),
         phrases: phrase::TIMING,
         fields: &["conclusion", "p_value", "samples", "shift_us", "spread_us", "power", "bytes",
             "smallest_effect_us_per_byte", "status"]),
     verb!("secret": a::Secret, secret::read; reach: Reach::Cluster(|_| vec![Ask::ReadSecret]), each: None, default: None,
-        phrases: phrase::SECRET, fields: &["exists", "data", "token", "master_key", "uid", "resource_version"]),
+        phrases: phrase::SECRET,
+        fields: &["exists", "data", "token", "master_key", "uid", "resource_version"], objects: &["data"]),
     verb!("patch-secret": a::PatchSecret, secret::patch; reach: Reach::Cluster(|_| vec![Ask::ChangeSecret]), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done"]),
     verb!("seed-token": a::SeedToken, rollout::seed; reach: Reach::Cluster(rollout::asks), each: None, default: Some("done"),

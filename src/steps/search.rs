@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::arguments::{Exec, Haystack, Search};
-use super::context::{Observation, StepContext, StepError};
+use super::context::{LogLine, Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
 use crate::target::access::Ask;
@@ -19,6 +19,8 @@ use crate::target::pod::{containers, has_restarted, has_started, is_ready, is_sa
 struct Place {
     name: String,
     holds: Holds,
+    /// Its first line, of the log of a pod that stays when the scenario is over.
+    log: Option<LogLine>,
 }
 
 enum Holds {
@@ -32,6 +34,7 @@ impl Place {
         Place {
             name,
             holds: Holds::Text(text),
+            log: None,
         }
     }
 
@@ -45,6 +48,9 @@ impl Place {
 
 /// Time between two looks for the proof.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Lines of logs that are remembered: one log may be full of what is searched for.
+const LINES_KEPT: usize = 20;
 
 const NOT_STARTED: &str = "none, it has not started";
 const GONE: &str = "none, its pod went away meanwhile";
@@ -75,15 +81,23 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
     for haystack in &arguments.r#in {
         places.extend(read_proven(&arguments, *haystack, context).await?);
     }
-    let found: Vec<Value> = places
-        .iter()
-        .flat_map(|place| {
-            needle
-                .search(place.text().as_bytes())
-                .into_iter()
-                .map(|hit| json!({ "place": place.name, "form": hit.form.to_string() }))
-        })
-        .collect();
+    let mut found = Vec::new();
+    let mut lines = Vec::new();
+    for place in &places {
+        let text = place.text().as_bytes();
+        for hit in needle.search(text) {
+            found.push(json!({ "place": place.name, "form": hit.form.to_string() }));
+            if let Some(log) = place.log.as_ref().filter(|_| lines.len() < LINES_KEPT) {
+                let before = text.iter().take(hit.offset).filter(|byte| **byte == b'\n').count();
+                lines.push(LogLine {
+                    line: log.line + before,
+                    ..log.clone()
+                });
+            }
+        }
+    }
+    lines.dedup();
+    context.found_in_logs(lines);
     let mut searched = serde_json::Map::new();
     let mut unread = serde_json::Map::new();
     let mut silent = String::new();
@@ -165,11 +179,23 @@ async fn logs(context: &StepContext) -> Result<Vec<Place>, StepError> {
     for pod in pods(context).await? {
         for container in containers(&pod) {
             let name = format!("log of {}/{container}", pod.name_any());
+            let line = |previous| LogLine {
+                pod: pod.name_any(),
+                container: container.to_owned(),
+                previous,
+                line: 1,
+            };
+            // Sandboxes go with their sessions.
+            let stays = !is_sandbox(&pod);
             let failed = |error| StepError::asking(format!("reading the {name}"), error);
             let holds = log(&api, pod.clone(), container).await.map_err(failed)?;
             let before = before(&api, &pod, container).await.map_err(failed)?;
-            places.extend(before.map(|text| Place::with(format!("previous {name}"), text)));
-            places.push(Place { name, holds });
+            places.extend(before.map(|text| Place {
+                log: stays.then(|| line(true)),
+                ..Place::with(format!("previous {name}"), text)
+            }));
+            let log = stays.then(|| line(false));
+            places.push(Place { name, holds, log });
         }
     }
     Ok(places)
@@ -256,7 +282,7 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
             }
         };
         let name = format!("processes of {name}");
-        places.push(Place { name, holds });
+        places.push(Place { name, holds, log: None });
     }
     Ok(places)
 }

@@ -1,5 +1,7 @@
 //! The contracts, each with a reference platform of its own.
 
+use crate::steps::arguments::Road;
+
 /// A contract that the reference platform keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Contract {
@@ -17,6 +19,21 @@ impl Contract {
         match name {
             "agent-service" => Contract::AgentService,
             _ => Contract::HarnessToken,
+        }
+    }
+
+    /// The roads to its reference platform.
+    pub fn roads(self) -> &'static [Road] {
+        match self {
+            Contract::HarnessToken => &[Road::Direct, Road::Proxy, Road::Balancer, Road::BalancerTls],
+            Contract::AgentService => &[
+                Road::Service,
+                Road::AccessControl,
+                Road::Builtin,
+                Road::Nginx,
+                Road::Envoy,
+                Road::Witness,
+            ],
         }
     }
 

@@ -69,6 +69,8 @@ pub enum RoadError {
     NoWay { address: SocketAddr, source: WayError },
     #[error("this installation has no road {}", .0.name())]
     Closed(Road),
+    #[error("the scenario's world has no road {road}: {remedy}")]
+    NotInWorld { road: &'static str, remedy: &'static str },
     #[error("looking up {host}: {why}")]
     Unknown { host: String, why: String },
 }
@@ -108,6 +110,11 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
         Some(Way::To(address)) => return at(address, road).await,
         Some(Way::PortForward) | None => {}
     }
+    // That nobody answers there says nothing of the platform.
+    if let Some(remedy) = lacks(world, road) {
+        let road = road.name();
+        return Err(RoadError::NotInWorld { road, remedy });
+    }
     match road {
         Road::Direct => {
             let Some(subject) = subject else {
@@ -143,6 +150,37 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
         | Road::Builtin
         | Road::Witness => ready_pod(world, road).await,
     }
+}
+
+/// What a scenario is to say for a road that its world was started without. None where the road is there, or was: that
+/// a part of the platform is gone is the platform's doing.
+fn lacks(world: &World, road: Road) -> Option<&'static str> {
+    if world.installation().is_some() {
+        return None;
+    }
+    let values = &world.values;
+    match road {
+        road if !world.contract.roads().contains(&road) => Some("it leads to another contract's platform"),
+        // Straight to a pod, whoever made it.
+        Road::Direct => None,
+        _ if !world.has_platform => Some("take `platform: false` out of its `world`"),
+        Road::Proxy if values.web_replicas == 0 => Some("say `web-replicas: 1` in its `world`"),
+        Road::Balancer if values.balancer_replicas == 0 => Some("add `balancer: {}` to its `world`"),
+        Road::BalancerTls if values.tls_cert.is_empty() => Some("say `balancer: { tls: true }` in its `world`"),
+        Road::AccessControl if values.authorizer_replicas == 0 => Some("take `authorizer: gone` out of its `world`"),
+        Road::Nginx | Road::Envoy if !has_gateway(world, road) => {
+            Some("its gateway is started where a step, or a variable of `matrix` by itself, says the road")
+        }
+        _ => None,
+    }
+}
+
+fn has_gateway(world: &World, road: Road) -> bool {
+    let replicas = match road {
+        Road::Nginx => world.values.nginx_replicas,
+        _ => world.values.envoy_replicas,
+    };
+    replicas > 0 || world.gateway(road).is_some() || world.goes_by_objects(road)
 }
 
 /// The way to the session API: the platform's proxy, or what is before it.

@@ -91,6 +91,8 @@ pub struct World {
     pub trust: Trust,
     /// Values of the manifests, for what is deployed later.
     pub values: Values,
+    /// Whether it was started with a platform.
+    pub has_platform: bool,
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
     lane: Option<Lane>,
@@ -223,6 +225,7 @@ impl World {
             clock: None,
             trust: installation.trust.clone(),
             values: Values::default(),
+            has_platform: true,
             ground: Ground::Installation(installation),
             lane: None,
             data_plane: None,
@@ -265,6 +268,7 @@ impl World {
             jwt_secret: setup.jwt_secret,
             clock: spec.clock,
             trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
+            has_platform: spec.platform,
             ground,
             lane,
         };

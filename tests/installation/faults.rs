@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::wait::{await_condition, conditions};
 use serde_json::json;
 
-use super::theirs::{ROTATE, Theirs, verdicts};
+use super::theirs::{NAMES, POLICIES, ROTATE, Theirs, verdicts};
 use crate::binary;
 use crate::binary::faulty::{Fault, Faulty};
 
@@ -105,4 +107,49 @@ async fn too_many_requests_are_none_of_the_platforms_doing() {
     for every in [3, 11] {
         behind(Fault::Status { code: 429, every }).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_behind_a_door_is_the_platforms_failure() {
+    let theirs = Theirs::up(&[]).await;
+    let profile = format!("{NAMES}roads: {{ balancer: port-forward }}\n{POLICIES}");
+    std::fs::write(theirs.path("p.yaml"), profile).expect("written");
+    let pods: Api<Pod> = Api::default_namespaced(theirs.client.clone());
+    let deployments: Api<Deployment> = Api::default_namespaced(theirs.client.clone());
+    let balancers = ListParams::default().labels("app=balancer");
+    let pod = pods.list(&balancers).await.expect("pods").items.remove(0).metadata;
+    let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
+    deployments
+        .patch("balancer", &PatchParams::default(), &none)
+        .await
+        .expect("scaled");
+    let (name, uid) = (pod.name.expect("a name"), pod.uid.expect("an id"));
+    tokio::time::timeout(
+        Duration::from_secs(30),
+        await_condition(pods, &name, conditions::is_deleted(&uid)),
+    )
+    .await
+    .expect("the pod goes")
+    .expect("watched");
+    let scenarios = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/installation/scenarios");
+    let ran = theirs
+        .ran(&[
+            "run",
+            "--target",
+            "cluster",
+            "--context",
+            "gauntlet",
+            "--allow",
+            "attack",
+            "--profile",
+            "p.yaml",
+            "--scenarios",
+            scenarios,
+        ])
+        .exits(1);
+    let said = "got  no status (there is no ready pod with app=balancer)";
+    assert_eq!(ran.stdout.matches(said).count(), 2, "{}", ran.stdout);
+    let said = "got  conclusion \"nobody is behind the door\" (there is no ready pod";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 passed, 3 failed, 0 errors"), "{}", ran.stdout);
 }

@@ -89,6 +89,23 @@ fn few_descriptors() {
     assert!(ran.stderr.contains("open"), "{}", ran.stderr);
 }
 
+/// A platform that has too few descriptors to come up says so, and does not try.
+#[test]
+fn few_descriptors_for_a_platform() {
+    for (few, contract) in [(20, "harness-token"), (95, "agent-service")] {
+        let started = std::time::Instant::now();
+        let ran = behind(&format!("ulimit -n {few}; exec \"$0\" \"$@\""), &["up", contract]).exits(3);
+        let took = started.elapsed();
+        assert!(took < std::time::Duration::from_secs(10), "it waited: {took:?}");
+        assert_eq!(ran.stdout, "");
+        let said = format!(
+            "gauntlet: this process may open {few} files, and a platform on the embedded target needs 96: \
+             raise the limit, as with `ulimit -n 1024`\n"
+        );
+        assert_eq!(ran.stderr, said);
+    }
+}
+
 /// More at once than there are descriptors for is no platform's failure.
 #[test]
 fn fewer_descriptors_than_scenarios_at_once_want() {

@@ -14,6 +14,7 @@ pub use kubeconfig::EMBEDDED;
 
 use kubeconfig::KubeconfigFile;
 
+use super::conclude::tell;
 use super::profile::{Effective, effective};
 use super::run::{Process, UsageError, mutants};
 use super::target::{GATEWAYS, Goes};
@@ -52,6 +53,13 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         contract,
         gateways,
     };
+    // Without them its components fail one after the other, and none says why.
+    if options.target == MadeTarget::Embedded
+        && let Err(few) = process.files_for("a platform")
+    {
+        tell(&few);
+        return Ok(FAILED);
+    }
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;
     Ok(match options.target {
         MadeTarget::Embedded => embedded::run(file, setup, &process, out).await,

@@ -1,18 +1,23 @@
 //! How a person sees a failure again: lines for a shell, which need nothing but each other.
 
+mod found;
+mod platform;
+
 use std::collections::BTreeSet;
 
 use super::execute::Shared;
 use super::plan::Planned;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::profile::way::Way;
-use crate::scenario::Level;
+use crate::scenario::{Level, Step};
 use crate::steps::StepContext;
 use crate::steps::arguments::Road;
 use crate::steps::shell::{Curl, quoted};
 use crate::target::contract::Contract;
 use crate::target::roads::{api_road, behind};
 use crate::target::{Target, World};
+use found::found;
+use platform::Platform;
 
 /// Flags of a run that its commands need as well, each with a space before it: ` --profile p.yaml`.
 #[derive(Clone, Debug, Default)]
@@ -27,16 +32,25 @@ pub struct Flags {
     pub curl: String,
 }
 
-/// The command that makes the same run, and the last request of it by other means. Secrets stand in them as
-/// `$NAME`, with the line that fills it.
-pub fn reproduce(planned: &Planned, shared: &Shared, context: Option<&StepContext>) -> Vec<String> {
+/// The command that makes the same run, and what shows how it ended by other means: the last request of it, or where
+/// its last step found what it searched for. Secrets stand in them as `$NAME`, with the line that fills it.
+pub fn reproduce(
+    planned: &Planned,
+    shared: &Shared,
+    context: Option<&StepContext>,
+    last: Option<&Step>,
+) -> Vec<String> {
     let mutants = match shared.mutants.as_slice() {
         [] => String::new(),
         names => format!(" --mutant {}", names.join(",")),
     };
     let mut lines = vec![again(planned, shared, &mutants)];
-    let request = context.and_then(|context| Request::last(planned, shared, context, &mutants)?.lines());
-    lines.extend(request.unwrap_or_default());
+    let shown = context.and_then(|context| match last {
+        // The last request before it was well answered.
+        Some(step) if step.verb == "search" => found(shared, context),
+        _ => Request::last(planned, shared, context, &mutants)?.lines(),
+    });
+    lines.extend(shown.unwrap_or_default());
     lines
 }
 
@@ -58,19 +72,6 @@ fn again(planned: &Planned, shared: &Shared, mutants: &str) -> String {
     )
 }
 
-/// What becomes of the platform that a request was made to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Platform {
-    /// It was of this process; `gauntlet up` makes one like it.
-    Embedded,
-    /// It was a namespace; `gauntlet up --target kind` makes one like it.
-    Kind,
-    /// It is a namespace that stays.
-    Stays,
-    /// It isn't ours.
-    Theirs,
-}
-
 /// The last request of a run, and what it takes to make it again.
 struct Request<'a> {
     curl: Curl,
@@ -89,15 +90,9 @@ impl<'a> Request<'a> {
     fn last(planned: &'a Planned, shared: &'a Shared, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
-        let platform = match &shared.target {
-            Target::Installation(_) => Platform::Theirs,
-            Target::Kind(_) if shared.keep_failed && world.can_stay() => Platform::Stays,
-            Target::Kind(_) => Platform::Kind,
-            Target::Embedded(..) => Platform::Embedded,
-        };
-        let is_made_anew = matches!(platform, Platform::Embedded | Platform::Kind);
+        let platform = Platform::of(shared, world);
         let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness) || world.clock.is_some();
-        (!is_made_anew || !is_another).then_some(Request {
+        (!platform.is_gone() || !is_another).then_some(Request {
             curl,
             planned,
             shared,
@@ -195,15 +190,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// `kubectl` with what leads it to the platform.
     fn kubectl(&self) -> String {
-        match (self.platform, &self.shared.target) {
-            (Platform::Embedded | Platform::Kind, _) => "kubectl".to_owned(),
-            (Platform::Stays, Target::Kind(cluster)) => {
-                format!("kubectl --context kind-{} -n {}", cluster.name, self.world().namespace)
-            }
-            _ => format!("kubectl{} -n {}", self.shared.flags.kubectl, self.world().namespace),
-        }
+        self.platform.kubectl(self.shared, self.world())
     }
 
     /// The address of a road, where it needs no way through the API server.

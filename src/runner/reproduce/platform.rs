@@ -1,0 +1,44 @@
+//! Where the platform of a run is when somebody wants to see its failure again.
+
+use crate::runner::execute::Shared;
+use crate::target::{Target, World};
+
+/// What becomes of the platform that a request was made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Platform {
+    /// It was of this process; `gauntlet up` makes one like it.
+    Embedded,
+    /// It was a namespace; `gauntlet up --target kind` makes one like it.
+    Kind,
+    /// It is a namespace that stays.
+    Stays,
+    /// It isn't ours.
+    Theirs,
+}
+
+impl Platform {
+    pub(super) fn of(shared: &Shared, world: &World) -> Platform {
+        match &shared.target {
+            Target::Installation(_) => Platform::Theirs,
+            Target::Kind(_) if shared.keep_failed && world.can_stay() => Platform::Stays,
+            Target::Kind(_) => Platform::Kind,
+            Target::Embedded(..) => Platform::Embedded,
+        }
+    }
+
+    /// Whether it ended with the run.
+    pub(super) fn is_gone(self) -> bool {
+        matches!(self, Platform::Embedded | Platform::Kind)
+    }
+
+    /// `kubectl` with what leads it to the platform.
+    pub(super) fn kubectl(self, shared: &Shared, world: &World) -> String {
+        match (self, &shared.target) {
+            (Platform::Embedded | Platform::Kind, _) => "kubectl".to_owned(),
+            (Platform::Stays, Target::Kind(cluster)) => {
+                format!("kubectl --context kind-{} -n {}", cluster.name, world.namespace)
+            }
+            _ => format!("kubectl{} -n {}", shared.flags.kubectl, world.namespace),
+        }
+    }
+}
