@@ -136,6 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_noted_is_known_to_whoever_began_before() {
+        let before = Timestamp::now();
+        assert_eq!(Exhausted::note(&io::Error::from(Errno::CONNRESET)), None);
+        assert_eq!(
+            Exhausted::note(&io::Error::from(Errno::MFILE)),
+            Some(Exhausted::Descriptors)
+        );
+        // Other tests of this process may note something else meanwhile.
+        assert!(Exhausted::since(before).is_some());
+        assert_eq!(Exhausted::since(Timestamp::MAX), None);
+    }
+
+    #[test]
     fn what_is_said_of_it() {
         let told: Vec<String> = ALL.iter().map(|(_, found)| found.to_string()).collect();
         insta::assert_snapshot!(told.join("\n"), @"
