@@ -27,6 +27,8 @@ pub struct Limits {
     pub screen: Duration,
     /// For a session, a rollout or a pod to be ready.
     pub ready: Duration,
+    /// Between two looks at a session that is being made: at first, and at most.
+    pub pause: (Duration, Duration),
 }
 
 impl Default for Limits {
@@ -36,6 +38,7 @@ impl Default for Limits {
             answer: Duration::from_secs(5),
             screen: Duration::from_secs(5),
             ready: Duration::from_secs(30),
+            pause: (Duration::from_millis(2), Duration::from_millis(250)),
         }
     }
 }
@@ -48,6 +51,8 @@ impl Limits {
             answer: Duration::from_secs(15),
             screen: Duration::from_secs(15),
             ready: Duration::from_secs(180),
+            // A pod takes a second or more, and each look has a way of its own through the API server and the node.
+            pause: (Duration::from_millis(200), Duration::from_millis(400)),
         }
     }
 }

@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     answer: Duration::from_secs(20),
     screen: Duration::from_secs(20),
     ready: Duration::from_secs(20),
+    pause: (Duration::from_millis(2), Duration::from_millis(250)),
 };
 /// For an answer that never comes.
 const NO_ANSWER: Limits = Limits {
