@@ -118,7 +118,7 @@ fn a_step_that_is_too_slow_is_named() {
     let (_, scenario) = ended("mine/slow/too-slow", &[], 3);
     assert_eq!(
         scenario["reason"],
-        "the scenario ran over its time of 1s in step 1 of 1 (`exec`)"
+        "the scenario ran over its time of 5s in step 1 of 1 (`exec`)"
     );
 }
 

@@ -7,6 +7,7 @@ mod left;
 pub mod theirs;
 
 use crate::binary::Ran;
+use crate::binary::tls_door::TlsDoor;
 use crate::kind::standing::Standing;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -316,39 +317,9 @@ async fn what_stands_in_the_way_is_said_before_anything_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_unknown_authority_is_an_error_and_ca_makes_it_known() {
     let theirs = Theirs::up(&[]).await;
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let names = vec!["127.0.0.1".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names)
-        .expect("parameters")
-        .self_signed(&key)
-        .expect("signed");
-    std::fs::write(theirs.path("ca.pem"), certificate.pem()).expect("written");
-    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-        )
-        .expect("a certificate");
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let balancer = theirs.doors["balancer"].trim_start_matches("http://").to_owned();
-    let serving = tokio::spawn(async move {
-        while let Ok((connection, _)) = listener.accept().await {
-            let (acceptor, balancer) = (acceptor.clone(), balancer.clone());
-            tokio::spawn(async move {
-                let mut inside = tokio::net::TcpStream::connect(balancer).await.expect("the balancer");
-                if let Ok(mut outside) = acceptor.accept(connection).await {
-                    // Either may end as it likes.
-                    let _ended = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
-                }
-            });
-        }
-    });
-    let road = format!("road.balancer=https://{address}");
+    let door = TlsDoor::before(theirs.doors["balancer"].trim_start_matches("http://")).await;
+    std::fs::write(theirs.path("ca.pem"), &door.pem).expect("written");
+    let road = format!("road.balancer=https://{}", door.address);
     let run = |ca: &'static [&str]| {
         let of = [
             "run",
@@ -377,7 +348,6 @@ async fn a_certificate_of_an_unknown_authority_is_an_error_and_ca_makes_it_known
 ");
     let both = run(&["--insecure", "--ca", "ca.pem"]).exits(2);
     assert!(both.stderr.contains("cannot be used with"), "{}", both.stderr);
-    serving.abort();
 }
 
 /// The same on real Kubernetes: judged through the profile, disrupted, killed on the way, put back.

@@ -4,8 +4,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::binary::tls_door::TlsDoor;
 use crate::binary::{Ran, Running, files_below, folder, run_in, until};
+use crate::installation::theirs::{NAMES, Theirs};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::Api;
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::Value;
 
 /// Whether programs are there that a person's shell has. In CI they must be.
 pub fn are_there(programs: &[&str]) -> bool {
@@ -141,4 +146,179 @@ fn a_token_in_a_log() {
         let again = Ran::of(shell(folder, lines[0]).output().expect("sh starts")).exits(1);
         assert!(again.stdout.contains("0 passed, 1 failed"), "{}", again.stdout);
     }
+}
+
+#[test]
+fn a_balancer_that_drops_what_it_should_hand_on() {
+    is_seen_again("harness-token/token/accept[balancer]", "balancer-drops-query");
+}
+
+#[test]
+fn access_control_that_is_asked_itself() {
+    is_seen_again("agent-service/jwt/none[access-control]", "missing-jwt-passes");
+}
+
+#[test]
+fn an_agent_service_that_is_reached_straight() {
+    is_seen_again("agent-service/models/old[service]", "old-models-left");
+}
+
+/// How a platform that isn't ours is reached, for a profile, and how it is told so.
+struct Reached<'a> {
+    /// `roads` and `secrets`.
+    profile: String,
+    flags: Vec<&'a str>,
+    environment: Vec<(&'a str, &'a str)>,
+    /// Lines that are to be among those that are printed, as they begin.
+    printed: Vec<String>,
+}
+
+/// A run on a platform that isn't ours fails; its commands show that again, start nothing and leave nothing.
+async fn is_seen_again_there(theirs: &Theirs, case: &str, reached: Reached<'_>) {
+    std::fs::write(theirs.path("seen.yaml"), format!("{NAMES}{}", reached.profile)).expect("written");
+    let of = ["run", case, "--allow", "use", "--profile", "seen.yaml"];
+    let mut command = theirs.command(&[&of[..], &reached.flags[..]].concat());
+    command.envs(reached.environment.iter().copied());
+    let ran = Ran::of(command.output().expect("gauntlet starts")).exits(1);
+    let files = files_below(theirs.folder.path());
+    let wire = files
+        .iter()
+        .find(|(path, _)| path.ends_with("wire.txt"))
+        .expect("the wire");
+    let status = last_status(&wire.1).expect("an answer");
+    let lines = printed(&ran.stdout);
+    for begins in &reached.printed {
+        assert!(
+            lines.iter().any(|line| line.starts_with(begins.as_str())),
+            "{begins} in {lines:#?}"
+        );
+    }
+    let request = lines
+        .iter()
+        .position(|line| *line == "# The last request:")
+        .expect("a request");
+    let pasted = |line: &str| {
+        let mut command = shell(theirs.folder.path(), line);
+        command.envs(reached.environment.iter().copied());
+        command.output().expect("sh starts")
+    };
+    assert_eq!(request, 1, "one line makes the run again: {lines:#?}");
+    let again = Ran::of(pasted(lines[0])).exits(1);
+    assert!(
+        again.stdout.contains("0 passed, 1 failed"),
+        "{}\n{}",
+        lines[0],
+        again.stdout
+    );
+    assert!(
+        again.stdout.contains(&format!("FAIL {case}")),
+        "{}\n{}",
+        lines[0],
+        again.stdout
+    );
+    let rest = lines[request..].join("\n");
+    let seen = pasted(&rest);
+    let [out, error] = [seen.stdout, seen.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert_eq!(last_status(&out), Some(status), "{rest}\n{out}\n{error}");
+    assert_eq!(theirs.sessions().await, Vec::<Value>::new(), "{rest}\n{out}\n{error}");
+}
+
+/// Puts the token into the file `token`, and gives the session API's key: what somebody has who knows the doors alone.
+async fn keys(theirs: &Theirs) -> String {
+    let secrets: Api<Secret> = Api::default_namespaced(theirs.client.clone());
+    let data = secrets.get("agents-env").await.expect("the secret").data.expect("data");
+    let text = |key: &str| String::from_utf8(data[key].0.clone()).expect("text");
+    std::fs::write(theirs.path("token"), text("TTY_TOKEN")).expect("written");
+    text("API_KEY")
+}
+
+#[tokio::test]
+async fn a_platform_of_which_the_doors_are_known() {
+    if !are_there(&["curl"]) {
+        return;
+    }
+    let theirs = Theirs::up(&["empty-token-opens"]).await;
+    let key = keys(&theirs).await;
+    let door = theirs.doors["balancer"].clone();
+    let reached = Reached {
+        profile: format!(
+            "roads: {{ balancer: \"{door}\" }}\n\
+             secrets: {{ token: {{ file: token }}, master-key: {{ env: THEIR_KEY }} }}\n"
+        ),
+        flags: vec!["--target", "url"],
+        environment: vec![("THEIR_KEY", key.as_str())],
+        printed: vec![
+            "MASTER_KEY=\"$THEIR_KEY\"".to_owned(),
+            format!("API={door}"),
+            format!("DOOR={door}"),
+            "curl -s -H \"Authorization: Bearer $MASTER_KEY\" -X DELETE ".to_owned(),
+        ],
+    };
+    is_seen_again_there(&theirs, "harness-token/token/refuse[balancer]", reached).await;
+}
+
+/// `trust`: the flags that make gauntlet take its certificate; `for_curl`: what is printed for them.
+async fn is_seen_again_over_tls(trust: &[&str], for_curl: &str) {
+    if !are_there(&["curl"]) {
+        return;
+    }
+    let theirs = Theirs::up(&["balancer-drops-query"]).await;
+    let key = keys(&theirs).await;
+    let door = TlsDoor::before(theirs.doors["balancer"].trim_start_matches("http://")).await;
+    std::fs::write(theirs.path("ca.pem"), &door.pem).expect("written");
+    let address = format!("https://{}", door.address);
+    let reached = Reached {
+        profile: format!(
+            "roads: {{ balancer: \"{address}\" }}\n\
+             secrets: {{ token: {{ file: token }}, master-key: {{ env: MASTER_KEY }} }}\n"
+        ),
+        flags: [&["--target", "url"][..], trust].concat(),
+        environment: vec![("MASTER_KEY", key.as_str())],
+        printed: vec![
+            "# MASTER_KEY is set already".to_owned(),
+            "HARNESS_AUTH_TOKEN=$(cat token)".to_owned(),
+            format!("API={address}"),
+            format!("DOOR={address}"),
+            format!("curl -i {for_curl} "),
+            format!("curl -s {for_curl} -H \"Authorization: Bearer $MASTER_KEY\" -X DELETE "),
+        ],
+    };
+    is_seen_again_there(&theirs, "harness-token/token/accept[balancer]", reached).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_over_tls_of_an_authority_of_its_own() {
+    is_seen_again_over_tls(&["--ca", "ca.pem"], "--cacert ca.pem").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_over_tls_whose_certificate_is_not_verified() {
+    is_seen_again_over_tls(&["--insecure"], "-k").await;
+}
+
+/// Its secrets are asked of the cluster. (Doors behind `kubectl port-forward` need a real one.)
+#[tokio::test]
+async fn a_platform_on_a_cluster_whose_door_has_an_address() {
+    if !are_there(&["curl", "kubectl"]) {
+        return;
+    }
+    let theirs = Theirs::up(&["balancer-drops-query"]).await;
+    let door = theirs.doors["balancer"].clone();
+    let of_cluster = |variable: &str, key: &str| {
+        format!(
+            "{variable}=$(kubectl --context gauntlet -n default get secret agents-env -o jsonpath='{{.data.{key}}}'"
+        )
+    };
+    let reached = Reached {
+        profile: format!("roads: {{ balancer: \"{door}\", proxy: none }}\n"),
+        flags: vec!["--target", "cluster", "--context", "gauntlet"],
+        environment: vec![("KUBECONFIG", "k.yaml")],
+        printed: vec![
+            of_cluster("HARNESS_AUTH_TOKEN", "TTY_TOKEN"),
+            of_cluster("MASTER_KEY", "API_KEY"),
+            format!("API={door}"),
+            format!("DOOR={door}"),
+        ],
+    };
+    is_seen_again_there(&theirs, "harness-token/token/accept[balancer]", reached).await;
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::binary::{Ran, Running, files_below, gauntlet_with_signals, run_in, until};
+use crate::binary::{DEADLINE, Ran, Running, files_below, gauntlet_with_signals, run_in, until};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, AttachParams, ListParams, LogParams, Patch, PatchParams};
@@ -75,10 +75,9 @@ impl Up {
         assert_eq!(self.running.stderr(), "");
         assert!(files_below(self.folder.path()).is_empty(), "it left files");
         for door in doors {
-            assert!(
-                TcpStream::connect_timeout(&door, Duration::from_secs(1)).is_err(),
-                "{door} still answers"
-            );
+            let left = TcpStream::connect_timeout(&door, DEADLINE).map(drop);
+            let why = left.expect_err("it still answers");
+            assert_eq!(why.kind(), std::io::ErrorKind::ConnectionRefused, "{door}: {why}");
         }
     }
 }
@@ -146,8 +145,8 @@ async fn a_kube_client_with_the_kubeconfig() {
 
 /// How the answer of an HTTP server begins.
 fn answer_of(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("set");
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .expect("sent");
@@ -201,7 +200,7 @@ fn kubectl_with_the_kubeconfig() {
         &["get", "pods", "-n", "nowhere"],
         &["logs", &pod, "--tail=1"],
         &["rollout", "restart", "deployment/litellm-worker"],
-        &["rollout", "status", "deployment/litellm-worker", "--timeout=20s"],
+        &["rollout", "status", "deployment/litellm-worker", "--timeout=60s"],
         &["label", &pod, "mark=x"],
         &["delete", "pod", "-l", "app=litellm-worker", "--wait=false"],
         &["auth", "can-i", "delete", "pods"],

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -200,6 +202,7 @@ fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, qui
 /// Only commands that look at what this gives listen: the others are ended by the signal itself.
 fn on_signals() -> Result<CancellationToken, UsageError> {
     let stop = CancellationToken::new();
+    let asked = Arc::new(AtomicBool::new(false));
     let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
     // `nohup` has it ignored, and means that.
     if !ignored(SignalKind::hangup()) {
@@ -207,10 +210,11 @@ fn on_signals() -> Result<CancellationToken, UsageError> {
     }
     for kind in kinds {
         let mut signals = signal(kind).map_err(|error| UsageError(format!("listening for signals: {error}")))?;
-        let stop = stop.clone();
+        let (stop, asked) = (stop.clone(), asked.clone());
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                if stop.is_cancelled() {
+                // Two of different kinds may come at once, and only one of them is the first.
+                if asked.swap(true, Ordering::SeqCst) || stop.is_cancelled() {
                     std::process::exit(130);
                 }
                 stop.cancel();

@@ -61,7 +61,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     )?;
     let curl = curl(&door, &request);
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
-    let (mut value, transcript) = match upgraded {
+    let (mut value, transcript, sound) = match upgraded {
         Upgraded::Opened { socket, response } => {
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
@@ -75,12 +75,13 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
             value["works"] = works.into();
             value["closed"] = (!terminal.is_open()).into();
             value["screen"] = terminal.screen().into();
+            let sound = terminal.unless_exhausted();
             if keep {
                 value["terminal"] = context.keep_terminal(terminal).into();
             }
-            (value, transcript)
+            (value, transcript, sound)
         }
-        Upgraded::Answered { response, transcript } => (response, transcript),
+        Upgraded::Answered { response, transcript } => (response, transcript, Ok(())),
     };
     credentials::keep(&value["body"], &context.redactor)
         .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
@@ -91,6 +92,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         curl: Some(curl),
         parties: parties(&door, Some(subject)),
     });
+    sound?;
     Ok(Observation { what, value })
 }
 
@@ -217,10 +219,13 @@ pub async fn upgrade(
             response: refusal(*response, context),
             transcript,
         },
-        Ok(Err(error)) => Upgraded::Answered {
-            response: half_answer(&transcript, &error.to_string()),
-            transcript,
-        },
+        Ok(Err(error)) => {
+            StepError::unless_exhausted(format!("upgrading at {}", door.address), &error)?;
+            Upgraded::Answered {
+                response: half_answer(&transcript, &error.to_string()),
+                transcript,
+            }
+        }
     })
 }
 

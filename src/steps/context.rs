@@ -12,6 +12,7 @@ use super::shell::Curl;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::target::World;
+use crate::target::exhausted::Exhausted;
 use crate::target::roads::RoadError;
 use crate::target::said::said;
 
@@ -26,6 +27,8 @@ pub struct Limits {
     pub screen: Duration,
     /// For a session, a rollout or a pod to be ready.
     pub ready: Duration,
+    /// Between two looks at a session that is being made: at first, and at most.
+    pub pause: (Duration, Duration),
 }
 
 impl Default for Limits {
@@ -35,6 +38,7 @@ impl Default for Limits {
             answer: Duration::from_secs(5),
             screen: Duration::from_secs(5),
             ready: Duration::from_secs(30),
+            pause: (Duration::from_millis(2), Duration::from_millis(250)),
         }
     }
 }
@@ -47,6 +51,8 @@ impl Limits {
             answer: Duration::from_secs(15),
             screen: Duration::from_secs(15),
             ready: Duration::from_secs(180),
+            // A pod takes a second or more, and each look has a way of its own through the API server and the node.
+            pause: (Duration::from_millis(200), Duration::from_millis(400)),
         }
     }
 }
@@ -59,7 +65,22 @@ pub struct StepError(pub String);
 impl StepError {
     /// `asking what: what the cluster said`.
     pub fn asking(what: impl std::fmt::Display, error: impl std::error::Error + 'static) -> StepError {
+        Exhausted::note(&error);
         StepError(format!("{what}: {}", said(&error)))
+    }
+
+    /// Whether an error is for the step to observe, as one of the other side's doing is.
+    ///
+    /// # Errors
+    /// This machine ran out of something, which says nothing of the platform.
+    pub fn unless_exhausted(
+        doing: impl std::fmt::Display,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Result<(), StepError> {
+        match Exhausted::note(error) {
+            Some(_) => Err(StepError(format!("{doing}: {}", said(error)))),
+            None => Ok(()),
+        }
     }
 
     /// `doing what: what came back`.
@@ -268,4 +289,20 @@ impl StepContext {
 /// A lock whose holder panicked still guards whole data: each holder does one push or read.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_no_observation() {
+        let broken =
+            |errno: Errno| StepError::unless_exhausted("GET / at 127.0.0.1:3000", &std::io::Error::from(errno));
+        assert!(broken(Errno::CONNRESET).is_ok() && broken(Errno::CONNREFUSED).is_ok());
+        let error = broken(Errno::ADDRNOTAVAIL).expect_err("no port is left");
+        insta::assert_snapshot!(error, @"GET / at 127.0.0.1:3000: Cannot assign requested address (os error 99): this machine has no port left to connect from (EADDRNOTAVAIL): widen `sysctl net.ipv4.ip_local_port_range`, or run fewer scenarios at once with `--jobs`");
+    }
 }

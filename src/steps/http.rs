@@ -127,7 +127,10 @@ pub async fn send(
         Ok(Err(error)) if error.is_builder() || error.is_timeout() => {
             return Err(failed(&chain(&error)));
         }
-        Ok(Err(error)) => (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error))),
+        Ok(Err(error)) => {
+            StepError::unless_exhausted(&doing, &error)?;
+            (json!({ "broken": chain(&error) }), format!("({})\n", chain(&error)))
+        }
         Ok(Ok(answer)) => answer,
     };
     credentials::keep(&value["body"], &context.redactor)
@@ -198,7 +201,7 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
         .resolve(host, door.way)
         .tls_backend_preconfigured(wire::tls_config(&context.world.trust)?)
         .build()
-        .map_err(|error| StepError::doing("making an HTTP client", error))
+        .map_err(|error| StepError::asking("making an HTTP client", error))
 }
 
 fn transcript_of(request: &Request, host: &str) -> String {

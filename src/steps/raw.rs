@@ -1,10 +1,12 @@
 //! `raw`: bytes written to a socket as they are, since libraries refuse to.
 
+use std::io;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
@@ -56,7 +58,15 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     };
     let mut connections = JoinSet::new();
     for _ in 0..count {
-        match wire::connect(&door, &context.world.trust, &context.limits).await? {
+        let connected = match wire::connect(&door, &context.world.trust, &context.limits).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                // Their descriptors may be what is missing, for what is done next as well.
+                connections.shutdown().await;
+                return Err(error);
+            }
+        };
+        match connected {
             Connected::Yes(stream) => {
                 connections.spawn(exchange(*stream, bytes.clone(), read_for, context.limits.answer))
             }
@@ -70,7 +80,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     }
     let mut values = Vec::new();
     while let Some(ended) = connections.join_next().await {
-        let (value, transcript) = ended.map_err(|error| StepError::doing(&what, error))?;
+        let (value, transcript) = ended.map_err(|error| StepError::doing(&what, error))??;
         credentials::keep(&value["body"], &context.redactor)
             .map_err(|error| StepError::doing("keeping secrets of the answer secret", error))?;
         context.record(Exchange {
@@ -246,31 +256,44 @@ fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
 
 /// Writes, reads until the other side closes or the time is over, and tells what was seen. The time begins with
 /// the answer, which a machine that is busy gives late: `answer` is how long it may take.
-async fn exchange(mut stream: Recorded, bytes: Bytes, read_for: Duration, answer: Duration) -> (Value, String) {
+async fn exchange(
+    mut stream: Recorded,
+    bytes: Bytes,
+    read_for: Duration,
+    answer: Duration,
+) -> Result<(Value, String), StepError> {
     let patience = Instant::now() + read_for.max(answer);
     let until_closed = bytes.until_closed;
     // A server may refuse before it has read all: what it says counts, not the broken pipe.
-    let written = timeout_at(patience, stream.write_all(&bytes.first)).await;
+    let written = sent(timeout_at(patience, stream.write_all(&bytes.first)).await)?;
     let mut received = Vec::new();
-    let gone = read_until(&mut stream, &mut received, patience, |bytes| !bytes.is_empty()).await;
+    let gone = read_until(&mut stream, &mut received, patience, |bytes| !bytes.is_empty()).await?;
     if gone || received.is_empty() {
-        return told(&received, gone, matches!(written, Ok(Ok(()))), &stream);
+        return Ok(told(&received, gone, written, &stream));
     }
     let deadline = Instant::now() + read_for;
-    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await;
+    let mut closed = read_until(&mut stream, &mut received, deadline, |bytes| head_end(bytes).is_some()).await?;
     if !closed && is_101(&received) && !bytes.frames.is_empty() {
-        let _broken = timeout_at(deadline, stream.write_all(&bytes.frames)).await;
+        let _all = sent(timeout_at(deadline, stream.write_all(&bytes.frames)).await)?;
         closed = read_until(&mut stream, &mut received, deadline, |bytes| {
             close_frame(bytes).is_some()
         })
-        .await;
+        .await?;
     } else if !closed && !is_101(&received) {
         closed = read_until(&mut stream, &mut received, deadline, |bytes| {
             !until_closed && is_complete(bytes) == Some(true)
         })
-        .await;
+        .await?;
     }
-    told(&received, closed, matches!(written, Ok(Ok(()))), &stream)
+    Ok(told(&received, closed, written, &stream))
+}
+
+/// Whether all was written in time.
+fn sent(written: Result<io::Result<()>, Elapsed>) -> Result<bool, StepError> {
+    if let Ok(Err(error)) = &written {
+        StepError::unless_exhausted("writing raw bytes", error)?;
+    }
+    Ok(matches!(written, Ok(Ok(()))))
 }
 
 fn told(received: &[u8], closed: bool, sent_all: bool, stream: &Recorded) -> (Value, String) {
@@ -286,16 +309,20 @@ async fn read_until(
     received: &mut Vec<u8>,
     deadline: Instant,
     enough: impl Fn(&[u8]) -> bool,
-) -> bool {
+) -> Result<bool, StepError> {
     let mut chunk = [0; 8192];
     while !enough(received) && received.len() < ANSWER_READ {
         match timeout_at(deadline, stream.read(&mut chunk)).await {
-            Err(_) => return false,
-            Ok(Ok(0)) | Ok(Err(_)) => return true,
+            Err(_) => return Ok(false),
+            Ok(Ok(0)) => return Ok(true),
+            Ok(Err(error)) => {
+                StepError::unless_exhausted("reading what raw bytes are answered with", &error)?;
+                return Ok(true);
+            }
             Ok(Ok(read)) => received.extend_from_slice(&chunk[..read]),
         }
     }
-    false
+    Ok(false)
 }
 
 fn is_101(bytes: &[u8]) -> bool {

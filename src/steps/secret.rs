@@ -99,7 +99,7 @@ async fn apply(context: &StepContext, name: &str, operations: Vec<Value>, what: 
     api(context)
         .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
         .await
-        .map_err(|e| failed(&e))?;
+        .map_err(|error| StepError::asking(what, error))?;
     Ok(())
 }
 

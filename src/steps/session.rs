@@ -190,7 +190,7 @@ async fn delete_each(sessions: &[String], context: &StepContext) -> Result<(), S
 /// Waits until a session is no longer being made.
 async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observation, StepError> {
     let deadline = Instant::now() + context.limits.ready;
-    let mut pause = Duration::from_millis(2);
+    let (mut pause, longest) = context.limits.pause;
     loop {
         let value = call(context, "GET", &format!("/sessions/{id}"), None, &what).await?;
         let settled = value["body"]["status"]
@@ -203,7 +203,7 @@ async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observ
             });
         }
         sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(250));
+        pause = (pause * 2).min(longest);
     }
 }
 

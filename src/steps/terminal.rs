@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::context::lock;
+use super::context::{StepError, lock};
 use super::wire::{Recorded, Transcript};
 
 const ROWS: u16 = 24;
@@ -35,6 +35,8 @@ struct State {
     close_reason: Option<String>,
     /// Why the connection ended without a close frame.
     broken: Option<String>,
+    /// What this machine ran out of, where that ended it: not the other side's doing.
+    exhausted: Option<StepError>,
     text_frames: u64,
     other_frames: u64,
     /// Longest TEXT frame, in characters.
@@ -52,6 +54,7 @@ impl Terminal {
             close_code: None,
             close_reason: None,
             broken: None,
+            exhausted: None,
             text_frames: 0,
             other_frames: 0,
             longest_frame: 0,
@@ -101,6 +104,17 @@ impl Terminal {
 
     pub fn is_open(&self) -> bool {
         lock(&self.state).open
+    }
+
+    /// Whether what can be seen of it is the other side's doing.
+    ///
+    /// # Errors
+    /// It ended because this machine ran out of something.
+    pub fn unless_exhausted(&self) -> Result<(), StepError> {
+        match &lock(&self.state).exhausted {
+            Some(StepError(why)) => Err(StepError(why.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Waits until something is so, or the connection ends, or the time is over. Tells whether it is so.
@@ -185,7 +199,7 @@ async fn pump(
                 None => None,
                 Some(message) => match socket.send(message).await {
                     Ok(()) => continue,
-                    Err(error) => Some(error.to_string()),
+                    Err(error) => Some(error),
                 },
             },
             received = socket.next() => match received {
@@ -195,12 +209,16 @@ async fn pump(
                     tell.send_modify(|n| *n += 1);
                     continue;
                 }
-                Some(Err(error)) => Some(error.to_string()),
+                Some(Err(error)) => Some(error),
             },
         };
+        let exhausted = broken
+            .as_ref()
+            .and_then(|error| StepError::unless_exhausted("the terminal's connection", error).err());
         let mut state = lock(&state);
         state.open = false;
-        state.broken = broken;
+        state.broken = broken.map(|error| error.to_string());
+        state.exhausted = exhausted;
         break;
     }
     tell.send_modify(|n| *n += 1);

@@ -37,6 +37,7 @@ pub async fn ping(arguments: Ping, context: &StepContext) -> Result<Observation,
     let answered = terminal
         .until(context.limits.answer, |terminal| terminal.ponged(&payload))
         .await;
+    terminal.unless_exhausted()?;
     Ok(Observation {
         what: "ping the terminal".into(),
         value: json!({ "answered": answered }),
@@ -49,6 +50,7 @@ pub async fn look(arguments: Terminal, context: &StepContext) -> Result<Observat
     if arguments.keep_alive == Some(true) {
         terminal.send(Message::Ping(Vec::new().into())).await;
     }
+    terminal.unless_exhausted()?;
     Ok(Observation {
         what: "look at the terminal".into(),
         value: terminal.look(),
@@ -62,6 +64,7 @@ pub async fn close(arguments: Close, context: &StepContext) -> Result<Observatio
     terminal
         .until(Duration::from_secs(1), |terminal| !terminal.is_open())
         .await;
+    terminal.unless_exhausted()?;
     Ok(Observation {
         what: "close the terminal".into(),
         value: terminal.look(),

@@ -34,16 +34,16 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     let headers = attach::headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     let request = attach::upgrade_request(&target, headers, &door)?;
     let curl = attach::curl(&door, &request);
-    let (value, transcript) = match attach::upgrade(request, None, context, &door).await? {
+    let (value, transcript, sound) = match attach::upgrade(request, None, context, &door).await? {
         Upgraded::Opened {
             mut socket,
             mut response,
         } => {
             response["opened"] = true.into();
-            first(&mut socket, context.limits.answer, &mut response).await;
-            (response, socket.get_ref().transcript.clone())
+            let sound = first(&mut socket, context.limits.answer, &mut response).await;
+            (response, socket.get_ref().transcript.clone(), sound)
         }
-        Upgraded::Answered { response, transcript } => (response, transcript),
+        Upgraded::Answered { response, transcript } => (response, transcript, Ok(())),
     };
     context.record(Exchange {
         title: what.clone(),
@@ -51,11 +51,12 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
         curl: Some(curl),
         parties: parties(&door, None),
     });
+    sound?;
     Ok(Observation { what, value })
 }
 
 /// What comes first, and then the end.
-async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) {
+async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) -> Result<(), StepError> {
     let message = async {
         loop {
             match socket.next().await {
@@ -79,10 +80,14 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
             };
             let _in_time = timeout(CLOSE_WITHIN, ended).await;
         }
-        Ok(Some(Err(error))) => seen["broken"] = error.to_string().into(),
+        Ok(Some(Err(error))) => {
+            StepError::unless_exhausted("reading the first message", &error)?;
+            seen["broken"] = error.to_string().into();
+        }
         Ok(None) => seen["broken"] = "the connection ended without a close".into(),
         Err(_) => seen["no_message_within"] = (within.as_millis() as u64).into(),
     }
+    Ok(())
 }
 
 fn close(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Value {

@@ -167,7 +167,7 @@ pub enum Connected {
 /// Connects to a door.
 ///
 /// # Errors
-/// No answer at all within the limit: the harness could not tell.
+/// No answer at all within the limit, or no descriptor or port left on this machine: the harness could not tell.
 pub async fn connect(door: &Door, trust: &Trust, limits: &Limits) -> Result<Connected, StepError> {
     let doing = || format!("connecting to {} (pod {})", door.address, door.pod);
     let connecting = timeout(limits.connect, TcpStream::connect(door.way)).await;
@@ -181,7 +181,7 @@ pub async fn connect(door: &Door, trust: &Trust, limits: &Limits) -> Result<Conn
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             return Ok(Connected::Refused(format!("{}: {error}", doing())));
         }
-        Ok(Err(error)) => return Err(StepError::doing(doing(), error)),
+        Ok(Err(error)) => return Err(StepError::asking(doing(), error)),
         Ok(Ok(tcp)) => tcp,
     };
     tcp.set_nodelay(true)
@@ -226,7 +226,10 @@ async fn tls(
             doing,
             format!("{error}; `--ca FILE` gives an authority that this machine doesn't know"),
         )),
-        Ok(Err(error)) => Ok(Err(format!("{doing}: {error}"))),
+        Ok(Err(error)) => {
+            StepError::unless_exhausted(&doing, &error)?;
+            Ok(Err(format!("{doing}: {error}")))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::target::exhausted::Exhausted;
 use crate::target::said::said;
 
 /// Between two tries to take a connection.
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub enum WayError {
     #[error("finding the pod: {}", said(.0.as_ref()))]
     Find(#[from] Box<kube::Error>),
-    #[error("a listener on loopback: {0}")]
+    #[error("a listener on loopback: {}", said(.0))]
     Listen(#[from] io::Error),
 }
 
@@ -93,16 +94,24 @@ pub async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(error) => {
+                Exhausted::note(&error);
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
 
-/// One connection. Where the pod can't be reached it is reset, as it would be by the pod's machine.
+/// One connection. Where the pod can't be reached it is reset, as it would be by the pod's machine; where it is this
+/// machine that can't, it waits: a reset would be taken for the pod's.
 async fn forward(mut local: TcpStream, pods: Api<Pod>, pod: Arc<str>, port: u16) {
     let reset = |local: &TcpStream| drop(local.set_zero_linger());
-    let Ok(mut forwarder) = pods.portforward(&pod, &[port]).await else {
-        return reset(&local);
+    let mut forwarder = loop {
+        match pods.portforward(&pod, &[port]).await {
+            Ok(forwarder) => break forwarder,
+            Err(error) if Exhausted::note(&error).is_some() => tokio::time::sleep(PAUSE).await,
+            Err(_) => return reset(&local),
+        }
     };
     let (Some(mut remote), Some(refused)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
         return reset(&local);

@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod contract;
 pub mod deploy;
 pub mod embedded;
+pub mod exhausted;
 pub mod fit;
 pub mod forward;
 pub mod gateways;
@@ -33,6 +34,7 @@ use crate::platform::Mutant;
 use crate::scenario::WorldSpec;
 use crate::steps::arguments::Road;
 use embedded::Program;
+use exhausted::Exhausted;
 use gateways::{Gateways, envoy_gateway};
 use installation::Installation;
 use kind::KindCluster;
@@ -100,8 +102,12 @@ impl Target {
         }
     }
 
-    /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile.
+    /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile, or this machine
+    /// ran out of what the ways to it need.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
+        if let Some(exhausted) = Exhausted::since(since) {
+            return Some(exhausted.to_string());
+        }
         match self {
             Target::Kind(cluster) => cluster.fell(since).await,
             Target::Installation(installation) => installation.disturbed().await,

@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
+use super::exhausted::Exhausted;
+
 /// An error of the Kubernetes client as a person reads it: what the API server said where it said
-/// something (`pods "x" not found (404 NotFound)`), what stood in the way of asking it otherwise.
+/// something (`pods "x" not found (404 NotFound)`), what stood in the way of asking it otherwise; and what to do
+/// where that is something that this machine has no more of.
 pub fn said(error: &(dyn Error + 'static)) -> String {
     let chain = || {
         std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
@@ -36,6 +39,9 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
             said.push_str(&part);
         }
     }
+    if let Some(exhausted) = Exhausted::of(error) {
+        said.push_str(&format!(": {exhausted}"));
+    }
     said
 }
 
@@ -64,5 +70,11 @@ mod tests {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let service = kube::Error::Service(Box::new(refused));
         assert_eq!(said(&service), "ServiceError: connection refused");
+    }
+
+    #[test]
+    fn what_ran_out_is_told_with_what_to_do() {
+        let exhausted = std::io::Error::from(rustix::io::Errno::MFILE);
+        insta::assert_snapshot!(said(&kube::Error::Service(exhausted.into())), @"ServiceError: Too many open files (os error 24): this process has no file descriptor left (EMFILE): raise the limit, as with `ulimit -n 20000`, or run fewer scenarios at once with `--jobs`");
     }
 }

@@ -1,6 +1,7 @@
 //! What the tests of the binary share: starting it, waiting for what it says, ending it.
 
 pub mod faulty;
+pub mod tls_door;
 
 use std::io::Read;
 use std::path::Path;

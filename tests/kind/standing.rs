@@ -40,7 +40,7 @@ impl Standing {
     }
 
     /// One that nothing else uses.
-    pub fn of_its_own() -> Standing {
+    fn of_its_own() -> Standing {
         let standing = Standing {
             name: format!("gauntlet-test-{:06x}", rand::random::<u32>() & 0xff_ffff),
             folder: folder(),

@@ -59,10 +59,11 @@ async fn an_api_server_with_bad_days() {
     }
 }
 
+/// By its name the last of all tests that stand on one cluster: it shuts the cluster down under whoever uses it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes a cluster, for minutes: `make test-kind`"]
-async fn a_node_that_starts_again() {
-    let standing = Standing::of_its_own();
+async fn the_node_starts_again() {
+    let standing = Standing::up();
     let running = started(standing.run(&["harness-token/token", "harness-token/rotate"]));
     let begun = async {
         while standing.worlds().await.is_empty() {

@@ -18,14 +18,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+/// Longer than a busy machine takes for what does come.
 const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(5),
+    connect: Duration::from_secs(20),
+    answer: Duration::from_secs(20),
+    screen: Duration::from_secs(20),
+    ready: Duration::from_secs(20),
+    pause: (Duration::from_millis(2), Duration::from_millis(250)),
+};
+/// For an answer that never comes.
+const NO_ANSWER: Limits = Limits {
     answer: Duration::from_millis(700),
+    ..LIMITS
+};
+/// For a screen that never shows what is typed.
+const NO_SCREEN: Limits = Limits {
     screen: Duration::from_millis(300),
-    ready: Duration::from_secs(5),
+    ..LIMITS
 };
 /// More than all limits together; a hang is longer.
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(90);
 /// More memory than bounded reading needs, in KiB; what the servers here would send is without end.
 const MEMORY: u64 = 300 * 1024;
 
@@ -72,6 +84,12 @@ impl Hostile {
         Hostile { address, context }
     }
 
+    /// The same to a client of other limits.
+    fn within(mut self, limits: Limits) -> Hostile {
+        self.context.limits = limits;
+        self
+    }
+
     fn pod() -> Value {
         json!({ "kind": "pod", "name": "hostile", "ip": "127.0.0.1" })
     }
@@ -93,7 +111,7 @@ impl Hostile {
         };
         let sent = http::send(
             Request::new("GET", "/"),
-            LIMITS.answer,
+            self.context.limits.answer,
             &door,
             None,
             &self.context,
@@ -164,7 +182,7 @@ async fn endless(mut stream: TcpStream, first: String, then: Vec<u8>) -> std::io
 
 #[tokio::test]
 async fn a_server_that_never_answers() {
-    let hostile = Hostile::new(|stream, _| silent(stream)).await;
+    let hostile = Hostile::new(|stream, _| silent(stream)).await.within(NO_ANSWER);
     let (attached, got, raw) = tokio::join!(hostile.attach(), hostile.get(), hostile.raw());
     assert_eq!(attached["opened"], Value::Null);
     assert_eq!(attached["no_answer_within"], 700);
@@ -250,7 +268,12 @@ async fn a_body_that_stays_away() {
             .await?;
         silent(stream).await
     })
-    .await;
+    .await
+    // The head comes within the limit that then passes for the body.
+    .within(Limits {
+        answer: Duration::from_secs(5),
+        ..LIMITS
+    });
     let attached = hostile.attach().await;
     assert_eq!((&attached["status"], &attached["opened"]), (&json!(401), &json!(false)));
 }
@@ -271,6 +294,8 @@ async fn one_byte_at_a_time() {
             tokio::task::yield_now().await;
         }
         stream.write_all(b"\x81\x02hi").await?;
+        // Nothing more comes, which ends the wait for what was typed.
+        stream.shutdown().await?;
         silent(stream).await
     })
     .await;
@@ -324,7 +349,8 @@ async fn a_message_in_fragments_without_end() {
         let fragment = [&[0, 125][..], &[b'x'; 125]].concat();
         endless(stream, String::new(), fragment).await
     })
-    .await;
+    .await
+    .within(NO_SCREEN);
     let attached = hostile.attach().await;
     let seen = (&attached["opened"], &attached["works"]);
     assert_eq!(seen, (&json!(true), &json!(false)), "{attached}");
@@ -332,7 +358,9 @@ async fn a_message_in_fragments_without_end() {
 
 #[tokio::test]
 async fn pongs_without_end() {
-    let hostile = Hostile::new(|stream, request| endless(stream, switching(&request), [0x8a, 0].repeat(2048))).await;
+    let hostile = Hostile::new(|stream, request| endless(stream, switching(&request), [0x8a, 0].repeat(2048)))
+        .await
+        .within(NO_SCREEN);
     let attached = hostile.attach().await;
     assert_eq!(
         (&attached["opened"], &attached["works"]),

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::binary::{Ran, gauntlet, run_in};
+use crate::binary::{Ran, gauntlet, json, run_in};
 
 const ACCEPT: &str = "harness-token/token/accept";
 
@@ -115,6 +115,26 @@ fn fewer_descriptors_than_scenarios_at_once_want() {
     )
     .exits(0);
     assert!(ran.stdout.contains("2 at once in place of --jobs 50"), "{}", ran.stdout);
+}
+
+/// Connections that this process can't make say nothing of the platform.
+#[test]
+fn descriptors_that_run_out_in_mid_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("r.json");
+    let spec = format!("json={}", report.display());
+    let id = "mine/descriptors/run-out";
+    let scenarios = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trouble/scenarios");
+    let arguments = ["run", "--scenarios", scenarios, id, "--report", &spec];
+    behind("ulimit -n 100; exec \"$0\" \"$@\"", &arguments).exits(3);
+    let report = json(&report);
+    assert_eq!(report["summary"]["verdict"], "error");
+    assert_eq!(report["scenarios"][0]["verdict"], "error", "{report}");
+    let reason = report["scenarios"][0]["reason"].as_str().expect("a text");
+    assert!(reason.contains("connecting to "), "{reason}");
+    let what = "this process has no file descriptor left (EMFILE): raise the limit, as with `ulimit -n 20000`, or run \
+                fewer scenarios at once with `--jobs`";
+    assert!(reason.ends_with(what), "{reason}");
 }
 
 #[test]

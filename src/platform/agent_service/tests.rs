@@ -18,7 +18,7 @@ use crate::target::embedded::Address;
 const KEY: &str = "sk-master";
 
 /// Longer than anything here takes on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 
 pub struct Running {
     pub pod: Pod,

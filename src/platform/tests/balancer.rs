@@ -75,7 +75,7 @@ async fn quiet_terminals_are_cut_and_pinging_ones_are_not() {
     let setup = Setup {
         token: Some(OLD),
         balancer: true,
-        idle_timeout: "600ms",
+        idle_timeout: "3s",
         ..Setup::default()
     };
     let world = World::start(setup).await;

@@ -19,7 +19,6 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod as KubernetesPod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::conditions::is_deployment_completed;
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -31,6 +30,7 @@ use super::{Component, run};
 use crate::target::contract::Contract;
 use crate::target::deploy::{self, Values};
 use crate::target::embedded::{Cluster, Options};
+use crate::target::rollout;
 
 const OLD: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const NEW: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
@@ -157,11 +157,10 @@ impl World {
         let deployments: Api<Deployment> = self.api();
         for deployment in deployments.list(&ListParams::default()).await.expect("deployments") {
             let name = deployment.metadata.name.unwrap_or_default();
-            let complete = await_condition(deployments.clone(), &name, is_deployment_completed());
-            tokio::time::timeout(SOON, complete)
+            // Not the condition alone: right after a restart that may still be of the rollout before.
+            rollout::completed(&deployments, &name, SOON)
                 .await
-                .expect("a complete rollout")
-                .expect("a watch");
+                .expect("a complete rollout");
         }
     }
 

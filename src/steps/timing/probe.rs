@@ -1,5 +1,6 @@
 //! Refusals, measured one by one: from the request's being written to the answer's first byte.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,8 +105,12 @@ impl<'a> Probe<'a> {
         let limit = self.context.limits.answer;
         match timeout(limit, exchange(&mut stream, request)).await {
             Err(_) => Err(StepError(format!("no whole answer within {limit:?}"))),
-            Ok(None) => Ok(None),
-            Ok(Some((refused, whole))) => {
+            Ok(Err(error)) => {
+                StepError::unless_exhausted(format!("asking {}", self.door.address), &error)?;
+                Ok(None)
+            }
+            Ok(Ok(None)) => Ok(None),
+            Ok(Ok(Some((refused, whole)))) => {
                 if whole && !refused.opened() {
                     self.kept = Some(stream);
                 }
@@ -119,13 +124,13 @@ impl<'a> Probe<'a> {
 }
 
 /// Writes a request and reads its answer; tells too whether the connection can take another one.
-async fn exchange(stream: &mut Recorded, request: &[u8]) -> Option<(Refused, bool)> {
+async fn exchange(stream: &mut Recorded, request: &[u8]) -> io::Result<Option<(Refused, bool)>> {
     let mut text = Vec::with_capacity(4096);
     let start = Instant::now();
-    stream.write_all(request).await.ok()?;
-    stream.flush().await.ok()?;
-    if stream.read_buf(&mut text).await.ok()? == 0 {
-        return None;
+    stream.write_all(request).await?;
+    stream.flush().await?;
+    if stream.read_buf(&mut text).await? == 0 {
+        return Ok(None);
     }
     let after = start.elapsed();
     let whole = loop {
@@ -140,14 +145,14 @@ async fn exchange(stream: &mut Recorded, request: &[u8]) -> Option<(Refused, boo
             Ok(_) => {}
         }
     };
-    Some((
+    Ok(Some((
         Refused {
             status: status(&text).unwrap_or(0),
             after,
             text,
         },
         whole,
-    ))
+    )))
 }
 
 /// Where an answer ends.

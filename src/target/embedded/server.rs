@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::api::Api;
+use crate::target::exhausted::Exhausted;
 
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -21,10 +22,14 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// Accepts connections until it is dropped.
 pub async fn run(api: Arc<Api>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
             // Aborted by its client, or no descriptor left: the next one may do better.
-            tokio::time::sleep(EXHAUSTED).await;
-            continue;
+            Err(error) => {
+                Exhausted::note(&error);
+                tokio::time::sleep(EXHAUSTED).await;
+                continue;
+            }
         };
         // A socket that can't be set up is closed already; serving it finds out.
         let _ = stream.set_nodelay(true);

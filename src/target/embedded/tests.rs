@@ -31,7 +31,7 @@ mod objects;
 mod rollouts;
 
 /// Every wait in these tests ends by then: a hang is a failure that says where.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What the containers of these tests do, by their first argument.
 async fn program(argv: Vec<String>, pod: Inside) -> Result<(), ComponentError> {
