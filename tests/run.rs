@@ -357,7 +357,7 @@ fn nobody_behind_a_door_is_the_platforms_failure() {
     assert!(ran.stdout.contains("0 passed, 3 failed, 0 errors"), "{}", ran.stdout);
 }
 
-/// Tokens of sessions in a list, captured and used again.
+/// Tokens of sessions in a list, seen and used again.
 #[test]
 fn no_token_of_a_list_of_sessions() {
     let folder = folder();

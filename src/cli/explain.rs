@@ -88,9 +88,6 @@ fn describe(number: usize, step: &Step, out: &mut impl Write) -> io::Result<()> 
             writeln!(out, "       {word:5}  {line}")?;
         }
     }
-    for name in step.capture.keys() {
-        writeln!(out, "       takes  {name}")?;
-    }
     let times = [
         ("within", step.within),
         ("every", step.every),

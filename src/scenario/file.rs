@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::duration::DurationText;
-use super::model::{Capture, Intrusion, Level, WorldSpec};
+use super::model::{Intrusion, Level, WorldSpec};
 
 /// The version of the language that a file is written in.
 pub const API_VERSION: &str = "gauntlet/v1";
@@ -78,8 +78,6 @@ pub(super) struct CommonKeys {
     /// The name that the observation gets, for the steps after.
     #[schemars(with = "Option<Name>")]
     pub r#as: Option<String>,
-    /// Values taken out of the observation, by the name that they get.
-    pub capture: Option<IndexMap<Name, Capture>>,
     /// Why the scenario is skipped where `needs` doesn't hold.
     pub reason: Option<String>,
     /// How long what is expected may take to become true; the step is repeated until then.

@@ -282,8 +282,6 @@ pub struct Step {
     pub args: Value,
     /// `as`: the name that the observation gets.
     pub bind: Option<String>,
-    /// `capture`: values taken out of the observation.
-    pub capture: IndexMap<String, Capture>,
     /// Never empty for a verb that has a default given.
     pub expectations: Vec<Expectation>,
     /// `within`: how long the expectations may take to become true (the step is repeated).
@@ -295,18 +293,6 @@ pub struct Step {
     /// `reason`: why the scenario is skipped where its `needs` doesn't hold.
     pub reason: Option<String>,
     pub place: Place,
-}
-
-/// How a value is taken out of an observation.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Capture {
-    /// A JSONPath (RFC 9535) over the observation; the first match.
-    Jsonpath(String),
-    /// A response header's value.
-    Header(String),
-    /// The first group, or the whole match, of a regular expression over the observation's text.
-    Regex(String),
 }
 
 /// What a step must show.

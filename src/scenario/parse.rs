@@ -269,7 +269,7 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
         known.set_later(name, value.span.line);
     }
     for read in steps.iter().chain(finally) {
-        for name in set_by(read) {
+        if let Some(name) = &read.step.bind {
             known.set_later(name, read.step.place.line);
         }
     }
@@ -285,30 +285,18 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
         if WITH_DOOR.contains(&read.verb.name) {
             here.set("door");
         }
-        for (key, value) in read.node.as_map().unwrap_or_default() {
-            // A capture's texts are paths and patterns, in which `${` means something else.
-            if key.name != "capture" {
-                here.check(value, checker);
-            }
+        for (_, value) in read.node.as_map().unwrap_or_default() {
+            here.check(value, checker);
         }
         here.check_texts(read, checker);
-        for name in set_by(read) {
+        if let Some(name) = &read.step.bind {
             if Known::is_built_in(name) || name == "door" {
                 let message = format!("`{name}` is a variable that every scenario has");
                 checker.report_with_help(read.node.span, message, "give it another name");
             }
-            known.set(name);
-        }
-        if let Some(name) = &read.step.bind {
             known.bind(name, read.verb.fields);
         }
     }
-}
-
-/// The names that a step sets.
-fn set_by<'r>(read: &'r Read<'_>) -> impl Iterator<Item = &'r str> {
-    let captured = read.step.capture.keys().map(String::as_str);
-    read.step.bind.as_deref().into_iter().chain(captured)
 }
 
 #[cfg(test)]
@@ -346,7 +334,7 @@ steps:
     road: ${road}
     token: ${again}
     path: ${door}/
-    capture: { t: { jsonpath: $.body.x } }
+    as: t
     check:
       - opens
       - { status: { at-least: 100, not: 500 }, body.x: null, header.a-b: { absent: true } }

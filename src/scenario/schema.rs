@@ -405,7 +405,6 @@ mod tests {
     fn no_verb_has_a_common_key() {
         let common = [
             "as",
-            "capture",
             "check",
             "given",
             "until",
