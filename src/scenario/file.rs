@@ -39,8 +39,6 @@ pub(super) struct ScenarioFile {
     pub intrusion: Option<Intrusion>,
     /// Words to select it by, as tag:warm.
     pub tags: Option<Vec<String>>,
-    /// Mutants of the reference platform that it is there to catch. Default: those of its row.
-    pub kills: Option<Vec<String>>,
     /// The world that it needs.
     pub world: Option<WorldSpec>,
     /// Values by name, evaluated in order when the scenario starts.

@@ -216,8 +216,6 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     /// Steps that run at the end, whatever came before.
     pub finally: Vec<Step>,
-    /// Mutants of the reference platform that it is there to catch; none named: those of its row.
-    pub kills: Vec<String>,
     /// Why no step can prove that the road was open, where a refusal is all that can be seen.
     pub open_road: Option<String>,
     pub place: Place,
