@@ -290,7 +290,6 @@ fn operator(name: &str, operand: &Node, checker: &mut Checker) -> Option<Predica
             match name {
                 "less-than" => Predicate::LessThan(value),
                 "at-most" => Predicate::AtMost(value),
-                "more-than" => Predicate::MoreThan(value),
                 _ => Predicate::AtLeast(value),
             }
         }

@@ -348,7 +348,6 @@ pub enum Predicate {
     Null,
     LessThan(Value),
     AtMost(Value),
-    MoreThan(Value),
     AtLeast(Value),
     /// The number of elements of a list or keys of a map.
     Count(Value),

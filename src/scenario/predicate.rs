@@ -30,7 +30,6 @@ pub const OPERATORS: &[(&str, &str)] = &[
     ("null", "`true`: the field is there and null."),
     ("less-than", "A smaller number."),
     ("at-most", "This number or a smaller one."),
-    ("more-than", "A greater number."),
     ("at-least", "This number or a greater one."),
     (
         "count",
@@ -83,7 +82,6 @@ impl Predicate {
             Predicate::Null => Predicate::Null,
             Predicate::LessThan(v) => Predicate::LessThan(value(v)?),
             Predicate::AtMost(v) => Predicate::AtMost(value(v)?),
-            Predicate::MoreThan(v) => Predicate::MoreThan(value(v)?),
             Predicate::AtLeast(v) => Predicate::AtLeast(value(v)?),
             Predicate::Count(v) => Predicate::Count(value(v)?),
             Predicate::All(items) => Predicate::All(all(items)?),
@@ -143,7 +141,6 @@ impl Predicate {
             },
             Predicate::LessThan(v) => compare(v, |o| o == Ordering::Less),
             Predicate::AtMost(v) => compare(v, |o| o != Ordering::Greater),
-            Predicate::MoreThan(v) => compare(v, |o| o == Ordering::Greater),
             Predicate::AtLeast(v) => compare(v, |o| o != Ordering::Less),
             Predicate::Not(inner) => inner.test(found)?.not(),
             Predicate::All(items) => all(items.iter().map(|p| p.test(found)))?,

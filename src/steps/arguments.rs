@@ -80,10 +80,6 @@ pub struct Session {
     /// `new`, or a session to look at again: `${s}`.
     pub session: Value,
     pub title: Option<String>,
-    /// Environment of the session's sandbox.
-    pub env_vars: Option<IndexMap<String, String>>,
-    /// `false`: do not wait until the session is ready. Default: wait.
-    pub wait: Option<bool>,
 }
 
 /// Restarts a session through the session API: a new pod for the same session.
@@ -186,8 +182,6 @@ pub struct Jwt {
     pub header: Option<IndexMap<String, Value>>,
     /// Other claims; null takes one away.
     pub claims: Option<IndexMap<String, Value>>,
-    /// A text in place of the header's JSON.
-    pub header_text: Option<String>,
     /// A text in place of the claims' JSON.
     pub claims_text: Option<String>,
     /// Seconds from now to `exp`. Default: 7 days.

@@ -34,9 +34,6 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     if let Some(title) = title {
         body["title"] = title.into();
     }
-    if let Some(variables) = arguments.env_vars {
-        body["env_vars"] = json!(variables);
-    }
     if let Some(changes) = context.world.changes() {
         let begun = changes.session_begun();
         begun.map_err(|error| StepError::doing(&what, error))?;
@@ -56,13 +53,7 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     if let Some(changes) = context.world.changes() {
         changes.session(&id).map_err(|error| StepError::doing(&what, error))?;
     }
-    match arguments.wait {
-        Some(false) => Ok(Observation {
-            what,
-            value: observed(made, id),
-        }),
-        _ => settled(context, &id, what).await,
-    }
+    settled(context, &id, what).await
 }
 
 /// Restarts a session: a new pod for it.
