@@ -386,11 +386,7 @@ pub struct Secret {
 pub struct PatchSecret {
     pub patch_secret: String,
     /// Values by key: `add` on `/data/<key>`.
-    #[serde(default)]
     pub set: IndexMap<String, String>,
-    /// Keys: `remove` on `/data/<key>`.
-    #[serde(default)]
-    pub remove: Vec<String>,
 }
 
 /// Who brings the token in.
