@@ -347,7 +347,6 @@ pub enum Predicate {
     Present,
     Null,
     LessThan(Value),
-    AtMost(Value),
     AtLeast(Value),
     /// The number of elements of a list or keys of a map.
     Count(Value),

@@ -179,7 +179,7 @@ fn predicate() -> Value {
         "one-of" => json!({ "type": "array", "minItems": 1 }),
         "matches" => json!({ "type": "string" }),
         "count" => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, reference("template")] }),
-        "less-than" | "at-most" | "at-least" => json!({ "type": ["number", "string"] }),
+        "less-than" | "at-least" => json!({ "type": ["number", "string"] }),
         "not" => reference("predicate"),
         "any" => json!({ "type": "array", "minItems": 1, "items": reference("predicate") }),
         _ => json!({}),

@@ -79,7 +79,6 @@ impl Road {
 pub struct Session {
     /// `new`, or a session to look at again: `${s}`.
     pub session: Value,
-    pub title: Option<String>,
 }
 
 /// Restarts a session through the session API: a new pod for the same session.
