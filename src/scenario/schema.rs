@@ -43,6 +43,7 @@ pub fn schema() -> Value {
     tidy(&mut common);
     definitions.insert("template".to_owned(), template());
     definitions.insert("predicate".to_owned(), predicate());
+    definitions.insert("policy".to_owned(), by_policy());
     let names = VERBS.iter().map(|verb| reference(&step_name(verb.name)));
     let step = json!({
         "description": "One action with its expectations. Its verb is the key that no other kind of step has.",
@@ -50,6 +51,10 @@ pub fn schema() -> Value {
         "anyOf": names.collect::<Vec<Value>>(),
     });
     definitions.insert("step".to_owned(), step);
+    let common = match common.get_mut("properties").map(Value::take) {
+        Some(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
     for (verb, mut step) in VERBS.iter().zip(steps) {
         add_common_keys(&mut step, verb, &common);
         definitions.insert(step_name(verb.name), step);
@@ -60,6 +65,9 @@ pub fn schema() -> Value {
             let facts = json!({ "anyOf": [phrases(verb.phrases), fields] });
             definitions.insert(facts_name(verb.name), facts);
         }
+    }
+    for (key, meaning) in common {
+        definitions.insert(key_name(&key), meaning);
     }
     definitions.sort_keys();
     let mut schema = Map::new();
@@ -106,6 +114,11 @@ fn facts_name(verb: &str) -> String {
     format!("facts-{verb}")
 }
 
+/// The definition of a key that every step has.
+fn key_name(key: &str) -> String {
+    format!("key-{key}")
+}
+
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{name}") })
 }
@@ -126,14 +139,12 @@ fn verb_schema(verb: &Verb, generator: &mut SchemaGenerator) -> Value {
 }
 
 /// Puts the keys that every step has beside the verb's own.
-fn add_common_keys(step: &mut Value, verb: &Verb, common: &Value) {
+fn add_common_keys(step: &mut Value, verb: &Verb, common: &Map<String, Value>) {
     let Some(properties) = step.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
-    if let Some(keys) = common.get("properties").and_then(Value::as_object) {
-        for (key, schema) in keys {
-            properties.entry(key.clone()).or_insert_with(|| schema.clone());
-        }
+    for key in common.keys() {
+        properties.insert(key.clone(), reference(&key_name(key)));
     }
     if !has_claims(verb) {
         return;
@@ -219,26 +230,36 @@ fn claim(verb: &Verb) -> Value {
 /// What can be expected of a verb.
 fn claims(verb: &Verb) -> Value {
     let claim = reference(&claim_name(verb.name));
-    let mut one = vec![claim.clone()];
-    for policy in POLICIES.iter().filter(|policy| !policy.choices().is_empty()) {
+    // Which keys there are the policy says; what each of them holds is the verb's.
+    let by_policy = json!({
+        "title": "by policy",
+        "allOf": [reference("policy")],
+        "properties": { "policy": true },
+        "additionalProperties": claim,
+    });
+    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
+    json!({ "anyOf": [claim, by_policy, list] })
+}
+
+/// The keys of an expectation by policy: its name and each of its choices.
+fn by_policy() -> Value {
+    let with_choices = POLICIES.iter().filter(|policy| !policy.choices().is_empty());
+    let policies = with_choices.map(|policy| {
         let mut properties = Map::new();
         let name = json!({ "const": policy.name, "description": policy.meaning });
         properties.insert("policy".to_owned(), name);
         for choice in policy.choices() {
-            properties.insert((*choice).to_owned(), claim.clone());
+            properties.insert((*choice).to_owned(), json!(true));
         }
         let required: Vec<&String> = properties.keys().collect();
-        one.push(json!({
-            "type": "object",
+        json!({
             "title": format!("policy {}", policy.name),
             "required": required,
             "properties": properties,
             "additionalProperties": false,
-        }));
-    }
-    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
-    one.push(list);
-    json!({ "anyOf": one })
+        })
+    });
+    json!({ "type": "object", "anyOf": policies.collect::<Vec<Value>>() })
 }
 
 fn phrases(phrases: &[Phrase]) -> Value {
