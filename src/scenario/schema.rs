@@ -1,13 +1,17 @@
 //! The JSON Schema of scenario files and profiles, generated from the Rust types and the
 //! verbs. Editors use it, and the parser holds every file against it.
 
+mod tidy;
+
 use std::sync::LazyLock;
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::file::{CommonKeys, ScenarioFile};
+use self::tidy::{allow_templates_inside, tidy};
+use super::file::API_VERSION;
+use super::model::{Scenario, Step};
 use super::policy::POLICIES;
 use super::predicate::OPERATORS;
 use crate::steps::{Phrase, VERBS, Verb};
@@ -22,8 +26,9 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 pub fn schema() -> Value {
     // Draft 7 is what editors' YAML support understands best.
     let mut generator = SchemaSettings::draft07().into_generator();
-    let mut root = generator.root_schema_for::<ScenarioFile>().to_value();
-    let mut common = CommonKeys::of(&mut generator);
+    let mut root = generator.root_schema_for::<Scenario>().to_value();
+    let common = Step::json_schema(&mut generator);
+    let mut common = transformed(common, &mut generator);
     let mut definitions = generator.take_definitions(true);
 
     let mut generator = SchemaSettings::draft07().into_generator();
@@ -40,6 +45,7 @@ pub fn schema() -> Value {
         tidy(definition);
     }
     tidy(&mut root);
+    add_version(&mut root);
     tidy(&mut common);
     definitions.insert("template".to_owned(), template());
     definitions.insert("predicate".to_owned(), predicate());
@@ -84,9 +90,16 @@ pub fn schema() -> Value {
     Value::Object(schema)
 }
 
-impl CommonKeys {
-    fn of(generator: &mut SchemaGenerator) -> Value {
-        transformed(<CommonKeys as schemars::JsonSchema>::json_schema(generator), generator)
+/// Puts the first key of a file, which is said of the file and not of the scenario.
+fn add_version(root: &mut Value) {
+    let version = json!({ "type": "string", "description": format!("`{API_VERSION}`."), "const": API_VERSION });
+    let mut properties = Map::from_iter([("apiVersion".to_owned(), version)]);
+    if let Some(Value::Object(keys)) = root.get_mut("properties").map(Value::take) {
+        properties.extend(keys);
+    }
+    root["properties"] = Value::Object(properties);
+    if let Some(Value::Array(required)) = root.get_mut("required") {
+        required.insert(0, json!("apiVersion"));
     }
 }
 
@@ -300,122 +313,6 @@ fn fields(verb: &Verb) -> Value {
         "additionalProperties": false,
         "minProperties": 1,
     })
-}
-
-/// Takes out what Rust's types say and a file's writer has no use for: null where a key can
-/// be left out, formats of integers, a required key's default.
-fn tidy(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(tidy),
-        Value::Object(map) => {
-            let required: Vec<Value> = map
-                .get("required")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            if let Some(Value::Object(properties)) = map.get_mut("properties") {
-                for (name, property) in properties {
-                    if !required.contains(&json!(name)) {
-                        without_null(property);
-                    }
-                }
-            }
-            // Rust's doc comments are wrapped; an editor wraps by itself.
-            if let Some(Value::String(text)) = map.get_mut("description") {
-                *text = text
-                    .replace("\n\n", "\u{0}")
-                    .replace('\n', " ")
-                    .replace('\u{0}', "\n\n");
-            }
-            // Names of variables: one message for a wrong one, wherever it stands.
-            if let Some(Value::Object(patterns)) = map.get("patternProperties")
-                && let Some((pattern, values)) = patterns.iter().next()
-                && pattern == super::file::NAME
-            {
-                let values = values.clone();
-                map.remove("patternProperties");
-                map.insert("propertyNames".to_owned(), reference("name"));
-                map.insert("additionalProperties".to_owned(), values);
-            }
-            if map
-                .get("format")
-                .is_some_and(|format| format.as_str().is_some_and(|format| format.contains("int")))
-            {
-                map.remove("format");
-            }
-            map.values_mut().for_each(tidy);
-        }
-        _ => {}
-    }
-}
-
-fn without_null(schema: &mut Value) {
-    let Value::Object(map) = schema else { return };
-    if map.get("default") == Some(&Value::Null) {
-        map.remove("default");
-    }
-    if let Some(Value::Array(types)) = map.get_mut("type") {
-        types.retain(|kind| kind != "null");
-        if let [only] = types.as_slice() {
-            let only = only.clone();
-            map.insert("type".to_owned(), only);
-        }
-    }
-    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
-        any.retain(|schema| schema != &json!({ "type": "null" }));
-        if let [only] = any.as_slice() {
-            let only = only.clone();
-            map.remove("anyOf");
-            map.insert("allOf".to_owned(), json!([only]));
-        }
-    }
-}
-
-/// Lets a template stand for every value inside a map or list, and for those inside them.
-fn allow_templates_inside(schema: &mut Value) {
-    let Value::Object(map) = schema else { return };
-    if let Some(Value::Object(properties)) = map.get_mut("properties") {
-        properties.values_mut().for_each(allow_template);
-    }
-    for inner in ["items", "additionalProperties"] {
-        if let Some(schema) = map.get_mut(inner) {
-            allow_template(schema);
-        }
-    }
-    for several in ["anyOf", "oneOf", "allOf"] {
-        if let Some(Value::Array(schemas)) = map.get_mut(several) {
-            schemas.iter_mut().for_each(allow_templates_inside);
-        }
-    }
-}
-
-/// Lets a template stand for a value that is not simply a text.
-fn allow_template(schema: &mut Value) {
-    allow_templates_inside(schema);
-    let Value::Object(map) = schema else { return };
-    let kinds = match map.get("type") {
-        Some(Value::Array(kinds)) => kinds.clone(),
-        Some(kind) => vec![kind.clone()],
-        None => Vec::new(),
-    };
-    let any = kinds.is_empty()
-        && !["$ref", "anyOf", "oneOf", "allOf", "enum", "const"]
-            .iter()
-            .any(|key| map.contains_key(*key));
-    let text = kinds.contains(&json!("string")) && !map.contains_key("enum") && !map.contains_key("pattern");
-    if any || text {
-        return;
-    }
-    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
-        any.push(reference("template"));
-        return;
-    }
-    let description = map.remove("description");
-    let mut wrapped = json!({ "anyOf": [schema.take(), reference("template")] });
-    if let Some(description) = description {
-        wrapped["description"] = description;
-    }
-    *schema = wrapped;
 }
 
 #[cfg(test)]
