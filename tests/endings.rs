@@ -79,8 +79,8 @@ fn nothing_is_cleaned_up_that_never_was() {
 }
 
 #[test]
-fn a_wrong_answer_is_a_failure_also_where_something_is_to_be_captured_from_it() {
-    let (_, scenario) = ended("mine/capture/after-a-failure", &[], 1);
+fn a_wrong_answer_is_a_failure_also_where_a_later_step_uses_it() {
+    let (_, scenario) = ended("mine/used/after-a-failure", &[], 1);
     assert_eq!(verdicts(&scenario), [("check", "fail")]);
 }
 
@@ -150,13 +150,13 @@ fn a_repetition_is_seen_again_alone() {
 
 #[test]
 fn only_what_a_command_names_is_to_be_had_before_it() {
-    let (_, scenario) = ended("mine/capture/after-a-failure", &[], 1);
+    let (_, scenario) = ended("mine/used/after-a-failure", &[], 1);
     let lines = scenario["reproduce"].as_array().expect("a list");
     let lines: Vec<&str> = lines.iter().map(|line| line.as_str().expect("a text")).collect();
     let [run, comment, up, _, export, door, curl] = lines.as_slice() else {
         panic!("{lines:?}")
     };
-    assert!(run.starts_with("gauntlet run mine/capture/after-a-failure "), "{run}");
+    assert!(run.starts_with("gauntlet run mine/used/after-a-failure "), "{run}");
     assert!(
         comment.starts_with("# The last request; the world of that run is gone"),
         "{comment}"

@@ -371,7 +371,7 @@ fn a_road_that_the_world_lacks_is_an_error() {
     }
 }
 
-/// Tokens of sessions in a list, captured and used again.
+/// Tokens of sessions in a list, seen and used again.
 #[test]
 fn no_token_of_a_list_of_sessions() {
     let folder = folder();

@@ -88,9 +88,6 @@ fn describe(number: usize, step: &Step, out: &mut impl Write) -> io::Result<()> 
             writeln!(out, "       {word:5}  {line}")?;
         }
     }
-    for name in step.capture.keys() {
-        writeln!(out, "       takes  {name}")?;
-    }
     let times = [
         ("within", step.within),
         ("every", step.every),
@@ -137,12 +134,7 @@ fn policies(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn mutants(scenario: &Scenario, out: &mut impl Write) -> io::Result<()> {
-    let caught: Vec<_> = mutant::all()
-        .filter(|mutant| match scenario.kills.is_empty() {
-            true => mutant.row == scenario.row(),
-            false => scenario.kills.iter().any(|name| name == mutant.name),
-        })
-        .collect();
+    let caught: Vec<_> = mutant::all().filter(|mutant| mutant.row == scenario.row()).collect();
     if caught.is_empty() {
         return writeln!(out, "\nNo mutant breaks this row.");
     }

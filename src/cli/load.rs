@@ -16,7 +16,9 @@ use super::run::{Process, UsageError};
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::{Control, Door, EACH, LoadResult, Place, Plan, Reference, ReferenceSettings, TAGS, Target, is_private};
+use crate::load::{
+    Control, Door, EACH, LoadResult, Place, Plan, Reference, ReferenceSettings, TAGS, Target, is_private,
+};
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
 use crate::target::trust::Trust;

@@ -55,16 +55,6 @@ impl StepRunner<'_> {
             attempts.push(attempt);
             last = observed;
         }
-        let mut judged = attempts.iter().flat_map(|attempt| &attempt.judged);
-        // Of what is not as expected nothing can be taken that was expected to be in it.
-        if judged.all(|judged| judged.verdict == Verdict::Pass) {
-            for (name, capture) in &self.step.capture {
-                let taken = capture
-                    .take(&last)
-                    .map_err(|error| StepError::doing(format!("capturing {name}"), error))?;
-                scope.set(name, taken);
-            }
-        }
         if let Some(name) = &self.step.bind {
             scope.set(name, last);
         }

@@ -289,8 +289,6 @@ fn operator(name: &str, operand: &Node, checker: &mut Checker) -> Option<Predica
             let value = operand.to_value();
             match name {
                 "less-than" => Predicate::LessThan(value),
-                "at-most" => Predicate::AtMost(value),
-                "more-than" => Predicate::MoreThan(value),
                 _ => Predicate::AtLeast(value),
             }
         }
@@ -298,7 +296,7 @@ fn operator(name: &str, operand: &Node, checker: &mut Checker) -> Option<Predica
 }
 
 /// Checks a regular expression.
-pub(super) fn regex(pattern: &str, span: Span, checker: &mut Checker) -> bool {
+fn regex(pattern: &str, span: Span, checker: &mut Checker) -> bool {
     if checker.checked {
         return true;
     }

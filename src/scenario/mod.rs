@@ -4,7 +4,6 @@
 //! too, and becomes the [`model`]. [`template`]s fill values in when it runs, [`judge()`] says
 //! whether what a step expects holds of what it observed, [`select`] chooses among scenarios.
 
-mod capture;
 pub(crate) mod checker;
 mod claim;
 mod constant;
@@ -36,7 +35,6 @@ mod texts;
 pub mod variables;
 mod words;
 
-pub use capture::CaptureError;
 pub use judge::{JudgeError, Judgement, facts, judge};
 pub use load::{built_in, load, load_sources, read_file, read_folder};
 pub use model::*;

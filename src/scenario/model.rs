@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::duration::DurationText;
+use super::file::{Id, MatrixValues, Name, Steps};
 use super::source::Place;
 
 /// Whether a (spec) sentence of the contract stands behind a scenario.
@@ -195,31 +196,48 @@ pub struct BalancerSpec {
     pub probe: bool,
 }
 
-/// A rule of a contract as a story of steps.
-#[derive(Clone, Debug)]
+/// A scenario: a rule of a contract as a story of steps.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Scenario {
-    /// `CONTRACT/GROUP/RULE`, with a fourth part where a rule has several scenarios.
+    /// CONTRACT/GROUP/RULE, and the file's path: harness-token/warm/stale is
+    /// harness-token/warm/stale.yaml. A fourth part where a rule has several scenarios.
+    #[schemars(with = "Id")]
     pub id: String,
+    /// The rule, in a sentence.
     pub title: String,
     /// The source and clause, or the standard and section, that the rule comes from.
     pub spec: String,
+    /// Whether a (spec) sentence of the contract stands behind it.
     pub level: Level,
+    /// What it does to a platform that isn't ours. Default: observe.
+    #[schemars(with = "Option<Intrusion>")]
     pub intrusion: Intrusion,
+    /// Words to select it by, as tag:warm.
+    #[schemars(with = "Option<Vec<String>>")]
     pub tags: Vec<String>,
+    /// The world that it needs.
+    #[schemars(with = "Option<WorldSpec>")]
     pub world: WorldSpec,
-    /// Values by name, templates, evaluated in order when the scenario starts.
+    /// Values by name, evaluated in order when the scenario starts.
+    #[schemars(with = "Option<IndexMap<Name, Value>>")]
     pub vars: IndexMap<String, Value>,
-    /// The scenario runs once for each combination of these values.
+    /// The scenario runs once for each combination of these values: of each name a list of
+    /// values, or a map of values by what to call them.
+    #[schemars(with = "Option<IndexMap<Name, MatrixValues>>")]
     pub matrix: IndexMap<String, Vec<Choice>>,
-    /// Longest time that the whole scenario may take, worlds and evidence not counted.
+    /// Longest time that the whole scenario may take.
+    #[schemars(with = "Option<DurationText>")]
     pub timeout: Option<Duration>,
+    /// Why no step can show that the road was open, where a refusal is all that can be seen.
+    pub open_road: Option<String>,
+    /// What is done and what must be true, in order.
+    #[schemars(with = "Steps")]
     pub steps: Vec<Step>,
     /// Steps that run at the end, whatever came before.
+    #[schemars(with = "Option<Steps>")]
     pub finally: Vec<Step>,
-    /// Mutants of the reference platform that it is there to catch; none named: those of its row.
-    pub kills: Vec<String>,
-    /// Why no step can prove that the road was open, where a refusal is all that can be seen.
-    pub open_road: Option<String>,
+    #[schemars(skip)]
     pub place: Place,
 }
 
@@ -273,40 +291,36 @@ impl Scenario {
     }
 }
 
-/// One action with its expectations.
-#[derive(Clone, Debug)]
+/// One action with its expectations. Its schema has the keys that all steps have but what is
+/// expected, which depends on the verb.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
 pub struct Step {
     /// Name of a verb of [`crate::steps::VERBS`].
+    #[schemars(skip)]
     pub verb: &'static str,
     /// The verb's own keys, its name among them; strings may be templates.
+    #[schemars(skip)]
     pub args: Value,
-    /// `as`: the name that the observation gets.
+    /// The name that the observation gets, for the steps after.
+    #[schemars(rename = "as", with = "Option<Name>")]
     pub bind: Option<String>,
-    /// `capture`: values taken out of the observation.
-    pub capture: IndexMap<String, Capture>,
     /// Never empty for a verb that has a default given.
+    #[schemars(skip)]
     pub expectations: Vec<Expectation>,
-    /// `within`: how long the expectations may take to become true (the step is repeated).
-    pub within: Option<Duration>,
-    /// `every`: time between two tries; default 20 ms, growing to 250 ms.
-    pub every: Option<Duration>,
-    /// `holds-for`: how long the expectations must stay true (the step is repeated).
-    pub holds_for: Option<Duration>,
-    /// `reason`: why the scenario is skipped where its `needs` doesn't hold.
+    /// Why the scenario is skipped where `needs` doesn't hold.
     pub reason: Option<String>,
+    /// How long what is expected may take to become true; the step is repeated until then.
+    #[schemars(with = "Option<DurationText>")]
+    pub within: Option<Duration>,
+    /// Time between two tries. Default: 20ms, growing to 250ms.
+    #[schemars(with = "Option<DurationText>")]
+    pub every: Option<Duration>,
+    /// How long what is expected must stay true; the step is repeated for so long.
+    #[schemars(with = "Option<DurationText>")]
+    pub holds_for: Option<Duration>,
+    #[schemars(skip)]
     pub place: Place,
-}
-
-/// How a value is taken out of an observation.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Capture {
-    /// A JSONPath (RFC 9535) over the observation; the first match.
-    Jsonpath(String),
-    /// A response header's value.
-    Header(String),
-    /// The first group, or the whole match, of a regular expression over the observation's text.
-    Regex(String),
 }
 
 /// What a step must show.
@@ -363,8 +377,6 @@ pub enum Predicate {
     Present,
     Null,
     LessThan(Value),
-    AtMost(Value),
-    MoreThan(Value),
     AtLeast(Value),
     /// The number of elements of a list or keys of a map.
     Count(Value),

@@ -11,7 +11,7 @@ use super::duration;
 use super::file::API_VERSION;
 use super::model::{Choice, Intrusion, Level, Scenario, WorldSpec};
 use super::node::{self, Kind, Node};
-use super::problem::{Problem, suggestion};
+use super::problem::Problem;
 use super::references::Known;
 use super::roads;
 use super::schema::SCHEMA;
@@ -19,7 +19,6 @@ use super::shape;
 use super::soundness;
 use super::source::{Source, Span};
 use super::step::{self, Read};
-use crate::platform::mutant;
 
 /// Reads a scenario; all that is wrong with it otherwise, in the order of the file.
 pub fn parse(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
@@ -75,14 +74,12 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
     let vars: IndexMap<String, Value> = entries(root, "vars")
         .map(|(name, value)| (name.to_owned(), value.to_value()))
         .collect();
-    let kills = texts(root, "kills");
     let steps = steps_of(root, "steps", checker);
     let finally = steps_of(root, "finally", checker);
     let intrusion = value(root, "intrusion").unwrap_or(Intrusion::Observe);
     if !checker.checked {
         check_names(root, checker);
         check_path(root, checker);
-        check_kills(root, checker);
         check_references(root, &steps, &finally, checker);
         roads::check(root, steps.iter().chain(&finally), checker);
         soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
@@ -103,7 +100,6 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
         timeout: root.get("timeout").and_then(Node::as_text).and_then(duration::parse),
         steps: steps.into_iter().map(|read| read.step).collect(),
         finally: finally.into_iter().map(|read| read.step).collect(),
-        kills,
         open_road: root.get("open-road").and_then(Node::as_text).map(str::to_owned),
         place: checker.place(root.span),
     })
@@ -220,19 +216,6 @@ fn check_path(root: &Node, checker: &mut Checker) {
     }
 }
 
-fn check_kills(root: &Node, checker: &mut Checker) {
-    let Some(Kind::List(items)) = root.get("kills").map(|node| &node.kind) else {
-        return;
-    };
-    for item in items {
-        let Some(name) = item.as_text() else { continue };
-        if !mutant::all().any(|mutant| mutant.name == name) {
-            let help = suggestion(name, mutant::all().map(|mutant| mutant.name), "mutants");
-            checker.report_with_help(item.span, format!("no mutant `{name}`"), help);
-        }
-    }
-}
-
 fn steps_of<'n>(root: &'n Node, key: &str, checker: &mut Checker) -> Vec<Read<'n>> {
     match root.get(key).map(|node| &node.kind) {
         Some(Kind::List(items)) => items.iter().filter_map(|item| step::read(item, checker)).collect(),
@@ -269,7 +252,7 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
         known.set_later(name, value.span.line);
     }
     for read in steps.iter().chain(finally) {
-        for name in set_by(read) {
+        if let Some(name) = &read.step.bind {
             known.set_later(name, read.step.place.line);
         }
     }
@@ -285,30 +268,18 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
         if WITH_DOOR.contains(&read.verb.name) {
             here.set("door");
         }
-        for (key, value) in read.node.as_map().unwrap_or_default() {
-            // A capture's texts are paths and patterns, in which `${` means something else.
-            if key.name != "capture" {
-                here.check(value, checker);
-            }
+        for (_, value) in read.node.as_map().unwrap_or_default() {
+            here.check(value, checker);
         }
         here.check_texts(read, checker);
-        for name in set_by(read) {
+        if let Some(name) = &read.step.bind {
             if Known::is_built_in(name) || name == "door" {
                 let message = format!("`{name}` is a variable that every scenario has");
                 checker.report_with_help(read.node.span, message, "give it another name");
             }
-            known.set(name);
-        }
-        if let Some(name) = &read.step.bind {
             known.bind(name, read.verb);
         }
     }
-}
-
-/// The names that a step sets.
-fn set_by<'r>(read: &'r Read<'_>) -> impl Iterator<Item = &'r str> {
-    let captured = read.step.capture.keys().map(String::as_str);
-    read.step.bind.as_deref().into_iter().chain(captured)
 }
 
 #[cfg(test)]
@@ -327,7 +298,6 @@ spec: Nowhere
 level: extended
 intrusion: disrupt
 tags: [x, y]
-kills: [prefix-compare]
 world: { secret: without-token, warm-pool: 2, balancer: { idle-timeout: 500ms } }
 vars: { wrong: "${token()}", again: "${wrong}" }
 matrix:
@@ -346,7 +316,7 @@ steps:
     road: ${road}
     token: ${again}
     path: ${door}/
-    capture: { t: { jsonpath: $.body.x } }
+    as: t
     check:
       - opens
       - { status: { at-least: 100, not: 500 }, body.x: null, header.a-b: { absent: true } }

@@ -1,13 +1,17 @@
 //! The JSON Schema of scenario files and profiles, generated from the Rust types and the
 //! verbs. Editors use it, and the parser holds every file against it.
 
+mod tidy;
+
 use std::sync::LazyLock;
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::file::{CommonKeys, ScenarioFile};
+use self::tidy::{allow_templates_inside, tidy};
+use super::file::API_VERSION;
+use super::model::{Scenario, Step};
 use super::policy::POLICIES;
 use super::predicate::OPERATORS;
 use crate::steps::{Phrase, VERBS, Verb};
@@ -22,8 +26,9 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 pub fn schema() -> Value {
     // Draft 7 is what editors' YAML support understands best.
     let mut generator = SchemaSettings::draft07().into_generator();
-    let mut root = generator.root_schema_for::<ScenarioFile>().to_value();
-    let mut common = CommonKeys::of(&mut generator);
+    let mut root = generator.root_schema_for::<Scenario>().to_value();
+    let common = Step::json_schema(&mut generator);
+    let mut common = transformed(common, &mut generator);
     let mut definitions = generator.take_definitions(true);
 
     let mut generator = SchemaSettings::draft07().into_generator();
@@ -40,9 +45,11 @@ pub fn schema() -> Value {
         tidy(definition);
     }
     tidy(&mut root);
+    add_version(&mut root);
     tidy(&mut common);
     definitions.insert("template".to_owned(), template());
     definitions.insert("predicate".to_owned(), predicate());
+    definitions.insert("policy".to_owned(), by_policy());
     let names = VERBS.iter().map(|verb| reference(&step_name(verb.name)));
     let step = json!({
         "description": "One action with its expectations. Its verb is the key that no other kind of step has.",
@@ -50,6 +57,10 @@ pub fn schema() -> Value {
         "anyOf": names.collect::<Vec<Value>>(),
     });
     definitions.insert("step".to_owned(), step);
+    let common = match common.get_mut("properties").map(Value::take) {
+        Some(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
     for (verb, mut step) in VERBS.iter().zip(steps) {
         add_common_keys(&mut step, verb, &common);
         definitions.insert(step_name(verb.name), step);
@@ -60,6 +71,9 @@ pub fn schema() -> Value {
             let facts = json!({ "anyOf": [phrases(verb.phrases), fields] });
             definitions.insert(facts_name(verb.name), facts);
         }
+    }
+    for (key, meaning) in common {
+        definitions.insert(key_name(&key), meaning);
     }
     definitions.sort_keys();
     let mut schema = Map::new();
@@ -76,9 +90,16 @@ pub fn schema() -> Value {
     Value::Object(schema)
 }
 
-impl CommonKeys {
-    fn of(generator: &mut SchemaGenerator) -> Value {
-        transformed(<CommonKeys as schemars::JsonSchema>::json_schema(generator), generator)
+/// Puts the first key of a file, which is said of the file and not of the scenario.
+fn add_version(root: &mut Value) {
+    let version = json!({ "type": "string", "description": format!("`{API_VERSION}`."), "const": API_VERSION });
+    let mut properties = Map::from_iter([("apiVersion".to_owned(), version)]);
+    if let Some(Value::Object(keys)) = root.get_mut("properties").map(Value::take) {
+        properties.extend(keys);
+    }
+    root["properties"] = Value::Object(properties);
+    if let Some(Value::Array(required)) = root.get_mut("required") {
+        required.insert(0, json!("apiVersion"));
     }
 }
 
@@ -106,6 +127,11 @@ fn facts_name(verb: &str) -> String {
     format!("facts-{verb}")
 }
 
+/// The definition of a key that every step has.
+fn key_name(key: &str) -> String {
+    format!("key-{key}")
+}
+
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{name}") })
 }
@@ -126,14 +152,12 @@ fn verb_schema(verb: &Verb, generator: &mut SchemaGenerator) -> Value {
 }
 
 /// Puts the keys that every step has beside the verb's own.
-fn add_common_keys(step: &mut Value, verb: &Verb, common: &Value) {
+fn add_common_keys(step: &mut Value, verb: &Verb, common: &Map<String, Value>) {
     let Some(properties) = step.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
-    if let Some(keys) = common.get("properties").and_then(Value::as_object) {
-        for (key, schema) in keys {
-            properties.entry(key.clone()).or_insert_with(|| schema.clone());
-        }
+    for key in common.keys() {
+        properties.insert(key.clone(), reference(&key_name(key)));
     }
     if !has_claims(verb) {
         return;
@@ -179,7 +203,7 @@ fn predicate() -> Value {
         "one-of" => json!({ "type": "array", "minItems": 1 }),
         "matches" => json!({ "type": "string" }),
         "count" => json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, reference("template")] }),
-        "less-than" | "at-most" | "more-than" | "at-least" => json!({ "type": ["number", "string"] }),
+        "less-than" | "at-least" => json!({ "type": ["number", "string"] }),
         "not" => reference("predicate"),
         "any" => json!({ "type": "array", "minItems": 1, "items": reference("predicate") }),
         _ => json!({}),
@@ -219,26 +243,36 @@ fn claim(verb: &Verb) -> Value {
 /// What can be expected of a verb.
 fn claims(verb: &Verb) -> Value {
     let claim = reference(&claim_name(verb.name));
-    let mut one = vec![claim.clone()];
-    for policy in POLICIES.iter().filter(|policy| !policy.choices().is_empty()) {
+    // Which keys there are the policy says; what each of them holds is the verb's.
+    let by_policy = json!({
+        "title": "by policy",
+        "allOf": [reference("policy")],
+        "properties": { "policy": true },
+        "additionalProperties": claim,
+    });
+    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
+    json!({ "anyOf": [claim, by_policy, list] })
+}
+
+/// The keys of an expectation by policy: its name and each of its choices.
+fn by_policy() -> Value {
+    let with_choices = POLICIES.iter().filter(|policy| !policy.choices().is_empty());
+    let policies = with_choices.map(|policy| {
         let mut properties = Map::new();
         let name = json!({ "const": policy.name, "description": policy.meaning });
         properties.insert("policy".to_owned(), name);
         for choice in policy.choices() {
-            properties.insert((*choice).to_owned(), claim.clone());
+            properties.insert((*choice).to_owned(), json!(true));
         }
         let required: Vec<&String> = properties.keys().collect();
-        one.push(json!({
-            "type": "object",
+        json!({
             "title": format!("policy {}", policy.name),
             "required": required,
             "properties": properties,
             "additionalProperties": false,
-        }));
-    }
-    let list = json!({ "type": "array", "minItems": 1, "items": reference(&claims_name(verb.name)) });
-    one.push(list);
-    json!({ "anyOf": one })
+        })
+    });
+    json!({ "type": "object", "anyOf": policies.collect::<Vec<Value>>() })
 }
 
 fn phrases(phrases: &[Phrase]) -> Value {
@@ -281,122 +315,6 @@ fn fields(verb: &Verb) -> Value {
     })
 }
 
-/// Takes out what Rust's types say and a file's writer has no use for: null where a key can
-/// be left out, formats of integers, a required key's default.
-fn tidy(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(tidy),
-        Value::Object(map) => {
-            let required: Vec<Value> = map
-                .get("required")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            if let Some(Value::Object(properties)) = map.get_mut("properties") {
-                for (name, property) in properties {
-                    if !required.contains(&json!(name)) {
-                        without_null(property);
-                    }
-                }
-            }
-            // Rust's doc comments are wrapped; an editor wraps by itself.
-            if let Some(Value::String(text)) = map.get_mut("description") {
-                *text = text
-                    .replace("\n\n", "\u{0}")
-                    .replace('\n', " ")
-                    .replace('\u{0}', "\n\n");
-            }
-            // Names of variables: one message for a wrong one, wherever it stands.
-            if let Some(Value::Object(patterns)) = map.get("patternProperties")
-                && let Some((pattern, values)) = patterns.iter().next()
-                && pattern == super::file::NAME
-            {
-                let values = values.clone();
-                map.remove("patternProperties");
-                map.insert("propertyNames".to_owned(), reference("name"));
-                map.insert("additionalProperties".to_owned(), values);
-            }
-            if map
-                .get("format")
-                .is_some_and(|format| format.as_str().is_some_and(|format| format.contains("int")))
-            {
-                map.remove("format");
-            }
-            map.values_mut().for_each(tidy);
-        }
-        _ => {}
-    }
-}
-
-fn without_null(schema: &mut Value) {
-    let Value::Object(map) = schema else { return };
-    if map.get("default") == Some(&Value::Null) {
-        map.remove("default");
-    }
-    if let Some(Value::Array(types)) = map.get_mut("type") {
-        types.retain(|kind| kind != "null");
-        if let [only] = types.as_slice() {
-            let only = only.clone();
-            map.insert("type".to_owned(), only);
-        }
-    }
-    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
-        any.retain(|schema| schema != &json!({ "type": "null" }));
-        if let [only] = any.as_slice() {
-            let only = only.clone();
-            map.remove("anyOf");
-            map.insert("allOf".to_owned(), json!([only]));
-        }
-    }
-}
-
-/// Lets a template stand for every value inside a map or list, and for those inside them.
-fn allow_templates_inside(schema: &mut Value) {
-    let Value::Object(map) = schema else { return };
-    if let Some(Value::Object(properties)) = map.get_mut("properties") {
-        properties.values_mut().for_each(allow_template);
-    }
-    for inner in ["items", "additionalProperties"] {
-        if let Some(schema) = map.get_mut(inner) {
-            allow_template(schema);
-        }
-    }
-    for several in ["anyOf", "oneOf", "allOf"] {
-        if let Some(Value::Array(schemas)) = map.get_mut(several) {
-            schemas.iter_mut().for_each(allow_templates_inside);
-        }
-    }
-}
-
-/// Lets a template stand for a value that is not simply a text.
-fn allow_template(schema: &mut Value) {
-    allow_templates_inside(schema);
-    let Value::Object(map) = schema else { return };
-    let kinds = match map.get("type") {
-        Some(Value::Array(kinds)) => kinds.clone(),
-        Some(kind) => vec![kind.clone()],
-        None => Vec::new(),
-    };
-    let any = kinds.is_empty()
-        && !["$ref", "anyOf", "oneOf", "allOf", "enum", "const"]
-            .iter()
-            .any(|key| map.contains_key(*key));
-    let text = kinds.contains(&json!("string")) && !map.contains_key("enum") && !map.contains_key("pattern");
-    if any || text {
-        return;
-    }
-    if let Some(Value::Array(any)) = map.get_mut("anyOf") {
-        any.push(reference("template"));
-        return;
-    }
-    let description = map.remove("description");
-    let mut wrapped = json!({ "anyOf": [schema.take(), reference("template")] });
-    if let Some(description) = description {
-        wrapped["description"] = description;
-    }
-    *schema = wrapped;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,7 +323,6 @@ mod tests {
     fn no_verb_has_a_common_key() {
         let common = [
             "as",
-            "capture",
             "check",
             "given",
             "until",

@@ -159,7 +159,7 @@ fn rest_of_line(checker: &Checker, line: u32, column: u32) -> Span {
 /// whatever is declared.
 fn opens(claim: &Claim, world: Option<(&str, &str)>) -> bool {
     match claim {
-        Claim::Phrase(phrase) => ["opens", "upgrades", "begins"].contains(&phrase.trim()),
+        Claim::Phrase(phrase) => ["opens", "begins"].contains(&phrase.trim()),
         Claim::Fields(fields) => is(fields, true),
         Claim::Policy { name, choices } => match world {
             Some((policy, choice)) if policy == name => choices.get(choice).is_some_and(|c| opens(c, world)),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::checker::Checker;
 use super::claim;
 use super::duration;
-use super::model::{Capture, Claim, Expectation, ExpectationKind, Step};
+use super::model::{Claim, Expectation, ExpectationKind, Step};
 use super::node::{Key, Kind, Node};
 use super::problem::{nearest, suggestion};
 use super::schema::{SCHEMA, step_name};
@@ -16,9 +16,8 @@ use super::shape;
 use crate::steps::{VERBS, Verb};
 
 /// Keys that every step can have beside its verb's own.
-pub(super) const COMMON: [&str; 11] = [
+pub(super) const COMMON: [&str; 10] = [
     "as",
-    "capture",
     "given",
     "until",
     "needs",
@@ -71,7 +70,7 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
         }
     }
     if let Some(phrase) = verb.default_given
-        && !COMMON[2..7].iter().any(|key| node.get(key).is_some())
+        && !COMMON[1..6].iter().any(|key| node.get(key).is_some())
     {
         expectations.push(Expectation {
             kind: ExpectationKind::Given,
@@ -86,7 +85,6 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
         verb: verb.name,
         args: Value::Object(args),
         bind: node.get("as").and_then(Node::as_text).map(str::to_owned),
-        capture: captures(node, checker),
         expectations,
         within: time(node, "within"),
         every: time(node, "every"),
@@ -186,35 +184,6 @@ fn fact(node: &Node, verb: &Verb, out: &mut Vec<Expectation>, checker: &mut Chec
         claim: Claim::Facts(fields),
         place: checker.place(node.span),
     });
-}
-
-fn captures(node: &Node, checker: &mut Checker) -> IndexMap<String, Capture> {
-    let mut captures = IndexMap::new();
-    let entries = node.get("capture").and_then(Node::as_map).unwrap_or_default();
-    for (name, how) in entries {
-        // What is not of this form was reported with the shape.
-        let Some([(kind, text)]) = how.as_map() else { continue };
-        let Some(value) = text.as_text() else { continue };
-        let capture = match kind.name.as_str() {
-            "jsonpath" => {
-                if !checker.checked
-                    && let Err(error) = serde_json_path::JsonPath::parse(value)
-                {
-                    let message = format!("`{value}` is no JSONPath, from its character {} on", error.position());
-                    checker.report_with_help(text.span, message, "as `$.body.tty_token`");
-                }
-                Capture::Jsonpath(value.to_owned())
-            }
-            "header" => Capture::Header(value.to_owned()),
-            "regex" => {
-                claim::regex(value, text.span, checker);
-                Capture::Regex(value.to_owned())
-            }
-            _ => continue,
-        };
-        captures.insert(name.name.clone(), capture);
-    }
-    captures
 }
 
 /// Keys that mean nothing without others.

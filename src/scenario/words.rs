@@ -87,8 +87,6 @@ pub fn expected(path: &str, predicate: &Predicate) -> String {
         Predicate::Contains(value) => format!("{path} containing {}", short(value)),
         Predicate::Null => format!("{path} null"),
         Predicate::LessThan(value) => format!("{path} less than {}", short(value)),
-        Predicate::AtMost(value) => format!("{path} at most {}", short(value)),
-        Predicate::MoreThan(value) => format!("{path} more than {}", short(value)),
         Predicate::AtLeast(value) => format!("{path} at least {}", short(value)),
         Predicate::Count(value) => format!("{path} with {}", elements(&short(value))),
     }

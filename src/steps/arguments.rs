@@ -79,11 +79,6 @@ impl Road {
 pub struct Session {
     /// `new`, or a session to look at again: `${s}`.
     pub session: Value,
-    pub title: Option<String>,
-    /// Environment of the session's sandbox.
-    pub env_vars: Option<IndexMap<String, String>>,
-    /// `false`: do not wait until the session is ready. Default: wait.
-    pub wait: Option<bool>,
 }
 
 /// Restarts a session through the session API: a new pod for the same session.
@@ -186,8 +181,6 @@ pub struct Jwt {
     pub header: Option<IndexMap<String, Value>>,
     /// Other claims; null takes one away.
     pub claims: Option<IndexMap<String, Value>>,
-    /// A text in place of the header's JSON.
-    pub header_text: Option<String>,
     /// A text in place of the claims' JSON.
     pub claims_text: Option<String>,
     /// Seconds from now to `exp`. Default: 7 days.
@@ -392,11 +385,7 @@ pub struct Secret {
 pub struct PatchSecret {
     pub patch_secret: String,
     /// Values by key: `add` on `/data/<key>`.
-    #[serde(default)]
     pub set: IndexMap<String, String>,
-    /// Keys: `remove` on `/data/<key>`.
-    #[serde(default)]
-    pub remove: Vec<String>,
 }
 
 /// Who brings the token in.

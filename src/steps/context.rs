@@ -94,7 +94,7 @@ impl StepError {
 pub struct Observation {
     /// What it did, in words: `attach session 4f2a through the proxy`.
     pub what: String,
-    /// The fields that predicates and captures name.
+    /// The fields that predicates and templates name.
     pub value: Value,
 }
 

@@ -56,7 +56,6 @@ const ANOTHER_SECRET: &str = "a-secret-that-is-not-the-platforms";
 fn plain_command(arguments: &Jwt) -> Option<String> {
     let is_plain = arguments.header.is_none()
         && arguments.claims.is_none()
-        && arguments.header_text.is_none()
         && arguments.claims_text.is_none()
         && arguments.valid_in.is_none()
         && arguments.sign.is_none()
@@ -75,7 +74,6 @@ fn rest_of(arguments: &Jwt) -> Fields {
     });
     let spelled = arguments.spelled.map(Spelling::name);
     let given = [
-        ("header-text", arguments.header_text.as_deref()),
         ("claims-text", arguments.claims_text.as_deref()),
         ("sign", arguments.sign.map(Signing::name)),
         ("secret", secret),
@@ -109,12 +107,12 @@ pub fn make(mut arguments: Jwt, secret: &str, now: f64) -> Result<Value, StepErr
     let (head, claims) = base(&arguments, now)?;
     let head = changed(head, arguments.header.as_ref());
     let claims = changed(claims, arguments.claims.as_ref());
-    let encoded = |text: Option<&String>, fields: &Fields| match text {
+    let encoded = |fields: &Fields| URL_SAFE_NO_PAD.encode(Value::Object(fields.clone()).to_string());
+    let header = encoded(&head);
+    let payload = match &arguments.claims_text {
         Some(text) => URL_SAFE_NO_PAD.encode(text),
-        None => URL_SAFE_NO_PAD.encode(Value::Object(fields.clone()).to_string()),
+        None => encoded(&claims),
     };
-    let header = encoded(arguments.header_text.as_ref(), &head);
-    let payload = encoded(arguments.claims_text.as_ref(), &claims);
     let message = format!("{header}.{payload}");
     let signing = arguments.sign.unwrap_or_default();
     let signature = sign(&message, arguments.secret.as_deref().unwrap_or(secret), signing)?;

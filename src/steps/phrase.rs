@@ -25,14 +25,11 @@ macro_rules! phrases {
 phrases! {
     SESSION: [
         "ready", "the session gets ready", {"status": "ready"};
-        "failed", "the session fails", {"status": "failed"};
-        "creating", "the session is made but not ready", {"status": "creating"};
         "answers <status>", "the session API answers with this status", {"http.status": {"one-of": "<status>"}};
     ]
     DELETED: ["deleted", "the session is deleted", {"status": "deleted"};]
     ATTACH: [
         "opens", "101, and a nonce that was typed is seen on the screen", {"status": 101, "opened": true, "works": true};
-        "upgrades", "101", {"opened": true};
         "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
         "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
         "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
@@ -42,7 +39,6 @@ phrases! {
         "open", "the connection is open", {"open": true};
         "closed", "the connection is closed", {"open": false};
         "closed with <status>", "closed with this WebSocket code", {"open": false, "close.code": {"one-of": "<status>"}};
-        "closed without a code", "closed normally, without a status code", {"open": false, "close.code": null};
         "shows <text>", "the text is on the screen", {"screen": {"contains": "<text>"}};
         "does not show <text>", "the text is not on the screen", {"screen": {"not": {"contains": "<text>"}}};
     ]
@@ -71,8 +67,5 @@ phrases! {
     ]
     DONE: ["done", "it was carried out and has taken effect", {"done": true};]
     EXEC: ["exits <status>", "the command ends with this code", {"exit_code": {"one-of": "<status>"}};]
-    SEARCH: [
-        "finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};
-        "finds it", "some form of the value was found", {"found": {"not": {"count": 0}}};
-    ]
+    SEARCH: ["finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};]
 }

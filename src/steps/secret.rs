@@ -49,26 +49,14 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
 
 /// Changes a Secret by JSON Patch: `add` replaces what is there (RFC 6902 §4.1).
 pub async fn patch(arguments: PatchSecret, context: &StepContext) -> Result<Observation, StepError> {
-    let keys: Vec<&str> = arguments
+    let changed: Vec<(&str, &str)> = arguments
         .set
-        .keys()
-        .chain(&arguments.remove)
-        .map(String::as_str)
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
         .collect();
+    let keys: Vec<&str> = changed.iter().map(|(key, _)| *key).collect();
     let what = format!("patch {} of secret {}", keys.join(", "), arguments.patch_secret);
-    let new = arguments
-        .set
-        .iter()
-        .map(|(key, value)| (key.as_str(), Some(value.as_str())));
-    let gone = arguments.remove.iter().map(|key| (key.as_str(), None));
-    let changed: Vec<(&str, Option<&str>)> = new.chain(gone).collect();
-    note(context, &arguments.patch_secret, &changed, &what).await?;
-    let sets = arguments.set.iter().map(|(key, value)| add(key, value));
-    let removes = arguments
-        .remove
-        .iter()
-        .map(|key| json!({ "op": "remove", "path": pointer(key) }));
-    apply(context, &arguments.patch_secret, sets.chain(removes).collect(), &what).await?;
+    put(context, &arguments.patch_secret, &changed, &what).await?;
     Ok(Observation {
         what,
         value: json!({ "done": true }),
@@ -78,26 +66,19 @@ pub async fn patch(arguments: PatchSecret, context: &StepContext) -> Result<Obse
 /// Puts one value into a Secret, as the operator's patch does.
 pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) -> Result<(), StepError> {
     let what = format!("patch {key} of secret {secret}");
-    note(context, secret, &[(key, Some(value))], &what).await?;
-    apply(context, secret, vec![add(key, value)], &what).await
+    put(context, secret, &[(key, value)], &what).await
 }
 
-/// Before a Secret that isn't ours is changed.
-async fn note(context: &StepContext, secret: &str, keys: &[(&str, Option<&str>)], what: &str) -> Result<(), StepError> {
-    match context.world.changes() {
-        Some(changes) => changes
-            .secret(secret, keys)
-            .await
-            .map_err(|error| StepError::doing(what, error)),
-        None => Ok(()),
-    }
-}
-
-async fn apply(context: &StepContext, name: &str, operations: Vec<Value>, what: &str) -> Result<(), StepError> {
+/// Puts values into a Secret; into one that isn't ours not before that is noted.
+async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
     let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
+    if let Some(changes) = context.world.changes() {
+        changes.secret(secret, values).await.map_err(|e| failed(&e))?;
+    }
+    let operations: Vec<Value> = values.iter().map(|(key, value)| add(key, value)).collect();
     let patch: json_patch::Patch = serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
     api(context)
-        .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
+        .patch(secret, &PatchParams::default(), &Patch::Json::<()>(patch))
         .await
         .map_err(|error| StepError::asking(what, error))?;
     Ok(())
@@ -105,9 +86,6 @@ async fn apply(context: &StepContext, name: &str, operations: Vec<Value>, what: 
 
 fn add(key: &str, value: &str) -> Value {
     use base64::Engine;
-    json!({ "op": "add", "path": pointer(key), "value": base64::engine::general_purpose::STANDARD.encode(value) })
-}
-
-fn pointer(key: &str) -> String {
-    format!("/data/{}", key.replace('~', "~0").replace('/', "~1"))
+    let path = format!("/data/{}", key.replace('~', "~0").replace('/', "~1"));
+    json!({ "op": "add", "path": path, "value": base64::engine::general_purpose::STANDARD.encode(value) })
 }

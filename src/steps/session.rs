@@ -25,19 +25,9 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     let what = "make a session".to_owned();
     let agent = context.agent.get_or_try_init(|| agent(context)).await?;
     let mut body = json!({});
-    // People see it in lists of theirs, and the run finds it by its name there.
-    let run = context.world.changes().map(Changes::session_title);
-    let title = match (arguments.title, run) {
-        (Some(title), Some(run)) => Some(format!("{title} ({run})")),
-        (title, run) => title.or(run),
-    };
-    if let Some(title) = title {
-        body["title"] = title.into();
-    }
-    if let Some(variables) = arguments.env_vars {
-        body["env_vars"] = json!(variables);
-    }
     if let Some(changes) = context.world.changes() {
+        // People see it in lists of theirs, and the run finds it by its name there.
+        body["title"] = changes.session_title().into();
         let begun = changes.session_begun();
         begun.map_err(|error| StepError::doing(&what, error))?;
     }
@@ -56,13 +46,7 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
     if let Some(changes) = context.world.changes() {
         changes.session(&id).map_err(|error| StepError::doing(&what, error))?;
     }
-    match arguments.wait {
-        Some(false) => Ok(Observation {
-            what,
-            value: observed(made, id),
-        }),
-        _ => settled(context, &id, what).await,
-    }
+    settled(context, &id, what).await
 }
 
 /// Restarts a session: a new pod for it.

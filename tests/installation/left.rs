@@ -253,9 +253,9 @@ async fn interrupted_while_the_lease_is_taken() {
     assert!(theirs.journals().is_empty());
 }
 
-/// An API server drops data that is empty: the way back goes through making it anew.
+/// One gets its old value again, the other goes.
 #[tokio::test]
-async fn a_key_that_was_a_secrets_only_one() {
+async fn a_key_that_a_secret_has_and_one_that_it_has_not() {
     let theirs = Theirs::up(&[]).await;
     let secrets: Api<Secret> = Api::default_namespaced(theirs.client.clone());
     let single = Secret {
@@ -271,16 +271,17 @@ async fn a_key_that_was_a_secrets_only_one() {
     };
     secrets.create(&PostParams::default(), &single).await.expect("made");
     let before = theirs.state().await;
-    let scenario = "apiVersion: gauntlet/v1\nid: own/only/key\ntitle: The only key of a secret goes\n\
+    let scenario = "apiVersion: gauntlet/v1\nid: own/two/keys\ntitle: A secret gets two values\n\
                     spec: a contract of our own\nlevel: core\nintrusion: disrupt\nsteps:\n\
-                    - { patch-secret: single, remove: [ONLY] }\n- { secret: single, check: { exists: true } }\n";
-    std::fs::create_dir_all(theirs.path("own/only")).expect("made");
-    std::fs::write(theirs.path("own/only/key.yaml"), scenario).expect("written");
+                    - { patch-secret: single, set: { ONLY: another-value, MORE: one-more } }\n\
+                    - { secret: single, check: { data: { count: 2 } } }\n";
+    std::fs::create_dir_all(theirs.path("own/two")).expect("made");
+    std::fs::write(theirs.path("own/two/keys.yaml"), scenario).expect("written");
     let mut disrupt = ROTATE.to_vec();
     disrupt.pop();
-    disrupt.extend(["--scenarios", "own", "own/only/key"]);
+    disrupt.extend(["--scenarios", "own", "own/two/keys"]);
     let report = theirs.judged(0, &disrupt);
-    assert_eq!(verdicts(&report)["own/only/key[]"], "pass");
+    assert_eq!(verdicts(&report)["own/two/keys[]"], "pass");
     assert_eq!(theirs.state().await, before);
     assert!(theirs.journals().is_empty());
 }

@@ -42,8 +42,8 @@ impl Changes {
         }
     }
 
-    /// Before keys of a Secret get these values, or are taken away.
-    pub async fn secret(&self, name: &str, keys: &[(&str, Option<&str>)]) -> Result<(), InstallationError> {
+    /// Before keys of a Secret get these values.
+    pub async fn secret(&self, name: &str, keys: &[(&str, &str)]) -> Result<(), InstallationError> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let doing = || format!("reading the secret {name}");
         let found = secrets
@@ -72,7 +72,7 @@ impl Changes {
                 name: name.to_owned(),
                 key: (*key).to_owned(),
                 was_there: earlier.unwrap_or(old.is_some()),
-                wrote: value.map(|value| fingerprint(value.as_bytes())),
+                wrote: fingerprint(value.as_bytes()),
             })?;
         }
         Ok(())

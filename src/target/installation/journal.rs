@@ -67,8 +67,8 @@ pub enum Entry {
         key: String,
         /// Whether there was a value.
         was_there: bool,
-        /// SHA-256 of what is put there; none where it is taken away.
-        wrote: Option<String>,
+        /// SHA-256 of what is put there.
+        wrote: String,
     },
     /// The annotation that restarts a deployment.
     Restart {

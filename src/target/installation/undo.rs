@@ -29,7 +29,7 @@ pub struct Undo<'u> {
 /// What all entries about one thing come to: what it was, and what a run made of it.
 struct Net<'e, Was> {
     was: Was,
-    wrote: Vec<Option<&'e str>>,
+    wrote: Vec<&'e str>,
 }
 
 impl Undo<'_> {
@@ -50,7 +50,7 @@ impl Undo<'_> {
                         wrote: Vec::new(),
                     };
                     let net = secrets.entry((name.as_str(), key.as_str())).or_insert_with(first);
-                    net.wrote.push(wrote.as_deref());
+                    net.wrote.push(wrote);
                 }
                 Entry::Restart { deployment, was, wrote } => {
                     let first = || Net {
@@ -58,7 +58,7 @@ impl Undo<'_> {
                         wrote: Vec::new(),
                     };
                     let net = restarts.entry(deployment.as_str()).or_insert_with(first);
-                    net.wrote.push(Some(wrote.as_str()));
+                    net.wrote.push(wrote);
                 }
                 Entry::WarmPods { .. }
                 | Entry::Session { .. }
@@ -131,27 +131,15 @@ impl Undo<'_> {
         if now == kept {
             return Ok(None);
         }
-        let print = now.as_ref().map(|value| fingerprint(&value.0));
-        if !net.wrote.contains(&print.as_deref()) {
+        let Some(now) = now.filter(|now| net.wrote.contains(&fingerprint(&now.0).as_str())) else {
             return Ok(Some(format!(
                 "{key} of the secret {name} was changed by somebody else since: it is left as it is"
             )));
-        }
+        };
         let path = format!("/data/{}", key.replace('~', "~0").replace('/', "~1"));
         let base64 = |value: &ByteString| STANDARD.encode(&value.0);
         // Only what is still as it was read a moment ago.
-        let mut operations = Vec::new();
-        match &now {
-            Some(now) => operations.push(json!({ "op": "test", "path": path, "value": base64(now) })),
-            None => {
-                let version = &found.metadata.resource_version;
-                operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": version }));
-            }
-        }
-        // The API server drops a map that has lost its last key.
-        if kept.is_some() && found.data.as_ref().is_none_or(BTreeMap::is_empty) {
-            operations.push(json!({ "op": "add", "path": "/data", "value": {} }));
-        }
+        let mut operations = vec![json!({ "op": "test", "path": path, "value": base64(&now) })];
         operations.push(match &kept {
             Some(kept) => json!({ "op": "add", "path": path, "value": base64(kept) }),
             None => json!({ "op": "remove", "path": path }),
@@ -178,7 +166,7 @@ impl Undo<'_> {
             return Ok(None);
         }
         let somebody_else = || format!("deployment {name} was restarted by somebody else since: it is left as it is");
-        if !net.wrote.contains(&now.as_deref()) {
+        if now.as_deref().is_none_or(|now| !net.wrote.contains(&now)) {
             return Ok(Some(somebody_else()));
         }
         let annotations = "/spec/template/metadata/annotations";
