@@ -11,6 +11,7 @@ mod gateways;
 mod installation;
 mod interop;
 mod kind;
+mod load;
 mod profiles;
 mod reports;
 mod reproduce;

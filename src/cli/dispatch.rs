@@ -102,8 +102,12 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             cli::prove::run(options, scenarios, process).await
         }
         Command::Load(options) => {
-            let process = process(on_signals()?, options.quiet, false);
+            let process = process(on_signals()?, options.door.quiet, false);
             cli::load::run(*options, process).await
+        }
+        Command::Capacity(options) => {
+            let process = process(on_signals()?, options.door.quiet, false);
+            cli::capacity::run(*options, process).await
         }
         Command::Up(options) => {
             let process = process(on_signals()?, false, false);

@@ -1,6 +1,7 @@
 //! The command line: one definition per flag, and what each command does with them.
 
 pub mod again;
+pub mod capacity;
 pub mod check;
 pub mod conclude;
 pub mod dispatch;
@@ -68,6 +69,8 @@ pub enum Command {
     Prove(Prove),
     /// Load the terminal's door with concurrent attaches, and measure it
     Load(Box<load::LoadOptions>),
+    /// Search the largest load of the terminal's door that keeps the objectives
+    Capacity(Box<capacity::CapacityOptions>),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
     /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand

@@ -287,6 +287,8 @@ impl<'a> Engine<'a> {
                 self.costs.held = Cost::own();
                 self.timers.add(now + nanoseconds(self.plan.hold), Due::HoldEnds);
             }
+            // Nobody is left to be held.
+            Part::Hold if self.open == 0 => self.hold_ends(),
             Part::Drain if self.shared.recorder.counts.echoes_under_way() == 0 => self.drained(),
             _ => {}
         }

@@ -6,6 +6,7 @@
 //! ```
 
 mod attach;
+pub mod capacity;
 mod clock;
 mod cost;
 mod echo;

@@ -48,6 +48,8 @@ pub struct Settings<'a> {
     /// `shared`, `own` or `loop`.
     pub terminal: &'a str,
     pub mutants: &'a [String],
+    /// Variables that limit it.
+    pub limits: Vec<(&'static str, String)>,
 }
 
 impl Reference {
@@ -101,6 +103,7 @@ impl Sandbox {
             .env("PS1", "$ ")
             .env("ACCESS_LOG", "off")
             .env("GAUNTLET_MUTANTS", settings.mutants.join(","))
+            .envs(settings.limits.iter().map(|(name, value)| (name, value)))
             // Ctrl-C is for the generator, which then ends its platform.
             .process_group(0)
             .stdin(Stdio::null())

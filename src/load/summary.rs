@@ -168,16 +168,26 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
 }
 
 fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
-    for (title, failures) in [
-        ("failures", &result.failures),
-        ("probes that met something else than 401", &result.probe_failures),
+    let counts = &result.counts;
+    for (title, of, failures) in [
+        (
+            "failures, and their share of the attaches",
+            counts.attempted,
+            &result.failures,
+        ),
+        (
+            "probes that met something else than 401",
+            counts.probes,
+            &result.probe_failures,
+        ),
     ] {
         if failures.is_empty() {
             continue;
         }
         writeln!(out, "\n  {title}")?;
         for (failure, count) in failures {
-            writeln!(out, "    {count:>7}  {failure}")?;
+            let share = *count as f64 / of.max(1) as f64 * 100.0;
+            writeln!(out, "    {count:>7}  {failure}  ({share:.1} %)")?;
         }
     }
     if result.examples.is_empty() {

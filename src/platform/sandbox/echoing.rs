@@ -12,17 +12,22 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
 use super::attach::{CLOSING, Limits};
+use super::capacity::Capacity;
 
 /// What a client sees first.
 const PROMPT: &str = "$ ";
 
 /// Answers a client until one of the two ends.
-pub async fn converse<Io>(io: Io, limits: &Limits, stop: CancellationToken)
+pub async fn converse<Io>(io: Io, limits: &Limits, capacity: &Capacity, stop: CancellationToken)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits.frames())).await;
-    if socket.send(Message::Text(Utf8Bytes::from_static(PROMPT))).await.is_err() {
+    if socket
+        .send(Message::Text(Utf8Bytes::from_static(PROMPT)))
+        .await
+        .is_err()
+    {
         return;
     }
     loop {
@@ -32,6 +37,7 @@ where
         };
         match message {
             Some(Ok(Message::Binary(keys))) => {
+                capacity.serve().await;
                 let text = String::from_utf8_lossy(&keys).into_owned();
                 if socket.send(Message::Text(text.into())).await.is_err() {
                     return;

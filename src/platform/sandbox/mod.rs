@@ -6,6 +6,7 @@
 //! again.
 
 mod attach;
+mod capacity;
 mod echoing;
 mod terminal;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use hyper_util::rt::TokioIo;
 use super::http::{Answer, Body, Handler, Refusal, Server, Tunnel, error, text};
 use super::token::{Door, Side};
 use super::{ComponentError, Pod, mutant, upgrade};
+use capacity::Capacity;
 use terminal::Terminal;
 
 /// Serves `/tty` until the pod is asked to stop.
@@ -37,6 +39,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         command: command(&pod)?,
         sharing,
         attaches: Attaches::default(),
+        capacity: Arc::new(Capacity::new(&pod)?),
         limits: attach::Limits::new(&pod)?,
         terminal: Mutex::new(None),
         // Its terminals end with the pod: there is nothing to wait for but their last frames.
@@ -87,6 +90,15 @@ impl Sharing {
     }
 }
 
+/// A terminal that counts as open for as long as this lives.
+struct Place(Arc<Capacity>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
 /// What became of the upgrades, in numbers: what a load has counted is compared with it.
 #[derive(Default)]
 struct Attaches {
@@ -96,7 +108,10 @@ struct Attaches {
 
 impl std::fmt::Display for Attaches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (opened, refused) = (self.opened.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed));
+        let (opened, refused) = (
+            self.opened.load(Ordering::Relaxed),
+            self.refused.load(Ordering::Relaxed),
+        );
         write!(f, "{opened} attaches opened, {refused} refused")
     }
 }
@@ -127,6 +142,7 @@ struct Sandbox {
     command: Vec<String>,
     sharing: Sharing,
     attaches: Attaches,
+    capacity: Arc<Capacity>,
     limits: attach::Limits,
     terminal: Mutex<Option<Arc<Terminal>>>,
     server: Arc<Server>,
@@ -162,13 +178,22 @@ impl Handler for Sandbox {
 
 impl Sandbox {
     fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
+        if !self.capacity.enter() {
+            return error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there are as many terminals as there can be",
+            )
+            .closing()
+            .into();
+        }
+        let place = Place(self.capacity.clone());
         self.attaches.opened.fetch_add(1, Ordering::Relaxed);
         if self.sharing == Sharing::Loop {
             let upgraded = hyper::upgrade::on(request);
             let (limits, stop) = (self.limits.clone(), self.pod.stop.clone());
             let tunnel = Box::pin(async move {
                 if let Ok(io) = upgraded.await {
-                    echoing::converse(TokioIo::new(io), &limits, stop).await;
+                    echoing::converse(TokioIo::new(io), &limits, &place.0, stop).await;
                 }
             });
             return Answer {
@@ -190,6 +215,7 @@ impl Sandbox {
         let upgraded = hyper::upgrade::on(request);
         let (limits, stop) = (self.limits.clone(), self.pod.stop.clone());
         let tunnel = Box::pin(async move {
+            let _place = place;
             if let Ok(io) = upgraded.await {
                 attach::converse(TokioIo::new(io), terminal, limits, stop).await;
             }
@@ -217,7 +243,9 @@ impl Sandbox {
     /// A refusal; what follows is for the mutants alone.
     fn refuse(&self, request: &mut Request<Incoming>, refusal: Refusal) -> Answer {
         let unauthorized = refusal.status == StatusCode::UNAUTHORIZED;
-        self.attaches.refused.fetch_add(u64::from(unauthorized), Ordering::Relaxed);
+        self.attaches
+            .refused
+            .fetch_add(u64::from(unauthorized), Ordering::Relaxed);
         if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
             let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
             if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {

@@ -1,29 +1,27 @@
-//! `gauntlet load`.
+//! The door that a load goes to: who asks, with which tokens, over which addresses; the reference platform's where none
+//! is named.
 
-use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use rand::RngExt;
 use rustls::pki_types::ServerName;
 
-use super::conclude::tell;
-use super::run::{Process, UsageError};
+use crate::cli::run::{Process, UsageError};
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::{
-    Control, Door, EACH, LoadResult, Place, Plan, Reference, ReferenceSettings, TAGS, Target, is_private,
+    Door, EACH, LoadResult, Outcome, Place, Plan, Reference, ReferenceSettings, TAGS, Target, is_private,
 };
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
 use crate::target::trust::Trust;
 
-/// Longest time between two probes, where the command line says none.
+/// Probes a second at least, where the command line says nothing.
 const PROBES: f64 = 2.0;
 
 /// Of the attaches, so many without the right token on top.
@@ -54,8 +52,9 @@ impl TerminalName {
     }
 }
 
+/// Which door, how it is loaded, and what has to hold.
 #[derive(Clone, Debug, Args)]
-pub struct LoadOptions {
+pub struct DoorOptions {
     /// The terminal's address, as ws://HOST:PORT/tty [default: the reference platform's, started for it]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
@@ -65,15 +64,6 @@ pub struct LoadOptions {
     /// The variable that holds a token that was valid once, which has to be refused
     #[arg(long, value_name = "NAME")]
     pub old_token_env: Option<String>,
-    /// Attaches that are held at once
-    #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    pub attaches: u32,
-    /// How they arrive: 500/s, 100/s..900/s, 100/s@10s,500/s or poisson:500/s
-    #[arg(long, value_name = "RATE", default_value = "500/s")]
-    pub ramp: Arrivals,
-    /// How long all are held from when they are open
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
-    pub hold: Duration,
     /// How often each attach types a nonce and waits to read it back, or `never`
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = every)]
     pub echo_every: Every,
@@ -82,7 +72,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "DURATION", value_parser = every)]
     pub probe_every: Option<Every>,
     /// Longest time of a phase of an attach, and of an echo
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::duration)]
     pub deadline: Duration,
     /// What has to hold: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`, …
     /// [default: errors == 0]
@@ -113,8 +103,17 @@ pub struct LoadOptions {
     /// Reference platform: start it with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
+    /// Reference platform: the most terminals that are open at once, which a search has to find
+    #[arg(long, value_name = "N")]
+    pub most_attaches: Option<u32>,
+    /// Reference platform: the most terminals that open in a second
+    #[arg(long, value_name = "N")]
+    pub most_handshakes: Option<u32>,
+    /// Reference platform: what each message of a client takes, one after the other
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    pub echo_time: Option<Duration>,
     /// Seed of random values
-    #[arg(long, value_name = "N", value_parser = super::seed, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = crate::cli::seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Print only the result
     #[arg(long, short)]
@@ -140,48 +139,14 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Runs a load; gives the exit code.
-pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
-    options.check()?;
-    if let Some(mutant) = options
-        .mutant
-        .iter()
-        .find(|name| crate::platform::mutant::by_name(name).is_none())
-    {
-        return Err(UsageError(format!("--mutant: there is no mutant {mutant}")));
-    }
-    let redactor = Redactor::new();
-    let seed = options.seed.unwrap_or_else(seed::random);
-    let tokens = options.tokens(&process, &redactor)?;
-    match load(&options, &mut process, tokens, seed, &redactor).await {
-        Ok(result) => {
-            let text = redactor.redact(&crate::load::summary(&result)).into_owned();
-            // A reader who went away is no error.
-            let _closed = process
-                .stdout
-                .write_all(text.as_bytes())
-                .and_then(|()| process.stdout.flush());
-            if let Some(file) = &options.out {
-                write(file, &result, &redactor)?;
-            }
-            Ok(result.exit_code())
-        }
-        Err(why) => {
-            tell(&redactor.redact(&why));
-            tell("no load was made");
-            Ok(3)
-        }
-    }
-}
-
 struct Tokens {
     right: Secret,
     wrong: Secret,
     old: Option<Secret>,
 }
 
-impl LoadOptions {
-    /// Refuses what has no meaning, or is asked of somebody else's machine.
+impl DoorOptions {
+    /// Refuses what has no meaning.
     fn check(&self) -> Result<(), UsageError> {
         let wrong = |why: &str| Err(UsageError(why.to_owned()));
         if self.url.is_some() {
@@ -191,21 +156,34 @@ impl LoadOptions {
             if !self.mutant.is_empty() {
                 return wrong("--mutant breaks the reference platform, and the target is one that isn't ours");
             }
+            let limited = self.most_attaches.is_some() || self.most_handshakes.is_some() || self.echo_time.is_some();
+            if limited {
+                return wrong(
+                    "--most-attaches, --most-handshakes and --echo-time limit the reference platform, and the target is \
+                     one that isn't ours",
+                );
+            }
             return Ok(());
         }
-        for (flag, given) in [
+        let of_url = [
             ("--token-env", self.token_env.is_some()),
             ("--old-token-env", self.old_token_env.is_some()),
             ("--ca", self.ca.is_some()),
             ("--insecure", self.insecure),
-        ] {
-            if given {
-                return Err(UsageError(format!(
-                    "{flag} is of a target with --url, and there is none"
-                )));
-            }
+        ];
+        if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
+            return Err(UsageError(format!(
+                "{flag} is of a target with --url, and there is none"
+            )));
         }
-        Ok(())
+        match self
+            .mutant
+            .iter()
+            .find(|name| crate::platform::mutant::by_name(name).is_none())
+        {
+            Some(mutant) => Err(UsageError(format!("--mutant: there is no mutant {mutant}"))),
+            None => Ok(()),
+        }
     }
 
     fn tokens(&self, process: &Process, redactor: &Redactor) -> Result<Tokens, UsageError> {
@@ -227,17 +205,14 @@ impl LoadOptions {
         })
     }
 
-    fn probes(&self) -> Option<Duration> {
+    fn probes(&self, rate: f64) -> Option<Duration> {
         match self.probe_every {
             Some(Every(every)) => every,
-            None => {
-                let rate = (self.ramp.mean(self.attaches) * PROBE_SHARE).max(PROBES);
-                Some(Duration::from_secs_f64(1.0 / rate))
-            }
+            None => Some(Duration::from_secs_f64(1.0 / (rate * PROBE_SHARE).max(PROBES))),
         }
     }
 
-    fn objectives(&self) -> Vec<Objective> {
+    pub fn objectives(&self) -> Vec<Objective> {
         match self.objective.as_slice() {
             [] => vec![Objective::no_errors()],
             given => given.to_vec(),
@@ -245,134 +220,175 @@ impl LoadOptions {
     }
 }
 
-/// Makes the load, and what it needs.
-async fn load(
-    options: &LoadOptions,
-    process: &mut Process,
-    tokens: Tokens,
-    seed: u64,
-    redactor: &Redactor,
-) -> Result<LoadResult, String> {
-    enough_descriptors(options.attaches, process.descriptors)?;
-    let (place, reference) = match &options.url {
-        Some(url) => (Place::parse(url).map_err(|why| format!("--url: {why}"))?, None),
-        None => {
-            let binary = process.binary.as_ref().map_err(String::clone)?;
-            let settings = ReferenceSettings {
-                binary,
-                processes: options.attaches.div_ceil(EACH),
-                token: &tokens.right,
-                terminal: options.terminal.name(),
-                mutants: &options.mutant,
-            };
-            let reference = Reference::start(&settings).await?;
-            (Place::parse("ws://127.0.0.1/tty")?, Some(reference))
-        }
-    };
-    let resolving = Instant::now();
-    let addresses = match &reference {
-        Some(reference) => reference.addresses(),
-        None => resolve(&place, options.i_own_this_target).await?,
-    };
-    let resolve = resolving.elapsed();
-    let sources = sources(options, &addresses)?;
-    let target = Target {
-        path: &place.target,
-        right: tokens.right.expose(),
-        wrong: tokens.wrong.expose(),
-        old: tokens.old.as_ref().map(Secret::expose),
-    };
-    let plan = Plan {
-        tls: tls(options, &place)?,
-        doors: vec![Door::new(&place.authority, &target, &options.header)],
-        addresses,
-        sources,
-        attaches: options.attaches,
-        arrivals: options.ramp.clone(),
-        hold: options.hold,
-        echo_every: options.echo_every.0,
-        probe_every: options.probes(),
-        deadline: options.deadline,
-        first_tag: rand::rng().random_range(0..TAGS - options.attaches),
-        seed,
-    };
-    let processes = plan.addresses.len() as u32;
-    let outcome = drive(plan, options, process, redactor).await?;
-    let platform = match reference {
-        Some(reference) => {
-            let cost = reference.cost();
-            Some(Platform::new(processes, reference.end().await, cost))
-        }
-        None => None,
-    };
-    let milliseconds = |duration: Duration| duration.as_millis() as u64;
-    let load = Load {
-        target: match &options.url {
-            Some(url) => url.clone(),
-            None => format!("the reference platform, terminals: {}", options.terminal.name()),
-        },
-        model: "open".into(),
-        attaches: options.attaches,
-        arrivals: options.ramp.to_string(),
-        hold: milliseconds(options.hold),
-        echo_every: options.echo_every.0.map(milliseconds),
-        deadline: milliseconds(options.deadline),
-        probe_every: options.probes().map(milliseconds),
-        seed,
-        resolve: resolve.as_secs_f64() * 1e3,
-    };
-    let gauntlet = Gauntlet {
-        version: process.version.into(),
-        commit: process.commit.map(str::to_owned),
-    };
-    Ok(LoadResult::new(
-        (gauntlet, process.started.clone()),
-        load,
-        outcome,
-        &options.objectives(),
-        platform,
-    ))
+/// What differs between two loads at one door.
+#[derive(Clone)]
+pub struct Size {
+    pub attaches: u32,
+    pub arrivals: Arrivals,
+    pub hold: Duration,
 }
 
-/// Runs the engine on a thread of its own, and shows what it says meanwhile.
-async fn drive(
-    plan: Plan,
-    options: &LoadOptions,
-    process: &Process,
-    redactor: &Redactor,
-) -> Result<crate::load::Outcome, String> {
-    let control = Arc::new(Control::default());
-    let (ended, mut end) = tokio::sync::oneshot::channel();
-    let for_engine = control.clone();
-    std::thread::Builder::new()
-        .name("load".into())
-        .spawn(move || ended.send(crate::load::run(&plan, &for_engine)))
-        .map_err(|error| format!("starting the engine's thread: {error}"))?;
-    let mut out = std::io::stderr();
-    let terminal = out.is_terminal();
-    let mut ticks = tokio::time::interval(Duration::from_millis(250));
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            outcome = &mut end => {
-                let outcome = outcome.map_err(|_| "the engine's thread has ended".to_owned())?;
-                return outcome.map_err(|error| error.to_string());
+/// A door that is ready to be loaded.
+pub struct Ready<'a> {
+    options: &'a DoorOptions,
+    place: Place,
+    addresses: Vec<SocketAddr>,
+    resolve: Duration,
+    tls: Option<Tls>,
+    tokens: Tokens,
+    reference: Option<Reference>,
+    seed: u64,
+    gauntlet: Gauntlet,
+    started: String,
+    descriptors: Option<u64>,
+}
+
+/// Why a door isn't ready.
+pub enum NotReady {
+    Usage(UsageError),
+    /// In words.
+    CouldNotTell(String),
+}
+
+impl From<UsageError> for NotReady {
+    fn from(error: UsageError) -> NotReady {
+        NotReady::Usage(error)
+    }
+}
+
+impl From<String> for NotReady {
+    fn from(why: String) -> NotReady {
+        NotReady::CouldNotTell(why)
+    }
+}
+
+impl<'a> Ready<'a> {
+    /// Finds the door, or starts the reference platform for so many attaches at most.
+    pub async fn new(
+        options: &'a DoorOptions,
+        most: u32,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Ready<'a>, NotReady> {
+        options.check()?;
+        let tokens = options.tokens(process, redactor)?;
+        let place = options.url.as_deref().unwrap_or("ws://127.0.0.1/tty");
+        let place = Place::parse(place).map_err(|why| UsageError(format!("--url: {why}")))?;
+        enough_descriptors(most, process.descriptors)?;
+        let resolving = Instant::now();
+        let (reference, addresses) = match options.url {
+            Some(_) => (None, resolve(&place, options.i_own_this_target).await?),
+            None => {
+                let reference = start(options, most, process, &tokens.right).await?;
+                let addresses = reference.addresses();
+                (Some(reference), addresses)
             }
-            () = process.stop.cancelled(), if !stopping => {
-                stopping = true;
-                control.stop.store(true, Ordering::Relaxed);
-            }
-            _ = ticks.tick() => {
-                for second in control.news() {
-                    // Each on a terminal, where they are seen; elsewhere they would fill a log.
-                    if !options.quiet && (terminal || second.at as u64 % 5 == 0) {
-                        let line = crate::load::tick(&second);
-                        let _closed = writeln!(out, "{}", redactor.redact(&line));
-                    }
-                }
-            }
+        };
+        Ok(Ready {
+            options,
+            resolve: resolving.elapsed(),
+            tls: tls(options, &place)?,
+            place,
+            addresses,
+            tokens,
+            reference,
+            seed: options.seed.unwrap_or_else(seed::random),
+            gauntlet: Gauntlet {
+                version: process.version.into(),
+                commit: process.commit.map(str::to_owned),
+            },
+            started: process.started.clone(),
+            descriptors: process.descriptors,
+        })
+    }
+
+    /// # Errors
+    /// In words: this machine has too few descriptors or ports for it.
+    pub fn plan(&self, size: &Size) -> Result<Plan, String> {
+        enough_descriptors(size.attaches, self.descriptors)?;
+        let target = Target {
+            path: &self.place.target,
+            right: self.tokens.right.expose(),
+            wrong: self.tokens.wrong.expose(),
+            old: self.tokens.old.as_ref().map(Secret::expose),
+        };
+        Ok(Plan {
+            addresses: self.addresses.clone(),
+            sources: sources(&self.options.source, size.attaches, &self.addresses)?,
+            tls: self.tls.clone(),
+            doors: vec![Door::new(&self.place.authority, &target, &self.options.header)],
+            attaches: size.attaches,
+            arrivals: size.arrivals.clone(),
+            hold: size.hold,
+            echo_every: self.options.echo_every.0,
+            probe_every: self.options.probes(size.arrivals.mean(size.attaches)),
+            deadline: self.options.deadline,
+            first_tag: rand::rng().random_range(0..TAGS - size.attaches),
+            seed: self.seed,
+        })
+    }
+
+    /// The result of a load of this size.
+    pub fn result(&self, size: &Size, outcome: Outcome, platform: Option<Platform>) -> LoadResult {
+        let milliseconds = |duration: Duration| duration.as_millis() as u64;
+        let load = Load {
+            target: self.target(),
+            model: "open".into(),
+            attaches: size.attaches,
+            arrivals: size.arrivals.to_string(),
+            hold: milliseconds(size.hold),
+            echo_every: self.options.echo_every.0.map(milliseconds),
+            deadline: milliseconds(self.options.deadline),
+            probe_every: self.options.probes(size.arrivals.mean(size.attaches)).map(milliseconds),
+            seed: self.seed,
+            resolve: self.resolve.as_secs_f64() * 1e3,
+        };
+        LoadResult::new(
+            (self.gauntlet.clone(), self.started.clone()),
+            load,
+            outcome,
+            &self.options.objectives(),
+            platform,
+        )
+    }
+
+    /// What is loaded, in words.
+    pub fn target(&self) -> String {
+        match &self.options.url {
+            Some(url) => url.clone(),
+            None => format!("the reference platform, terminals: {}", self.options.terminal.name()),
         }
     }
+
+    /// Ends the reference platform, where it is the target; gives its own count and cost.
+    pub async fn end(&mut self) -> Option<Platform> {
+        let reference = self.reference.take()?;
+        let (processes, cost) = (self.addresses.len() as u32, reference.cost());
+        Some(Platform::new(processes, reference.end().await, cost))
+    }
+}
+
+async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, String> {
+    let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
+    let settings = ReferenceSettings {
+        binary: process.binary.as_ref().map_err(String::clone)?,
+        processes: most.div_ceil(EACH),
+        token,
+        terminal: options.terminal.name(),
+        mutants: &options.mutant,
+        limits: [
+            ("MOST_ATTACHES", number(options.most_attaches)),
+            ("MOST_HANDSHAKES", number(options.most_handshakes)),
+            (
+                "ECHO_TIME",
+                options.echo_time.map(|time| format!("{}ms", time.as_millis())),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect(),
+    };
+    Reference::start(&settings).await
 }
 
 fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
@@ -406,7 +422,7 @@ async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> 
 }
 
 /// Where connections come from, so that there are ports enough for all.
-fn sources(options: &LoadOptions, addresses: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut bounds = text.split_whitespace().filter_map(|bound| bound.parse::<u64>().ok());
     let ports = match (bounds.next(), bounds.next()) {
@@ -416,31 +432,29 @@ fn sources(options: &LoadOptions, addresses: &[SocketAddr]) -> Result<Vec<IpAddr
     };
     // Some are taken by others, some by connections that have just ended.
     let usable = (ports * 9 / 10).max(1);
-    let needed = u64::from(options.attaches).div_ceil(usable * addresses.len() as u64);
+    let needed = u64::from(attaches).div_ceil(usable * addresses.len() as u64);
     let loopback = addresses.iter().all(|address| match address.ip() {
         IpAddr::V4(v4) => v4.is_loopback(),
         IpAddr::V6(_) => false,
     });
-    let given = options.source.len().max(1) as u64;
-    if given >= needed {
-        return Ok(options.source.clone());
+    if given.len().max(1) as u64 >= needed {
+        return Ok(given.to_vec());
     }
-    if loopback && options.source.is_empty() {
+    if loopback && given.is_empty() {
         // 127.0.0.0/8 is all this machine's.
         let sources = (0..needed).map(|number| Ipv4Addr::from(0x7f00_0001 + number as u32).into());
         return Ok(sources.collect());
     }
     Err(format!(
-        "{} attaches to {} addresses need {needed} source addresses with {ports} ports each: give them with --source, \
-         or widen net.ipv4.ip_local_port_range",
-        options.attaches,
+        "{attaches} attaches to {} addresses need {needed} source addresses with {ports} ports each: give them with \
+         --source, or widen net.ipv4.ip_local_port_range",
         addresses.len()
     ))
 }
 
 type Tls = (Arc<rustls::ClientConfig>, ServerName<'static>);
 
-fn tls(options: &LoadOptions, place: &Place) -> Result<Option<Tls>, String> {
+fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, String> {
     if !place.tls {
         return Ok(None);
     }
@@ -460,12 +474,4 @@ fn tls(options: &LoadOptions, place: &Place) -> Result<Option<Tls>, String> {
     let name = ServerName::try_from(place.host.clone())
         .map_err(|_| format!("{} is no name that a certificate can have", place.host))?;
     Ok(Some((Arc::new(config), name)))
-}
-
-fn write(file: &std::path::Path, result: &LoadResult, redactor: &Redactor) -> Result<(), UsageError> {
-    let failed = |error: &dyn std::fmt::Display| UsageError(format!("writing {}: {error}", file.display()));
-    let value = serde_json::to_value(result).map_err(|error| failed(&error))?;
-    let mut text = serde_json::to_string_pretty(&redactor.redact_json(&value)).map_err(|error| failed(&error))?;
-    text.push('\n');
-    crate::report::write_file(file, text.as_bytes()).map_err(|error| failed(&error))
 }

@@ -1,0 +1,267 @@
+//! `gauntlet capacity`.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, write};
+use super::run::{Process, UsageError};
+use crate::load::capacity::{End, Found, Search, Trial};
+use crate::load::result::Verdict;
+use crate::load::schedule::Arrivals;
+use crate::redact::Redactor;
+
+/// Attaches of a trial that looks for a rate, at least: fewer say nothing of a quantile.
+const FEWEST: u32 = 100;
+
+#[derive(Clone, Debug, Args)]
+pub struct CapacityOptions {
+    /// Of what the largest number is looked for
+    #[arg(long, value_enum, default_value_t)]
+    pub of: Of,
+    /// The first number that is tried
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub from: u32,
+    /// The largest number that is tried
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub most: u32,
+    /// How close the two ends of the answer have to be
+    #[arg(long, value_name = "PERCENT", default_value = "4%", value_parser = percent)]
+    pub precision: f64,
+    /// Trials of each end, of which a majority decides
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub trials: u32,
+    /// How attaches arrive in each trial [default: 500/s; with --of rate at the rate that is tried]
+    #[arg(long, value_name = "RATE")]
+    pub ramp: Option<Arrivals>,
+    /// How long each trial holds all attaches [default: 2s]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = super::duration)]
+    pub hold: Duration,
+    #[command(flatten)]
+    pub door: DoorOptions,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Of {
+    /// Attaches that are open at once
+    #[default]
+    Attaches,
+    /// Attaches that open in a second, for two seconds
+    Rate,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if (0.1..=50.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("not a share like 4%, from 0.1% to 50%".to_owned()),
+    }
+}
+
+impl CapacityOptions {
+    fn check(&self) -> Result<(), UsageError> {
+        if self.of == Of::Rate && self.ramp.is_some() {
+            return Err(UsageError(
+                "--ramp and --of rate exclude each other: the rate is what is tried".into(),
+            ));
+        }
+        match self.from > self.most {
+            true => Err(UsageError("--from is above --most".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn size(&self, number: u32) -> Size {
+        match self.of {
+            Of::Attaches => Size {
+                attaches: number,
+                arrivals: self.ramp.clone().unwrap_or(Arrivals::Constant(500.0)),
+                hold: self.hold,
+            },
+            Of::Rate => Size {
+                attaches: number.saturating_mul(2).max(FEWEST),
+                arrivals: Arrivals::Constant(number.into()),
+                hold: self.hold,
+            },
+        }
+    }
+}
+
+/// The document of `--out`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    target: String,
+    of: &'static str,
+    objectives: Vec<String>,
+    found: &'a Found,
+}
+
+/// Searches; gives the exit code.
+pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
+    options.check()?;
+    let redactor = Redactor::new();
+    let most = options.size(options.most).attaches;
+    let mut ready = match Ready::new(&options.door, most, &process, &redactor).await {
+        Ok(ready) => ready,
+        Err(why) => return refused(why, "no load was made", &redactor),
+    };
+    let search = Search {
+        from: options.from,
+        most: options.most,
+        precision: options.precision,
+        trials: options.trials,
+    };
+    let refusal: Mutex<Option<NotReady>> = Mutex::new(None);
+    let wrong: Mutex<Option<String>> = Mutex::new(None);
+    let found = search
+        .run(|number| {
+            let (ready, options, process, redactor) = (&ready, &options, &process, &redactor);
+            let (refusal, wrong) = (&refusal, &wrong);
+            async move {
+                match trial(ready, options, number, process, redactor).await {
+                    Ok((trial, opened)) => {
+                        *lock(wrong) = opened.or(lock(wrong).take());
+                        trial
+                    }
+                    Err(why) => {
+                        *lock(refusal) = Some(why);
+                        Trial::CouldNotTell
+                    }
+                }
+            }
+        })
+        .await;
+    let document = Document {
+        api_version: "gauntlet/v1",
+        kind: "CapacityResult",
+        target: ready.target(),
+        of: options.of.name(),
+        objectives: options.door.objectives().iter().map(ToString::to_string).collect(),
+        found: &found,
+    };
+    ready.end().await;
+    let wrong = wrong.into_inner().unwrap_or_default();
+    let mut text = told(&found, &options);
+    if let Some(wrong) = &wrong {
+        text.push_str(&format!("  {wrong}: that is a failure at any load\n"));
+    }
+    let _closed = process
+        .stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| process.stdout.flush());
+    if let Some(file) = &options.door.out {
+        write(file, &document, &redactor)?;
+    }
+    if let Some(why) = refusal.into_inner().unwrap_or_default() {
+        return refused(why, "the search ends there", &redactor);
+    }
+    Ok(match found.end {
+        End::Stopped => 130,
+        _ if wrong.is_some() => 1,
+        End::Found | End::KeptAtMost => 0,
+        End::BrokenAtOne => 1,
+        End::CouldNotTell | End::Unstable => 3,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Makes one load; says how it ended, and which door opened that must not.
+async fn trial(
+    ready: &Ready<'_>,
+    options: &CapacityOptions,
+    number: u32,
+    process: &Process,
+    redactor: &Redactor,
+) -> Result<(Trial, Option<String>), NotReady> {
+    let size = options.size(number);
+    let outcome = drive(ready.plan(&size)?, &process.stop, |_| {}).await?;
+    let result = ready.result(&size, outcome, None);
+    let trial = match result.verdict {
+        Verdict::Pass => Trial::Kept,
+        Verdict::Fail => Trial::Broken,
+        Verdict::Error => Trial::CouldNotTell,
+        Verdict::Interrupted => Trial::Stopped,
+    };
+    if !options.door.quiet {
+        let word = match trial {
+            Trial::Kept => "kept",
+            Trial::Broken => "broken",
+            Trial::CouldNotTell => "could not tell",
+            Trial::Stopped => "stopped",
+        };
+        let why = result.reasons.first().map(|why| format!(": {why}")).unwrap_or_default();
+        let line = format!("{:>7}  {word}{why}", options.of.with(number));
+        let _closed = writeln!(std::io::stderr(), "{}", redactor.redact(&line));
+    }
+    let opened = result.counts.probes_opened;
+    Ok((
+        trial,
+        (opened > 0).then(|| format!("the door opened {opened} times without the right token, at {number}")),
+    ))
+}
+
+impl Of {
+    fn name(self) -> &'static str {
+        match self {
+            Of::Attaches => "attaches",
+            Of::Rate => "rate",
+        }
+    }
+
+    fn with(self, number: u32) -> String {
+        match self {
+            Of::Attaches => format!("{number} attaches"),
+            Of::Rate => format!("{number} attaches/s"),
+        }
+    }
+}
+
+/// The answer in text.
+fn told(found: &Found, options: &CapacityOptions) -> String {
+    let mut out = String::from("\n");
+    let with = |number: Option<u32>| number.map_or("none".to_owned(), |number| options.of.with(number));
+    let line = match found.end {
+        End::Found => format!("capacity: {}, and less than {}", with(found.kept), with(found.broken)),
+        End::KeptAtMost => format!("capacity: at least {}, the most that was tried", with(found.kept)),
+        End::BrokenAtOne => "capacity: none; not even one keeps the objectives".to_owned(),
+        End::CouldNotTell => format!(
+            "could not tell: the generator or this machine was the limit; kept up to then: {}",
+            with(found.kept)
+        ),
+        End::Stopped => format!("stopped; kept up to then: {}", with(found.kept)),
+        End::Unstable => format!(
+            "unstable: the same load is now kept, now broken; about {} to {}",
+            with(found.kept),
+            with(found.broken)
+        ),
+    };
+    // Writing into memory doesn't fail.
+    let _written = writeln!(out, "{line}");
+    for objective in options.door.objectives() {
+        let _written = writeln!(out, "  objective  {objective}");
+    }
+    for number in [found.kept, found.broken].into_iter().flatten() {
+        let tally = found.trials[&number];
+        let _written = writeln!(
+            out,
+            "  {}: kept in {} of {} trials",
+            options.of.with(number),
+            tally.kept,
+            tally.kept + tally.broken
+        );
+    }
+    out
+}

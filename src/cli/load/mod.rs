@@ -1,0 +1,104 @@
+//! `gauntlet load`.
+
+mod door;
+mod drive;
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::conclude::tell;
+use super::run::{Process, UsageError};
+use crate::load::schedule::Arrivals;
+use crate::load::{LoadResult, Second};
+use crate::redact::Redactor;
+pub use door::{DoorOptions, NotReady, Ready, Size};
+pub use drive::drive;
+
+#[derive(Clone, Debug, Args)]
+pub struct LoadOptions {
+    /// Attaches that are held at once
+    #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub attaches: u32,
+    /// How they arrive: 500/s, 100/s..900/s, 100/s@10s,500/s or poisson:500/s
+    #[arg(long, value_name = "RATE", default_value = "500/s")]
+    pub ramp: Arrivals,
+    /// How long all are held from when they are open
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
+    pub hold: Duration,
+    #[command(flatten)]
+    pub door: DoorOptions,
+}
+
+/// Runs a load; gives the exit code.
+pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
+    let redactor = Redactor::new();
+    let size = Size {
+        attaches: options.attaches,
+        arrivals: options.ramp,
+        hold: options.hold,
+    };
+    let result = match load(&options.door, &size, &process, &redactor).await {
+        Ok(result) => result,
+        Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
+    };
+    let text = redactor.redact(&crate::load::summary(&result)).into_owned();
+    // A reader who went away is no error.
+    let _closed = process
+        .stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| process.stdout.flush());
+    if let Some(file) = &options.door.out {
+        write(file, &result, &redactor)?;
+    }
+    Ok(result.exit_code())
+}
+
+async fn load(
+    options: &DoorOptions,
+    size: &Size,
+    process: &Process,
+    redactor: &Redactor,
+) -> Result<LoadResult, NotReady> {
+    let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
+    let plan = ready.plan(size)?;
+    let terminal = std::io::stderr().is_terminal();
+    let outcome = drive(plan, &process.stop, |second| {
+        // Each on a terminal, where they are seen; elsewhere they would fill a log.
+        if !options.quiet && (terminal || second.at as u64 % 5 == 0) {
+            show(second);
+        }
+    })
+    .await?;
+    let platform = ready.end().await;
+    Ok(ready.result(size, outcome, platform))
+}
+
+fn show(second: &Second) {
+    // Numbers alone: there is nothing to redact.
+    let _closed = writeln!(std::io::stderr(), "{}", crate::load::tick(second));
+}
+
+/// Says why nothing was loaded; gives the exit code.
+pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, UsageError> {
+    match why {
+        NotReady::Usage(error) => Err(error),
+        NotReady::CouldNotTell(why) => {
+            tell(&redactor.redact(&why));
+            tell(so);
+            Ok(3)
+        }
+    }
+}
+
+/// Writes a result as JSON.
+pub fn write(file: &Path, result: &impl Serialize, redactor: &Redactor) -> Result<(), UsageError> {
+    let failed = |error: &dyn std::fmt::Display| UsageError(format!("writing {}: {error}", file.display()));
+    let value = serde_json::to_value(result).map_err(|error| failed(&error))?;
+    let mut text = serde_json::to_string_pretty(&redactor.redact_json(&value)).map_err(|error| failed(&error))?;
+    text.push('\n');
+    crate::report::write_file(file, text.as_bytes()).map_err(|error| failed(&error))
+}
