@@ -178,6 +178,13 @@ async fn attach(address: SocketAddr, query: &str) -> Result<WebSocketStream<Reco
     client_async(request, *stream).await.map(|(socket, _)| socket)
 }
 
+/// Waits until the terminal shows a text; tells whether it does.
+async fn shows(terminal: &Terminal, text: &str) -> bool {
+    terminal
+        .until(DEADLINE, |terminal| terminal.screen().contains(text))
+        .await
+}
+
 /// Our client at a foreign terminal.
 async fn server_of(foreign: Foreign) {
     let Some(mut command) = foreign.script("server") else {
@@ -207,16 +214,12 @@ async fn server_of(foreign: Foreign) {
 
     let query = format!("?{}", token_query(TOKEN));
     let terminal = Terminal::over(attach(address, &query).await.expect("the terminal opens"));
-    assert!(
-        terminal.shows("answered my ping", DEADLINE).await,
-        "{}",
-        terminal.look()
-    );
+    assert!(shows(&terminal, "answered my ping").await, "{}", terminal.look());
     terminal.keys("käse\r\n").await;
-    assert!(terminal.shows("käse", DEADLINE).await, "{}", terminal.look());
+    assert!(shows(&terminal, "käse").await, "{}", terminal.look());
     terminal.resize(101, 33).await;
     let resized = r#"control {"type":"resize","cols":101,"rows":33}"#;
-    assert!(terminal.shows(resized, DEADLINE).await, "{}", terminal.look());
+    assert!(shows(&terminal, resized).await, "{}", terminal.look());
     terminal.send(Message::Ping(b"nonce"[..].into())).await;
     assert!(
         terminal.until(DEADLINE, |terminal| terminal.ponged(b"nonce")).await,
@@ -226,7 +229,7 @@ async fn server_of(foreign: Foreign) {
     // Longer than any buffer of a frame.
     let long = "x".repeat(200_000);
     terminal.keys(&format!("{long}\r\nlong is over")).await;
-    assert!(terminal.shows("long is over", DEADLINE).await, "{}", terminal.look());
+    assert!(shows(&terminal, "long is over").await, "{}", terminal.look());
     assert!(
         terminal.look()["longest_frame"]
             .as_u64()

@@ -1,7 +1,7 @@
 //! Plans, executes and judges.
 
 pub mod events;
-pub mod evidence;
+mod evidence;
 pub mod execute;
 pub mod fit;
 pub mod plan;
@@ -10,5 +10,5 @@ pub mod reproduce;
 pub mod run;
 mod schedule;
 pub mod seed;
-pub mod step;
-pub mod story;
+mod step;
+mod story;

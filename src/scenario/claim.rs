@@ -164,7 +164,7 @@ pub(super) fn field_path(text: &str, span: Span, verb: &Verb, checker: &mut Chec
     }
     match FieldPath::parse(text) {
         Err(error) => {
-            let message = format!("`{text}` is no path of a field: {}", error.message);
+            let message = format!("`{text}` is no path of a field: {error}");
             checker.report_with_help(span, message, "as `body.items[0].name`");
         }
         Ok(path) if !verb.fields.contains(&path.root()) => {

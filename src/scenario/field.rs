@@ -1,8 +1,6 @@
 //! Paths of fields: `status`, `body.tty_token`, `header.cache-control`, `items[0].name`,
 //! `items[*].ready`, `data."a.b"`.
 
-use std::fmt;
-
 use serde_json::Value;
 
 /// A part of a path.
@@ -19,13 +17,6 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPath(Vec<Part>);
 
-/// Why a text is no path, and where in it (bytes).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathError {
-    pub at: usize,
-    pub message: &'static str,
-}
-
 /// What stands at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found<'v> {
@@ -38,18 +29,17 @@ pub enum Found<'v> {
 }
 
 impl FieldPath {
-    pub fn parse(text: &str) -> Result<FieldPath, PathError> {
+    /// Reads a path; why a text is none.
+    pub fn parse(text: &str) -> Result<FieldPath, &'static str> {
         let mut parts = Vec::new();
         let mut rest = text;
-        let at = |rest: &str| text.len() - rest.len();
-        let error = |rest: &str, message| Err(PathError { at: at(rest), message });
         loop {
             if let Some(inner) = rest.strip_prefix('[') {
                 if parts.is_empty() {
-                    return error(rest, "a path starts with a key");
+                    return Err("a path starts with a key");
                 }
                 let Some((index, after)) = inner.split_once(']') else {
-                    return error(rest, "`[` without `]`");
+                    return Err("`[` without `]`");
                 };
                 let quoted =
                     index.len() >= 2 && ['"', '\''].iter().any(|q| index.starts_with(*q) && index.ends_with(*q));
@@ -58,9 +48,7 @@ impl FieldPath {
                     _ if quoted => Part::Key(index[1..index.len() - 1].to_owned()),
                     _ => match index.parse() {
                         Ok(n) => Part::Index(n),
-                        Err(_) => {
-                            return error(rest, "in `[…]` stands a number, `*`, or a key in quotes");
-                        }
+                        Err(_) => return Err("in `[…]` stands a number, `*`, or a key in quotes"),
                     },
                 });
                 rest = after;
@@ -68,13 +56,13 @@ impl FieldPath {
                 if !parts.is_empty() {
                     match rest.strip_prefix('.') {
                         Some(after) => rest = after,
-                        None => return error(rest, "after `]` stands `.`, `[` or nothing"),
+                        None => return Err("after `]` stands `.`, `[` or nothing"),
                     }
                 }
                 let key = if let Some(inner) = rest.strip_prefix(['"', '\'']) {
                     let quote = &rest[..1];
                     let Some((key, after)) = inner.split_once(quote) else {
-                        return error(rest, "a quote that doesn't end");
+                        return Err("a quote that doesn't end");
                     };
                     rest = after;
                     key
@@ -82,7 +70,7 @@ impl FieldPath {
                     let end = rest.find(['.', '[', ']', '"']).unwrap_or(rest.len());
                     let (key, after) = rest.split_at(end);
                     if key.is_empty() {
-                        return error(rest, "a key is missing here");
+                        return Err("a key is missing here");
                     }
                     rest = after;
                     key
@@ -93,10 +81,6 @@ impl FieldPath {
                 return Ok(FieldPath(parts));
             }
         }
-    }
-
-    pub fn parts(&self) -> &[Part] {
-        &self.0
     }
 
     /// The first part: a field of the observation.
@@ -179,12 +163,6 @@ fn join(path: &str, parts: &[Part]) -> String {
     })
 }
 
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&join("", &self.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +207,7 @@ mod tests {
         #[test]
         fn never_panics_and_shows_what_it_reads(text in "[a-c.\\[\\]\"'*0-9ü-]{0,12}") {
             if let Ok(path) = FieldPath::parse(&text) {
-                prop_assert_eq!(FieldPath::parse(&path.to_string()), Ok(path));
+                prop_assert_eq!(FieldPath::parse(&join("", &path.0)), Ok(path));
             }
         }
     }

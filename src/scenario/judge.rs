@@ -126,9 +126,9 @@ pub fn facts(fields: &IndexMap<String, String>, observation: &Value) -> Result<V
 }
 
 fn parse_path(path: &str) -> Result<FieldPath, JudgeError> {
-    FieldPath::parse(path).map_err(|e| JudgeError::Path {
+    FieldPath::parse(path).map_err(|message| JudgeError::Path {
         path: path.to_owned(),
-        message: e.message,
+        message,
     })
 }
 

@@ -1,19 +1,19 @@
 //! Scenarios: what is to be proven, as data.
 //!
 //! A file becomes a tree with places ([`node`]), is held against the schema that editors use
-//! too, and becomes the [`model`]. [`template`]s fill values in when it runs, [`judge()`] says
+//! too, and becomes a [`Scenario`]. Templates fill values in when it runs, [`judge()`] says
 //! whether what a step expects holds of what it observed, [`select`] chooses among scenarios.
 
 pub(crate) mod checker;
 mod claim;
 mod constant;
 pub mod duration;
-pub mod expression;
-pub mod field;
+mod expression;
+mod field;
 mod file;
 mod judge;
 mod load;
-pub mod model;
+mod model;
 mod needs;
 pub mod node;
 mod parse;
@@ -28,22 +28,21 @@ mod scope;
 pub mod select;
 pub(crate) mod shape;
 mod soundness;
-pub mod source;
+mod source;
 mod step;
-pub mod template;
+mod template;
 mod texts;
 pub mod variables;
 mod words;
 
-pub use judge::{JudgeError, Judgement, facts, judge};
+pub use judge::{JudgeError, facts, judge};
 pub use load::{built_in, load, load_sources, read_file, read_folder};
 pub use model::*;
-pub use parse::parse;
 pub use policy::Policies;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use scope::Scope;
 pub use source::{Place, Source, Span};
-pub use template::{TemplateError, render, render_string, render_text};
+pub use template::{TemplateError, render, render_string};
 pub use texts::refuse_objects;
 pub use words::claim as expectation_in_words;

@@ -20,17 +20,12 @@ use super::soundness;
 use super::source::{Source, Span};
 use super::step::{self, Read};
 
-/// Reads a scenario; all that is wrong with it otherwise, in the order of the file.
-pub fn parse(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
-    parse_with_id(source).map(|(scenario, _)| scenario)
-}
-
-/// As [`parse`], with the place of the id.
+/// Reads a scenario, with the place of its id; all that is wrong with it otherwise, in the order of the file.
 pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Vec<Problem>> {
     parse_checking(source, false)
 }
 
-/// As [`parse`], of a file in which nothing is known to be wrong: what only looks for mistakes is left out,
+/// As [`parse_with_id`], of a file in which nothing is known to be wrong: what only looks for mistakes is left out,
 /// which is most of the work.
 pub(super) fn parse_checked(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
     parse_checking(source, true).map(|(scenario, _)| scenario)
@@ -334,8 +329,9 @@ finally:
 "#;
 
     fn read(text: &str) -> Scenario {
-        parse(&Source::new("a/b/c.yaml", text))
-            .unwrap_or_else(|problems| panic!("{}", super::super::Problems(problems)))
+        let read = parse_with_id(&Source::new("a/b/c.yaml", text));
+        read.unwrap_or_else(|problems| panic!("{}", super::super::Problems(problems)))
+            .0
     }
 
     #[test]
@@ -390,7 +386,7 @@ finally:
     proptest! {
         #[test]
         fn never_panics(text in "\\PC{0,200}") {
-            let _ = parse(&Source::new("a/b/c.yaml", text));
+            let _ = parse_with_id(&Source::new("a/b/c.yaml", text));
         }
 
         /// A good file with something done to it.
@@ -401,7 +397,7 @@ finally:
             let end = (start + cut).min(text.len());
             text.splice(start..end, put.chars());
             let source = Source::new("a/b/c.yaml", text.into_iter().collect::<String>());
-            if let Err(problems) = parse(&source) {
+            if let Err(problems) = parse_with_id(&source) {
                 prop_assert!(!problems.is_empty());
                 for problem in &problems {
                     prop_assert!(problem.span.end <= source.text.len());

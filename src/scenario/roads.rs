@@ -163,7 +163,8 @@ fn is_zero(kind: &Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::scenario::{Problems, Source, parse};
+    use crate::scenario::parse::parse_with_id;
+    use crate::scenario::{Problems, Source};
 
     /// What is wrong with a scenario that has this in it, and a road of it.
     fn told(id: &str, head: &str, step: &str) -> String {
@@ -171,7 +172,7 @@ mod tests {
             "apiVersion: gauntlet/v1\nid: {id}\ntitle: A title\nspec: A source\nlevel: core\nintrusion: attack\n\
              {head}\nsteps:\n  - {step}\n"
         );
-        match parse(&Source::new(format!("{id}.yaml"), text)) {
+        match parse_with_id(&Source::new(format!("{id}.yaml"), text)) {
             Ok(_) => String::new(),
             Err(problems) => Problems(problems).render_plain(),
         }

@@ -6,25 +6,25 @@
 
 pub mod arguments;
 pub mod attach;
-pub mod context;
+mod context;
 pub mod credentials;
-pub mod exec;
-pub mod gateway;
+mod exec;
+mod gateway;
 pub mod http;
 pub mod jwt;
-pub mod phrase;
-pub mod pods;
+mod phrase;
+mod pods;
 pub mod raw;
-pub mod rollout;
-pub mod search;
-pub mod secret;
+mod rollout;
+mod search;
+mod secret;
 pub mod session;
 pub mod shell;
 pub mod subject;
 pub mod terminal;
-pub mod timing;
-pub mod typing;
-pub mod websocket;
+mod timing;
+mod typing;
+mod websocket;
 pub mod wire;
 
 use futures_util::future::BoxFuture;

@@ -133,11 +133,6 @@ impl Terminal {
         }
     }
 
-    /// Waits until it shows a text; tells whether it does.
-    pub async fn shows(&self, text: &str, within: Duration) -> bool {
-        self.until(within, |terminal| terminal.screen().contains(text)).await
-    }
-
     /// What can be seen of it now.
     pub fn look(&self) -> Value {
         let state = lock(&self.state);

@@ -1,7 +1,7 @@
 //! Where a scenario runs: worlds with a platform on them, and the roads to its doors.
 
 pub mod access;
-pub mod certificate;
+mod certificate;
 pub mod contract;
 pub mod deploy;
 pub mod embedded;
@@ -12,7 +12,7 @@ pub mod gateways;
 pub mod installation;
 pub mod kind;
 pub mod kubeconfig;
-pub mod labels;
+mod labels;
 pub mod names;
 pub mod pod;
 pub mod policy;
