@@ -127,7 +127,7 @@ pub struct Every(Option<Duration>);
 fn every(text: &str) -> Result<Every, String> {
     match text {
         "never" => Ok(Every(None)),
-        other => super::duration(other).map(|every| Every(Some(every))),
+        other => crate::cli::duration(other).map(|every| Every(Some(every))),
     }
 }
 
