@@ -7,7 +7,7 @@ fn scenario(name: &str, step: &str) -> String {
     format!(
         "apiVersion: gauntlet/v1\nid: mine/objects/{name}\ntitle: An object in the place of a text\n\
          spec: none, written for a test\nlevel: core\nintrusion: use\nsteps:\n\
-         \x20 - secret: ${{secret.name}}\n\
+         \x20 - http: GET /api/v1/health/k8s\n\
          \x20   as: r\n\
          \x20 - http: {step}\n\
          \x20   check: {{ status: {{ at-least: 100 }} }}\n"
@@ -21,9 +21,9 @@ fn an_object_in_the_place_of_a_text_is_an_error() {
     let objects = folder.path().join("own/mine/objects");
     std::fs::create_dir_all(&objects).expect("a folder");
     for (name, step) in [
-        ("inside", "GET /?token=${r.data}"),
-        ("alone", "GET /\n    authorization: ${r.data}"),
-        ("header", "GET /\n    headers: { x-data: \"${r.data}\" }"),
+        ("inside", "GET /?token=${r.body}"),
+        ("alone", "GET /\n    authorization: ${r.body}"),
+        ("header", "GET /\n    headers: { x-data: \"${r.body}\" }"),
     ] {
         std::fs::write(objects.join(format!("{name}.yaml")), scenario(name, step)).expect("written");
     }
@@ -34,6 +34,6 @@ fn an_object_in_the_place_of_a_text_is_an_error() {
     for scenario in scenarios {
         assert_eq!(scenario["verdict"], "error", "{scenario}");
         let reason = scenario["reason"].as_str().expect("a reason");
-        assert!(reason.contains("`${r.data}` is an object; "), "{reason}");
+        assert!(reason.contains("`${r.body}` is an object; "), "{reason}");
     }
 }

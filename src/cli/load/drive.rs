@@ -15,7 +15,10 @@ pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&S
     let for_engine = control.clone();
     std::thread::Builder::new()
         .name("load".into())
-        .spawn(move || ended.send(load::run(&plan, &for_engine)))
+        .spawn(move || {
+            // Nobody who waits for it goes away before.
+            let _told = ended.send(load::run(&plan, &for_engine));
+        })
         .map_err(|error| format!("starting the engine's thread: {error}"))?;
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
     let mut stopping = false;

@@ -68,7 +68,7 @@ async fn load(
     let terminal = std::io::stderr().is_terminal();
     let outcome = drive(plan, &process.stop, |second| {
         // Each on a terminal, where they are seen; elsewhere they would fill a log.
-        if !options.quiet && (terminal || second.at as u64 % 5 == 0) {
+        if !options.quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
             show(second);
         }
     })
