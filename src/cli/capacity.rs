@@ -187,7 +187,7 @@ async fn trial(
     redactor: &Redactor,
 ) -> Result<(Trial, Option<String>), NotReady> {
     let size = options.size(number);
-    let outcome = drive(ready.plan(&size)?, &process.stop, |_| {}).await?;
+    let outcome = drive(ready.assignment(&size, 1)?.plan()?, &process.stop, |_| {}).await?;
     let result = ready.result(&size, outcome, None);
     let trial = match result.verdict {
         Verdict::Pass => Trial::Kept,

@@ -105,6 +105,7 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let process = process(on_signals()?, options.door.quiet, false);
             cli::load::run(*options, process).await
         }
+        Command::LoadWorker => Ok(cli::load::work().await),
         Command::Capacity(options) => {
             let process = process(on_signals()?, options.door.quiet, false);
             cli::capacity::run(*options, process).await

@@ -69,6 +69,9 @@ pub enum Command {
     Prove(Prove),
     /// Load the terminal's door with concurrent attaches, and measure it
     Load(Box<load::LoadOptions>),
+    /// One of the processes that make a load
+    #[command(hide = true)]
+    LoadWorker,
     /// Search the largest load of the terminal's door that keeps the objectives
     Capacity(Box<capacity::CapacityOptions>),
     /// Bring a platform up for a person, with a kubeconfig

@@ -388,7 +388,7 @@ impl Attach {
             }
             Answer::Broken(what) => {
                 self.rest = bytes[..bytes.len().min(SAID)].to_vec();
-                Err(Failure::Handshake(what))
+                Err(Failure::Handshake(what.into()))
             }
         }
     }
@@ -415,7 +415,7 @@ impl Attach {
         });
         self.reader = reader;
         if let Err(frames::Broken(what)) = read {
-            return Err(Failure::Frame(what));
+            return Err(Failure::Frame(what.into()));
         }
         match close {
             Some(code) if self.state == State::Open => return Err(Failure::Closed(code)),

@@ -1,16 +1,19 @@
 //! The load engine: one thread, one epoll set, one heap of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
+use std::iter::{Skip, StepBy};
 use std::net::TcpStream;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 
 use super::attach::{Attach, Credential, Progress, READ, Shared, mix};
@@ -30,11 +33,8 @@ const EVENTS: usize = 1024;
 /// What is done of what is due before events have their turn.
 const DUE_AT_ONCE: usize = 256;
 
-/// The timer's place among the events: no attach has this number.
-const TIMER: u64 = u64::MAX;
-
-/// How long the engine waits at most before it looks whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long the engine waits at most before it looks whether to stop, in nanoseconds.
+const LOOK: u64 = 100_000_000;
 
 /// Why a load can't go on: this machine doesn't give what the engine is made of.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,10 @@ fn doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> EngineEr
 pub struct Control {
     /// Ends the load with what was measured so far.
     pub stop: AtomicBool,
+    /// Of a worker: begins the steady part, once all workers have opened theirs.
+    pub hold: AtomicBool,
+    /// Of a worker: all of its attaches are settled, and so many are open.
+    settled: Mutex<Option<u64>>,
     live: Mutex<Vec<Second>>,
 }
 
@@ -63,6 +67,15 @@ impl Control {
     /// The seconds that have ended since this was last asked.
     pub fn news(&self) -> Vec<Second> {
         std::mem::take(&mut *self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// How many are open, once all attaches are settled.
+    pub fn settled(&self) -> Option<u64> {
+        *self.settled.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn settle(&self, open: u64) {
+        *self.settled.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(open);
     }
 
     fn tell(&self, second: Second) {
@@ -74,7 +87,8 @@ impl Control {
 }
 
 /// How a load ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// As planned.
     Complete,
@@ -93,10 +107,15 @@ pub struct Outcome {
     pub steady: Option<(f64, f64)>,
     pub ended: f64,
     pub costs: Costs,
+    /// Processes that made the load.
+    pub processes: u32,
+    /// Workers whose part is missing, in words.
+    pub lost_workers: Vec<String>,
 }
 
 /// The engine's own process at the turns of a load.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Costs {
     pub before: Cost,
     /// When the steady part began.
@@ -110,6 +129,8 @@ pub struct Costs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Ramp,
+    /// All are settled; other workers' aren't yet.
+    Gather,
     Hold,
     /// Echoes that are under way come back.
     Drain,
@@ -123,8 +144,8 @@ struct Engine<'a> {
     timers: Timers,
     attaches: Slab<Attach>,
     shared: Shared,
-    starts: Starts,
-    /// The next start of the schedule.
+    /// This worker's part of the schedule.
+    starts: StepBy<Skip<Starts>>,
     part: Part,
     /// Attaches so far, probes included.
     numbers: u32,
@@ -157,15 +178,11 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
 impl<'a> Engine<'a> {
     fn new(plan: &'a Plan, control: &'a Control) -> Result<Engine<'a>, EngineError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(doing("making an epoll set"))?;
-        let expected = plan.attaches as usize;
-        let timers = Timers::new(2 * expected + 16).map_err(doing("making a timer"))?;
-        epoll::add(
-            &epoll,
-            timers.descriptor(),
-            EventData::new_u64(TIMER),
-            EventFlags::IN | EventFlags::ET,
-        )
-        .map_err(doing("watching the timer"))?;
+        let expected = plan.share() as usize;
+        let timers = Timers::new(2 * expected + 16);
+        // Fifty microseconds of slack, which threads have otherwise, are as much as an echo takes. Where it can't be
+        // set the lag shows it.
+        let _set = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let recorder = Recorder::new().map_err(doing("making a histogram"))?;
         let attaches = Slab::with_capacity(expected + 16);
         let mean = plan.arrivals.mean(plan.attaches);
@@ -189,7 +206,11 @@ impl<'a> Engine<'a> {
                 echo_every: plan.echo_every.map_or(u64::MAX, nanoseconds),
                 deadline: nanoseconds(plan.deadline),
             },
-            starts: plan.arrivals.starts(plan.attaches, plan.seed),
+            starts: plan
+                .arrivals
+                .starts(plan.attaches, plan.seed)
+                .skip(plan.turn as usize)
+                .step_by(plan.workers as usize),
             part: Part::Ramp,
             numbers: 0,
             started: 0,
@@ -202,20 +223,18 @@ impl<'a> Engine<'a> {
             costs,
             unread: Vec::new(),
             closing: 0,
-            close_every: (1e9 / mean) as u64,
+            // No slower than in two seconds: closing is not what is measured.
+            close_every: (1e9 / mean).min(2e9 / f64::from(plan.attaches)) as u64 * u64::from(plan.workers),
         })
     }
 
     fn drive(&mut self) -> Result<Ending, EngineError> {
         let mut events = Vec::with_capacity(EVENTS);
-        let look = rustix::event::Timespec {
-            tv_sec: 0,
-            tv_nsec: LOOK.subsec_nanos().into(),
-        };
-        let now_at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         self.next_start();
         if let Some(every) = self.plan.probe_every {
-            self.timers.add(nanoseconds(every) / 2, Due::Probe);
+            let first =
+                nanoseconds(every) / 2 + nanoseconds(every) * u64::from(self.plan.turn) / u64::from(self.plan.workers);
+            self.timers.add(first, Due::Probe);
         }
         self.timers.add(1_000_000_000, Due::Second);
         loop {
@@ -226,12 +245,22 @@ impl<'a> Engine<'a> {
             if self.part == Part::Close && self.attaches.is_empty() {
                 return Ok(Ending::Complete);
             }
-            let now = self.shared.clock.now();
-            self.timers.arm(now).map_err(doing("setting the timer"))?;
             events.clear();
-            let timeout = if busy { &now_at_once } else { &look };
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(timeout)) {
+            let ahead = match busy {
+                true => 0,
+                false => self
+                    .timers
+                    .ahead(self.shared.clock.now())
+                    .map_or(LOOK, |ahead| ahead.min(LOOK)),
+            };
+            // By the nanosecond (epoll_pwait2): a millisecond would be most of what an echo takes.
+            let timeout = Timespec {
+                tv_sec: 0,
+                tv_nsec: ahead as _,
+            };
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
                 Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::NOSYS) => return Err(doing("waiting for events")("the kernel is older than Linux 5.11")),
                 Err(error) => return Err(doing("waiting for events")(error)),
             }
             for slot in std::mem::take(&mut self.unread) {
@@ -239,10 +268,7 @@ impl<'a> Engine<'a> {
             }
             let over = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
             for Event { flags, data } in events.drain(..) {
-                let data = data.u64();
-                if data != TIMER {
-                    self.ready(Slot::from_event(data), flags.intersects(over));
-                }
+                self.ready(Slot::from_event(data.u64()), flags.intersects(over));
             }
             self.turn();
         }
@@ -265,7 +291,10 @@ impl<'a> Engine<'a> {
                 Due::DrainEnds => self.drained(),
                 Due::Second => {
                     let open = u64::from(self.open);
-                    let second = self.shared.recorder.end_second(at as f64 / 1e9, open);
+                    let second = self
+                        .shared
+                        .recorder
+                        .end_second(at as f64 / 1e9, open, self.plan.is_shared());
                     self.control.tell(second);
                     self.timers.add(at + 1_000_000_000, Due::Second);
                 }
@@ -277,11 +306,23 @@ impl<'a> Engine<'a> {
 
     /// Goes on to the load's next part where this one is over.
     fn turn(&mut self) {
+        let before = self.part;
+        self.turn_once();
+        if self.part != before {
+            self.turn_once();
+        }
+    }
+
+    fn turn_once(&mut self) {
         match self.part {
-            Part::Ramp if self.started == self.plan.attaches && self.pending == 0 => {
+            Part::Ramp if self.started == self.plan.share() && self.pending == 0 => {
+                self.ramped = self.shared.clock.now();
+                self.part = Part::Gather;
+                self.control.settle(self.open.into());
+            }
+            Part::Gather if !self.plan.is_shared() || self.control.hold.load(Ordering::Relaxed) => {
                 let now = self.shared.clock.now();
                 self.part = Part::Hold;
-                self.ramped = now;
                 self.shared.steady_since = Some(now);
                 self.steady = Some((now, now));
                 self.costs.held = Cost::own();
@@ -352,7 +393,7 @@ impl<'a> Engine<'a> {
         self.shared.recorder.counts.attempted += 1;
         let door = &self.plan.doors[self.started as usize % self.plan.doors.len()];
         let request = door.right.clone();
-        let tag = self.plan.first_tag + self.started;
+        let tag = self.plan.first_tag + self.plan.turn + self.started * self.plan.workers;
         self.started += 1;
         self.pending += 1;
         self.begin(request, Credential::Right, tag, intended);
@@ -362,7 +403,7 @@ impl<'a> Engine<'a> {
     /// Starts an attach that the door has to refuse.
     fn probe(&mut self, intended: u64) {
         let Some(every) = self.plan.probe_every else { return };
-        if !matches!(self.part, Part::Ramp | Part::Hold) {
+        if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             return;
         }
         self.shared.recorder.counts.probes += 1;
@@ -373,7 +414,8 @@ impl<'a> Engine<'a> {
         let turn = probe / self.plan.doors.len() + probe % self.plan.doors.len();
         let (credential, request) = &door.shut[turn % door.shut.len()];
         self.begin(request.clone(), *credential, 0, intended);
-        self.timers.add(intended + nanoseconds(every), Due::Probe);
+        let every = nanoseconds(every) * u64::from(self.plan.workers);
+        self.timers.add(intended + every, Due::Probe);
     }
 
     fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
@@ -465,7 +507,7 @@ impl<'a> Engine<'a> {
         self.open += 1;
         self.most_open = self.most_open.max(self.open);
         self.shared.recorder.counts.opened += 1;
-        if self.plan.echo_every.is_some() && matches!(self.part, Part::Ramp | Part::Hold) {
+        if self.plan.echo_every.is_some() && matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             // Somewhere in the first interval: those that open together don't type together.
             let first = self.shared.clock.now() + mix(u64::from(slot.number)) % self.shared.echo_every;
             attach.echo_from(first);
@@ -474,7 +516,7 @@ impl<'a> Engine<'a> {
     }
 
     fn echo(&mut self, slot: Slot) {
-        if !matches!(self.part, Part::Ramp | Part::Hold) {
+        if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             return;
         }
         let Some(attach) = attach(&mut self.attaches, slot) else {
@@ -559,7 +601,12 @@ impl<'a> Engine<'a> {
             self.shared.recorder.counts.attempted -= pending;
         }
         self.costs.end = Cost::own().unwrap_or_default();
-        self.shared.recorder.end_second(end as f64 / 1e9, u64::from(self.open));
+        let open = u64::from(self.open);
+        let last = self
+            .shared
+            .recorder
+            .end_second(end as f64 / 1e9, open, self.plan.is_shared());
+        self.control.tell(last);
         let seconds = |(from, to): (u64, u64)| (from as f64 / 1e9, to as f64 / 1e9);
         Outcome {
             recorder: self.shared.recorder,
@@ -569,6 +616,8 @@ impl<'a> Engine<'a> {
             steady: self.steady.map(seconds),
             ended: end as f64 / 1e9,
             costs: self.costs,
+            processes: 1,
+            lost_workers: Vec::new(),
         }
     }
 }

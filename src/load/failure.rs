@@ -1,14 +1,17 @@
 //! How an attach can go wrong. Failures are counted by kind and never averaged into a latency.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::metric::Metric;
 
 /// A kind of failure.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Failure {
     /// Nobody listens (RST to a SYN).
     ConnectionRefused,
@@ -23,9 +26,9 @@ pub enum Failure {
     /// The upgrade was answered with a status that isn't 101.
     Status(u16),
     /// The upgrade's answer was no answer (RFC 6455 §4.1).
-    Handshake(&'static str),
+    Handshake(Cow<'static, str>),
     /// The server sent what is no WebSocket frame of a server's (RFC 6455 §5).
-    Frame(&'static str),
+    Frame(Cow<'static, str>),
     /// The server closed the WebSocket, with this code or none.
     Closed(Option<u16>),
     /// The connection ended without a close frame.
@@ -35,7 +38,8 @@ pub enum Failure {
 }
 
 /// What this machine has run out of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Lack {
     Descriptors,
     Ports,

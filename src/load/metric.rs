@@ -1,9 +1,16 @@
 //! What is measured of an attach, phase by phase.
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use hdrhistogram::{CreationError, Histogram};
+use serde::{Deserialize, Serialize};
 
 /// A duration that is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// From the intended start until the terminal is open (101).
     Attach,
@@ -83,6 +90,41 @@ impl Histograms {
         &self.0[metric as usize]
     }
 
+    /// Those that have samples.
+    pub fn with_samples(&self) -> impl Iterator<Item = (Metric, &Histogram<u64>)> {
+        Metric::ALL
+            .into_iter()
+            .map(|metric| (metric, self.of(metric)))
+            .filter(|(_, histogram)| !histogram.is_empty())
+    }
+
+    /// Those that have samples, by name: V2 encoding, base64.
+    pub fn encode(&self) -> Encoded {
+        self.with_samples()
+            .filter_map(|(metric, histogram)| {
+                let mut bytes = Vec::new();
+                // Into memory; nothing of the one form can be too large for the format.
+                V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
+                Some((metric.name().to_owned(), STANDARD.encode(bytes)))
+            })
+            .collect()
+    }
+
+    /// Adds what another one had recorded, without loss.
+    ///
+    /// # Errors
+    /// What isn't the encoding of a histogram of the one form, in words.
+    pub fn add(&mut self, encoded: &Encoded) -> Result<(), String> {
+        for (name, text) in encoded {
+            let metric = Metric::from_name(name).ok_or_else(|| format!("there is no metric {name}"))?;
+            let histogram = decode(text).map_err(|why| format!("the histogram of {name}: {why}"))?;
+            self.0[metric as usize]
+                .add(&histogram)
+                .map_err(|error| format!("the histogram of {name}: {error}"))?;
+        }
+        Ok(())
+    }
+
     pub fn clear(&mut self, metric: Metric) {
         self.0[metric as usize].reset();
     }
@@ -91,4 +133,56 @@ impl Histograms {
 /// A histogram without samples, of the form that all have.
 pub fn empty() -> Result<Histogram<u64>, CreationError> {
     Histogram::new_with_bounds(1, LONGEST, 3)
+}
+
+/// Histograms by their metrics' names.
+pub type Encoded = BTreeMap<String, String>;
+
+/// Reads a histogram from its encoding.
+///
+/// # Errors
+/// What is no encoding, in words.
+pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
+    let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
+    Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|error| format!("not an HDR histogram: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Two workers' histograms together are the histogram of one that had all samples.
+        #[test]
+        fn merging_loses_nothing(one in proptest::collection::vec(1u64..4_000_000_000_000, 0..200), other in proptest::collection::vec(1u64..4_000_000_000_000, 0..200)) {
+            let recorded = |samples: &mut dyn Iterator<Item = &u64>| {
+                let mut histograms = Histograms::new().expect("histograms");
+                samples.for_each(|sample| histograms.record(Metric::Echo, *sample));
+                histograms
+            };
+            let all = recorded(&mut one.iter().chain(&other));
+            let mut merged = Histograms::new().expect("histograms");
+            for part in [&one, &other] {
+                merged.add(&recorded(&mut part.iter()).encode()).expect("added");
+            }
+            prop_assert!(merged.of(Metric::Echo) == all.of(Metric::Echo));
+        }
+    }
+
+    #[test]
+    fn what_is_no_histogram_says_why() {
+        let mut histograms = Histograms::new().expect("histograms");
+        let add = |histograms: &mut Histograms, name: &str, text: &str| {
+            histograms
+                .add(&BTreeMap::from([(name.to_owned(), text.to_owned())]))
+                .expect_err("wrong")
+        };
+        assert!(add(&mut histograms, "ecko", "").starts_with("there is no metric ecko"));
+        assert!(add(&mut histograms, "echo", "!").starts_with("the histogram of echo: not base64"));
+        assert!(add(&mut histograms, "echo", "AAAA").starts_with("the histogram of echo: not an HDR histogram"));
+    }
 }

@@ -24,6 +24,7 @@ pub mod schedule;
 mod summary;
 mod timers;
 mod url;
+pub mod worker;
 
 pub use echo::TAGS;
 pub use engine::{Control, Ending, EngineError, Outcome, run};

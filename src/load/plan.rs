@@ -80,7 +80,22 @@ pub struct Plan {
     pub probe_every: Option<Duration>,
     /// Longest time of a phase, and of an echo.
     pub deadline: Duration,
-    /// Of this worker's first attach, in the nonces.
+    /// Of the first attach, in the nonces.
     pub first_tag: u32,
     pub seed: u64,
+    /// Which of so many workers this is: it takes every so-manieth start of the schedule, from its turn on.
+    pub turn: u32,
+    pub workers: u32,
+}
+
+impl Plan {
+    /// Attaches of this worker.
+    pub fn share(&self) -> u32 {
+        (self.attaches - self.turn.min(self.attaches)).div_ceil(self.workers)
+    }
+
+    /// Whether there are other workers, who are waited for.
+    pub fn is_shared(&self) -> bool {
+        self.workers > 1
+    }
 }

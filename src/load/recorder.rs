@@ -7,7 +7,7 @@ use hdrhistogram::CreationError;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use super::metric::{Histograms, Metric};
+use super::metric::{Encoded, Histograms, Metric};
 
 /// Examples that are kept of each kind of failure.
 const EXAMPLES: u64 = 3;
@@ -52,6 +52,41 @@ impl Counts {
         self.echoes_sent - self.echoes_answered - self.echoes_unanswered
     }
 
+    fn add(&mut self, other: &Counts) {
+        let Counts {
+            attempted,
+            opened,
+            refused,
+            failed,
+            lost,
+            closed,
+            stuck,
+            echoes_sent,
+            echoes_answered,
+            echoes_unanswered,
+            received_bytes,
+            probes,
+            probes_refused,
+            probes_opened,
+            probes_otherwise,
+        } = other;
+        self.attempted += attempted;
+        self.opened += opened;
+        self.refused += refused;
+        self.failed += failed;
+        self.lost += lost;
+        self.closed += closed;
+        self.stuck += stuck;
+        self.echoes_sent += echoes_sent;
+        self.echoes_answered += echoes_answered;
+        self.echoes_unanswered += echoes_unanswered;
+        self.received_bytes += received_bytes;
+        self.probes += probes;
+        self.probes_refused += probes_refused;
+        self.probes_opened += probes_opened;
+        self.probes_otherwise += probes_otherwise;
+    }
+
     /// What went wrong with attaches that have the right token.
     pub fn errors(&self) -> u64 {
         self.refused + self.failed + self.lost + self.stuck + self.echoes_unanswered
@@ -92,6 +127,9 @@ pub struct Second {
     pub echo_p50: Option<f64>,
     pub echo_p99: Option<f64>,
     pub lag_p99: Option<f64>,
+    /// Of a worker: its histograms of this second, to be added to the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histograms: Option<Encoded>,
 }
 
 pub struct Recorder {
@@ -164,11 +202,7 @@ impl Recorder {
     }
 
     /// Ends the row of a second.
-    pub fn end_second(&mut self, at: f64, open: u64) -> Second {
-        let quantile = |metric, quantile| {
-            let histogram = self.second.of(metric);
-            (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1000.0)
-        };
+    pub fn end_second(&mut self, at: f64, open: u64, encode: bool) -> Second {
         let (now, before) = (&self.counts, &self.before);
         let row = Second {
             at,
@@ -177,17 +211,102 @@ impl Recorder {
             opened: now.opened - before.opened,
             errors: now.errors() - before.errors(),
             echoes: now.echoes_answered - before.echoes_answered,
+            histograms: encode.then(|| self.second.encode()),
+            ..Second::default()
+        }
+        .with_quantiles(&self.second);
+        for metric in [Metric::Attach, Metric::Echo, Metric::Lag] {
+            self.second.clear(metric);
+        }
+        self.before = self.counts.clone();
+        if !encode {
+            self.seconds.push(row.clone());
+        }
+        row
+    }
+
+    /// Adds what a worker had counted and recorded, without loss.
+    ///
+    /// # Errors
+    /// Histograms that can't be read, in words.
+    pub fn add(&mut self, share: &Recorded) -> Result<(), String> {
+        self.counts.add(&share.counts);
+        self.whole.add(&share.whole)?;
+        self.steady.add(&share.steady)?;
+        self.steady_echoes += share.steady_echoes;
+        for (failure, count) in &share.failures {
+            *self.failures.entry(failure.clone()).or_default() += count;
+        }
+        for (failure, count) in &share.probe_failures {
+            *self.probe_failures.entry(failure.clone()).or_default() += count;
+        }
+        for example in &share.examples {
+            self.keep(&example.failure, |_| example.clone());
+        }
+        Ok(())
+    }
+}
+
+/// What a worker has recorded, as it goes to whoever merges it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recorded {
+    pub counts: Counts,
+    pub whole: Encoded,
+    pub steady: Encoded,
+    pub steady_echoes: u64,
+    pub failures: Vec<(Failure, u64)>,
+    pub probe_failures: Vec<(Failure, u64)>,
+    pub examples: Vec<Example>,
+}
+
+impl From<Recorder> for Recorded {
+    fn from(recorder: Recorder) -> Recorded {
+        Recorded {
+            whole: recorder.whole.encode(),
+            steady: recorder.steady.encode(),
+            counts: recorder.counts,
+            steady_echoes: recorder.steady_echoes,
+            failures: recorder.failures.into_iter().collect(),
+            probe_failures: recorder.probe_failures.into_iter().collect(),
+            examples: recorder.examples,
+        }
+    }
+}
+
+impl Second {
+    /// With the quantiles of these histograms, in milliseconds.
+    fn with_quantiles(self, histograms: &Histograms) -> Second {
+        let quantile = |metric, quantile| {
+            let histogram = histograms.of(metric);
+            (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1000.0)
+        };
+        Second {
             attach_p50: quantile(Metric::Attach, 0.5),
             attach_p99: quantile(Metric::Attach, 0.99),
             echo_p50: quantile(Metric::Echo, 0.5),
             echo_p99: quantile(Metric::Echo, 0.99),
             lag_p99: quantile(Metric::Lag, 0.99),
-        };
-        for metric in [Metric::Attach, Metric::Echo, Metric::Lag] {
-            self.second.clear(metric);
+            ..self
         }
-        self.before = self.counts.clone();
-        self.seconds.push(row.clone());
-        row
+    }
+
+    /// The same second of several workers as one.
+    ///
+    /// # Errors
+    /// Histograms that can't be read, in words.
+    pub fn merged(of: &[Second]) -> Result<Second, String> {
+        let mut histograms = Histograms::new().map_err(|error| error.to_string())?;
+        let mut sum = Second::default();
+        for second in of {
+            sum.at = sum.at.max(second.at);
+            sum.open += second.open;
+            sum.attempted += second.attempted;
+            sum.opened += second.opened;
+            sum.errors += second.errors;
+            sum.echoes += second.echoes;
+            histograms.add(second.histograms.as_ref().unwrap_or(&Encoded::new()))?;
+        }
+        Ok(sum.with_quantiles(&histograms))
     }
 }

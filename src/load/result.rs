@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
@@ -184,7 +181,7 @@ impl LoadResult {
         let echoed = costs.held.zip(costs.after).map(|(held, after)| after.since(&held));
         let counts = &recorder.counts;
         let generator = Generator {
-            processes: 1,
+            processes: outcome.processes,
             lag_p99,
             saturated,
             before: costs.before,
@@ -203,7 +200,8 @@ impl LoadResult {
             .filter(|(failure, _)| failure.is_local())
             .map(|(_, count)| count)
             .sum();
-        let mut reasons: Vec<String> = Vec::new();
+        let mut reasons = outcome.lost_workers;
+        let lost = !reasons.is_empty();
         let mut verdict = match outcome.ending {
             Ending::Complete => Verdict::Pass,
             Ending::Stopped => Verdict::Interrupted,
@@ -220,7 +218,7 @@ impl LoadResult {
             ));
         }
         let could_not_tell = objectives.iter().any(|judged| judged.kept == Kept::CouldNotTell);
-        if (local > 0 || saturated || could_not_tell) && verdict == Verdict::Pass {
+        if (local > 0 || saturated || could_not_tell || lost) && verdict == Verdict::Pass {
             verdict = Verdict::Error;
         }
         if let Some(difference) = platform.as_ref().and_then(|platform| differs(platform, counts)) {
@@ -283,8 +281,8 @@ impl LoadResult {
             seconds: recorder.seconds,
             generator,
             platform,
-            histograms: encoded(&recorder.whole),
-            steady_histograms: encoded(&recorder.steady),
+            histograms: recorder.whole.encode(),
+            steady_histograms: recorder.steady.encode(),
         }
     }
 
@@ -319,26 +317,9 @@ fn named(failures: &BTreeMap<super::failure::Failure, u64>) -> BTreeMap<String, 
 }
 
 fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
-    with_samples(histograms)
+    histograms
+        .with_samples()
         .map(|(metric, histogram)| (metric.name().to_owned(), Latency::of(histogram)))
-        .collect()
-}
-
-fn with_samples(histograms: &Histograms) -> impl Iterator<Item = (Metric, &Histogram<u64>)> {
-    Metric::ALL
-        .into_iter()
-        .map(|metric| (metric, histograms.of(metric)))
-        .filter(|(_, histogram)| !histogram.is_empty())
-}
-
-fn encoded(histograms: &Histograms) -> BTreeMap<String, String> {
-    with_samples(histograms)
-        .filter_map(|(metric, histogram)| {
-            let mut bytes = Vec::new();
-            // Into memory; nothing of one form can be too large for the format.
-            V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
-            Some((metric.name().to_owned(), STANDARD.encode(bytes)))
-        })
         .collect()
 }
 

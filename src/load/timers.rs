@@ -1,15 +1,7 @@
-//! What is due next, and a descriptor that wakes the engine for it.
-//!
-//! A timer descriptor is precise to some fifty microseconds where epoll's own timeout is precise to a millisecond,
-//! which would be most of what an echo takes.
+//! What is due, in its order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
-};
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,62 +45,57 @@ impl Slot {
     }
 }
 
-pub struct Timers {
-    heap: BinaryHeap<Reverse<(u64, Due)>>,
-    descriptor: OwnedFd,
-    /// For when the descriptor is set.
-    set: Option<u64>,
-}
+pub struct Timers(BinaryHeap<Reverse<(u64, Due)>>);
 
 impl Timers {
-    pub fn new(expected: usize) -> rustix::io::Result<Timers> {
-        Ok(Timers {
-            heap: BinaryHeap::with_capacity(expected),
-            descriptor: timerfd_create(
-                TimerfdClockId::Monotonic,
-                TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-            )?,
-            set: None,
-        })
-    }
-
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+    pub fn new(expected: usize) -> Timers {
+        Timers(BinaryHeap::with_capacity(expected))
     }
 
     pub fn add(&mut self, at: u64, due: Due) {
-        self.heap.push(Reverse((at, due)));
+        self.0.push(Reverse((at, due)));
     }
 
     /// The next that is due by now, with its intended moment.
     pub fn next(&mut self, now: u64) -> Option<(u64, Due)> {
-        let Reverse((at, _)) = self.heap.peek()?;
+        let Reverse((at, _)) = self.0.peek()?;
         if *at > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(due)| due)
+        self.0.pop().map(|Reverse(due)| due)
     }
 
-    /// Sets the descriptor for what is due next.
-    pub fn arm(&mut self, now: u64) -> rustix::io::Result<()> {
-        let next = self.heap.peek().map(|Reverse((at, _))| *at);
-        if next == self.set {
-            return Ok(());
+    /// Nanoseconds from now until the next is due.
+    pub fn ahead(&self, now: u64) -> Option<u64> {
+        self.0.peek().map(|Reverse((at, _))| at.saturating_sub(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_comes_in_its_order() {
+        let mut timers = Timers::new(2);
+        for (at, due) in [(30, Due::Close), (10, Due::Start), (20, Due::Probe)] {
+            timers.add(at, due);
         }
-        self.set = next;
-        let Some(next) = next else {
-            return Ok(());
+        assert_eq!((timers.ahead(4), timers.next(4)), (Some(6), None));
+        assert_eq!(
+            (timers.next(25), timers.next(25)),
+            (Some((10, Due::Start)), Some((20, Due::Probe)))
+        );
+        assert_eq!((timers.next(25), timers.ahead(35)), (None, Some(0)));
+        assert_eq!((timers.next(30), timers.ahead(35)), (Some((30, Due::Close)), None));
+    }
+
+    #[test]
+    fn a_slot_survives_its_event() {
+        let slot = Slot {
+            key: 7,
+            number: u32::MAX - 1,
         };
-        // Zero would disarm it.
-        let ahead = next.saturating_sub(now).max(1);
-        let ahead = Timespec {
-            tv_sec: i64::try_from(ahead / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: (ahead % 1_000_000_000) as _,
-        };
-        let once = Itimerspec {
-            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: ahead,
-        };
-        timerfd_settime(&self.descriptor, TimerfdTimerFlags::empty(), &once).map(|_| ())
+        assert_eq!(Slot::from_event(slot.to_event()), slot);
     }
 }

@@ -3,23 +3,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use rand::RngExt;
-use rustls::pki_types::ServerName;
 
 use crate::cli::run::{Process, UsageError};
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::{
-    Door, EACH, LoadResult, Outcome, Place, Plan, Reference, ReferenceSettings, TAGS, Target, is_private,
-};
+use crate::load::worker::{Assignment, Tls};
+use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private};
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
-use crate::target::trust::Trust;
 
 /// Probes a second at least, where the command line says nothing.
 const PROBES: f64 = 2.0;
@@ -274,7 +270,6 @@ impl<'a> Ready<'a> {
         let tokens = options.tokens(process, redactor)?;
         let place = options.url.as_deref().unwrap_or("ws://127.0.0.1/tty");
         let place = Place::parse(place).map_err(|why| UsageError(format!("--url: {why}")))?;
-        enough_descriptors(most, process.descriptors)?;
         let resolving = Instant::now();
         let (reference, addresses) = match options.url {
             Some(_) => (None, resolve(&place, options.i_own_this_target).await?),
@@ -304,19 +299,18 @@ impl<'a> Ready<'a> {
 
     /// # Errors
     /// In words: this machine has too few descriptors or ports for it.
-    pub fn plan(&self, size: &Size) -> Result<Plan, String> {
-        enough_descriptors(size.attaches, self.descriptors)?;
-        let target = Target {
-            path: &self.place.target,
-            right: self.tokens.right.expose(),
-            wrong: self.tokens.wrong.expose(),
-            old: self.tokens.old.as_ref().map(Secret::expose),
-        };
-        Ok(Plan {
+    pub fn assignment(&self, size: &Size, workers: u32) -> Result<Assignment, String> {
+        enough_descriptors(size.attaches.div_ceil(workers), self.descriptors)?;
+        Ok(Assignment {
             addresses: self.addresses.clone(),
             sources: sources(&self.options.source, size.attaches, &self.addresses)?,
             tls: self.tls.clone(),
-            doors: vec![Door::new(&self.place.authority, &target, &self.options.header)],
+            authority: self.place.authority.clone(),
+            path: self.place.target.clone(),
+            headers: self.options.header.clone(),
+            right: self.tokens.right.expose().to_owned(),
+            wrong: self.tokens.wrong.expose().to_owned(),
+            old: self.tokens.old.as_ref().map(|old| old.expose().to_owned()),
             attaches: size.attaches,
             arrivals: size.arrivals.clone(),
             hold: size.hold,
@@ -325,6 +319,8 @@ impl<'a> Ready<'a> {
             deadline: self.options.deadline,
             first_tag: rand::rng().random_range(0..TAGS - size.attaches),
             seed: self.seed,
+            turn: 0,
+            workers: 1,
         })
     }
 
@@ -452,13 +448,11 @@ fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<
     ))
 }
 
-type Tls = (Arc<rustls::ClientConfig>, ServerName<'static>);
-
 fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, String> {
     if !place.tls {
         return Ok(None);
     }
-    let and = options
+    let ca = options
         .ca
         .as_ref()
         .map(|file| {
@@ -466,12 +460,9 @@ fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, String> {
                 .map_err(|refusal| format!("reading {}: {}", file.display(), refusal.in_a_line()))
         })
         .transpose()?;
-    let trust = match options.insecure {
-        true => Trust::Anybody,
-        false => Trust::Machine { and },
-    };
-    let config = trust.client_config()?;
-    let name = ServerName::try_from(place.host.clone())
-        .map_err(|_| format!("{} is no name that a certificate can have", place.host))?;
-    Ok(Some((Arc::new(config), name)))
+    Ok(Some(Tls {
+        host: place.host.clone(),
+        ca,
+        insecure: options.insecure,
+    }))
 }

@@ -2,21 +2,25 @@
 
 mod door;
 mod drive;
+mod workers;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::conclude::tell;
 use super::run::{Process, UsageError};
 use crate::load::schedule::Arrivals;
+use crate::load::worker::IfLost;
 use crate::load::{LoadResult, Second};
 use crate::redact::Redactor;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
+use workers::Crew;
+pub use workers::work;
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
@@ -29,8 +33,24 @@ pub struct LoadOptions {
     /// How long all are held from when they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
     pub hold: Duration,
+    /// Processes that make the load together
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub workers: u32,
+    /// What becomes of the load where a worker is lost; it never passes
+    #[arg(long, value_enum, default_value_t)]
+    pub if_worker_lost: LostName,
     #[command(flatten)]
     pub door: DoorOptions,
+}
+
+/// What becomes of a load of which a worker is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LostName {
+    /// It ends with what was measured
+    #[default]
+    Stop,
+    /// The others go on to the end
+    GoOn,
 }
 
 /// Runs a load; gives the exit code.
@@ -41,7 +61,14 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         arrivals: options.ramp,
         hold: options.hold,
     };
-    let result = match load(&options.door, &size, &process, &redactor).await {
+    let crew = Crew {
+        workers: options.workers.min(options.attaches),
+        if_lost: match options.if_worker_lost {
+            LostName::Stop => IfLost::Stop,
+            LostName::GoOn => IfLost::GoOn,
+        },
+    };
+    let result = match load(&options.door, &size, &crew, &process, &redactor).await {
         Ok(result) => result,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
     };
@@ -60,19 +87,23 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
 async fn load(
     options: &DoorOptions,
     size: &Size,
+    crew: &Crew,
     process: &Process,
     redactor: &Redactor,
 ) -> Result<LoadResult, NotReady> {
     let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
-    let plan = ready.plan(size)?;
+    let assignment = ready.assignment(size, crew.workers)?;
     let terminal = std::io::stderr().is_terminal();
-    let outcome = drive(plan, &process.stop, |second| {
+    let tell = |second: &Second| {
         // Each on a terminal, where they are seen; elsewhere they would fill a log.
         if !options.quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
             show(second);
         }
-    })
-    .await?;
+    };
+    let outcome = match crew.workers {
+        1 => drive(assignment.plan()?, &process.stop, tell).await?,
+        _ => crew.run(&assignment, process, tell).await?,
+    };
     let platform = ready.end().await;
     Ok(ready.result(size, outcome, platform))
 }

@@ -1,0 +1,71 @@
+//! Workers as processes of this machine, and this process as one.
+
+use std::process::Stdio;
+
+use tokio::io::BufReader;
+use tokio::process::{Child, Command};
+
+use crate::cli::conclude::tell;
+use crate::cli::run::Process;
+use crate::load::worker::{self, Assignment, IfLost, Member};
+use crate::load::{Outcome, Second};
+
+/// What a worker's process is started with; nobody types it.
+pub const WORKER: &str = "load-worker";
+
+/// How many there are, and what if one is lost.
+pub struct Crew {
+    pub workers: u32,
+    pub if_lost: IfLost,
+}
+
+impl Crew {
+    /// Starts the workers, has them make the load, and ends them.
+    pub async fn run(
+        &self,
+        assignment: &Assignment,
+        process: &Process,
+        tell: impl FnMut(&Second),
+    ) -> Result<Outcome, String> {
+        let binary = process.binary.as_ref().map_err(String::clone)?;
+        let mut members = Vec::new();
+        // Dropped, they are killed.
+        let mut children: Vec<Child> = Vec::new();
+        for turn in 1..=self.workers {
+            let mut child = Command::new(binary)
+                .arg(WORKER)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::inherit())
+                // Ctrl-C is for the coordinator, which then stops its workers.
+                .process_group(0)
+                .kill_on_drop(true)
+                .spawn()
+                .map_err(|error| format!("starting worker {turn}: {error}"))?;
+            let (orders, words) = child
+                .stdin
+                .take()
+                .zip(child.stdout.take())
+                .ok_or_else(|| format!("worker {turn} has no standard input and output"))?;
+            members.push(Member {
+                name: format!("worker {turn} (process {})", child.id().unwrap_or_default()),
+                words: Box::new(words),
+                orders: Box::new(orders),
+            });
+            children.push(child);
+        }
+        worker::run(members, assignment, self.if_lost, &process.stop, tell).await
+    }
+}
+
+/// Is a worker; gives the exit code.
+pub async fn work() -> u8 {
+    let orders = BufReader::new(tokio::io::stdin());
+    match worker::serve(orders, tokio::io::stdout()).await {
+        Ok(()) => 0,
+        Err(why) => {
+            tell(&format!("a worker of a load: {why}"));
+            3
+        }
+    }
+}

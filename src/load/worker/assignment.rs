@@ -1,0 +1,100 @@
+//! A worker's part of a load, as it is told.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
+
+use crate::load::plan::{Door, Plan, Target};
+use crate::load::schedule::Arrivals;
+use crate::target::trust::Trust;
+
+/// What a load is made of. It carries the tokens, and so it doesn't print.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Assignment {
+    pub addresses: Vec<SocketAddr>,
+    pub sources: Vec<IpAddr>,
+    pub tls: Option<Tls>,
+    /// As the `Host` field has it.
+    pub authority: String,
+    /// Path and query, without a token.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub right: String,
+    pub wrong: String,
+    pub old: Option<String>,
+    pub attaches: u32,
+    pub arrivals: Arrivals,
+    pub hold: Duration,
+    pub echo_every: Option<Duration>,
+    pub probe_every: Option<Duration>,
+    pub deadline: Duration,
+    pub first_tag: u32,
+    pub seed: u64,
+    pub turn: u32,
+    pub workers: u32,
+}
+
+/// How a door's certificate is judged.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    pub host: String,
+    /// Further authorities, PEM.
+    pub ca: Option<String>,
+    /// Any certificate is taken.
+    pub insecure: bool,
+}
+
+impl Assignment {
+    /// # Errors
+    /// Certificates that can't be judged, in words.
+    pub fn plan(&self) -> Result<Plan, String> {
+        let target = Target {
+            path: &self.path,
+            right: &self.right,
+            wrong: &self.wrong,
+            old: self.old.as_deref(),
+        };
+        Ok(Plan {
+            addresses: self.addresses.clone(),
+            sources: self.sources.clone(),
+            tls: self.tls.as_ref().map(Tls::client).transpose()?,
+            doors: vec![Door::new(&self.authority, &target, &self.headers)],
+            attaches: self.attaches,
+            arrivals: self.arrivals.clone(),
+            hold: self.hold,
+            echo_every: self.echo_every,
+            probe_every: self.probe_every,
+            deadline: self.deadline,
+            first_tag: self.first_tag,
+            seed: self.seed,
+            turn: self.turn,
+            workers: self.workers,
+        })
+    }
+
+    /// The part of one of several workers.
+    pub fn part(&self, turn: u32, workers: u32) -> Assignment {
+        Assignment {
+            turn,
+            workers,
+            ..self.clone()
+        }
+    }
+}
+
+impl Tls {
+    fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
+        let trust = match self.insecure {
+            true => Trust::Anybody,
+            false => Trust::Machine { and: self.ca.clone() },
+        };
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| format!("{} is no name that a certificate can have", self.host))?;
+        Ok((Arc::new(trust.client_config()?), name))
+    }
+}

@@ -1,0 +1,112 @@
+//! A worker: does its part of a load, as its coordinator says.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, Lines};
+
+use super::{Order, PROTOCOL, Share, Word, say};
+use crate::load::engine::{self, Control, EngineError, Outcome};
+use crate::load::plan::Plan;
+
+/// How often a worker looks for what its engine has to say.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Does one load's part; ends when it is done, or the coordinator goes away.
+///
+/// # Errors
+/// What the coordinator said is no order, or nobody hears what is said; in words.
+pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
+    let mut orders = orders.lines();
+    let plan = match next(&mut orders).await? {
+        Some(Order::Prepare { protocol, assignment }) if protocol == PROTOCOL => assignment.plan(),
+        Some(Order::Prepare { protocol, .. }) => Err(format!(
+            "the coordinator speaks protocol {protocol}, and this worker {PROTOCOL}: they are of two versions"
+        )),
+        Some(_) => Err("an order before there was anything to do".to_owned()),
+        None => return Ok(()),
+    };
+    let done = match plan {
+        Err(why) => Word::Failed { why },
+        Ok(plan) => {
+            tell(&mut words, &Word::Ready { protocol: PROTOCOL }).await?;
+            match next(&mut orders).await? {
+                Some(Order::Start) => {}
+                _ => return Ok(()),
+            }
+            match work(plan, &mut orders, &mut words).await? {
+                Ok(outcome) => Word::Done {
+                    share: Box::new(Share::from(outcome)),
+                },
+                Err(error) => Word::Failed { why: error.to_string() },
+            }
+        }
+    };
+    tell(&mut words, &done).await
+}
+
+/// Runs the engine on a thread of its own.
+async fn work(
+    plan: Plan,
+    orders: &mut Lines<impl AsyncBufRead + Unpin>,
+    words: &mut (impl AsyncWrite + Unpin),
+) -> Result<Result<Outcome, EngineError>, String> {
+    let control = Arc::new(Control::default());
+    let (ended, mut end) = tokio::sync::oneshot::channel();
+    let for_engine = control.clone();
+    std::thread::Builder::new()
+        .name("load".into())
+        .spawn(move || {
+            let _told = ended.send(engine::run(&plan, &for_engine));
+        })
+        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+    let mut ticks = tokio::time::interval(LOOK);
+    let mut settled = false;
+    let mut alone = false;
+    loop {
+        tokio::select! {
+            outcome = &mut end => {
+                for second in control.news() {
+                    tell(words, &Word::Second { second: Box::new(second) }).await?;
+                }
+                return outcome.map_err(|_| "the engine's thread has ended".to_owned());
+            }
+            order = next(orders), if !alone => match order? {
+                Some(Order::Hold) => control.hold.store(true, Ordering::Relaxed),
+                Some(Order::Stop) => control.stop.store(true, Ordering::Relaxed),
+                Some(Order::Prepare { .. } | Order::Start) => return Err("a second load in one worker".into()),
+                // Nobody is left to do it for.
+                None => {
+                    alone = true;
+                    control.stop.store(true, Ordering::Relaxed);
+                }
+            },
+            _ = ticks.tick() => {
+                for second in control.news() {
+                    tell(words, &Word::Second { second: Box::new(second) }).await?;
+                }
+                if let Some(open) = control.settled().filter(|_| !settled) {
+                    settled = true;
+                    tell(words, &Word::Settled { open }).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn next(orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Option<Order>, String> {
+    let line = orders
+        .next_line()
+        .await
+        .map_err(|error| format!("reading the coordinator's orders: {error}"))?;
+    // The line itself isn't shown: it may have the tokens in it.
+    line.map(|line| serde_json::from_str(&line).map_err(|_| "the coordinator said what is no order".to_owned()))
+        .transpose()
+}
+
+async fn tell(words: &mut (impl AsyncWrite + Unpin), word: &Word) -> Result<(), String> {
+    say(words, word)
+        .await
+        .map_err(|error| format!("telling the coordinator: {error}"))
+}
