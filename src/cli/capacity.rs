@@ -130,7 +130,9 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
             async move {
                 match trial(ready, options, number, process, redactor).await {
                     Ok((trial, opened)) => {
-                        *lock(wrong) = opened.or(lock(wrong).take());
+                        if let Some(opened) = opened {
+                            *lock(wrong) = Some(opened);
+                        }
                         trial
                     }
                     Err(why) => {
