@@ -560,3 +560,47 @@ fn pings_are_answered() {
     ran(load(folder.path(), &url, &arguments)).exits(0);
     assert_eq!(*pongs.lock().expect("not poisoned"), vec!["are you there"; 3]);
 }
+
+/// A door that closes what it opens, all in one piece, is one that has opened: with the right token as with a wrong one.
+#[test]
+fn what_opens_and_closes_at_once_has_opened() {
+    let folder = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/tty", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut buffer = [0; 4096];
+            while !head.ends_with(b"\r\n\r\n") {
+                match connection.read(&mut buffer) {
+                    Ok(count) if count > 0 => head.extend_from_slice(&buffer[..count]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+            let accept =
+                tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.unwrap_or_default().as_bytes());
+            let mut answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            )
+            .into_bytes();
+            // 1013, try again later.
+            answer.extend_from_slice(&[0x88, 2, 0x03, 0xf5]);
+            let _sent = connection.write_all(&answer);
+        }
+    });
+    let arguments = ["-n", "5", "--hold", "1s", "--probe-every", "20ms", "--ramp", "50/s"];
+    ran(load(folder.path(), &url, &arguments)).exits(1);
+    let result = result(folder.path());
+    let counts = &result["counts"];
+    assert_eq!(
+        (counts["opened"].as_u64(), counts["lost"].as_u64()),
+        (Some(5), Some(5)),
+        "{result}"
+    );
+    assert_eq!(result["failures"]["closed 1013"].as_u64(), Some(5), "{result}");
+    assert!(counts["probesOpened"].as_u64() >= Some(1), "{counts}");
+    assert_eq!(counts["probesOpened"], counts["probes"]);
+}
