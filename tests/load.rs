@@ -604,3 +604,33 @@ fn what_opens_and_closes_at_once_has_opened() {
     assert!(counts["probesOpened"].as_u64() >= Some(1), "{counts}");
     assert_eq!(counts["probesOpened"], counts["probes"]);
 }
+
+/// What a load in a scenario rests on is among the evidence, and what it says against the platform is in the verdict.
+#[test]
+fn a_scenario_says_what_became_of_its_load() {
+    let folder = folder();
+    let arguments = [
+        "run",
+        "--level",
+        "all",
+        "harness-token/load/refuses/old[direct]",
+        "--mutant",
+        "check-skipped-when-busy",
+        "--report",
+        "json=r.json",
+    ];
+    let ran = run_in(folder.path(), &arguments).exits(1);
+    assert!(ran.stdout.contains("times without the right token"), "{}", ran.stdout);
+    let report = json(&folder.path().join("r.json"));
+    let evidence = report["scenarios"][0]["evidence"].as_array().expect("a list");
+    let load = evidence
+        .iter()
+        .find_map(|path| path.as_str().filter(|path| path.ends_with("/load.json")));
+    let load = json(&folder.path().join(load.expect("the load's result")));
+    assert_eq!(
+        (&load["kind"], &load["verdict"]),
+        (&"LoadResult".into(), &"fail".into())
+    );
+    assert_eq!(load["counts"]["opened"].as_u64(), Some(100), "{}", load["counts"]);
+    assert!(load["counts"]["probesOpened"].as_u64() >= Some(1), "{}", load["counts"]);
+}
