@@ -631,6 +631,6 @@ fn a_scenario_says_what_became_of_its_load() {
         (&load["kind"], &load["verdict"]),
         (&"LoadResult".into(), &"fail".into())
     );
-    assert_eq!(load["counts"]["opened"].as_u64(), Some(100), "{}", load["counts"]);
+    assert_eq!(load["counts"]["opened"].as_u64(), Some(80), "{}", load["counts"]);
     assert!(load["counts"]["probesOpened"].as_u64() >= Some(1), "{}", load["counts"]);
 }

@@ -97,6 +97,7 @@ impl Drop for Stopped {
 }
 
 /// How large a step wants it.
+#[derive(Debug)]
 struct Size {
     attaches: u32,
     arrivals: Arrivals,
@@ -264,7 +265,7 @@ mod tests {
         ] {
             let mut keys = json!({ "load": {}, "attaches": 10 });
             keys[key] = value;
-            let error = Size::of(&arguments(keys)).err().expect(key);
+            let error = Size::of(&arguments(keys)).expect_err(key);
             assert!(error.0.starts_with(said), "{key}: {}", error.0);
         }
     }

@@ -175,10 +175,10 @@ impl Handler for Sandbox {
                 Err(refusal) => self.refuse(&mut request, refusal),
             };
         }
-        if self.is_unchecked_variant(path) {
-            if let Ok(accepted) = self.check_nothing(&request) {
-                return self.attach(&mut request, accepted);
-            }
+        if self.is_unchecked_variant(path)
+            && let Ok(accepted) = self.check_nothing(&request)
+        {
+            return self.attach(&mut request, accepted);
         }
         error(StatusCode::NOT_FOUND, "not found").into()
     }
@@ -282,10 +282,11 @@ impl Sandbox {
         self.attaches
             .refused
             .fetch_add(u64::from(unauthorized), Ordering::Relaxed);
-        if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
-            if let Ok(accepted) = self.check_nothing(request) {
-                return closed_at_once(request, accepted, CloseCode::Policy, "unauthorized");
-            }
+        if unauthorized
+            && self.pod.has(&mutant::CHECK_AFTER_UPGRADE)
+            && let Ok(accepted) = self.check_nothing(request)
+        {
+            return closed_at_once(request, accepted, CloseCode::Policy, "unauthorized");
         }
         let upgraded = hyper::upgrade::on(request);
         let tunnel: Option<Tunnel> = if unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED) {
