@@ -1,6 +1,9 @@
 //! `gauntlet load`: its counts against the door's own, its latencies against pauses that were made, and its verdicts
 //! against doors that don't hold. All on loopback.
 
+mod search;
+mod workers;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -561,234 +564,76 @@ fn pings_are_answered() {
     assert_eq!(*pongs.lock().expect("not poisoned"), vec!["are you there"; 3]);
 }
 
-/// Three workers count and measure as one would: each start of the schedule is somebody's.
+/// A door that closes what it opens, all in one piece, is one that has opened: with the right token as with a wrong one.
 #[test]
-fn workers_make_one_load() {
+fn what_opens_and_closes_at_once_has_opened() {
     let folder = folder();
-    let arguments = [
-        "load",
-        "-n",
-        "90",
-        "--ramp",
-        "200/s",
-        "--hold",
-        "1s",
-        "--echo-every",
-        "200ms",
-        "--workers",
-        "3",
-    ];
-    let ran = run_in(folder.path(), &[&arguments[..], &["--out", "result.json"]].concat()).exits(0);
-    assert!(ran.stdout.contains("PASSED in "), "{}", ran.stdout);
-    let result = result(folder.path());
-    assert_eq!(result["counts"]["opened"].as_u64(), Some(90));
-    assert_eq!(result["platform"]["opened"].as_u64(), Some(90));
-    assert_eq!(result["platform"]["refused"], result["counts"]["probesRefused"]);
-    assert_eq!(result["mostOpen"].as_u64(), Some(90));
-    assert_eq!(result["generator"]["processes"].as_u64(), Some(4));
-    assert_eq!(result["latencies"]["attach"]["count"].as_u64(), Some(90));
-    let seconds = result["seconds"].as_array().expect("rows");
-    assert_eq!(
-        seconds
-            .iter()
-            .map(|row| row["opened"].as_u64().expect("a count"))
-            .sum::<u64>(),
-        90
-    );
-    assert!(seconds.iter().all(|row| row.get("histograms").is_none()));
-}
-
-/// The processes that a process has started.
-fn children(of: u32) -> Vec<i32> {
-    let listed = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
-    let mut found: Vec<i32> = listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
-    // Those that other threads have started.
-    for task in std::fs::read_dir(format!("/proc/{of}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let listed = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        found.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-    }
-    found.sort_unstable();
-    found.dedup();
-    found
-}
-
-fn is_worker(pid: &i32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).contains("load-worker")
-}
-
-/// A worker that is killed is said to be lost, with its part; the load doesn't pass.
-#[test]
-fn a_lost_worker_is_never_a_silent_part() {
-    for (if_lost, opened) in [("stop", 20), ("go-on", 20)] {
-        let folder = folder();
-        let door = Door::open(&[]);
-        let arguments = [
-            "-n",
-            "40",
-            "--hold",
-            "3s",
-            "--workers",
-            "2",
-            "--if-worker-lost",
-            if_lost,
-        ];
-        let mut running = Running::start(&mut load(folder.path(), &door.url(), &arguments)).expect("gauntlet starts");
-        let connections = format!(":{:04X} ", door.port);
-        until("all are attached", || {
-            let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
-            let established = table
-                .lines()
-                .filter(|line| line.contains(&connections) && line.contains(" 01 "))
-                .count();
-            if established >= 80 {
-                Ok(())
-            } else {
-                Err(format!("{established}"))
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/tty", listener.local_addr().expect("its address"));
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            let mut buffer = [0; 4096];
+            while !head.ends_with(b"\r\n\r\n") {
+                match connection.read(&mut buffer) {
+                    Ok(count) if count > 0 => head.extend_from_slice(&buffer[..count]),
+                    _ => break,
+                }
             }
-        });
-        let workers: Vec<i32> = children(running.child.id()).into_iter().filter(is_worker).collect();
-        assert_eq!(workers.len(), 2);
-        let killed = rustix::process::Pid::from_raw(workers[1]).expect("a process");
-        rustix::process::kill_process(killed, Signal::KILL).expect("killed");
-        assert_eq!(
-            running.ends().code(),
-            Some(3),
-            "{}\n{}",
-            running.stdout(),
-            running.stderr()
-        );
-        let result = result(folder.path());
-        assert_eq!(result["verdict"], "error");
-        assert_eq!(result["counts"]["opened"].as_u64(), Some(opened), "{if_lost}");
-        let reasons = result["reasons"].to_string();
-        assert!(
-            reasons.contains(&format!("(process {}) was lost after ", workers[1])),
-            "{reasons}"
-        );
-        assert!(reasons.contains("its 20 attaches are not accounted for"), "{reasons}");
-        until("no worker is left", || match is_worker(&workers[0]) {
-            true => Err(workers[0].to_string()),
-            false => Ok(()),
-        });
-    }
-}
-
-/// `gauntlet capacity` of a door with a limit that is known.
-fn capacity(limit: &[&str], arguments: &[&str]) -> (u64, u64) {
-    let folder = folder();
-    let all = [&["capacity", "--out", "found.json"], limit, arguments].concat();
-    let ran = run_in(folder.path(), &all).exits(0);
-    let found = json(&folder.path().join("found.json"));
-    let found = &found["found"];
-    assert_eq!(found["end"], "found", "{}\n{}", ran.stdout, ran.stderr);
-    (
-        found["kept"].as_u64().expect("kept"),
-        found["broken"].as_u64().expect("broken"),
-    )
-}
-
-#[test]
-fn a_limit_of_attaches_is_found() {
-    let arguments = [
-        "--from",
-        "20",
-        "--most",
-        "400",
-        "--ramp",
-        "400/s",
-        "--hold",
-        "200ms",
-        "--echo-every",
-        "never",
-    ];
-    let (kept, broken) = capacity(&["--most-attaches", "137"], &arguments);
-    assert!(kept <= 137 && 137 < broken, "{kept}, {broken}");
-    assert!(137 - kept <= 6, "within 5 %: {kept}");
-}
-
-#[test]
-fn a_limit_of_handshakes_is_found() {
-    let arguments = [
-        "--of",
-        "rate",
-        "--from",
-        "50",
-        "--most",
-        "800",
-        "--hold",
-        "100ms",
-        "--echo-every",
-        "never",
-    ];
-    let (kept, broken) = capacity(&["--most-handshakes", "300"], &arguments);
-    // A tenth of a second's handshakes may be owed: over two seconds that is a twentieth.
-    assert!((285..=330).contains(&kept) && broken > kept, "{kept}, {broken}");
-}
-
-/// 4 ms for each message, and each attach types five times a second: 50 are the most that don't queue up.
-#[test]
-fn a_limit_of_echoes_is_found() {
-    let arguments = [
-        "--from",
-        "20",
-        "--most",
-        "200",
-        "--hold",
-        "3s",
-        "--echo-every",
-        "200ms",
-        "--objective",
-        "steady.echo.p95 < 100ms",
-        "--objective",
-        "errors == 0",
-        "--precision",
-        "6%",
-    ];
-    let (kept, broken) = capacity(&["--echo-time", "4ms"], &arguments);
-    assert!((44..=54).contains(&kept), "{kept}, {broken}");
-}
-
-#[test]
-fn a_door_without_a_limit_is_kept_at_the_most() {
-    let folder = folder();
-    let arguments = [
-        "capacity",
-        "--from",
-        "20",
-        "--most",
-        "80",
-        "--hold",
-        "100ms",
-        "--echo-every",
-        "never",
-    ];
-    let ran = run_in(folder.path(), &arguments).exits(0);
-    assert!(
-        ran.stdout
-            .contains("capacity: at least 80 attaches, the most that was tried"),
-        "{}",
-        ran.stdout
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+            let accept =
+                tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.unwrap_or_default().as_bytes());
+            let mut answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
+            )
+            .into_bytes();
+            // 1013, try again later.
+            answer.extend_from_slice(&[0x88, 2, 0x03, 0xf5]);
+            let _sent = connection.write_all(&answer);
+        }
+    });
+    let arguments = ["-n", "5", "--hold", "1s", "--probe-every", "20ms", "--ramp", "50/s"];
+    ran(load(folder.path(), &url, &arguments)).exits(1);
+    let result = result(folder.path());
+    let counts = &result["counts"];
+    assert_eq!(
+        (counts["opened"].as_u64(), counts["lost"].as_u64()),
+        (Some(5), Some(5)),
+        "{result}"
     );
-    let ran = run_in(
-        folder.path(),
-        &[&arguments[..], &["--mutant", "empty-token-opens"]].concat(),
-    )
-    .exits(1);
-    assert!(ran.stdout.contains("that is a failure at any load"), "{}", ran.stdout);
-    for (wrong, said) in [
-        (
-            &["capacity", "--of", "rate", "--ramp", "5/s"][..],
-            "--ramp and --of rate exclude each other",
-        ),
-        (&["capacity", "--from", "9", "--most", "8"], "--from is above --most"),
-        (&["capacity", "--precision", "4"], "not a share like 4%"),
-    ] {
-        let ran = run_in(folder.path(), wrong).exits(2);
-        assert!(ran.stderr.contains(said), "{}", ran.stderr);
-    }
+    assert_eq!(result["failures"]["closed 1013"].as_u64(), Some(5), "{result}");
+    assert!(counts["probesOpened"].as_u64() >= Some(1), "{counts}");
+    assert_eq!(counts["probesOpened"], counts["probes"]);
+}
+
+/// What a load in a scenario rests on is among the evidence, and what it says against the platform is in the verdict.
+#[test]
+fn a_scenario_says_what_became_of_its_load() {
+    let folder = folder();
+    let arguments = [
+        "run",
+        "--level",
+        "all",
+        "harness-token/load/refuses/old[direct]",
+        "--mutant",
+        "check-skipped-when-busy",
+        "--report",
+        "json=r.json",
+    ];
+    let ran = run_in(folder.path(), &arguments).exits(1);
+    assert!(ran.stdout.contains("times without the right token"), "{}", ran.stdout);
+    let report = json(&folder.path().join("r.json"));
+    let evidence = report["scenarios"][0]["evidence"].as_array().expect("a list");
+    let load = evidence
+        .iter()
+        .find_map(|path| path.as_str().filter(|path| path.ends_with("/load.json")));
+    let load = json(&folder.path().join(load.expect("the load's result")));
+    assert_eq!(
+        (&load["kind"], &load["verdict"]),
+        (&"LoadResult".into(), &"fail".into())
+    );
+    assert_eq!(load["counts"]["opened"].as_u64(), Some(80), "{}", load["counts"]);
+    assert!(load["counts"]["probesOpened"].as_u64() >= Some(1), "{}", load["counts"]);
 }

@@ -174,6 +174,8 @@ pub struct Attach {
     state: State,
     pub credential: Credential,
     seen_output: bool,
+    /// The engine has counted it among those that opened.
+    pub counted: bool,
     /// The server has said its last: what is left to read ends.
     hung_up: bool,
     /// Counts from the engine's first attach on, probes included.
@@ -217,6 +219,7 @@ impl Attach {
             state: State::Connecting,
             credential,
             seen_output: false,
+            counted: false,
             hung_up: false,
             number,
             tag,

@@ -503,6 +503,7 @@ impl<'a> Engine<'a> {
             self.attaches.remove(slot.key as usize);
             return;
         }
+        attach.counted = true;
         self.pending -= 1;
         self.open += 1;
         self.most_open = self.most_open.max(self.open);
@@ -540,6 +541,10 @@ impl<'a> Engine<'a> {
 
     /// An attach is over: counts how, and forgets it.
     fn ended(&mut self, slot: Slot, failure: Option<Failure>) {
+        // It opened and ended in one event: the 101 and what followed it came together.
+        if attach(&mut self.attaches, slot).is_some_and(|attach| attach.is_open() && !attach.counted) {
+            self.opened(slot);
+        }
         let Some(ended) = attach(&mut self.attaches, slot) else {
             return;
         };

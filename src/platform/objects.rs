@@ -156,9 +156,10 @@ impl kube::Resource for Sandbox {
 pub const TOKEN: &str = "HARNESS_AUTH_TOKEN";
 
 /// Variables that web and worker hand on to the sandboxes that they make.
-const HANDED_ON: [&str; 5] = [
+const HANDED_ON: [&str; 6] = [
     "GAUNTLET_MUTANTS",
     "TERMINAL_COMMAND",
+    "TERMINAL",
     "HEADER_TIMEOUT",
     "MAX_MESSAGE",
     "TTY_PATH",
@@ -367,6 +368,21 @@ mod tests {
             };
             assert_eq!((value(TOKEN), value("A")), (Some(literal), Some("$$(PORT)")));
         }
+    }
+
+    #[test]
+    fn sandboxes_get_the_kind_of_their_terminals() {
+        let given = |value: &str| {
+            let names = Names::new(&pod(&[("TERMINAL", value)])).expect("names");
+            let sandbox = names.sandbox(Purpose::Pool, None, &BTreeMap::new());
+            let spec = sandbox.spec.pod_template.spec.expect("a spec");
+            let env = spec.containers[0].env.clone().unwrap_or_default();
+            let found = env.into_iter().find(|var| var.name == "TERMINAL");
+            found.and_then(|var| var.value)
+        };
+        assert_eq!(given("loop").as_deref(), Some("loop"));
+        // A manifest that says nothing of it has an empty one.
+        assert_eq!(given(""), None);
     }
 
     #[test]

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::plan::Planned;
 use crate::profile::way::Way;
-use crate::scenario::{AuthorizerState, Intrusion, Policies, SecretState, Step, WorldSpec};
+use crate::scenario::{
+    AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, Step, TerminalSpec, WorldSpec,
+};
 use crate::steps::arguments::Road;
 use crate::steps::{Reach, verb};
 use crate::target::access::Ask;
@@ -108,8 +110,12 @@ impl Fit<'_> {
         if world.clock.is_some() {
             return of_its_own("whose clock can be set");
         }
-        if world.terminal.is_some() {
-            return of_its_own("with a command of the scenario's in the terminal");
+        match world.terminal {
+            Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
+            Some(TerminalSpec::Named(NamedTerminal::Loop)) => {
+                return of_its_own("whose terminals answer each attach alone: `gauntlet load --url` loads this one");
+            }
+            None => {}
         }
         if let Some(why) = self.not_so_many(world) {
             return Some(why);

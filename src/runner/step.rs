@@ -266,8 +266,17 @@ impl StepRunner<'_> {
     }
 }
 
-/// Why there was no answer to observe, where that is so: ` (there is no ready pod with app=web)`.
+/// Why there was no answer to observe, or what a load says of itself, where that is so: ` (there is no ready pod with
+/// app=web)`.
 fn no_answer(seen: &Value) -> String {
+    if seen["kind"] == "load" {
+        let reasons = seen["reasons"].as_array().into_iter().flatten();
+        let reasons: Vec<&str> = reasons.filter_map(Value::as_str).collect();
+        return match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join("; ")),
+        };
+    }
     let why = ["connection", "broken"].iter().find_map(|field| seen[*field].as_str());
     match (why, seen["no_answer_within"].as_u64()) {
         (Some(why), _) => format!(" ({why})"),

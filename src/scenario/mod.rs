@@ -13,6 +13,7 @@ mod field;
 mod file;
 mod judge;
 mod load;
+mod loads;
 mod model;
 mod needs;
 pub mod node;

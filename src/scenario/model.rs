@@ -74,9 +74,9 @@ pub struct WorldSpec {
     /// The balancer in front of web; none where it is left out.
     #[serde(default)]
     pub balancer: Option<BalancerSpec>,
-    /// What runs in a sandbox's terminal.
+    /// What is in a sandbox's terminal, in a shell's place.
     #[serde(default)]
-    pub terminal: Option<Vec<String>>,
+    pub terminal: Option<TerminalSpec>,
     /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
     #[serde(default = "yes")]
     pub platform: bool,
@@ -118,6 +118,32 @@ fn one() -> u32 {
 
 fn yes() -> bool {
     true
+}
+
+/// What is in a sandbox's terminal, in a shell's place.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum TerminalSpec {
+    Named(NamedTerminal),
+    /// A program and its arguments.
+    Program(Vec<String>),
+}
+
+/// What a sandbox can have in a terminal's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedTerminal {
+    /// No program: each attach gets back what it types, and nobody else does. For loads.
+    Loop,
+}
+
+impl NamedTerminal {
+    /// As a sandbox is told of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NamedTerminal::Loop => "loop",
+        }
+    }
 }
 
 /// The token's secret when the platform starts.

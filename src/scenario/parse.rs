@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::checker::Checker;
 use super::duration;
 use super::file::API_VERSION;
+use super::loads;
 use super::model::{Choice, Intrusion, Level, Scenario, WorldSpec};
 use super::node::{self, Kind, Node};
 use super::problem::Problem;
@@ -77,6 +78,7 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
         check_path(root, checker);
         check_references(root, &steps, &finally, checker);
         roads::check(root, steps.iter().chain(&finally), checker);
+        loads::check(steps.iter().chain(&finally), checker);
         soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
         soundness::no_judgement_in_finally(&finally, checker);
         soundness::open_road(root, &steps, checker);

@@ -11,7 +11,7 @@ use super::template::{TemplateError, object_for_text};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 17] = [
+const OBJECTS: [(&str, &str); 18] = [
     ("session", "session"),
     ("restart-session", "restart-session"),
     ("delete-session", "delete-session"),
@@ -26,6 +26,7 @@ const OBJECTS: [(&str, &str); 17] = [
     ("jwt", "jwt"),
     ("raw", "raw"),
     ("timing", "timing"),
+    ("load", "load"),
     ("pods", "pods"),
     ("delete", "delete"),
     ("exec", "in"),

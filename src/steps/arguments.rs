@@ -371,6 +371,36 @@ pub struct Timing {
     pub at_most: Option<String>,
 }
 
+/// Attaches many times at once, holds all and types into each. Meanwhile others come without the right token, who
+/// have to be refused with 401 at every moment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Load {
+    /// The session or pod whose door it is.
+    pub load: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// The right token. Default: `${secret.token}`.
+    pub token: Option<String>,
+    /// A token that was right once, and has to be refused. Default: none such comes.
+    pub old_token: Option<String>,
+    /// How many are held at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub attaches: u32,
+    /// How they arrive: `200/s`, `100/s..900/s`, `100/s@10s,500/s` or `poisson:500/s`. Default: 200/s.
+    pub ramp: Option<String>,
+    /// How long all are held from when they are open. Default: 1 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub hold: Option<String>,
+    /// How often each types a nonce and waits to read it back. Default: 500 ms.
+    #[schemars(with = "Option<DurationText>")]
+    pub echo_every: Option<String>,
+    /// What has to hold for it to pass, beside that nobody comes in without the right token: `errors == 0`,
+    /// `opened >= 100`, `error-ratio < 1%`, `attach.p99 < 500ms`. Default: `errors == 0`.
+    #[schemars(length(min = 1))]
+    pub objectives: Option<Vec<String>>,
+}
+
 /// Reads a Secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

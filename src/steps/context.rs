@@ -151,6 +151,8 @@ pub struct StepContext {
     sessions: Mutex<Vec<String>>,
     terminals: Mutex<Vec<Arc<Terminal>>>,
     exchanges: Mutex<Vec<Exchange>>,
+    /// The result of the last load, as JSON.
+    load: Mutex<Option<String>>,
     answers: Mutex<Vec<Answer>>,
     tokens: Mutex<Vec<MadeToken>>,
     /// Where the last search found something in logs.
@@ -170,6 +172,7 @@ impl StepContext {
             sessions: Mutex::default(),
             terminals: Mutex::default(),
             exchanges: Mutex::default(),
+            load: Mutex::default(),
             answers: Mutex::default(),
             tokens: Mutex::default(),
             found: Mutex::default(),
@@ -232,6 +235,16 @@ impl StepContext {
             parties: Vec::new(),
         });
         gone.to_string()
+    }
+
+    /// Keeps the result of a load, as JSON; that of the last one is what a verdict rests on.
+    pub fn keep_load(&self, result: String) {
+        *lock(&self.load) = Some(result);
+    }
+
+    /// The result of the last load, as JSON.
+    pub fn last_load(&self) -> Option<String> {
+        lock(&self.load).clone()
     }
 
     /// Keeps an answer that was not 2xx.

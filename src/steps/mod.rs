@@ -12,6 +12,7 @@ mod exec;
 mod gateway;
 pub mod http;
 pub mod jwt;
+mod load;
 mod phrase;
 mod pods;
 pub mod raw;
@@ -176,6 +177,11 @@ pub const VERBS: &[Verb] = &[
         phrases: phrase::TIMING,
         fields: &["conclusion", "p_value", "samples", "shift_us", "spread_us", "power", "bytes",
             "smallest_effect_us_per_byte", "status"]),
+    verb!("load": a::Load, load::run; reach: Reach::Door { subject: Some("load") }, each: None, default: Some("passes"),
+        phrases: phrase::LOAD,
+        fields: &["verdict", "reasons", "counts", "failures", "probeFailures", "latencies", "steady", "mostOpen",
+            "objectives", "generator"],
+        objects: &["counts", "failures", "probeFailures", "latencies", "steady", "generator"]),
     verb!("secret": a::Secret, secret::read; reach: Reach::Cluster(|_| vec![Ask::ReadSecret]), each: None, default: None,
         phrases: phrase::SECRET,
         fields: &["exists", "data", "token", "master_key", "uid", "resource_version"], objects: &["data"]),

@@ -19,6 +19,15 @@
 //! | `hardening/sharing` | another session's path, replay, second client |
 //! | `hardening/half-open` | slow heads are closed, descriptors come back |
 //! | `hardening/caching` | answers that carry a token aren't stored |
+//!
+//! What only a load shows has rows of its own. Those of its mutants that count terminals go wrong above
+//! [`MANY`](super::MANY) of them:
+//!
+//! | row | what is wrong |
+//! |---|---|
+//! | `load/holds` | terminals are refused, lost or silent where there are many |
+//! | `load/refuses` | the door opens for others, or not for those who may, where there are many |
+//! | `load/returns` | connections stay when a load is over |
 
 use super::Mutant;
 
@@ -108,4 +117,13 @@ mutants! { HARNESS_TOKEN of "harness-token":
     SLOW_HEADS_KEPT = "slow-heads-kept" breaks "hardening/half-open": "A connection that never finishes its request's head is never closed.";
     REFUSED_CONNECTIONS_KEPT = "refused-connections-kept" breaks "hardening/half-open": "The connection of a refused upgrade is never closed.";
     TOKEN_ANSWERS_CACHEABLE = "token-answers-cacheable" breaks "hardening/caching": "Answers carry no Cache-Control.";
+
+    // load
+    LIMIT_OPENS_AND_CLOSES = "limit-opens-and-closes" breaks "load/holds": "Above 64 open terminals the sandbox answers 101 and closes with 1013, instead of refusing.";
+    OUTPUT_LOST_UNDER_BACK_PRESSURE = "output-lost-under-back-pressure" breaks "load/holds": "While more than 64 terminals are open the sandbox drops output instead of waiting until it is taken.";
+    PROXY_POOL_EXHAUSTED = "proxy-pool-exhausted" breaks "load/holds": "Web has 64 connections to sandboxes, and who comes then waits until somebody leaves.";
+    CHECK_SKIPPED_WHEN_BUSY = "check-skipped-when-busy" breaks "load/refuses": "While more than 64 terminals are open the sandbox lets everybody in.";
+    DECISION_CACHED_BY_ADDRESS = "decision-cached-by-address" breaks "load/refuses": "While more than 64 terminals are open the sandbox's decision on one client holds for 200 ms for all of its address.";
+    TOKEN_OF_ANOTHER_CONNECTION = "token-of-another-connection" breaks "load/refuses": "The sandbox keeps a request's target where all connections keep theirs, and judges what stands there a moment later.";
+    REFUSED_ATTACH_LEAKS_DESCRIPTOR = "refused-attach-leaks-descriptor" breaks "load/returns": "While more than 64 terminals are open the connection of a refused upgrade is never closed.";
 }

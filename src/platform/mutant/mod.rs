@@ -41,6 +41,9 @@ pub struct Mutant {
     pub defect: &'static str,
 }
 
+/// Open terminals above which the mutants of load go wrong: more than a few people have open, fewer than a load.
+pub const MANY: u64 = 64;
+
 impl Mutant {
     /// The real gateway whose configuration it breaks; none where it is a component of gauntlet's.
     pub fn gateway(&self) -> Option<Road> {
@@ -126,6 +129,9 @@ mod tests {
             "harness-token/hardening/sharing",
             "harness-token/hardening/half-open",
             "harness-token/hardening/caching",
+            "harness-token/load/holds",
+            "harness-token/load/refuses",
+            "harness-token/load/returns",
             "agent-service/jwt/none",
             "agent-service/jwt/bad",
             "agent-service/jwt/expired",

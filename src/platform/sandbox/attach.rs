@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{ComponentError, Pod, mutant};
+use super::super::{ComponentError, Mutant, Pod, mutant};
 use super::terminal::{Input, Terminal};
 
 /// How long a client may take to answer a close.
@@ -61,6 +61,10 @@ impl Limits {
 
     pub fn frames(&self) -> WebSocketConfig {
         self.frames
+    }
+
+    pub fn has(&self, mutant: &Mutant) -> bool {
+        self.pod.has(mutant)
     }
 }
 
@@ -228,12 +232,12 @@ async fn linger<Io: AsyncRead + AsyncWrite + Unpin>(mut io: Io) {
     let _ = tokio::io::copy(&mut io.take(4 << 20), &mut tokio::io::sink()).await;
 }
 
-/// The mutant `check-after-upgrade`: 1008 to one who should have seen 401.
-pub async fn close_with_policy_violation<Io: AsyncRead + AsyncWrite + Unpin>(io: Io) {
+/// The mutants `check-after-upgrade` and `limit-opens-and-closes`: a close to one who should have seen 401 or 503.
+pub async fn close_at_once<Io: AsyncRead + AsyncWrite + Unpin>(io: Io, code: CloseCode, reason: &'static str) {
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
     let close = CloseFrame {
-        code: CloseCode::Policy,
-        reason: Utf8Bytes::from_static("unauthorized"),
+        code,
+        reason: Utf8Bytes::from_static(reason),
     };
     let _ = tokio::time::timeout(CLOSING, async {
         let _ = socket.close(Some(close)).await;

@@ -63,6 +63,11 @@ impl Capacity {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Terminals that are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Waits for a message's turn and its service.
     pub async fn serve(&self) {
         if self.echo.is_zero() {
@@ -98,6 +103,7 @@ mod tests {
     fn no_more_are_open_than_may_be() {
         let capacity = capacity(("MOST_ATTACHES", "2"));
         assert_eq!([(); 3].map(|()| capacity.enter()), [true, true, false]);
+        assert_eq!(capacity.open(), 2);
         capacity.leave();
         assert_eq!([(); 2].map(|()| capacity.enter()), [true, false]);
     }

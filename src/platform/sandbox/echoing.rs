@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::super::mutant;
 use super::attach::{CLOSING, Limits};
 use super::capacity::Capacity;
 
@@ -38,6 +39,9 @@ where
         match message {
             Some(Ok(Message::Binary(keys))) => {
                 capacity.serve().await;
+                if limits.has(&mutant::OUTPUT_LOST_UNDER_BACK_PRESSURE) && capacity.open() > mutant::MANY {
+                    continue;
+                }
                 let text = String::from_utf8_lossy(&keys).into_owned();
                 if socket.send(Message::Text(text.into())).await.is_err() {
                     return;

@@ -6,13 +6,14 @@
 //! again.
 
 mod attach;
+mod busy;
 mod capacity;
 mod echoing;
 mod terminal;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,10 +22,12 @@ use base64::Engine;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::http::{Answer, Body, Handler, Refusal, Server, Tunnel, error, text};
 use super::token::{Door, Side};
 use super::{ComponentError, Pod, mutant, upgrade};
+use busy::Busy;
 use capacity::Capacity;
 use terminal::Terminal;
 
@@ -32,6 +35,7 @@ use terminal::Terminal;
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 4096)?;
     let sharing = Sharing::new(&pod)?;
+    let capacity = Arc::new(Capacity::new(&pod)?);
     let sandbox = Sandbox {
         door: Door::new(&pod, Side::Sandbox, pod.var("HARNESS_AUTH_TOKEN").map(str::to_owned))
             .with_previous(pod.var("HARNESS_AUTH_TOKEN_PREVIOUS").map(str::to_owned)),
@@ -39,7 +43,8 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         command: command(&pod)?,
         sharing,
         attaches: Attaches::default(),
-        capacity: Arc::new(Capacity::new(&pod)?),
+        busy: Busy::new(&pod, capacity.clone()),
+        capacity,
         limits: attach::Limits::new(&pod)?,
         terminal: Mutex::new(None),
         // Its terminals end with the pod: there is nothing to wait for but their last frames.
@@ -143,13 +148,14 @@ struct Sandbox {
     sharing: Sharing,
     attaches: Attaches,
     capacity: Arc<Capacity>,
+    busy: Busy,
     limits: attach::Limits,
     terminal: Mutex<Option<Arc<Terminal>>>,
     server: Arc<Server>,
 }
 
 impl Handler for Sandbox {
-    async fn answer(&self, mut request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let path = request.uri().path();
         if let Some(answer) = self.server.common(request.method(), path) {
             return answer.into();
@@ -161,22 +167,49 @@ impl Handler for Sandbox {
             {
                 return answer;
             }
-            return match upgrade::check(&self.pod, &self.door, &request) {
+            if self.pod.has(&mutant::TOKEN_OF_ANOTHER_CONNECTION) {
+                self.busy.mix_up(&mut request).await;
+            }
+            return match self.check(&request, peer.ip()) {
                 Ok(accepted) => self.attach(&mut request, accepted),
                 Err(refusal) => self.refuse(&mut request, refusal),
             };
         }
-        if self.is_unchecked_variant(path) {
-            let open = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
-            if let Ok(accepted) = upgrade::check(&self.pod, &open, &request) {
-                return self.attach(&mut request, accepted);
-            }
+        if self.is_unchecked_variant(path)
+            && let Ok(accepted) = self.check_nothing(&request)
+        {
+            return self.attach(&mut request, accepted);
         }
         error(StatusCode::NOT_FOUND, "not found").into()
     }
 }
 
 impl Sandbox {
+    /// The door's decision; all but the last line is for the mutants alone.
+    fn check(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Response<Body>, Refusal> {
+        if self.busy.is(&mutant::CHECK_SKIPPED_WHEN_BUSY) {
+            return self.check_nothing(request);
+        }
+        if self.busy.is(&mutant::DECISION_CACHED_BY_ADDRESS) {
+            return match self.busy.decision(from) {
+                Some(true) => self.check_nothing(request),
+                Some(false) => upgrade::check(&self.pod, &Door::new(&self.pod, Side::Sandbox, None), request),
+                None => {
+                    let decision = upgrade::check(&self.pod, &self.door, request);
+                    self.busy.decided(from, decision.is_ok());
+                    decision
+                }
+            };
+        }
+        upgrade::check(&self.pod, &self.door, request)
+    }
+
+    /// As at a door that opens for everybody: for mutants.
+    fn check_nothing(&self, request: &Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
+        upgrade::check(&self.pod, &everybody, request)
+    }
+
     fn attach(&self, request: &mut Request<Incoming>, accepted: Response<Body>) -> Answer {
         if !self.capacity.enter() {
             return error(
@@ -187,6 +220,9 @@ impl Sandbox {
             .into();
         }
         let place = Place(self.capacity.clone());
+        if self.busy.is(&mutant::LIMIT_OPENS_AND_CLOSES) {
+            return closed_at_once(request, accepted, CloseCode::Again, "as many terminals as there can be");
+        }
         self.attaches.opened.fetch_add(1, Ordering::Relaxed);
         if self.sharing == Sharing::Loop {
             let upgraded = hyper::upgrade::on(request);
@@ -246,20 +282,11 @@ impl Sandbox {
         self.attaches
             .refused
             .fetch_add(u64::from(unauthorized), Ordering::Relaxed);
-        if unauthorized && self.pod.has(&mutant::CHECK_AFTER_UPGRADE) {
-            let everybody = Door::new(&unset_token_opens(&self.pod), Side::Sandbox, None);
-            if let Ok(accepted) = upgrade::check(&self.pod, &everybody, request) {
-                let upgraded = hyper::upgrade::on(request);
-                let tunnel = Box::pin(async move {
-                    if let Ok(io) = upgraded.await {
-                        attach::close_with_policy_violation(TokioIo::new(io)).await;
-                    }
-                });
-                return Answer {
-                    response: accepted,
-                    tunnel: Some(tunnel),
-                };
-            }
+        if unauthorized
+            && self.pod.has(&mutant::CHECK_AFTER_UPGRADE)
+            && let Ok(accepted) = self.check_nothing(request)
+        {
+            return closed_at_once(request, accepted, CloseCode::Policy, "unauthorized");
         }
         let upgraded = hyper::upgrade::on(request);
         let tunnel: Option<Tunnel> = if unauthorized && self.pod.has(&mutant::REFUSED_FRAMES_TYPED) {
@@ -269,7 +296,10 @@ impl Sandbox {
                     attach::type_frames(TokioIo::new(io), &terminal).await;
                 }
             }))
-        } else if unauthorized && self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT) {
+        } else if unauthorized
+            && (self.pod.has(&mutant::REFUSED_CONNECTIONS_KEPT)
+                || self.busy.is(&mutant::REFUSED_ATTACH_LEAKS_DESCRIPTOR))
+        {
             Some(Box::pin(async move {
                 let _kept = upgraded.await;
                 std::future::pending().await
@@ -297,6 +327,25 @@ impl Sandbox {
         }
         let terminal = self.terminal().ok()?;
         Some(text(StatusCode::OK, terminal.scrollback()).into())
+    }
+}
+
+/// The mutants that open and then close.
+fn closed_at_once(
+    request: &mut Request<Incoming>,
+    accepted: Response<Body>,
+    code: CloseCode,
+    reason: &'static str,
+) -> Answer {
+    let upgraded = hyper::upgrade::on(request);
+    let tunnel = Box::pin(async move {
+        if let Ok(io) = upgraded.await {
+            attach::close_at_once(TokioIo::new(io), code, reason).await;
+        }
+    });
+    Answer {
+        response: accepted,
+        tunnel: Some(tunnel),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The sandbox over real sockets, as its clients meet it.
 
+mod load;
+
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};

@@ -391,3 +391,20 @@ async fn with_tls_the_plain_port_gives_the_token_away() {
         world.cluster.stop().await;
     }
 }
+
+/// As many as the pool has connections come in, and the next one when somebody has left.
+#[tokio::test]
+async fn a_pool_of_web_lets_others_wait() {
+    let world = world("proxy-pool-exhausted").await;
+    let session = world.session().await;
+    let mut open = Vec::new();
+    for _ in 0..crate::platform::mutant::MANY {
+        open.push(world.attach(&session, Some(OLD)).await.expect("attached"));
+    }
+    let late = tokio::time::timeout(Duration::from_millis(500), world.attach(&session, Some(OLD))).await;
+    assert!(late.is_err(), "it waits");
+    open.pop();
+    open.push(world.attach(&session, Some(OLD)).await.expect("attached"));
+    drop(open);
+    world.cluster.stop().await;
+}

@@ -5,7 +5,7 @@
 //! that isn't 101 is relayed as it is.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, ORIGIN, UPGRADE, USER_AGENT};
@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Either, Empty, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::http::{Answer, Body, Tunnel, error};
@@ -39,6 +40,8 @@ pub struct Proxy {
     pod: Pod,
     /// The session that each token was first used on, for the mutant `token-once`.
     used: Mutex<HashMap<String, String>>,
+    /// The connections to sandboxes that the mutant `proxy-pool-exhausted` has.
+    pool: Arc<Semaphore>,
 }
 
 impl Proxy {
@@ -46,6 +49,7 @@ impl Proxy {
         Proxy {
             pod: pod.clone(),
             used: Mutex::new(HashMap::new()),
+            pool: Arc::new(Semaphore::new(mutant::MANY as usize)),
         }
     }
 
@@ -73,6 +77,10 @@ impl Proxy {
     }
 
     async fn connect(&self, request: &mut Request<Incoming>, address: &str, path: &str) -> Result<Answer, Failed> {
+        let of_pool = match self.pod.has(&mutant::PROXY_POOL_EXHAUSTED) {
+            true => Some(self.pool.clone().acquire_owned().await?),
+            false => None,
+        };
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -83,7 +91,7 @@ impl Proxy {
         }
         let (client, pod) = (hyper::upgrade::on(request), hyper::upgrade::on(&mut answer));
         let pipe = async move {
-            let _driver = driver;
+            let (_driver, _of_pool) = (driver, of_pool);
             if let Ok((client, pod)) = tokio::try_join!(client, pod) {
                 let (mut client, mut pod) = (TokioIo::new(client), TokioIo::new(pod));
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut pod).await;

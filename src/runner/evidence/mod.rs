@@ -25,6 +25,8 @@ const EXCHANGES: usize = 6;
 /// What cannot be had is said in its place.
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
+    let load = context.last_load();
+    evidence.extend(load.map(|result| text("result of the load", "load.json", result)));
     let world = &context.world;
     let files = world.gateway_files().into_iter();
     evidence.extend(files.map(|(name, told)| text("what the gateway was told", name, told)));

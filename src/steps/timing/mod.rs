@@ -103,7 +103,8 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
     Ok(Observation { what, value })
 }
 
-fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Duration, StepError> {
+/// A length of time of a step, which must be some.
+pub fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Duration, StepError> {
     let length = match text {
         None => default,
         Some(text) => duration::parse(text)

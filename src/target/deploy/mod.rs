@@ -154,6 +154,28 @@ mod tests {
         assert_eq!(commands, [r#"["/bin/sh","-c","echo $$$$ $$(id)"]"#; 2]);
     }
 
+    /// Web and worker both make sandboxes.
+    #[test]
+    fn a_kind_of_terminal_is_told_to_who_makes_sandboxes() {
+        let spec = crate::scenario::WorldSpec {
+            terminal: Some(crate::scenario::TerminalSpec::Named(
+                crate::scenario::NamedTerminal::Loop,
+            )),
+            ..crate::scenario::WorldSpec::default()
+        };
+        let values = Values::new("gauntlet", &spec, &crate::target::names::contract(), &[], None);
+        assert_eq!(values.terminal, "");
+        let objects = objects(HARNESS_TOKEN, &values).expect("a manifest");
+        let kinds: Vec<&str> = objects
+            .iter()
+            .filter_map(|object| object.data.pointer("/spec/template/spec/containers/0/env")?.as_array())
+            .flatten()
+            .filter(|variable| variable["name"] == "TERMINAL")
+            .filter_map(|variable| variable["value"].as_str())
+            .collect();
+        assert_eq!(kinds, ["loop"; 2]);
+    }
+
     #[test]
     fn labels_of_selectors() {
         let again = |text| labels(text).map(|labels| selector(&labels));

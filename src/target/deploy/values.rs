@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
-use crate::scenario::{AuthorizerState, WorldSpec};
+use crate::scenario::{AuthorizerState, TerminalSpec, WorldSpec};
 use crate::steps::arguments::Road;
 use crate::target::certificate::Certificate;
 use crate::target::gateways::GatewayPod;
@@ -21,6 +21,7 @@ pub struct Values {
     pub web_replicas: u32,
     pub warm_pool: u32,
     pub terminal: String,
+    pub terminal_kind: String,
     pub mutants: String,
     pub header_timeout: String,
     pub drain_timeout: String,
@@ -81,6 +82,11 @@ impl Values {
                 "port": name("agent-service.port").parse().unwrap_or(0u16),
             },
         ]);
+        let (terminal, terminal_kind) = match &spec.terminal {
+            Some(TerminalSpec::Program(command)) => (json!(command).to_string(), String::new()),
+            Some(TerminalSpec::Named(kind)) => (String::new(), kind.name().to_owned()),
+            None => (String::new(), String::new()),
+        };
         Values {
             image: image.into(),
             secret: name("secret.name"),
@@ -88,11 +94,8 @@ impl Values {
             master_key_key: name("secret.master-key"),
             web_replicas: spec.web_replicas,
             warm_pool: spec.warm_pool,
-            terminal: spec
-                .terminal
-                .as_ref()
-                .map(|command| json!(command).to_string())
-                .unwrap_or_default(),
+            terminal,
+            terminal_kind,
             mutants: mutants.join(","),
             header_timeout: "1s".into(),
             drain_timeout: "60s".into(),

@@ -1,0 +1,118 @@
+//! `gauntlet capacity`: limits that are known are found.
+
+use crate::binary::{folder, json, run_in};
+
+/// `gauntlet capacity` of a door with a limit that is known.
+fn capacity(limit: &[&str], arguments: &[&str]) -> (u64, u64) {
+    let folder = folder();
+    let all = [&["capacity", "--out", "found.json"], limit, arguments].concat();
+    let ran = run_in(folder.path(), &all).exits(0);
+    let found = json(&folder.path().join("found.json"));
+    let found = &found["found"];
+    assert_eq!(found["end"], "found", "{}\n{}", ran.stdout, ran.stderr);
+    (
+        found["kept"].as_u64().expect("kept"),
+        found["broken"].as_u64().expect("broken"),
+    )
+}
+
+#[test]
+fn a_limit_of_attaches_is_found() {
+    let arguments = [
+        "--from",
+        "20",
+        "--most",
+        "400",
+        "--ramp",
+        "400/s",
+        "--hold",
+        "200ms",
+        "--echo-every",
+        "never",
+    ];
+    let (kept, broken) = capacity(&["--most-attaches", "137"], &arguments);
+    assert!(kept <= 137 && 137 < broken, "{kept}, {broken}");
+    assert!(137 - kept <= 6, "within 5 %: {kept}");
+}
+
+#[test]
+fn a_limit_of_handshakes_is_found() {
+    let arguments = [
+        "--of",
+        "rate",
+        "--from",
+        "50",
+        "--most",
+        "800",
+        "--hold",
+        "100ms",
+        "--echo-every",
+        "never",
+    ];
+    let (kept, broken) = capacity(&["--most-handshakes", "300"], &arguments);
+    // A tenth of a second's handshakes may be owed: over two seconds that is a twentieth.
+    assert!((285..=330).contains(&kept) && broken > kept, "{kept}, {broken}");
+}
+
+/// 4 ms for each message, and each attach types five times a second: 50 are the most that don't queue up.
+#[test]
+fn a_limit_of_echoes_is_found() {
+    let arguments = [
+        "--from",
+        "20",
+        "--most",
+        "200",
+        "--hold",
+        "3s",
+        "--echo-every",
+        "200ms",
+        "--objective",
+        "steady.echo.p95 < 100ms",
+        "--objective",
+        "errors == 0",
+        "--precision",
+        "6%",
+    ];
+    let (kept, broken) = capacity(&["--echo-time", "4ms"], &arguments);
+    assert!((44..=54).contains(&kept), "{kept}, {broken}");
+}
+
+#[test]
+fn a_door_without_a_limit_is_kept_at_the_most() {
+    let folder = folder();
+    let arguments = [
+        "capacity",
+        "--from",
+        "20",
+        "--most",
+        "80",
+        "--hold",
+        "100ms",
+        "--echo-every",
+        "never",
+    ];
+    let ran = run_in(folder.path(), &arguments).exits(0);
+    assert!(
+        ran.stdout
+            .contains("capacity: at least 80 attaches, the most that was tried"),
+        "{}",
+        ran.stdout
+    );
+    let ran = run_in(
+        folder.path(),
+        &[&arguments[..], &["--mutant", "empty-token-opens"]].concat(),
+    )
+    .exits(1);
+    assert!(ran.stdout.contains("that is a failure at any load"), "{}", ran.stdout);
+    for (wrong, said) in [
+        (
+            &["capacity", "--of", "rate", "--ramp", "5/s"][..],
+            "--ramp and --of rate exclude each other",
+        ),
+        (&["capacity", "--from", "9", "--most", "8"], "--from is above --most"),
+        (&["capacity", "--precision", "4"], "not a share like 4%"),
+    ] {
+        let ran = run_in(folder.path(), wrong).exits(2);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+}
