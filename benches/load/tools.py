@@ -88,13 +88,14 @@ class K6:
 
 class Artillery:
     def __init__(self, options):
-        modules = options.tools_dir / "artillery" / "node_modules"
+        self.complete = options.tools_dir / "artillery" / "complete"
+        modules = self.complete.with_name("node_modules")
         self.package = modules / "artillery"
         own = [path for path in modules.glob("node-linux-*/bin/node") if os.access(path, os.X_OK)]
         self.node = own[0] if own else shutil.which("node")
 
     def missing(self):
-        return None if self.node and (self.package / "bin" / "run").exists() else "not installed"
+        return None if self.node and self.complete.exists() else "not installed"
 
     def version(self):
         package = json.loads((self.package / "package.json").read_text())

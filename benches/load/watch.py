@@ -84,11 +84,12 @@ def cost(processes):
 def established(port):
     """How many connections the server has on this port, as /proc/net/tcp has them."""
     with open("/proc/net/tcp", "rb") as file:
-        return len(re.findall(rb": \w{8}:%04X \w{8}:\w{4} 01 " % port, file.read()))
+        # The kernel writes it in pieces, and a connection may be in two where others come in between.
+        return len(set(re.findall(rb": \w{8}:%04X (\w{8}:\w{4}) 01 " % port, file.read())))
 
 
 def received(port):
-    """Of each of these connections, by the client's port: segments with data that came to the server (sock_diag(7)).
+    """Of each of these connections, by the client's end: segments with data that came to the server (sock_diag(7)).
     A text that is typed is one. None where the kernel doesn't tell."""
     request = struct.pack(
         "=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 1 << (INET_DIAG_INFO - 1), 0, 1 << TCP_ESTABLISHED
@@ -108,7 +109,8 @@ def received(port):
                         return segments
                     if kind == NLMSG_ERROR:
                         return None
-                    ours, theirs = struct.unpack_from(">HH", answer, at + 20)
+                    ours, port_there = struct.unpack_from(">HH", answer, at + 20)
+                    theirs = (answer[at + 40 : at + 44], port_there)
                     count = data_segments(answer, at + 16 + INET_DIAG_MSG, at + length)
                     if ours == port and count is not None:
                         segments[theirs] = count
