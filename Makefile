@@ -7,7 +7,7 @@ PROFILE ?= release
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove build bench verify lint doc schema
+.PHONY: help run test test-kind prove build bench bench-load verify lint doc schema
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,10 +32,16 @@ build: ## the program, as target/release/gauntlet
 bench: ## what parsing, a fresh world and an attach cost
 	$(CARGO) bench --bench scenarios --bench world
 
+bench-load: build ## what a load costs gauntlet, k6, Artillery and tsung at the same server; LOAD is more flags, as LOAD="-n 5000"
+	benches/load/install
+	benches/load/side-by-side --gauntlet $(GAUNTLET) $(LOAD)
+
 verify: ## everything that CI runs
 	.ci/run
 
 lint: ## formatting and clippy
+	bash -n benches/load/install
+	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' benches/load/side-by-side benches/load/*.py
 	$(CARGO) fmt --check
 	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
