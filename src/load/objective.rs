@@ -96,6 +96,18 @@ pub enum Kept {
     CouldNotTell,
 }
 
+impl Kept {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kept::Yes => "kept",
+            Kept::No => "BROKEN",
+            Kept::NotEnoughSamples => "NOT ENOUGH SAMPLES",
+            Kept::CouldNotTell => "COULD NOT TELL",
+        }
+    }
+}
+
 /// An objective with what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2Serializer};
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
@@ -30,6 +30,18 @@ pub enum Verdict {
     /// The generator or this machine was the limit.
     Error,
     Interrupted,
+}
+
+impl Verdict {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "PASSED",
+            Verdict::Fail => "FAILED",
+            Verdict::Error => "COULD NOT TELL",
+            Verdict::Interrupted => "INTERRUPTED",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -299,6 +311,21 @@ impl LoadResult {
     }
 }
 
+/// How failures that are this machine's own begin.
+const LOCAL: &str = "local: ";
+
+impl LoadResult {
+    /// How often this machine, and not the platform, was the limit.
+    pub fn lacked_here(&self) -> u64 {
+        self.failures
+            .iter()
+            .chain(&self.probe_failures)
+            .filter(|(failure, _)| failure.starts_with(LOCAL))
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
 /// Where the platform's own count is another one.
 fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
     let (opened, refused) = platform.opened.zip(platform.refused)?;
@@ -318,7 +345,7 @@ fn named(failures: &BTreeMap<super::failure::Failure, u64>) -> BTreeMap<String, 
         .collect()
 }
 
-fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
+pub(super) fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
     with_samples(histograms)
         .map(|(metric, histogram)| (metric.name().to_owned(), Latency::of(histogram)))
         .collect()
@@ -331,15 +358,37 @@ fn with_samples(histograms: &Histograms) -> impl Iterator<Item = (Metric, &Histo
         .filter(|(_, histogram)| !histogram.is_empty())
 }
 
-fn encoded(histograms: &Histograms) -> BTreeMap<String, String> {
+pub(super) fn encoded(histograms: &Histograms) -> BTreeMap<String, String> {
     with_samples(histograms)
-        .filter_map(|(metric, histogram)| {
-            let mut bytes = Vec::new();
-            // Into memory; nothing of one form can be too large for the format.
-            V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
-            Some((metric.name().to_owned(), STANDARD.encode(bytes)))
-        })
+        .filter_map(|(metric, histogram)| Some((metric.name().to_owned(), STANDARD.encode(bytes(histogram)?))))
         .collect()
+}
+
+/// A histogram's V2 encoding.
+fn bytes(histogram: &Histogram<u64>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Into memory; nothing of one form can be too large for the format.
+    V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Where the length of what follows the head stands in the V2 encoding, and where what follows stands.
+const LENGTH: std::ops::Range<usize> = 4..8;
+const HEAD: usize = 40;
+
+/// A histogram of a result; none where it isn't one, or not of the form that all have.
+///
+/// A file may say anything: memory is only taken for as much as is there.
+pub(super) fn decoded(text: &str) -> Option<Histogram<u64>> {
+    let given = STANDARD.decode(text).ok()?;
+    let form = bytes(&super::metric::empty().ok()?)?;
+    let head = |bytes: &[u8]| Some([bytes.get(..LENGTH.start)?, bytes.get(LENGTH.end..HEAD)?].concat());
+    let length = u32::from_be_bytes(given.get(LENGTH)?.try_into().ok()?);
+    let whole = u64::from(length) + HEAD as u64 == given.len() as u64;
+    if !whole || head(&given)? != head(&form)? {
+        return None;
+    }
+    Deserializer::new().deserialize(&mut given.as_slice()).ok()
 }
 
 impl Latency {
@@ -356,5 +405,28 @@ impl Latency {
             p9999: quantile(0.9999),
             max: histogram.max() as f64 / 1000.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_comes_back_and_nothing_else_does() {
+        let mut histogram = crate::load::metric::empty().expect("a histogram");
+        for value in [1, 2, 3, 5_000, 3_600_000_000] {
+            histogram.record(value).expect("recorded");
+        }
+        let mut given = bytes(&histogram).expect("encoded");
+        assert_eq!(decoded(&STANDARD.encode(&given)), Some(histogram));
+        assert_eq!(decoded(&STANDARD.encode(&given[..given.len() - 1])), None);
+        // It says that it has four gigabytes.
+        given[LENGTH].fill(0xff);
+        assert_eq!(decoded(&STANDARD.encode(&given)), None);
+        let other = Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 5).expect("a histogram");
+        assert_eq!(decoded(&STANDARD.encode(bytes(&other).expect("encoded"))), None);
+        assert_eq!(decoded("no base64"), None);
+        assert_eq!(decoded(""), None);
     }
 }
