@@ -8,6 +8,7 @@
 mod attach;
 pub mod capacity;
 mod clock;
+mod compare;
 mod cost;
 mod echo;
 mod engine;
@@ -28,6 +29,7 @@ mod summary;
 mod timers;
 mod url;
 
+pub use compare::{Comparison, Limit, Saved};
 pub use echo::TAGS;
 pub use engine::{Control, Ending, EngineError, Outcome, run};
 pub use plan::{Door, Plan, Target};

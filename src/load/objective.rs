@@ -278,6 +278,19 @@ impl FromStr for Objective {
     }
 }
 
+/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none where it is
+/// another figure.
+pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String> {
+    match figure(name)? {
+        Figure::Latency {
+            steady,
+            metric,
+            of: Of::Quantile(quantile),
+        } => Ok(Some((steady, metric, quantile))),
+        _ => Ok(None),
+    }
+}
+
 fn figure(name: &str) -> Result<Figure, String> {
     if name == "error-ratio" {
         return Ok(Figure::ErrorRatio);

@@ -118,7 +118,8 @@ fn plan(result: &LoadResult) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn version(result: &LoadResult) -> String {
+/// gauntlet's own.
+pub(super) fn version(result: &LoadResult) -> String {
     let commit = result.gauntlet.commit.as_ref();
     let commit = commit.map(|commit| format!(" ({commit})")).unwrap_or_default();
     format!("{}{commit}", result.gauntlet.version)
@@ -133,7 +134,7 @@ fn duration(milliseconds: u64) -> String {
 }
 
 /// What was loaded, in a line.
-fn what(result: &LoadResult) -> String {
+pub(super) fn what(result: &LoadResult) -> String {
     let load = &result.load;
     let echo = load.echo_every.map_or("no echo".to_owned(), |every| {
         format!("an echo every {}", duration(every))
