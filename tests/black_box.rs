@@ -12,6 +12,7 @@ mod installation;
 mod interop;
 mod kind;
 mod load;
+mod load_reports;
 mod profiles;
 mod reports;
 mod reproduce;

@@ -110,6 +110,10 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let process = process(on_signals()?, options.door.quiet, false);
             cli::capacity::run(*options, process).await
         }
+        Command::Compare(options) => {
+            let (text, code) = cli::compare::compare(&options)?;
+            shown(std::io::stdout().lock().write_all(text.as_bytes())).map(|_| code)
+        }
         Command::Up(options) => {
             let process = process(on_signals()?, false, false);
             cli::up::up(options, process, std::io::stdout()).await

@@ -3,6 +3,7 @@
 pub mod again;
 pub mod capacity;
 pub mod check;
+pub mod compare;
 pub mod conclude;
 pub mod dispatch;
 pub mod doctor;
@@ -74,6 +75,8 @@ pub enum Command {
     LoadWorker,
     /// Search the largest load of the terminal's door that keeps the objectives
     Capacity(Box<capacity::CapacityOptions>),
+    /// Tell whether two results of `load --out` differ by more than chance
+    Compare(compare::CompareOptions),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
     /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand

@@ -101,12 +101,7 @@ impl Histograms {
     /// Those that have samples, by name: V2 encoding, base64.
     pub fn encode(&self) -> Encoded {
         self.with_samples()
-            .filter_map(|(metric, histogram)| {
-                let mut bytes = Vec::new();
-                // Into memory; nothing of the one form can be too large for the format.
-                V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
-                Some((metric.name().to_owned(), STANDARD.encode(bytes)))
-            })
+            .filter_map(|(metric, histogram)| Some((metric.name().to_owned(), STANDARD.encode(bytes(histogram)?))))
             .collect()
     }
 
@@ -117,7 +112,7 @@ impl Histograms {
     pub fn add(&mut self, encoded: &Encoded) -> Result<(), String> {
         for (name, text) in encoded {
             let metric = Metric::from_name(name).ok_or_else(|| format!("there is no metric {name}"))?;
-            let histogram = decode(text).map_err(|why| format!("the histogram of {name}: {why}"))?;
+            let histogram = decode(text).ok_or_else(|| format!("the histogram of {name} is none"))?;
             self.0[metric as usize]
                 .add(&histogram)
                 .map_err(|error| format!("the histogram of {name}: {error}"))?;
@@ -138,15 +133,31 @@ pub fn empty() -> Result<Histogram<u64>, CreationError> {
 /// Histograms by their metrics' names.
 pub type Encoded = BTreeMap<String, String>;
 
-/// Reads a histogram from its encoding.
+/// A histogram's V2 encoding.
+fn bytes(histogram: &Histogram<u64>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Into memory; nothing of one form can be too large for the format.
+    V2Serializer::new().serialize(histogram, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Where the length of what follows the head stands in the V2 encoding, and where what follows stands.
+const LENGTH: std::ops::Range<usize> = 4..8;
+const HEAD: usize = 40;
+
+/// A histogram from its encoding; none where it isn't one, or not of the form that all have.
 ///
-/// # Errors
-/// What is no encoding, in words.
-pub fn decode(text: &str) -> Result<Histogram<u64>, String> {
-    let bytes = STANDARD.decode(text).map_err(|error| format!("not base64: {error}"))?;
-    Deserializer::new()
-        .deserialize(&mut bytes.as_slice())
-        .map_err(|error| format!("not an HDR histogram: {error}"))
+/// A file, or a worker, may say anything: memory is only taken for as much as is there.
+pub fn decode(text: &str) -> Option<Histogram<u64>> {
+    let given = STANDARD.decode(text).ok()?;
+    let form = bytes(&empty().ok()?)?;
+    let head = |bytes: &[u8]| Some([bytes.get(..LENGTH.start)?, bytes.get(LENGTH.end..HEAD)?].concat());
+    let length = u32::from_be_bytes(given.get(LENGTH)?.try_into().ok()?);
+    let whole = u64::from(length) + HEAD as u64 == given.len() as u64;
+    if !whole || head(&given)? != head(&form)? {
+        return None;
+    }
+    Deserializer::new().deserialize(&mut given.as_slice()).ok()
 }
 
 #[cfg(test)]
@@ -182,7 +193,24 @@ mod tests {
                 .expect_err("wrong")
         };
         assert!(add(&mut histograms, "ecko", "").starts_with("there is no metric ecko"));
-        assert!(add(&mut histograms, "echo", "!").starts_with("the histogram of echo: not base64"));
-        assert!(add(&mut histograms, "echo", "AAAA").starts_with("the histogram of echo: not an HDR histogram"));
+        assert_eq!(add(&mut histograms, "echo", "!"), "the histogram of echo is none");
+    }
+
+    #[test]
+    fn a_histogram_comes_back_and_nothing_else_does() {
+        let mut histogram = empty().expect("a histogram");
+        for value in [1, 2, 3, 5_000, 3_600_000_000] {
+            histogram.record(value).expect("recorded");
+        }
+        let mut given = bytes(&histogram).expect("encoded");
+        assert_eq!(decode(&STANDARD.encode(&given)), Some(histogram));
+        assert_eq!(decode(&STANDARD.encode(&given[..given.len() - 1])), None);
+        // It says that it has four gigabytes.
+        given[LENGTH].fill(0xff);
+        assert_eq!(decode(&STANDARD.encode(&given)), None);
+        let other = Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 5).expect("a histogram");
+        assert_eq!(decode(&STANDARD.encode(bytes(&other).expect("encoded"))), None);
+        assert_eq!(decode("no base64"), None);
+        assert_eq!(decode(""), None);
     }
 }

@@ -1,13 +1,14 @@
 //! Load: thousands of concurrent attaches to the terminal's door, and how many are too many.
 //!
 //! ```text
-//! schedule ─► engine (one thread, epoll) ─► recorder ─► result ─► objectives, summary
+//! schedule ─► engine (one thread, epoll) ─► recorder ─► result ─► objectives, summary, reports
 //!               └─ attach: connect, TLS, handshake, frames, echo
 //! ```
 
 mod attach;
 pub mod capacity;
 mod clock;
+mod compare;
 mod cost;
 mod echo;
 mod engine;
@@ -19,18 +20,23 @@ pub mod objective;
 mod plan;
 mod recorder;
 mod reference;
+mod report;
 pub mod result;
+#[cfg(test)]
+mod sample;
 pub mod schedule;
 mod summary;
 mod timers;
 mod url;
 pub mod worker;
 
+pub use compare::{Comparison, Limit, Saved};
 pub use echo::TAGS;
 pub use engine::{Control, Ending, EngineError, Outcome, run};
 pub use plan::{Door, Plan, Target};
 pub use recorder::Second;
 pub use reference::{EACH, Reference, Settings as ReferenceSettings};
+pub use report::{LoadFormat, LoadReportSpec, render};
 pub use result::LoadResult;
 pub use summary::{summary, tick};
 pub use url::{Place, is_private};

@@ -96,6 +96,18 @@ pub enum Kept {
     CouldNotTell,
 }
 
+impl Kept {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kept::Yes => "kept",
+            Kept::No => "BROKEN",
+            Kept::NotEnoughSamples => "NOT ENOUGH SAMPLES",
+            Kept::CouldNotTell => "COULD NOT TELL",
+        }
+    }
+}
+
 /// An objective with what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -263,6 +275,19 @@ impl FromStr for Objective {
             limit,
             text: text.trim().to_owned(),
         })
+    }
+}
+
+/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none where it is
+/// another figure.
+pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String> {
+    match figure(name)? {
+        Figure::Latency {
+            steady,
+            metric,
+            of: Of::Quantile(quantile),
+        } => Ok(Some((steady, metric, quantile))),
+        _ => Ok(None),
     }
 }
 

@@ -29,6 +29,18 @@ pub enum Verdict {
     Interrupted,
 }
 
+impl Verdict {
+    /// As people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Pass => "PASSED",
+            Verdict::Fail => "FAILED",
+            Verdict::Error => "COULD NOT TELL",
+            Verdict::Interrupted => "INTERRUPTED",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadResult {
@@ -311,6 +323,21 @@ impl LoadResult {
     }
 }
 
+/// How failures that are this machine's own begin.
+const LOCAL: &str = "local: ";
+
+impl LoadResult {
+    /// How often this machine, and not the platform, was the limit.
+    pub fn lacked_here(&self) -> u64 {
+        self.failures
+            .iter()
+            .chain(&self.probe_failures)
+            .filter(|(failure, _)| failure.starts_with(LOCAL))
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
 /// Where the platform's own count is another one.
 fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
     let (opened, refused) = platform.opened.zip(platform.refused)?;
@@ -330,7 +357,7 @@ fn named(failures: &BTreeMap<super::failure::Failure, u64>) -> BTreeMap<String, 
         .collect()
 }
 
-fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
+pub(super) fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
     histograms
         .with_samples()
         .map(|(metric, histogram)| (metric.name().to_owned(), Latency::of(histogram)))
@@ -388,6 +415,8 @@ mod tests {
             steady: None,
             ended: 2.0,
             costs: Costs::default(),
+            processes: 1,
+            lost_workers: Vec::new(),
         };
         let gauntlet = Gauntlet {
             version: "1".into(),

@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use super::objective::Kept;
 use super::recorder::Second;
-use super::result::{Latency, LoadResult, Verdict};
+use super::result::{Generator, Latency, LoadResult, Platform};
 
 /// The line of a second.
 pub fn tick(second: &Second) -> String {
@@ -25,7 +24,7 @@ pub fn tick(second: &Second) -> String {
 }
 
 /// Milliseconds to three digits, with the unit that fits.
-fn milliseconds(value: f64) -> String {
+pub(super) fn milliseconds(value: f64) -> String {
     match value {
         v if v >= 10_000.0 => format!("{:.1} s", v / 1000.0),
         v if v >= 100.0 => format!("{v:.0} ms"),
@@ -85,12 +84,7 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             "\n  {:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "", "count", "p50", "p90", "p99", "p99.9", "max"
         )?;
-        let steady = result
-            .steady
-            .iter()
-            .map(|(name, latency)| (format!("steady {name}"), latency));
-        let whole = result.latencies.iter().map(|(name, latency)| (name.clone(), latency));
-        for (name, latency) in whole.chain(steady) {
+        for (name, latency) in latencies(result) {
             row(out, &name, latency)?;
         }
     }
@@ -99,26 +93,30 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     if !result.objectives.is_empty() {
         writeln!(out)?;
         for judged in &result.objectives {
-            let word = match judged.kept {
-                Kept::Yes => "kept",
-                Kept::No => "BROKEN",
-                Kept::NotEnoughSamples => "NOT ENOUGH SAMPLES",
-                Kept::CouldNotTell => "COULD NOT TELL",
-            };
-            writeln!(out, "  {word}  {}  ({})", judged.objective, judged.found)?;
+            writeln!(
+                out,
+                "  {}  {}  ({})",
+                judged.kept.word(),
+                judged.objective,
+                judged.found
+            )?;
         }
     }
-    let word = match result.verdict {
-        Verdict::Pass => "PASSED",
-        Verdict::Fail => "FAILED",
-        Verdict::Error => "COULD NOT TELL",
-        Verdict::Interrupted => "INTERRUPTED",
-    };
-    writeln!(out, "\n{word} in {:.1} s", result.ended)?;
+    writeln!(out, "\n{} in {:.1} s", result.verdict.word(), result.ended)?;
     for reason in &result.reasons {
         writeln!(out, "  {reason}")?;
     }
     Ok(())
+}
+
+/// Latencies with their names: those of the whole load, and of its steady part.
+pub(super) fn latencies(result: &LoadResult) -> impl Iterator<Item = (String, &Latency)> {
+    let steady = result
+        .steady
+        .iter()
+        .map(|(name, latency)| (format!("steady {name}"), latency));
+    let whole = result.latencies.iter().map(|(name, latency)| (name.clone(), latency));
+    whole.chain(steady)
 }
 
 fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
@@ -135,7 +133,15 @@ fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
 }
 
 fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
-    let generator = &result.generator;
+    writeln!(out, "\n  generator  {}", generator(&result.generator))?;
+    match &result.platform {
+        Some(counted) => writeln!(out, "  platform   {}", platform(counted)),
+        None => Ok(()),
+    }
+}
+
+/// What the generator cost, in words.
+pub(super) fn generator(generator: &Generator) -> String {
     let mut parts = vec![format!("lag p99 {}", milliseconds(generator.lag_p99))];
     if let Some(bytes) = generator.bytes_per_attach {
         parts.push(format!("{:.2} KB for each that is held", bytes / 1000.0));
@@ -147,10 +153,11 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         let user = generator.user_microseconds_per_echo.unwrap_or_default();
         parts.push(format!("{time:.1} µs for each echo ({user:.1} in user mode)"));
     }
-    writeln!(out, "\n  generator  {}", parts.join(", "))?;
-    let Some(platform) = &result.platform else {
-        return Ok(());
-    };
+    parts.join(", ")
+}
+
+/// What the reference platform counted and cost, in words.
+pub(super) fn platform(platform: &Platform) -> String {
     let count = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
     let cost = platform.cost.map_or(String::new(), |cost| {
         format!(
@@ -159,9 +166,8 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             cost.resident >> 20
         )
     });
-    writeln!(
-        out,
-        "  platform   counted {} opened and {} refused itself{cost}",
+    format!(
+        "counted {} opened and {} refused itself{cost}",
         count(platform.opened),
         count(platform.refused)
     )

@@ -240,7 +240,7 @@ fn list(facts: &[(&RunOf, &FactResult)]) -> String {
 }
 
 /// Text on one line in which nothing means anything to Markdown or HTML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::new();
     for c in one_line(text).chars() {
         match c {
@@ -272,7 +272,7 @@ fn html(text: &str) -> String {
 }
 
 /// Text as code, within a line.
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let text = one_line(text);
     if text.is_empty() {
         return String::new();
@@ -287,12 +287,12 @@ pub(super) fn code(text: &str) -> String {
 }
 
 /// Text as code, in a table: a bar ends a cell there even within code.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
 /// Text as a block that nothing in it can end.
-fn fence(language: &str, text: &str) -> String {
+pub(crate) fn fence(language: &str, text: &str) -> String {
     let text = printable(text);
     let ticks = "`".repeat(longest_ticks(&text).max(2) + 1);
     format!("{ticks}{language}\n{}\n{ticks}\n\n", text.trim_end())

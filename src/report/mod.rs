@@ -36,8 +36,10 @@ pub use console::{ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
 pub use folder::RunFolder;
+pub(crate) use markdown::{cell, code, escape, fence};
 pub use matrix::{Cell, CellResult, Matrix, Mutant, Row};
-pub use spec::{ReportSpec, clash};
+pub use spec::{Destination, Formats, ReportSpec, Spec, clash, same_file};
+pub(crate) use text::{one_line, printable};
 pub use words::verdict_line;
 
 /// Tells somebody what happens in a run.

@@ -4,7 +4,22 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// How a report is written.
+/// The formats in which a command can report.
+pub trait Formats: Copy + PartialEq + fmt::Debug + 'static {
+    /// All of them, in the order of the documentation.
+    const KNOWN: &'static [Self];
+
+    /// What else a user may call them.
+    const ALSO: &'static [(&'static str, Self)];
+
+    /// As the user writes it.
+    fn name(self) -> &'static str;
+
+    /// Where it goes unless told otherwise, in words.
+    fn own_place(self) -> String;
+}
+
+/// How a report of a run is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// For a person, on standard output.
@@ -42,23 +57,44 @@ impl Format {
     }
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+impl Formats for Format {
+    const KNOWN: &'static [Format] = &Format::ALL;
+
+    // Other tools' names.
+    const ALSO: &'static [(&'static str, Format)] = &[
+        ("md", Format::Markdown),
+        ("xml", Format::Junit),
+        ("terminal", Format::Console),
+        ("text", Format::Console),
+        ("stdout", Format::Console),
+    ];
+
+    fn name(self) -> &'static str {
+        Format::name(self)
+    }
+
+    fn own_place(self) -> String {
+        match self.file_name() {
+            Some(name) => format!("{name} in the run's folder"),
+            None => "standard output".to_owned(),
+        }
     }
 }
 
 /// A report that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportSpec {
-    pub format: Format,
+pub struct Spec<F> {
+    pub format: F,
     pub to: Destination,
 }
+
+/// A report of a run that was asked for.
+pub type ReportSpec = Spec<Format>;
 
 /// Where a report goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// The file of the format's name in the run's folder; of the console, where it prints anyway.
+    /// The format's own place: a file in the run's folder; of the console, where it prints anyway.
     Own,
     Stdout,
     File(PathBuf),
@@ -71,28 +107,29 @@ impl ReportSpec {
     }
 }
 
-impl fmt::Display for ReportSpec {
+impl<F: Formats> fmt::Display for Spec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.format.name();
         match &self.to {
-            Destination::Own => write!(f, "{}", self.format),
-            Destination::Stdout => write!(f, "{}=-", self.format),
-            Destination::File(file) => write!(f, "{}={}", self.format, file.display()),
+            Destination::Own => f.write_str(name),
+            Destination::Stdout => write!(f, "{name}=-"),
+            Destination::File(file) => write!(f, "{name}={}", file.display()),
         }
     }
 }
 
-/// Why a text is no [`ReportSpec`].
+/// Why a text is no [`Spec`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    #[error("there is no report format `{given}`{hint} (there are {})", known())]
-    Unknown { given: String, hint: String },
-    #[error("`{format}=` names no file; leave the `=` out for {}", default_of(.format))]
-    NoFile { format: Format },
+    #[error("there is no report format `{given}`{hint} (there are {known})")]
+    Unknown { given: String, hint: String, known: String },
+    #[error("`{format}=` names no file; leave the `=` out for {own}")]
+    NoFile { format: &'static str, own: String },
 }
 
 /// What to say of two reports that would be one another's end: both to one file, or to standard output.
-pub fn clash(specs: &[ReportSpec]) -> Option<String> {
-    let place = |spec: &ReportSpec| match &spec.to {
+pub fn clash<F: Formats>(specs: &[Spec<F>]) -> Option<String> {
+    let place = |spec: &Spec<F>| match &spec.to {
         Destination::Own => (Some(spec.format), None),
         Destination::Stdout => (None, None),
         Destination::File(file) => (None, Some(normal(file))),
@@ -112,6 +149,11 @@ pub fn clash(specs: &[ReportSpec]) -> Option<String> {
     })
 }
 
+/// Whether two paths are of one file, as far as the paths tell.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    normal(one) == normal(other)
+}
+
 /// A path by which the same file is told, as far as the path tells.
 fn normal(path: &Path) -> PathBuf {
     use std::path::Component;
@@ -127,60 +169,52 @@ fn normal(path: &Path) -> PathBuf {
     })
 }
 
-fn known() -> String {
-    Format::ALL.map(Format::name).join(", ")
-}
-
-fn default_of(format: &Format) -> String {
-    match format.file_name() {
-        Some(name) => format!("{name} in the run's folder"),
-        None => "standard output".to_owned(),
-    }
-}
-
-impl FromStr for ReportSpec {
+impl<F: Formats> FromStr for Spec<F> {
     type Err = SpecError;
 
-    fn from_str(text: &str) -> Result<ReportSpec, SpecError> {
+    fn from_str(text: &str) -> Result<Spec<F>, SpecError> {
         let (name, file) = match text.split_once('=') {
             Some((name, file)) => (name, Some(file)),
             None => (text, None),
         };
-        let format = Format::ALL
-            .into_iter()
-            .find(|f| f.name() == name)
+        let format = F::KNOWN
+            .iter()
+            .copied()
+            .find(|format| format.name() == name)
             .ok_or_else(|| SpecError::Unknown {
                 given: name.to_owned(),
-                hint: nearest(name),
+                hint: nearest::<F>(name),
+                known: F::KNOWN
+                    .iter()
+                    .map(|format| format.name())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })?;
         let to = match file {
             None => Destination::Own,
-            Some("") => return Err(SpecError::NoFile { format }),
+            Some("") => {
+                return Err(SpecError::NoFile {
+                    format: format.name(),
+                    own: format.own_place(),
+                });
+            }
             Some("-" | "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Destination::Stdout,
             Some(file) => Destination::File(file.into()),
         };
-        Ok(ReportSpec { format, to })
+        Ok(Spec { format, to })
     }
 }
 
 /// `; did you mean …?` where one format's name is near; other tools' names count too.
-fn nearest(given: &str) -> String {
-    const ALSO: [(&str, Format); 5] = [
-        ("md", Format::Markdown),
-        ("xml", Format::Junit),
-        ("terminal", Format::Console),
-        ("text", Format::Console),
-        ("stdout", Format::Console),
-    ];
+fn nearest<F: Formats>(given: &str) -> String {
     let given = given.to_ascii_lowercase();
-    Format::ALL
-        .map(|f| (f.name(), f))
-        .into_iter()
-        .chain(ALSO)
+    let known = F::KNOWN.iter().map(|format| (format.name(), *format));
+    known
+        .chain(F::ALSO.iter().copied())
         .map(|(name, format)| (strsim::damerau_levenshtein(&given, name), format))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= 2)
-        .map(|(_, format)| format!("; did you mean `{format}`?"))
+        .map(|(_, format)| format!("; did you mean `{}`?", format.name()))
         .unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// `text` with what a terminal would obey, or would show in another order than
 /// it stands, made visible: evidence is written by the platform under test.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let dangerous = |c: char| {
         (c.is_control() && c != '\n' && c != '\t')
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -52,7 +52,7 @@ pub(super) fn without_commands(text: &str) -> Cow<'_, str> {
 }
 
 /// [`printable`], on one line.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     printable(text)
         .lines()
         .map(str::trim)

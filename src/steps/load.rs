@@ -197,6 +197,8 @@ fn plan(arguments: &Load, size: &Size, door: &Door, context: &StepContext) -> Re
         deadline: context.limits.answer,
         first_tag: rand::rng().random_range(0..TAGS - size.attaches),
         seed: rand::rng().random(),
+        turn: 0,
+        workers: 1,
     })
 }
 

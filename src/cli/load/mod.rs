@@ -2,6 +2,7 @@
 
 mod door;
 mod drive;
+mod reports;
 mod workers;
 
 use std::io::{IsTerminal, Write};
@@ -15,10 +16,11 @@ use super::conclude::tell;
 use super::run::{Process, UsageError};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::IfLost;
-use crate::load::{LoadResult, Second};
+use crate::load::{LoadReportSpec, LoadResult, Second};
 use crate::redact::Redactor;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
+use reports::Reports;
 use workers::Crew;
 pub use workers::work;
 
@@ -39,6 +41,10 @@ pub struct LoadOptions {
     /// What becomes of the load where a worker is lost; it never passes
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
+    /// A report beside what is printed: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
+    /// to =- for standard output
+    #[arg(long, value_name = "FORMAT[=FILE]")]
+    pub report: Vec<LoadReportSpec>,
     #[command(flatten)]
     pub door: DoorOptions,
 }
@@ -56,6 +62,10 @@ pub enum LostName {
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     let redactor = Redactor::new();
+    let reports = Reports::new(&options.report, options.door.out.as_deref())?;
+    if let Err(why) = reports.check() {
+        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+    }
     let size = Size {
         attaches: options.attaches,
         arrivals: options.ramp,
@@ -74,14 +84,22 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
     };
     let text = redactor.redact(&crate::load::summary(&result)).into_owned();
     // A reader who went away is no error.
-    let _closed = process
-        .stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| process.stdout.flush());
+    let _closed = match reports.take_stdout() {
+        true => std::io::stderr().write_all(text.as_bytes()),
+        false => process
+            .stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| process.stdout.flush()),
+    };
+    let problems = reports.write(&result, &redactor, &mut process.stdout);
     if let Some(file) = &options.door.out {
         write(file, &result, &redactor)?;
     }
-    Ok(result.exit_code())
+    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
+    Ok(match result.exit_code() {
+        0 if !problems.is_empty() => 3,
+        code => code,
+    })
 }
 
 async fn load(

@@ -1,0 +1,190 @@
+//! Markdown, for a CI summary or a comment on a change.
+
+use super::{failures, plan, share, what};
+use crate::load::objective::Kept;
+use crate::load::recorder::Example;
+use crate::load::result::LoadResult;
+use crate::load::summary::{generator, latencies, milliseconds, platform};
+use crate::report::{cell, code, escape, fence};
+
+/// Lines shown of what a server said.
+const EXCERPT: usize = 20;
+
+pub fn render(result: &LoadResult) -> String {
+    let mut text = format!(
+        "# gauntlet load: {}\n\n{} in {:.1} s: {}, at {}\n\n",
+        result.verdict.word(),
+        result.verdict.word(),
+        result.ended,
+        escape(&what(result)),
+        code(&result.load.target),
+    );
+    for reason in &result.reasons {
+        text += &format!("- {}\n", escape(reason));
+    }
+    if !result.reasons.is_empty() {
+        text.push('\n');
+    }
+    text += &objectives(result);
+    text += &counts(result);
+    text += &table(result);
+    text += &failed(result);
+    text += &examples(&result.examples);
+    text += &format!("Generator: {}\n\n", escape(&generator(&result.generator)));
+    if let Some(counted) = &result.platform {
+        text += &format!("Platform: {}\n\n", escape(&platform(counted)));
+    }
+    let plan: Vec<String> = plan(result)
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", escape(value)))
+        .collect();
+    text + &format!("<sub>{}</sub>\n", plan.join(", "))
+}
+
+fn objectives(result: &LoadResult) -> String {
+    if result.objectives.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("| objective | | found |\n|---|---|---|\n");
+    for judged in &result.objectives {
+        let word = match judged.kept {
+            Kept::Yes => judged.kept.word().to_owned(),
+            _ => format!("**{}**", judged.kept.word()),
+        };
+        text += &format!("| {} | {word} | {} |\n", cell(&judged.objective), escape(&judged.found));
+    }
+    text + "\n"
+}
+
+fn counts(result: &LoadResult) -> String {
+    let counts = &result.counts;
+    let mut text = format!(
+        "{} attempted: {} opened, {} refused, {} failed; most open at once {}. Of those opened {} lost, {} stuck in \
+         closing. {} echoes: {} not answered.",
+        counts.attempted,
+        counts.opened,
+        counts.refused,
+        counts.failed,
+        result.most_open,
+        counts.lost,
+        counts.stuck,
+        counts.echoes_sent,
+        counts.echoes_unanswered,
+    );
+    if counts.probes > 0 {
+        text += &format!(
+            " {} without the right token: {} refused with 401, {} opened, {} otherwise.",
+            counts.probes, counts.probes_refused, counts.probes_opened, counts.probes_otherwise
+        );
+    }
+    text + "\n\n"
+}
+
+fn table(result: &LoadResult) -> String {
+    let mut text = String::from("| latency | count | p50 | p90 | p99 | p99.9 | max |\n|---|--:|--:|--:|--:|--:|--:|\n");
+    let head = text.len();
+    for (name, latency) in latencies(result) {
+        text += &format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            escape(&name),
+            latency.count,
+            milliseconds(latency.p50),
+            milliseconds(latency.p90),
+            milliseconds(latency.p99),
+            milliseconds(latency.p999),
+            milliseconds(latency.max)
+        );
+    }
+    match text.len() == head {
+        true => String::new(),
+        false => text + "\n",
+    }
+}
+
+fn failed(result: &LoadResult) -> String {
+    let mut text = String::new();
+    for (title, failures, of) in failures(result) {
+        text += &format!("| {} | count | share |\n|---|--:|--:|\n", title.to_lowercase());
+        for (failure, count) in failures {
+            text += &format!("| {} | {count} | {} |\n", cell(failure), share(*count, of));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn examples(examples: &[Example]) -> String {
+    if examples.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("<details>\n<summary>Examples ({})</summary>\n\n", examples.len());
+    for example in examples {
+        text += &format!(
+            "At {:.3} s, attach {}: {}\n\n",
+            example.at,
+            escape(&example.attach),
+            escape(&example.failure)
+        );
+        if let Some(said) = &example.said {
+            let lines: Vec<&str> = said.lines().take(EXCERPT).collect();
+            text += &fence("text", &lines.join("\n"));
+        }
+    }
+    text + "</details>\n\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::sample;
+
+    #[test]
+    fn what_passed() {
+        insta::assert_snapshot!(render(&sample::passed()), @r"
+        # gauntlet load: PASSED
+
+        PASSED in 12.5 s: 1000 attaches at 500/s, held 10s, an echo every 1500ms, at `ws://127.0.0.1:4096/tty`
+
+        | objective | | found |
+        |---|---|---|
+        | `errors == 0` | kept | 0 |
+
+        1000 attempted: 1000 opened, 0 refused, 0 failed; most open at once 1000. Of those opened 0 lost, 0 stuck in closing. 1000 echoes: 0 not answered. 20 without the right token: 20 refused with 401, 0 opened, 0 otherwise.
+
+        | latency | count | p50 | p90 | p99 | p99.9 | max |
+        |---|--:|--:|--:|--:|--:|--:|
+        | attach | 1000 | 5.00 ms | 9.01 ms | 9.90 ms | 9.99 ms | 10.0 ms |
+        | echo | 1000 | 5.00 ms | 9.01 ms | 9.90 ms | 9.99 ms | 10.0 ms |
+        | steady echo | 1000 | 5.00 ms | 9.01 ms | 9.90 ms | 9.99 ms | 10.0 ms |
+
+        Generator: lag p99 0.50 ms
+
+        <sub>target: ws://127.0.0.1:4096/tty, attaches (-n): 1000, arrivals (--ramp): 500/s, held (--hold): 10s, an echo each (--echo-every): 1500ms, a probe each (--probe-every): never, longest phase (--deadline): 30s, seed (--seed): 7, gauntlet: 0.1.0 (0123456), started: 2026-11-29T07:00:00Z</sub>
+        ");
+    }
+
+    #[test]
+    fn what_failed_and_what_the_server_said_of_it() {
+        let text = render(&sample::failed());
+        for part in [
+            "# gauntlet load: FAILED\n",
+            "\n- the door opened 2 times without the right token\n",
+            "| `errors == 0` | **BROKEN** | 3 |\n",
+            "| `attach.p99.9 < 1s` | **NOT ENOUGH SAMPLES** | 1000 samples, and it needs 10000 |\n",
+            "| failures | count | share |\n|---|--:|--:|\n| `status 503` | 3 | 0.3 % |\n",
+            "At 0.500 s, attach 17: status 503\n\n```text\nHTTP/1.1 503 Busy\n",
+            "At 0.750 s, attach an empty token: opened without the right token\n\n</details>\n",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+        // Nothing turns the direction of what follows.
+        assert!(!text.contains('\u{202e}'), "{text}");
+    }
+
+    #[test]
+    fn what_a_server_says_ends_no_block() {
+        let mut result = sample::failed();
+        result.examples[0].said = Some("```\n</details><img src=x>".into());
+        assert!(render(&result).contains("````text\n```\n</details><img src=x>\n````\n"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Results of loads that didn't happen, for tests.
+
+use std::collections::BTreeMap;
+
+use super::metric::{Histograms, Metric};
+use super::objective::{Judged, Kept};
+use super::recorder::{Counts, Example, Second};
+use super::result::{Gauntlet, Generator, Load, LoadResult, Verdict, latencies};
+
+/// A load of which nothing is bad. Its attaches took these microseconds, and its echoes, in the steady part too, those.
+pub fn measured(attach: impl IntoIterator<Item = u64>, echo: impl IntoIterator<Item = u64>) -> LoadResult {
+    let (mut whole, mut steady) = (histograms(), histograms());
+    for micros in attach {
+        whole.record(Metric::Attach, micros * 1000);
+    }
+    for micros in echo {
+        whole.record(Metric::Echo, micros * 1000);
+        steady.record(Metric::Echo, micros * 1000);
+    }
+    let (attaches, echoes) = (whole.of(Metric::Attach).len(), whole.of(Metric::Echo).len());
+    LoadResult {
+        api_version: "gauntlet/v1".into(),
+        kind: "LoadResult".into(),
+        gauntlet: Gauntlet {
+            version: "0.1.0".into(),
+            commit: Some("0123456".into()),
+        },
+        started: "2026-11-29T07:00:00Z".into(),
+        load: Load {
+            target: "ws://127.0.0.1:4096/tty".into(),
+            model: "open".into(),
+            attaches: attaches as u32,
+            arrivals: "500/s".into(),
+            hold: 10_000,
+            echo_every: Some(1500),
+            deadline: 30_000,
+            probe_every: None,
+            seed: 7,
+            resolve: 0.25,
+        },
+        verdict: Verdict::Pass,
+        reasons: Vec::new(),
+        objectives: vec![judged("errors == 0", Kept::Yes, "0")],
+        counts: Counts {
+            attempted: attaches,
+            opened: attaches,
+            closed: attaches,
+            echoes_sent: echoes,
+            echoes_answered: echoes,
+            probes: 20,
+            probes_refused: 20,
+            ..Counts::default()
+        },
+        failures: BTreeMap::new(),
+        probe_failures: BTreeMap::new(),
+        examples: Vec::new(),
+        latencies: latencies(&whole),
+        steady: latencies(&steady),
+        most_open: attaches,
+        ramped: 2.0,
+        steady_part: Some((2.0, 12.0)),
+        ended: 12.5,
+        seconds: (1..=3).map(second).collect(),
+        generator: Generator {
+            processes: 1,
+            lag_p99: 0.5,
+            ..Generator::default()
+        },
+        platform: None,
+        histograms: whole.encode(),
+        steady_histograms: steady.encode(),
+    }
+}
+
+/// A thousand attaches, from 10 µs to 10 ms, and as many echoes.
+pub fn passed() -> LoadResult {
+    measured(rising(), rising())
+}
+
+/// The same with a door that didn't hold, whose server says what no browser may obey.
+pub fn failed() -> LoadResult {
+    let mut result = passed();
+    result.verdict = Verdict::Fail;
+    result.reasons = vec!["the door opened 2 times without the right token".into()];
+    result.objectives = vec![
+        judged("errors == 0", Kept::No, "3"),
+        judged(
+            "attach.p99.9 < 1s",
+            Kept::NotEnoughSamples,
+            "1000 samples, and it needs 10000",
+        ),
+        judged("opened >= 900", Kept::Yes, "997"),
+    ];
+    result.counts.opened -= 3;
+    result.counts.closed -= 3;
+    result.counts.refused = 3;
+    result.counts.probes_refused = 18;
+    result.counts.probes_opened = 2;
+    result.failures.insert("status 503".into(), 3);
+    result.examples = vec![
+        Example {
+            failure: "status 503".into(),
+            at: 0.5,
+            attach: "17".into(),
+            local: Some("127.0.0.1:40000".into()),
+            said: Some("HTTP/1.1 503 Busy\r\n\r\n</pre><script>alert(\"1\")</script>\u{202e}".into()),
+        },
+        Example {
+            failure: "opened without the right token".into(),
+            at: 0.75,
+            attach: "an empty token".into(),
+            local: None,
+            said: None,
+        },
+    ];
+    result
+}
+
+pub fn rising() -> impl Iterator<Item = u64> {
+    (1..=1000).map(|number| number * 10)
+}
+
+pub fn judged(objective: &str, kept: Kept, found: &str) -> Judged {
+    Judged {
+        objective: objective.into(),
+        kept,
+        found: found.into(),
+    }
+}
+
+fn histograms() -> Histograms {
+    Histograms::new().expect("histograms")
+}
+
+fn second(number: u64) -> Second {
+    Second {
+        at: number as f64,
+        open: number * 300,
+        attempted: 300,
+        opened: 300,
+        errors: number % 2,
+        echoes: 100,
+        attach_p50: Some(5.0),
+        attach_p99: (number != 2).then_some(200.0),
+        echo_p50: Some(1.0),
+        echo_p99: Some(2.0),
+        lag_p99: Some(0.01),
+        histograms: None,
+    }
+}
