@@ -248,7 +248,7 @@ impl<F: FnMut(&Second)> Team<F> {
 
     /// Merges the seconds that all have told that are still there.
     fn merge_seconds(&mut self) {
-        let there = |worker: &Worker| !worker.lost && !(worker.share.is_some() && worker.seconds.is_empty());
+        let there = |worker: &Worker| !worker.lost && (worker.share.is_none() || !worker.seconds.is_empty());
         loop {
             let mut of: Vec<&mut Worker> = self.workers.iter_mut().filter(|worker| there(worker)).collect();
             if of.is_empty() || of.iter().any(|worker| worker.seconds.is_empty()) {
