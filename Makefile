@@ -29,8 +29,8 @@ prove: build ## every mutant against the checks of its row, and the matrix
 build: ## the program, as target/release/gauntlet
 	$(CARGO) build --profile $(PROFILE)
 
-bench: ## what parsing, a fresh world and an attach cost
-	$(CARGO) bench --bench scenarios --bench world
+bench: ## what parsing, a fresh world, an attach and the parts of a load cost
+	$(CARGO) bench --bench scenarios --bench world --bench load
 
 bench-load: build ## what a load costs gauntlet, k6, Artillery and tsung at the same server; LOAD is more flags, as LOAD="-n 5000"
 	benches/load/install
