@@ -101,10 +101,7 @@ fn measure(flags: &Flags) -> Result<bool, Wrong> {
         "{} connections, each with an echo every {:?}, measured for {:?}; µs of processor time per echo\n",
         flags.connections, flags.every, flags.lasts
     );
-    println!(
-        "{:<8}{:>10}{:>10}{:>10}{:>10}{:>10}",
-        "round", "bare", "user", "engine", "user", "ratio"
-    );
+    println!("round         bare      user    engine      user     ratio");
     let (mut bare, mut engine) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let of_bare = bare_client(sandbox.address, flags)?;
