@@ -66,6 +66,9 @@ enum Kind {
 
 impl Reader {
     /// Reads the next piece; `each` gets its parts and says whether to go on.
+    ///
+    /// # Errors
+    /// What no server may send.
     pub fn read(&mut self, mut piece: &[u8], mut each: impl FnMut(Part<'_>) -> bool) -> Result<(), Broken> {
         loop {
             let kind = match self.frame {

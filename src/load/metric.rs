@@ -60,6 +60,7 @@ impl Metric {
         }
     }
 
+    /// The metric of a name.
     pub fn from_name(name: &str) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.name() == name)
     }
@@ -74,6 +75,8 @@ const LONGEST: u64 = 3_600_000_000;
 pub struct Histograms([Histogram<u64>; Metric::ALL.len()]);
 
 impl Histograms {
+    /// Without a sample.
+    ///
     /// # Errors
     /// None: the bounds are constants that the library takes.
     pub fn new() -> Result<Histograms, CreationError> {
@@ -86,6 +89,7 @@ impl Histograms {
         self.0[metric as usize].saturating_record(nanoseconds.div_ceil(1000).max(1));
     }
 
+    /// A metric's histogram.
     pub fn of(&self, metric: Metric) -> &Histogram<u64> {
         &self.0[metric as usize]
     }
@@ -120,6 +124,7 @@ impl Histograms {
         Ok(())
     }
 
+    /// Forgets a metric's samples.
     pub fn clear(&mut self, metric: Metric) {
         self.0[metric as usize].reset();
     }
