@@ -2,6 +2,7 @@
 //! against doors that don't hold. All on loopback.
 
 mod search;
+mod sessions;
 mod workers;
 
 use std::io::{Read, Write};
