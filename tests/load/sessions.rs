@@ -1,27 +1,26 @@
 //! Loads through sessions, which are made for them and deleted after them.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ran, result};
-use crate::binary::{Running, folder, gauntlet, gauntlet_with_signals, until};
+use crate::binary::{Running, files_below, folder, gauntlet, gauntlet_with_signals, run_in, until};
 
 /// A key that no platform has by chance, and the environment's variable that holds it.
-const KEY: &str = "3b9d4c1f0a7e4f6c8d2e5a7b9c0d1e2f";
-const VARIABLE: &str = "API_KEY";
+pub const KEY: &str = "3b9d4c1f0a7e4f6c8d2e5a7b9c0d1e2f";
+pub const VARIABLE: &str = "API_KEY";
 
 /// A platform in a process of its own.
 struct Up {
-    _running: Running,
-    _folder: tempfile::TempDir,
+    running: Running,
+    folder: tempfile::TempDir,
     /// It ends when this is closed.
-    _held: ChildStdin,
+    held: ChildStdin,
     /// Of web.
     address: String,
 }
@@ -50,9 +49,9 @@ impl Up {
             .expect("its line");
         let address = web.trim().trim_start_matches("http://").to_owned();
         Up {
-            _running: running,
-            _folder: folder,
-            _held: held,
+            running,
+            folder,
+            held,
             address,
         }
     }
@@ -74,7 +73,7 @@ impl Up {
 }
 
 /// `gauntlet load` through the sessions of a platform.
-fn load(folder: &Path, address: &str, arguments: &[&str]) -> Command {
+pub fn load(folder: &Path, address: &str, arguments: &[&str]) -> Command {
     let mut command = gauntlet_with_signals();
     command
         .current_dir(folder)
@@ -85,7 +84,7 @@ fn load(folder: &Path, address: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn count(result: &Value, metric: &str) -> u64 {
+pub fn count(result: &Value, metric: &str) -> u64 {
     result["latencies"][metric]["count"].as_u64().unwrap_or_default()
 }
 
@@ -237,190 +236,19 @@ fn an_api_that_refuses_says_so() {
     assert_eq!(up.sessions(), 0);
 }
 
-/// A session API that gives these answers; a session's id is its number.
-fn api(answer: impl Fn(&str, u32) -> (u16, Value) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address").to_string();
-    let made = AtomicU32::new(0);
-    std::thread::spawn(move || {
-        for mut connection in listener.incoming().map_while(Result::ok) {
-            let mut asked = Vec::new();
-            let mut buffer = [0; 4096];
-            let whole = |asked: &[u8]| {
-                let text = String::from_utf8_lossy(asked).to_ascii_lowercase();
-                let (head, body) = text.split_once("\r\n\r\n")?;
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-                let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-                (body.len() >= length).then_some(())
-            };
-            while whole(&asked).is_none() {
-                match connection.read(&mut buffer) {
-                    Ok(count) if count > 0 => asked.extend_from_slice(&buffer[..count]),
-                    _ => break,
-                }
-            }
-            let text = String::from_utf8_lossy(&asked).into_owned();
-            let line = text.lines().next().unwrap_or_default();
-            let number = match line.starts_with("POST ") {
-                true => made.fetch_add(1, Ordering::SeqCst),
-                false => 0,
-            };
-            let (status, body) = answer(line, number);
-            let body = body.to_string();
-            let _sent = write!(
-                connection,
-                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
-                 {body}",
-                body.len()
-            );
-        }
-    });
-    address
-}
-
-/// Sessions that fail fail the load, and one that can't be deleted is named with the command that does it.
+/// Whoever started a platform for itself may end however it likes: nothing is left.
 #[test]
-fn sessions_that_fail_are_failures_of_their_kind() {
-    let folder = folder();
-    let address = api(|line, number| {
-        if line.starts_with("GET /api/v1/managed_agents/agents ") {
-            return (200, json!({ "data": [{ "id": "first" }, { "id": "second" }] }));
-        }
-        if line.starts_with("POST /api/v1/managed_agents/agents/first/session ") {
-            return match number {
-                0 => (500, json!({ "error": "no luck" })),
-                _ => (200, json!({ "id": format!("s-{number}"), "status": "creating" })),
-            };
-        }
-        if line.starts_with("GET /api/v1/managed_agents/sessions?") {
-            return (200, json!([]));
-        }
-        if line.starts_with("GET /api/v1/managed_agents/sessions/s-") {
-            return (
-                200,
-                json!({ "id": "s-1", "status": "failed", "failure_reason": "no room" }),
-            );
-        }
-        if line.starts_with("DELETE /api/v1/managed_agents/sessions/s-1 ") {
-            return (503, json!({ "error": "later" }));
-        }
-        (200, json!({}))
-    });
-    let arguments = ["--sessions", "3", "--attaches-per-session", "2"];
-    let ran = ran(load(folder.path(), &address, &arguments)).exits(1);
-    assert!(
-        ran.stdout.contains("      4  session: failed  (66.7 %)"),
-        "{}",
-        ran.stdout
-    );
-    assert!(
-        ran.stdout.contains("      2  session: status 500  (33.3 %)"),
-        "{}",
-        ran.stdout
-    );
-    assert!(ran.stdout.contains("      | no room"), "{}", ran.stdout);
-    let result = result(folder.path());
-    assert_eq!(result["counts"]["failed"].as_u64(), Some(6), "{}", result["counts"]);
-    assert_eq!(count(&result, "session-create"), 2);
-    assert_eq!(count(&result, "session-ready"), 0);
-    let api = format!("http://{address}/api/v1/managed_agents");
-    let left = [
-        "gauntlet: 1 sessions with the title gauntlet-load-".to_owned(),
-        format!(
-            " may be left by calls that failed; this lists all: curl -H \"Authorization: Bearer ${VARIABLE}\" {api}/sessions\n"
-        ),
-        format!(
-            "gauntlet: session s-1 could not be deleted: status 503 Service Unavailable: {{\"error\":\"later\"}}; this \
-             deletes it: curl -H \"Authorization: Bearer ${VARIABLE}\" -X DELETE {api}/sessions/s-1\n"
-        ),
-    ];
-    for left in &left {
-        assert!(ran.stderr.contains(left), "{left}\n{}", ran.stderr);
-    }
-    assert!(!ran.stderr.contains("s-2 could not"), "{}", ran.stderr);
-}
-
-#[test]
-fn what_is_asked_wrongly_is_said() {
-    let folder = folder();
-    let without_agent = api(|_, _| (200, json!({ "data": [] })));
-    let there = format!("http://{without_agent}");
-    let api = ["--sessions", "2", "--api-key-env", VARIABLE, "--api"];
-    let of_api = |rest: &[&'static str]| -> Vec<&'static str> { [&api[..], rest].concat() };
-    let cases: [(Vec<&str>, &str); 12] = [
-        (
-            vec!["--road", "proxy"],
-            "--road is of a load with --sessions, and there is none",
-        ),
-        (
-            vec!["--agent", "a"],
-            "--agent is of a load with --sessions, and there is none",
-        ),
-        (
-            vec!["--sessions", "2", "--agent", "a"],
-            "--agent is of a target with --api, and there is none",
-        ),
-        (
-            vec!["--sessions", "2", "--insecure"],
-            "--insecure is of a target with --api, and there is none",
-        ),
-        (
-            vec!["--sessions", "2", "--api", "http://127.0.0.1:1"],
-            "--api wants --api-key-env: the name of the variable that holds the session API's key",
-        ),
-        (
-            vec![
-                "--sessions",
-                "2",
-                "--api",
-                "http://127.0.0.1:1",
-                "--api-key-env",
-                "NOT_SET",
-            ],
-            "NOT_SET is not set: it has to hold the session API's key",
-        ),
-        (
-            of_api(&["http://127.0.0.1:1", "--road", "proxy"]),
-            "--road is of the reference platform, and the target is one that isn't ours",
-        ),
-        (
-            of_api(&["ws://127.0.0.1:1"]),
-            "--api: not a URL with http:// or https://",
-        ),
-        (
-            of_api(&["http://127.0.0.1:1/?a=1"]),
-            "--api: a URL with a query or a fragment",
-        ),
-        (
-            of_api(&["http://a:b@127.0.0.1:1"]),
-            "--api: a URL with credentials: the key goes into a variable, named by --api-key-env",
-        ),
-        (
-            vec!["--sessions", "1000", "--attaches-per-session", "2000"],
-            "1000 sessions with 2000 attaches each: 1048576 attaches are the most",
-        ),
-        (
-            vec!["--sessions", "2", "--api-key-env", VARIABLE, "--api", &there],
-            "the platform has no agent, and sessions are made of one; none is made for it, as it could not be deleted \
-             again: make one, or name one by --agent",
-        ),
-    ];
-    let asked = |arguments: &[&str]| {
-        let mut command = gauntlet();
-        command
-            .current_dir(folder.path())
-            .env(VARIABLE, KEY)
-            .arg("load")
-            .args(arguments);
-        let ran = ran(command).exits(2);
-        assert_eq!(ran.stdout, "");
-        ran.stderr
-    };
-    for (arguments, said) in cases {
-        assert_eq!(asked(&arguments), format!("gauntlet: {said}\n"), "{arguments:?}");
-    }
-    for other in [["-n", "5"], ["--url", "ws://127.0.0.1:1/tty"], ["--terminal", "own"]] {
-        let said = asked(&[&["--sessions", "2"][..], &other].concat());
-        assert!(said.contains("cannot be used with"), "{said}");
-    }
+fn a_held_platform_ends_with_its_holder() {
+    let Up {
+        mut running,
+        folder,
+        held,
+        ..
+    } = Up::start();
+    drop(held);
+    assert_eq!(running.ends().code(), Some(0), "{}", running.stderr());
+    assert_eq!(running.stderr(), "");
+    assert!(files_below(folder.path()).is_empty(), "it left files");
+    let ran = run_in(folder.path(), &["up", "--held"]).exits(2);
+    assert_eq!(ran.stderr, "gauntlet: --held: standard input has no key\n");
 }
