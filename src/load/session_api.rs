@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +23,9 @@ use crate::target::trust::Trust;
 
 /// Where the API is, under an address that has no path.
 const PATH: &str = "/api/v1/managed_agents";
+
+/// What a path's segment can't have as it is (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Longest answer that is read.
 const LONGEST: usize = 16 << 20;
@@ -134,7 +137,7 @@ fn is_id(text: &str) -> bool {
 }
 
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 impl SessionApi {

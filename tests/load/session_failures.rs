@@ -48,7 +48,7 @@ fn request(connection: &mut TcpStream) -> String {
         };
         let head = head.to_ascii_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        body.len() >= length.and_then(|length| length.parse().ok()).unwrap_or(0)
+        body.len() >= length.and_then(|length| length.parse::<usize>().ok()).unwrap_or(0)
     };
     let mut asked = String::new();
     let mut buffer = [0; 4096];
