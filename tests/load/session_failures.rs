@@ -110,7 +110,8 @@ fn sessions_that_fail_are_failures_of_their_kind() {
     let left = [
         "gauntlet: 1 sessions with the title gauntlet-load-".to_owned(),
         format!(
-            " may be left by calls that failed; this lists all: curl -H \"Authorization: Bearer ${VARIABLE}\" {api}/sessions\n"
+            " may be left by calls that failed; this lists all: curl -H \"Authorization: Bearer ${VARIABLE}\" \
+             {api}/sessions\n"
         ),
         format!(
             "gauntlet: session s-1 could not be deleted: status 503 Service Unavailable: {{\"error\":\"later\"}}; this \
