@@ -2,6 +2,8 @@
 //! against doors that don't hold. All on loopback.
 
 mod search;
+mod session_failures;
+mod sessions;
 mod workers;
 
 use std::io::{Read, Write};

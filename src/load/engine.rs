@@ -391,9 +391,11 @@ impl<'a> Engine<'a> {
         let now = self.shared.clock.now();
         self.shared.recorder.record(Metric::Lag, now - intended, false);
         self.shared.recorder.counts.attempted += 1;
-        let door = &self.plan.doors[self.started as usize % self.plan.doors.len()];
+        // Of all workers' attaches, so that the doors have the same number of them.
+        let turn = self.plan.turn + self.started * self.plan.workers;
+        let door = &self.plan.doors[turn as usize % self.plan.doors.len()];
         let request = door.right.clone();
-        let tag = self.plan.first_tag + self.plan.turn + self.started * self.plan.workers;
+        let tag = self.plan.first_tag + turn;
         self.started += 1;
         self.pending += 1;
         self.begin(request, Credential::Right, tag, intended);

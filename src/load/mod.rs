@@ -25,6 +25,8 @@ pub mod result;
 #[cfg(test)]
 mod sample;
 pub mod schedule;
+mod session_api;
+mod sessions;
 mod summary;
 mod timers;
 mod url;
@@ -40,5 +42,7 @@ pub use recorder::{Recorder, Second};
 pub use reference::{EACH, Reference, Settings as ReferenceSettings};
 pub use report::{LoadFormat, LoadReportSpec, render};
 pub use result::LoadResult;
+pub use session_api::{SessionApi, Way};
+pub use sessions::{Made, Order, Sessions};
 pub use summary::{summary, tick};
 pub use url::{Place, is_private};

@@ -2,7 +2,9 @@
 
 mod door;
 mod drive;
+mod platform;
 mod reports;
+mod sessions;
 mod workers;
 
 use std::io::{IsTerminal, Write};
@@ -15,12 +17,13 @@ use serde::Serialize;
 use super::conclude::tell;
 use super::run::{Process, UsageError};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::IfLost;
-use crate::load::{LoadReportSpec, LoadResult, Second};
+use crate::load::worker::{Assignment, IfLost};
+use crate::load::{LoadReportSpec, LoadResult, Outcome, Second};
 use crate::redact::Redactor;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
+use sessions::SessionOptions;
 use workers::Crew;
 pub use workers::work;
 
@@ -46,6 +49,8 @@ pub struct LoadOptions {
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<LoadReportSpec>,
     #[command(flatten)]
+    pub sessions: SessionOptions,
+    #[command(flatten)]
     pub door: DoorOptions,
 }
 
@@ -62,24 +67,31 @@ pub enum LostName {
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     let redactor = Redactor::new();
+    let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
     if let Err(why) = reports.check() {
         return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
     }
     let size = Size {
-        attaches: options.attaches,
+        attaches,
         arrivals: options.ramp,
         hold: options.hold,
     };
     let crew = Crew {
-        workers: options.workers.min(options.attaches),
+        workers: options.workers.min(attaches),
         if_lost: match options.if_worker_lost {
             LostName::Stop => IfLost::Stop,
             LostName::GoOn => IfLost::GoOn,
         },
     };
-    let result = match load(&options.door, &size, &crew, &process, &redactor).await {
-        Ok(result) => result,
+    let loaded = match options.sessions.sessions {
+        Some(_) => sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await,
+        None => load(&options.door, &size, &crew, &process, &redactor)
+            .await
+            .map(|result| (result, Vec::new())),
+    };
+    let (result, mut problems) = match loaded {
+        Ok(loaded) => loaded,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
     };
     let text = redactor.redact(&crate::load::summary(&result)).into_owned();
@@ -91,11 +103,11 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
             .write_all(text.as_bytes())
             .and_then(|()| process.stdout.flush()),
     };
-    let problems = reports.write(&result, &redactor, &mut process.stdout);
+    problems.extend(reports.write(&result, &redactor, &mut process.stdout));
+    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     if let Some(file) = &options.door.out {
         write(file, &result, &redactor)?;
     }
-    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     Ok(match result.exit_code() {
         0 if !problems.is_empty() => 3,
         code => code,
@@ -111,19 +123,24 @@ async fn load(
 ) -> Result<LoadResult, NotReady> {
     let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
     let assignment = ready.assignment(size, crew.workers)?;
+    let outcome = make(&assignment, crew, process, options.quiet).await?;
+    let platform = ready.end().await;
+    Ok(ready.result(size, outcome, platform))
+}
+
+/// Makes the load, and shows its seconds.
+async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bool) -> Result<Outcome, String> {
     let terminal = std::io::stderr().is_terminal();
     let tell = |second: &Second| {
         // Each on a terminal, where they are seen; elsewhere they would fill a log.
-        if !options.quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
+        if !quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
             show(second);
         }
     };
-    let outcome = match crew.workers {
-        1 => drive(assignment.plan()?, &process.stop, tell).await?,
-        _ => crew.run(&assignment, process, tell).await?,
-    };
-    let platform = ready.end().await;
-    Ok(ready.result(size, outcome, platform))
+    match crew.workers {
+        1 => drive(assignment.plan()?, &process.stop, tell).await,
+        _ => crew.run(assignment, process, tell).await,
+    }
 }
 
 fn show(second: &Second) {
