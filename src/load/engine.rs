@@ -111,6 +111,8 @@ pub struct Outcome {
     pub processes: u32,
     /// Workers whose part is missing, in words.
     pub lost_workers: Vec<String>,
+    /// The condition that ended it early, in words.
+    pub aborted: Option<String>,
 }
 
 /// The engine's own process at the turns of a load.
@@ -619,6 +621,7 @@ impl<'a> Engine<'a> {
             costs: self.costs,
             processes: 1,
             lost_workers: Vec::new(),
+            aborted: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //!               └─ attach: connect, TLS, handshake, frames, echo
 //! ```
 
+pub mod abort;
 mod attach;
 pub mod capacity;
 mod clock;

@@ -365,6 +365,7 @@ impl Made {
                 costs: Costs::default(),
                 processes: 1,
                 lost_workers: Vec::new(),
+                aborted: None,
             });
         };
         outcome.recorder.add(&Recorded::from(self.recorder))?;

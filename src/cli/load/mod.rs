@@ -16,9 +16,10 @@ use serde::Serialize;
 
 use super::conclude::tell;
 use super::run::{Process, UsageError};
+use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
-use crate::load::{LoadReportSpec, LoadResult, Outcome, Second};
+use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
 use crate::redact::Redactor;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
@@ -44,6 +45,9 @@ pub struct LoadOptions {
     /// What becomes of the load where a worker is lost; it never passes
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
+    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of a second)
+    #[arg(long, value_name = "CONDITION")]
+    pub abort_on: Vec<AbortOn>,
     /// A report beside what is printed: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
     /// to =- for standard output
     #[arg(long, value_name = "FORMAT[=FILE]")]
@@ -83,6 +87,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
             LostName::Stop => IfLost::Stop,
             LostName::GoOn => IfLost::GoOn,
         },
+        abort_on: options.abort_on,
     };
     let loaded = match options.sessions.sessions {
         Some(_) => sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await,
@@ -131,16 +136,33 @@ async fn load(
 /// Makes the load, and shows its seconds.
 async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bool) -> Result<Outcome, String> {
     let terminal = std::io::stderr().is_terminal();
+    let stop = process.stop.child_token();
+    let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
     let tell = |second: &Second| {
+        if aborted.is_none() && !stop.is_cancelled() {
+            aborted = watch.see(second);
+        }
+        if aborted.is_some() {
+            stop.cancel();
+        }
         // Each on a terminal, where they are seen; elsewhere they would fill a log.
         if !quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
             show(second);
         }
     };
-    match crew.workers {
-        1 => drive(assignment.plan()?, &process.stop, tell).await,
-        _ => crew.run(assignment, process, tell).await,
-    }
+    let outcome = match crew.workers {
+        1 => drive(assignment.plan()?, &stop, tell).await?,
+        _ => crew.run(assignment, process, &stop, tell).await?,
+    };
+    Ok(match (aborted, outcome.ending) {
+        // It was stopped for that, and by nobody else.
+        (Some(aborted), Ending::Stopped) => Outcome {
+            ending: Ending::Complete,
+            aborted: Some(aborted),
+            ..outcome
+        },
+        _ => outcome,
+    })
 }
 
 fn show(second: &Second) {
