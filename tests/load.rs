@@ -60,6 +60,24 @@ impl Door {
     fn url(&self) -> String {
         format!("ws://127.0.0.1:{}/tty", self.port)
     }
+
+    /// Waits until so many are attached.
+    fn has_attached(&self, wanted: usize) {
+        let connections = format!(":{:04X} ", self.port);
+        until("all are attached", || {
+            let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+            let established = table
+                .lines()
+                .filter(|line| line.contains(&connections) && line.contains(" 01 "))
+                .count();
+            // Both ends are here.
+            if established >= 2 * wanted {
+                Ok(())
+            } else {
+                Err(established.to_string())
+            }
+        });
+    }
 }
 
 /// `gauntlet load` of a URL, with the token in the environment.
@@ -187,20 +205,7 @@ fn a_pause_is_in_the_latencies() {
     let door = Door::open(&[]);
     let arguments = ["-n", "50", "--hold", "6s", "--echo-every", "100ms"];
     let mut running = Running::start(&mut load(folder.path(), &door.url(), &arguments)).expect("gauntlet starts");
-    let connections = format!(":{:04X} ", door.port);
-    until("all are attached", || {
-        let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
-        let established = table
-            .lines()
-            .filter(|line| line.contains(&connections) && line.contains(" 01 "))
-            .count();
-        // Both ends are here.
-        if established >= 100 {
-            Ok(())
-        } else {
-            Err(format!("{established}"))
-        }
-    });
+    door.has_attached(50);
     door.process.signal(Signal::STOP);
     let paused = Instant::now();
     // The pause is what is measured.
@@ -350,19 +355,7 @@ fn a_server_that_dies_loses_what_was_open() {
     let mut door = Door::open(&[]);
     let mut running =
         Running::start(&mut load(folder.path(), &door.url(), &["-n", "40", "--hold", "30s"])).expect("gauntlet starts");
-    let connections = format!(":{:04X} ", door.port);
-    until("all are attached", || {
-        let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
-        let established = table
-            .lines()
-            .filter(|line| line.contains(&connections) && line.contains(" 01 "))
-            .count();
-        if established >= 80 {
-            Ok(())
-        } else {
-            Err(format!("{established}"))
-        }
-    });
+    door.has_attached(40);
     door.process.child.kill().expect("killed");
     // Nobody is left to hold: there is nothing to wait half a minute for.
     assert_eq!(running.ends().code(), Some(1), "{}", running.stdout());

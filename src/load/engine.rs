@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use serde::{Deserialize, Serialize};
 use slab::Slab;
+use tokio::sync::oneshot;
 
 use super::attach::{Attach, Credential, Progress, READ, Shared, mix};
 use super::clock::{Clock, nanoseconds};
@@ -175,6 +176,22 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
     let mut engine = Engine::new(plan, control)?;
     let ending = engine.drive()?;
     Ok(engine.outcome(ending))
+}
+
+/// Runs a load on a thread of its own; gives where its outcome will be.
+///
+/// # Errors
+/// There is no thread to be had, in words.
+pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Result<Outcome, EngineError>>, String> {
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("load".into())
+        .spawn(move || {
+            // Nobody who waits for it goes away before.
+            let _told = ended.send(run(&plan, &control));
+        })
+        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+    Ok(end)
 }
 
 impl<'a> Engine<'a> {

@@ -36,7 +36,7 @@ pub mod worker;
 pub use compare::{Comparison, Limit, Saved};
 pub use cost::Cost;
 pub use echo::{Finder, RUB_OUT, TAGS, nonce};
-pub use engine::{Control, Ending, EngineError, Outcome, run};
+pub use engine::{Control, Ending, EngineError, Outcome, run, spawn};
 pub use metric::{Histograms, Metric};
 pub use plan::{Door, Plan, Target};
 pub use recorder::{Recorder, Second};

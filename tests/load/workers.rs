@@ -82,19 +82,7 @@ fn a_lost_worker_is_never_a_silent_part() {
             if_lost,
         ];
         let mut running = Running::start(&mut load(folder.path(), &door.url(), &arguments)).expect("gauntlet starts");
-        let connections = format!(":{:04X} ", door.port);
-        until("all are attached", || {
-            let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
-            let established = table
-                .lines()
-                .filter(|line| line.contains(&connections) && line.contains(" 01 "))
-                .count();
-            if established >= 80 {
-                Ok(())
-            } else {
-                Err(format!("{established}"))
-            }
-        });
+        door.has_attached(40);
         let workers: Vec<i32> = children(running.child.id()).into_iter().filter(is_worker).collect();
         assert_eq!(workers.len(), 2);
         let killed = rustix::process::Pid::from_raw(workers[1]).expect("a process");

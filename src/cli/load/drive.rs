@@ -11,15 +11,7 @@ use crate::load::{self, Control, Outcome, Plan, Second};
 /// Runs the engine on a thread of its own, and shows what it says meanwhile.
 pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&Second)) -> Result<Outcome, String> {
     let control = Arc::new(Control::default());
-    let (ended, mut end) = tokio::sync::oneshot::channel();
-    let for_engine = control.clone();
-    std::thread::Builder::new()
-        .name("load".into())
-        .spawn(move || {
-            // Nobody who waits for it goes away before.
-            let _told = ended.send(load::run(&plan, &for_engine));
-        })
-        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+    let mut end = load::spawn(plan, control.clone())?;
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
     let mut stopping = false;
     loop {

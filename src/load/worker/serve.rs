@@ -53,14 +53,7 @@ async fn work(
     words: &mut (impl AsyncWrite + Unpin),
 ) -> Result<Result<Outcome, EngineError>, String> {
     let control = Arc::new(Control::default());
-    let (ended, mut end) = tokio::sync::oneshot::channel();
-    let for_engine = control.clone();
-    std::thread::Builder::new()
-        .name("load".into())
-        .spawn(move || {
-            let _told = ended.send(engine::run(&plan, &for_engine));
-        })
-        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+    let mut end = engine::spawn(plan, control.clone())?;
     let mut ticks = tokio::time::interval(LOOK);
     let mut settled = false;
     let mut alone = false;
