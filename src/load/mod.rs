@@ -15,6 +15,7 @@ mod engine;
 mod failure;
 mod frames;
 mod handshake;
+pub mod http;
 mod metric;
 pub mod objective;
 mod plan;

@@ -2,6 +2,7 @@
 
 mod door;
 mod drive;
+mod http;
 mod reports;
 mod workers;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+pub use self::http::work as work_http;
+use self::http::{HttpOptions, Side};
 use super::conclude::tell;
 use super::run::{Process, UsageError};
 use crate::load::schedule::Arrivals;
@@ -47,6 +50,8 @@ pub struct LoadOptions {
     pub report: Vec<LoadReportSpec>,
     #[command(flatten)]
     pub door: DoorOptions,
+    #[command(flatten)]
+    pub http: HttpOptions,
 }
 
 /// What becomes of a load of which a worker is lost.
@@ -78,7 +83,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
             LostName::GoOn => IfLost::GoOn,
         },
     };
-    let result = match load(&options.door, &size, &crew, &process, &redactor).await {
+    let result = match load(&options, &size, &crew, &process, &redactor).await {
         Ok(result) => result,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
     };
@@ -103,12 +108,14 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
 }
 
 async fn load(
-    options: &DoorOptions,
+    options: &LoadOptions,
     size: &Size,
     crew: &Crew,
     process: &Process,
     redactor: &Redactor,
 ) -> Result<LoadResult, NotReady> {
+    let (options, http) = (&options.door, &options.http);
+    let task = http.task(options, process, redactor).await?;
     let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
     let assignment = ready.assignment(size, crew.workers)?;
     let terminal = std::io::stderr().is_terminal();
@@ -118,12 +125,32 @@ async fn load(
             show(second);
         }
     };
-    let outcome = match crew.workers {
-        1 => drive(assignment.plan()?, &process.stop, tell).await?,
-        _ => crew.run(&assignment, process, tell).await?,
+    let mut side = match task {
+        Some(task) => Some(Side::start(task, process).await?),
+        None => None,
     };
+    if let Some(side) = &mut side {
+        side.begin().await;
+    }
+    let outcome = match crew.workers {
+        1 => match assignment.plan() {
+            Ok(plan) => drive(plan, &process.stop, tell).await,
+            Err(why) => Err(why),
+        },
+        _ => crew.run(&assignment, process, tell).await,
+    };
+    // Also where there is no outcome: it deletes the sessions that it made.
+    let http = match side {
+        Some(side) => Some(side.end().await),
+        None => None,
+    };
+    let outcome = outcome?;
     let platform = ready.end().await;
-    Ok(ready.result(size, outcome, platform))
+    let result = ready.result(size, outcome, platform);
+    Ok(match http {
+        Some(http) => result.with_http(http),
+        None => result,
+    })
 }
 
 fn show(second: &Second) {
