@@ -7,7 +7,7 @@ PROFILE ?= release
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove build bench bench-load verify lint doc schema
+.PHONY: help run test test-kind prove load build bench bench-echo bench-load verify lint doc schema
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +26,17 @@ test-kind: ## that a kind cluster gives the embedded target's verdicts, and a pl
 prove: build ## every mutant against the checks of its row, and the matrix
 	$(GAUNTLET) prove --report reports/matrix.md
 
+load: build ## 5,000 attaches of the reference platform's terminal, held 30 s; LOAD is more flags, as LOAD="-n 200"
+	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 30s $(LOAD)
+
 build: ## the program, as target/release/gauntlet
 	$(CARGO) build --profile $(PROFILE)
 
-bench: ## what parsing, a fresh world and an attach cost
-	$(CARGO) bench --bench scenarios --bench world
+bench: ## what parsing, a fresh world, an attach and the parts of a load cost
+	$(CARGO) bench --bench scenarios --bench world --bench load
+
+bench-echo: build ## what an echo costs the load engine beside a bare epoll client; ECHO is more flags, as ECHO=--check
+	$(CARGO) bench --profile $(PROFILE) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)
 
 bench-load: build ## what a load costs gauntlet, k6, Artillery and tsung at the same server; LOAD is more flags, as LOAD="-n 5000"
 	benches/load/install

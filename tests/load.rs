@@ -3,6 +3,8 @@
 
 mod http;
 mod search;
+mod session_failures;
+mod sessions;
 mod workers;
 
 use std::io::{Read, Write};
@@ -310,6 +312,36 @@ fn a_stale_replica_is_found() {
         ran.stdout
     );
     assert_eq!(result(folder.path())["counts"]["refused"].as_u64(), Some(4));
+}
+
+/// Where it is plain what becomes of it the load ends early, as failed.
+#[test]
+fn a_load_is_ended_early() {
+    let folder = folder();
+    let door = Door::open(&[]);
+    let refusal = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for workers in ["1", "2"] {
+        let url = before(door.port, move |turn| {
+            (turn % 10 == 9 && turn != u32::MAX).then_some(refusal)
+        });
+        let arguments = [
+            "-n",
+            "40",
+            "--hold",
+            "10m",
+            "--abort-on",
+            "errors > 2",
+            "--workers",
+            workers,
+        ];
+        let ran = ran(load(folder.path(), &url, &arguments)).exits(1);
+        assert!(
+            ran.stdout.contains("ended early by --abort-on errors > 2, after "),
+            "{}",
+            ran.stdout
+        );
+        assert_eq!(result(folder.path())["verdict"], "fail");
+    }
 }
 
 /// The server ends in mid-run: what was open is lost, and named so.

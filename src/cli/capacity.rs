@@ -192,6 +192,8 @@ async fn trial(
     let outcome = drive(ready.assignment(&size, 1)?.plan()?, &process.stop, |_| {}).await?;
     let result = ready.result(&size, outcome, None);
     let trial = match result.verdict {
+        // Attaches that came late came at another rate.
+        Verdict::Pass if options.of == Of::Rate && result.generator.saturated => Trial::CouldNotTell,
         Verdict::Pass => Trial::Kept,
         Verdict::Fail => Trial::Broken,
         Verdict::Error => Trial::CouldNotTell,

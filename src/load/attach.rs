@@ -465,10 +465,9 @@ impl Attach {
         self.first_echo = first;
     }
 
-    /// Types the next echo's nonce, which is due; gives when the one after it is.
-    pub fn echo(&mut self, shared: &mut Shared) -> Result<u64, Failure> {
+    /// Types the next echo's nonce, which is due by now; gives when the one after it is.
+    pub fn echo(&mut self, now: u64, shared: &mut Shared) -> Result<u64, Failure> {
         let intended = self.first_echo + u64::from(self.sent) * shared.echo_every;
-        let now = shared.clock.now();
         // What was asked too long ago isn't waited for any more.
         while self.settled < self.sent {
             let oldest = self.first_echo + u64::from(self.settled) * shared.echo_every;

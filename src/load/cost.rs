@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Processor time and memory of a process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
+    /// Processor time in user mode.
     pub user: Duration,
+    /// Processor time in the kernel.
     pub system: Duration,
     /// Resident memory, in bytes.
     pub resident: u64,

@@ -1,4 +1,4 @@
-//! The load engine: one thread, one epoll set, one heap of what is due. An attach costs the engine its socket and a
+//! The load engine: one thread, one epoll set, queues of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
 use std::iter::{Skip, StepBy};
@@ -111,6 +111,8 @@ pub struct Outcome {
     pub processes: u32,
     /// Workers whose part is missing, in words.
     pub lost_workers: Vec<String>,
+    /// The condition that ended it early, in words.
+    pub aborted: Option<String>,
 }
 
 /// The engine's own process at the turns of a load.
@@ -179,7 +181,7 @@ impl<'a> Engine<'a> {
     fn new(plan: &'a Plan, control: &'a Control) -> Result<Engine<'a>, EngineError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(doing("making an epoll set"))?;
         let expected = plan.share() as usize;
-        let timers = Timers::new(2 * expected + 16);
+        let timers = Timers::new(expected);
         // Fifty microseconds of slack, which threads have otherwise, are as much as an echo takes. Where it can't be
         // set the lag shows it.
         let _set = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
@@ -241,18 +243,12 @@ impl<'a> Engine<'a> {
             if self.control.stop.load(Ordering::Relaxed) {
                 return Ok(Ending::Stopped);
             }
-            let busy = self.work_off() || !self.unread.is_empty();
+            let ahead = self.work_off();
             if self.part == Part::Close && self.attaches.is_empty() {
                 return Ok(Ending::Complete);
             }
             events.clear();
-            let ahead = match busy {
-                true => 0,
-                false => self
-                    .timers
-                    .ahead(self.shared.clock.now())
-                    .map_or(LOOK, |ahead| ahead.min(LOOK)),
-            };
+            let ahead = if self.unread.is_empty() { ahead } else { 0 };
             // By the nanosecond (epoll_pwait2): a millisecond would be most of what an echo takes.
             let timeout = Timespec {
                 tv_sec: 0,
@@ -274,17 +270,17 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Does what is due; says whether more of it is.
-    fn work_off(&mut self) -> bool {
+    /// Does what is due; gives for how many nanoseconds nothing more is.
+    fn work_off(&mut self) -> u64 {
         for _ in 0..DUE_AT_ONCE {
             let now = self.shared.clock.now();
             let Some((at, due)) = self.timers.next(now) else {
-                return false;
+                return self.timers.ahead(now).map_or(LOOK, |ahead| ahead.min(LOOK));
             };
             match due {
                 Due::Start => self.start(at),
                 Due::Probe => self.probe(at),
-                Due::Echo(slot) => self.echo(slot),
+                Due::Echo(slot) => self.echo(slot, now),
                 Due::Deadline(slot) => self.deadline(slot),
                 Due::Close => self.close(at),
                 Due::HoldEnds => self.hold_ends(),
@@ -301,7 +297,7 @@ impl<'a> Engine<'a> {
             }
             self.turn();
         }
-        true
+        0
     }
 
     /// Goes on to the load's next part where this one is over.
@@ -391,9 +387,11 @@ impl<'a> Engine<'a> {
         let now = self.shared.clock.now();
         self.shared.recorder.record(Metric::Lag, now - intended, false);
         self.shared.recorder.counts.attempted += 1;
-        let door = &self.plan.doors[self.started as usize % self.plan.doors.len()];
+        // Of all workers' attaches, so that the doors have the same number of them.
+        let turn = self.plan.turn + self.started * self.plan.workers;
+        let door = &self.plan.doors[turn as usize % self.plan.doors.len()];
         let request = door.right.clone();
-        let tag = self.plan.first_tag + self.plan.turn + self.started * self.plan.workers;
+        let tag = self.plan.first_tag + turn;
         self.started += 1;
         self.pending += 1;
         self.begin(request, Credential::Right, tag, intended);
@@ -516,14 +514,14 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn echo(&mut self, slot: Slot) {
+    fn echo(&mut self, slot: Slot, now: u64) {
         if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             return;
         }
         let Some(attach) = attach(&mut self.attaches, slot) else {
             return;
         };
-        match attach.echo(&mut self.shared) {
+        match attach.echo(now, &mut self.shared) {
             Ok(next) => self.timers.add(next, Due::Echo(slot)),
             Err(failure) => self.ended(slot, Some(failure)),
         }
@@ -623,6 +621,7 @@ impl<'a> Engine<'a> {
             costs: self.costs,
             processes: 1,
             lost_workers: Vec::new(),
+            aborted: None,
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Failure {
     Closed(Option<u16>),
     /// The connection ended without a close frame.
     Ended,
+    /// The session that attaches were meant for is none, for this reason.
+    Session(Cow<'static, str>),
     /// This machine lacks something; the platform has no part in it.
     Local(Lack),
 }
@@ -103,6 +105,7 @@ impl fmt::Display for Failure {
             Failure::Frame(what) => write!(f, "frames: {what}"),
             Failure::Closed(Some(code)) => write!(f, "closed {code}"),
             Failure::Closed(None) => f.write_str("closed without a code"),
+            Failure::Session(what) => write!(f, "session: {what}"),
             Failure::Ended => f.write_str("ended without a close"),
             Failure::Local(Lack::Descriptors) => f.write_str("local: no descriptors left (EMFILE)"),
             Failure::Local(Lack::Ports) => f.write_str("local: no ports left (EADDRNOTAVAIL)"),

@@ -22,7 +22,11 @@ pub fn write(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     };
     // Writing into memory doesn't fail.
     let _written = header.format(payload.len() as u64, out);
-    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    let begin = out.len();
+    out.extend_from_slice(payload);
+    for (place, byte) in out[begin..].iter_mut().enumerate() {
+        *byte ^= mask[place % mask.len()];
+    }
 }
 
 /// What a piece of a stream contains.
@@ -66,6 +70,9 @@ enum Kind {
 
 impl Reader {
     /// Reads the next piece; `each` gets its parts and says whether to go on.
+    ///
+    /// # Errors
+    /// What no server may send.
     pub fn read(&mut self, mut piece: &[u8], mut each: impl FnMut(Part<'_>) -> bool) -> Result<(), Broken> {
         loop {
             let kind = match self.frame {

@@ -1,4 +1,4 @@
-//! What is measured of an attach, phase by phase.
+//! What is measured of an attach, phase by phase, and of the session that it goes to.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
+    /// From a session's intended start until the API has answered that it is being made.
+    SessionCreate,
+    /// From a session's intended start until it is ready.
+    SessionReady,
     /// From the intended start until the terminal is open (101).
     Attach,
     /// TCP, from the real start.
@@ -33,7 +37,9 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 9] = [
+    pub const ALL: [Metric; 11] = [
+        Metric::SessionCreate,
+        Metric::SessionReady,
         Metric::Attach,
         Metric::Connect,
         Metric::Tls,
@@ -48,6 +54,8 @@ impl Metric {
     /// As objectives and results name it.
     pub fn name(self) -> &'static str {
         match self {
+            Metric::SessionCreate => "session-create",
+            Metric::SessionReady => "session-ready",
             Metric::Attach => "attach",
             Metric::Connect => "connect",
             Metric::Tls => "tls",
@@ -60,6 +68,7 @@ impl Metric {
         }
     }
 
+    /// The metric of a name.
     pub fn from_name(name: &str) -> Option<Metric> {
         Metric::ALL.into_iter().find(|metric| metric.name() == name)
     }
@@ -74,6 +83,8 @@ const LONGEST: u64 = 3_600_000_000;
 pub struct Histograms([Histogram<u64>; Metric::ALL.len()]);
 
 impl Histograms {
+    /// Without a sample.
+    ///
     /// # Errors
     /// None: the bounds are constants that the library takes.
     pub fn new() -> Result<Histograms, CreationError> {
@@ -86,6 +97,7 @@ impl Histograms {
         self.0[metric as usize].saturating_record(nanoseconds.div_ceil(1000).max(1));
     }
 
+    /// A metric's histogram.
     pub fn of(&self, metric: Metric) -> &Histogram<u64> {
         &self.0[metric as usize]
     }
@@ -120,6 +132,7 @@ impl Histograms {
         Ok(())
     }
 
+    /// Forgets a metric's samples.
     pub fn clear(&mut self, metric: Metric) {
         self.0[metric as usize].reset();
     }

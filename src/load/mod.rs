@@ -5,6 +5,7 @@
 //!               └─ attach: connect, TLS, handshake, frames, echo
 //! ```
 
+pub mod abort;
 mod attach;
 pub mod capacity;
 mod clock;
@@ -13,7 +14,7 @@ mod cost;
 mod echo;
 mod engine;
 mod failure;
-mod frames;
+pub mod frames;
 mod handshake;
 pub mod http;
 mod metric;
@@ -26,18 +27,24 @@ pub mod result;
 #[cfg(test)]
 mod sample;
 pub mod schedule;
+mod session_api;
+mod sessions;
 mod summary;
 mod timers;
 mod url;
 pub mod worker;
 
 pub use compare::{Comparison, Limit, Saved};
-pub use echo::TAGS;
+pub use cost::Cost;
+pub use echo::{Finder, RUB_OUT, TAGS, nonce};
 pub use engine::{Control, Ending, EngineError, Outcome, run};
+pub use metric::{Histograms, Metric};
 pub use plan::{Door, Plan, Target};
-pub use recorder::Second;
+pub use recorder::{Recorder, Second};
 pub use reference::{EACH, Reference, Settings as ReferenceSettings};
 pub use report::{LoadFormat, LoadReportSpec, render};
 pub use result::LoadResult;
+pub use session_api::{SessionApi, Way};
+pub use sessions::{Made, Order, Sessions};
 pub use summary::{summary, tick};
 pub use url::{Place, is_private};

@@ -28,7 +28,7 @@ pub struct Objective {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Figure {
+pub(super) enum Figure {
     Latency {
         steady: bool,
         metric: Metric,
@@ -40,7 +40,7 @@ enum Figure {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Of {
+pub(super) enum Of {
     Quantile(f64),
     Mean,
     Max,
@@ -48,7 +48,7 @@ enum Of {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Count {
+pub(super) enum Count {
     Errors,
     Opened,
     Refused,
@@ -138,6 +138,15 @@ impl Objective {
         }
     }
 
+    pub(super) fn figure(&self) -> Figure {
+        self.figure
+    }
+
+    /// Whether a value keeps it.
+    pub(super) fn holds(&self, value: f64) -> bool {
+        self.relation.holds(value, self.limit)
+    }
+
     /// The limit of a latency, in milliseconds.
     pub fn latency_limit(&self) -> Option<f64> {
         match self.figure {
@@ -165,11 +174,7 @@ impl Objective {
 
     fn found(&self, measured: &Measured<'_>) -> (Kept, String) {
         let kept = |value: f64| {
-            if self.relation.holds(value, self.limit) {
-                Kept::Yes
-            } else {
-                Kept::No
-            }
+            if self.holds(value) { Kept::Yes } else { Kept::No }
         };
         match self.figure {
             Figure::Count(count) => {

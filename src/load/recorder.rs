@@ -132,7 +132,9 @@ pub struct Second {
     pub histograms: Option<Encoded>,
 }
 
+/// What a load has counted and measured so far.
 pub struct Recorder {
+    /// Of the whole load.
     pub counts: Counts,
     /// Of the whole load.
     pub whole: Histograms,
@@ -141,9 +143,13 @@ pub struct Recorder {
     /// Of the current second.
     second: Histograms,
     before: Counts,
+    /// A row of each second that has ended; none of a worker, whose rows are merged.
     pub seconds: Vec<Second>,
+    /// Failures of attaches with the right token, by kind.
     pub failures: BTreeMap<Failure, u64>,
+    /// What probes met in place of their 401, by kind.
     pub probe_failures: BTreeMap<Failure, u64>,
+    /// A few of each kind of failure.
     pub examples: Vec<Example>,
     /// Echoes that were sent in the steady part.
     pub steady_echoes: u64,
@@ -151,6 +157,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Without a sample.
+    ///
     /// # Errors
     /// None: see [`Histograms::new`].
     pub fn new() -> Result<Recorder, CreationError> {

@@ -1,7 +1,7 @@
 //! What is due, in its order.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,29 +45,58 @@ impl Slot {
     }
 }
 
-pub struct Timers(BinaryHeap<Reverse<(u64, Due)>>);
+/// Echoes follow their last ones at one distance, and deadlines what they are for: they mostly come in their order, and
+/// need a queue each. A heap of as many would be much of what an echo costs in user mode.
+pub struct Timers {
+    echoes: VecDeque<(u64, Due)>,
+    deadlines: VecDeque<(u64, Due)>,
+    /// Whatever else, and what comes out of its order.
+    others: BinaryHeap<Reverse<(u64, Due)>>,
+}
 
 impl Timers {
-    pub fn new(expected: usize) -> Timers {
-        Timers(BinaryHeap::with_capacity(expected))
+    /// For so many attaches.
+    pub fn new(attaches: usize) -> Timers {
+        Timers {
+            echoes: VecDeque::with_capacity(attaches),
+            deadlines: VecDeque::with_capacity(attaches),
+            others: BinaryHeap::new(),
+        }
     }
 
     pub fn add(&mut self, at: u64, due: Due) {
-        self.0.push(Reverse((at, due)));
+        let queue = match due {
+            Due::Echo(_) => Some(&mut self.echoes),
+            Due::Deadline(_) => Some(&mut self.deadlines),
+            _ => None,
+        };
+        match queue.filter(|queue| queue.back().is_none_or(|(last, _)| *last <= at)) {
+            Some(queue) => queue.push_back((at, due)),
+            None => self.others.push(Reverse((at, due))),
+        }
     }
 
     /// The next that is due by now, with its intended moment.
     pub fn next(&mut self, now: u64) -> Option<(u64, Due)> {
-        let Reverse((at, _)) = self.0.peek()?;
-        if *at > now {
-            return None;
+        let first = self.first().filter(|first| *first <= now)?;
+        for queue in [&mut self.echoes, &mut self.deadlines] {
+            if queue.front().is_some_and(|(at, _)| *at == first) {
+                return queue.pop_front();
+            }
         }
-        self.0.pop().map(|Reverse(due)| due)
+        self.others.pop().map(|Reverse(due)| due)
     }
 
     /// Nanoseconds from now until the next is due.
     pub fn ahead(&self, now: u64) -> Option<u64> {
-        self.0.peek().map(|Reverse((at, _))| at.saturating_sub(now))
+        self.first().map(|first| first.saturating_sub(now))
+    }
+
+    /// When the next is due.
+    fn first(&self) -> Option<u64> {
+        let queued = [self.echoes.front(), self.deadlines.front()];
+        let other = self.others.peek().map(|Reverse(other)| other);
+        queued.into_iter().chain([other]).flatten().map(|(at, _)| *at).min()
     }
 }
 
@@ -88,6 +117,26 @@ mod tests {
         );
         assert_eq!((timers.next(25), timers.ahead(35)), (None, Some(0)));
         assert_eq!((timers.next(30), timers.ahead(35)), (Some((30, Due::Close)), None));
+    }
+
+    #[test]
+    fn echoes_and_deadlines_may_come_in_any_order() {
+        let mut timers = Timers::new(2);
+        for at in [30, 10, 40, 20, 20] {
+            let slot = Slot {
+                key: at as u32,
+                number: 0,
+            };
+            timers.add(at, Due::Echo(slot));
+            timers.add(at + 5, Due::Deadline(slot));
+        }
+        timers.add(22, Due::Second);
+        let mut moments = Vec::new();
+        while let Some((at, _)) = timers.next(99) {
+            moments.push(at);
+        }
+        assert_eq!(moments, [10, 15, 20, 20, 22, 25, 25, 30, 35, 40, 45]);
+        assert_eq!(timers.ahead(0), None);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, 
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: option_env!("GAUNTLET_COMMIT").map(str::to_owned),
     };
-    let result = LoadResult::new((gauntlet, started), asked, outcome, &size.objectives, None).of_what_was_asked();
+    let result = LoadResult::new((gauntlet, started), asked, outcome, &size.objectives, None);
     let written = |error: serde_json::Error| StepError::doing("writing the load's result", error);
     let value = serde_json::to_value(&result).map_err(written)?;
     context.keep_load(format!("{}\n", serde_json::to_string_pretty(&value).map_err(written)?));

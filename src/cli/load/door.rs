@@ -12,7 +12,7 @@ use crate::cli::run::{Process, UsageError};
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::{Assignment, Tls};
+use crate::load::worker::{Assignment, Terminal, Tls};
 use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private};
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
@@ -236,10 +236,10 @@ pub struct Size {
 /// A door that is ready to be loaded.
 pub struct Ready<'a> {
     options: &'a DoorOptions,
-    place: Place,
-    addresses: Vec<SocketAddr>,
+    pub(super) place: Place,
+    pub(super) addresses: Vec<SocketAddr>,
     resolve: Duration,
-    tls: Option<Tls>,
+    pub(super) tls: Option<Tls>,
     tokens: Tokens,
     reference: Option<Reference>,
     seed: u64,
@@ -288,9 +288,33 @@ impl<'a> Ready<'a> {
                 (Some(reference), addresses)
             }
         };
+        let found = (place, addresses, resolving.elapsed());
+        Ready::at(options, found, tokens, reference, process)
+    }
+
+    /// A platform's door, behind which are the terminals of sessions: their paths and tokens come later.
+    pub(super) async fn of_sessions(
+        options: &'a DoorOptions,
+        place: Place,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Ready<'a>, NotReady> {
+        let resolving = Instant::now();
+        let addresses = resolve(&place, options.i_own_this_target).await?;
+        let tokens = options.tokens(process, redactor)?;
+        Ready::at(options, (place, addresses, resolving.elapsed()), tokens, None, process)
+    }
+
+    fn at(
+        options: &'a DoorOptions,
+        (place, addresses, resolve): (Place, Vec<SocketAddr>, Duration),
+        tokens: Tokens,
+        reference: Option<Reference>,
+        process: &Process,
+    ) -> Result<Ready<'a>, NotReady> {
         Ok(Ready {
             options,
-            resolve: resolving.elapsed(),
+            resolve,
             tls: tls(options, &place)?,
             place,
             addresses,
@@ -315,9 +339,11 @@ impl<'a> Ready<'a> {
             sources: sources(&self.options.source, size.attaches, &self.addresses)?,
             tls: self.tls.clone(),
             authority: self.place.authority.clone(),
-            path: self.place.target.clone(),
             headers: self.options.header.clone(),
-            right: self.tokens.right.expose().to_owned(),
+            terminals: vec![Terminal {
+                path: self.place.target.clone(),
+                right: self.tokens.right.expose().to_owned(),
+            }],
             wrong: self.tokens.wrong.expose().to_owned(),
             old: self.tokens.old.as_ref().map(|old| old.expose().to_owned()),
             attaches: size.attaches,

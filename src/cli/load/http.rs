@@ -29,7 +29,7 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default, Args)]
 pub struct HttpOptions {
     /// HTTP side: users that ask meanwhile, each waiting for its answers (closed model)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", conflicts_with = "sessions", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub http_users: Option<u32>,
     /// HTTP side: the session API, as http://HOST:PORT; a path takes the place of /api/v1/managed_agents
     #[arg(long, value_name = "URL", requires = "http_users", requires = "http_key_env")]

@@ -3,7 +3,9 @@
 mod door;
 mod drive;
 mod http;
+mod platform;
 mod reports;
+mod sessions;
 mod workers;
 
 use std::io::{IsTerminal, Write};
@@ -17,13 +19,15 @@ pub use self::http::work as work_http;
 use self::http::{HttpOptions, Side};
 use super::conclude::tell;
 use super::run::{Process, UsageError};
+use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::IfLost;
-use crate::load::{LoadReportSpec, LoadResult, Second};
+use crate::load::worker::{Assignment, IfLost};
+use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
 use crate::redact::Redactor;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
+use sessions::SessionOptions;
 use workers::Crew;
 pub use workers::work;
 
@@ -44,10 +48,15 @@ pub struct LoadOptions {
     /// What becomes of the load where a worker is lost; it never passes
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
+    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of a second)
+    #[arg(long, value_name = "CONDITION")]
+    pub abort_on: Vec<AbortOn>,
     /// A report beside what is printed: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
     /// to =- for standard output
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<LoadReportSpec>,
+    #[command(flatten)]
+    pub sessions: SessionOptions,
     #[command(flatten)]
     pub door: DoorOptions,
     #[command(flatten)]
@@ -67,24 +76,32 @@ pub enum LostName {
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     let redactor = Redactor::new();
+    let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
     if let Err(why) = reports.check() {
         return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
     }
     let size = Size {
-        attaches: options.attaches,
+        attaches,
         arrivals: options.ramp,
         hold: options.hold,
     };
     let crew = Crew {
-        workers: options.workers.min(options.attaches),
+        workers: options.workers.min(attaches),
         if_lost: match options.if_worker_lost {
             LostName::Stop => IfLost::Stop,
             LostName::GoOn => IfLost::GoOn,
         },
+        abort_on: options.abort_on,
     };
-    let result = match load(&options, &size, &crew, &process, &redactor).await {
-        Ok(result) => result,
+    let loaded = match options.sessions.sessions {
+        Some(_) => sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await,
+        None => load(&options.door, &options.http, &size, &crew, &process, &redactor)
+            .await
+            .map(|result| (result, Vec::new())),
+    };
+    let (result, mut problems) = match loaded {
+        Ok(loaded) => loaded,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
     };
     let text = redactor.redact(&crate::load::summary(&result)).into_owned();
@@ -96,11 +113,11 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
             .write_all(text.as_bytes())
             .and_then(|()| process.stdout.flush()),
     };
-    let problems = reports.write(&result, &redactor, &mut process.stdout);
+    problems.extend(reports.write(&result, &redactor, &mut process.stdout));
+    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     if let Some(file) = &options.door.out {
         write(file, &result, &redactor)?;
     }
-    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     Ok(match result.exit_code() {
         0 if !problems.is_empty() => 3,
         code => code,
@@ -108,23 +125,16 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
 }
 
 async fn load(
-    options: &LoadOptions,
+    options: &DoorOptions,
+    http: &HttpOptions,
     size: &Size,
     crew: &Crew,
     process: &Process,
     redactor: &Redactor,
 ) -> Result<LoadResult, NotReady> {
-    let (options, http) = (&options.door, &options.http);
     let task = http.task(options, process, redactor).await?;
     let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
     let assignment = ready.assignment(size, crew.workers)?;
-    let terminal = std::io::stderr().is_terminal();
-    let tell = |second: &Second| {
-        // Each on a terminal, where they are seen; elsewhere they would fill a log.
-        if !options.quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
-            show(second);
-        }
-    };
     let mut side = match task {
         Some(task) => Some(Side::start(task, process).await?),
         None => None,
@@ -132,13 +142,7 @@ async fn load(
     if let Some(side) = &mut side {
         side.begin().await;
     }
-    let outcome = match crew.workers {
-        1 => match assignment.plan() {
-            Ok(plan) => drive(plan, &process.stop, tell).await,
-            Err(why) => Err(why),
-        },
-        _ => crew.run(&assignment, process, tell).await,
-    };
+    let outcome = make(&assignment, crew, process, options.quiet).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
         Some(side) => Some(side.end().await),
@@ -150,6 +154,38 @@ async fn load(
     Ok(match http {
         Some(http) => result.with_http(http),
         None => result,
+    })
+}
+
+/// Makes the load, and shows its seconds.
+async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bool) -> Result<Outcome, String> {
+    let terminal = std::io::stderr().is_terminal();
+    let stop = process.stop.child_token();
+    let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
+    let tell = |second: &Second| {
+        if aborted.is_none() && !stop.is_cancelled() {
+            aborted = watch.see(second);
+        }
+        if aborted.is_some() {
+            stop.cancel();
+        }
+        // Each on a terminal, where they are seen; elsewhere they would fill a log.
+        if !quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
+            show(second);
+        }
+    };
+    let outcome = match crew.workers {
+        1 => drive(assignment.plan()?, &stop, tell).await?,
+        _ => crew.run(assignment, process, &stop, tell).await?,
+    };
+    Ok(match (aborted, outcome.ending) {
+        // It was stopped for that, and by nobody else.
+        (Some(aborted), Ending::Stopped) => Outcome {
+            ending: Ending::Complete,
+            aborted: Some(aborted),
+            ..outcome
+        },
+        _ => outcome,
     })
 }
 

@@ -4,9 +4,11 @@ use std::process::Stdio;
 
 use tokio::io::BufReader;
 use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::conclude::tell;
 use crate::cli::run::Process;
+use crate::load::abort::AbortOn;
 use crate::load::worker::{self, Assignment, IfLost, Member};
 use crate::load::{Outcome, Second};
 
@@ -17,6 +19,8 @@ pub const WORKER: &str = "load-worker";
 pub struct Crew {
     pub workers: u32,
     pub if_lost: IfLost,
+    /// What ends the load early.
+    pub abort_on: Vec<AbortOn>,
 }
 
 impl Crew {
@@ -25,6 +29,7 @@ impl Crew {
         &self,
         assignment: &Assignment,
         process: &Process,
+        stop: &CancellationToken,
         tell: impl FnMut(&Second),
     ) -> Result<Outcome, String> {
         let binary = process.binary.as_ref().map_err(String::clone)?;
@@ -54,7 +59,7 @@ impl Crew {
             });
             children.push(child);
         }
-        worker::run(members, assignment, self.if_lost, &process.stop, tell).await
+        worker::run(members, assignment, self.if_lost, stop, tell).await
     }
 }
 

@@ -9,6 +9,9 @@ mod kubeconfig;
 use std::io::Write;
 use std::sync::Arc;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio_util::sync::CancellationToken;
+
 pub use kind::{context, down, status};
 pub use kubeconfig::EMBEDDED;
 
@@ -48,7 +51,10 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         names: Arc::new(profile.names),
         mutants: mutants(&options.mutant)?,
         token: random(),
-        master_key: random(),
+        master_key: match options.held {
+            true => held(&process.stop).await?,
+            false => random(),
+        },
         jwt_secret: random(),
         contract,
         gateways,
@@ -65,6 +71,21 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         MadeTarget::Embedded => embedded::run(file, setup, &process, out).await,
         MadeTarget::Kind => kind::up(&options, file, setup, &process, out).await,
     })
+}
+
+/// The key that whoever started this process says first; with whom the platform ends, however that one ends.
+async fn held(stop: &CancellationToken) -> Result<String, UsageError> {
+    let mut said = BufReader::new(tokio::io::stdin()).lines();
+    let key = match said.next_line().await {
+        Ok(Some(key)) if !key.is_empty() => key,
+        _ => return Err(UsageError("--held: standard input has no key".into())),
+    };
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        while let Ok(Some(_)) = said.next_line().await {}
+        stop.cancel();
+    });
+    Ok(key)
 }
 
 /// The gateways that no component of the reference platform is.

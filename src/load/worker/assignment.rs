@@ -20,10 +20,9 @@ pub struct Assignment {
     pub tls: Option<Tls>,
     /// As the `Host` field has it.
     pub authority: String,
-    /// Path and query, without a token.
-    pub path: String,
     pub headers: Vec<(String, String)>,
-    pub right: String,
+    /// What attaches go to, in turn.
+    pub terminals: Vec<Terminal>,
     pub wrong: String,
     pub old: Option<String>,
     pub attaches: u32,
@@ -36,6 +35,15 @@ pub struct Assignment {
     pub seed: u64,
     pub turn: u32,
     pub workers: u32,
+}
+
+/// A terminal, with the token for it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Terminal {
+    /// With the query that it has without a token.
+    pub path: String,
+    pub right: String,
 }
 
 /// How a door's certificate is judged.
@@ -53,17 +61,20 @@ impl Assignment {
     /// # Errors
     /// Certificates that can't be judged, in words.
     pub fn plan(&self) -> Result<Plan, String> {
-        let target = Target {
-            path: &self.path,
-            right: &self.right,
-            wrong: &self.wrong,
-            old: self.old.as_deref(),
+        let door = |terminal: &Terminal| {
+            let target = Target {
+                path: &terminal.path,
+                right: &terminal.right,
+                wrong: &self.wrong,
+                old: self.old.as_deref(),
+            };
+            Door::new(&self.authority, &target, &self.headers)
         };
         Ok(Plan {
             addresses: self.addresses.clone(),
             sources: self.sources.clone(),
             tls: self.tls.as_ref().map(Tls::client).transpose()?,
-            doors: vec![Door::new(&self.authority, &target, &self.headers)],
+            doors: self.terminals.iter().map(door).collect(),
             attaches: self.attaches,
             arrivals: self.arrivals.clone(),
             hold: self.hold,
@@ -89,12 +100,15 @@ impl Assignment {
 
 impl Tls {
     fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
-        let trust = match self.insecure {
-            true => Trust::Anybody,
-            false => Trust::Machine { and: self.ca.clone() },
-        };
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| format!("{} is no name that a certificate can have", self.host))?;
-        Ok((Arc::new(trust.client_config()?), name))
+        Ok((Arc::new(self.trust().client_config()?), name))
+    }
+
+    pub fn trust(&self) -> Trust {
+        match self.insecure {
+            true => Trust::Anybody,
+            false => Trust::Machine { and: self.ca.clone() },
+        }
     }
 }

@@ -320,6 +320,7 @@ impl Share {
             costs: self.costs,
             processes: 1,
             lost_workers: Vec::new(),
+            aborted: None,
         })
     }
 

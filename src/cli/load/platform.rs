@@ -1,0 +1,141 @@
+//! The reference platform for a load of sessions, in a process of its own: `gauntlet up`, which ends with this process.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::redact::Secret;
+
+/// Longest time until it is up, and until it has ended.
+const UP_WITHIN: Duration = Duration::from_secs(90);
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// What `up` says last of a platform that is up.
+const IS_UP: &str = "Ctrl-C ends it.";
+
+/// By which of its addresses the platform is come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RoadName {
+    /// web's own
+    #[default]
+    Proxy,
+    /// The load balancer's, before web
+    Balancer,
+}
+
+impl RoadName {
+    /// As `up` names the address.
+    pub fn door(self) -> &'static str {
+        match self {
+            RoadName::Proxy => "web",
+            RoadName::Balancer => "balancer",
+        }
+    }
+}
+
+/// A platform that is up. Dropped, it is killed.
+pub struct Platform {
+    /// Of the door that was asked for, as `http://HOST:PORT`.
+    pub address: String,
+    child: Child,
+    /// It ends when this is closed, and so with this process too.
+    held: ChildStdin,
+    /// Open until then: whoever writes to a closed pipe is ended.
+    _said: Lines<BufReader<ChildStdout>>,
+    /// Of its kubeconfig.
+    _folder: TempDir,
+}
+
+impl Platform {
+    /// Starts it, with this key of the session API.
+    ///
+    /// # Errors
+    /// In words: it can't be started, or doesn't come up.
+    pub async fn start(binary: &Path, key: &Secret, road: RoadName, mutants: &[String]) -> Result<Platform, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("starting the reference platform: {error}");
+        let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+        let mut command = Command::new(binary);
+        command
+            .args(["up", "harness-token", "--held", "--kubeconfig"])
+            .arg(folder.path().join("kubeconfig"));
+        if !mutants.is_empty() {
+            command.arg("--mutant").arg(mutants.join(","));
+        }
+        let mut child = command
+            // Ctrl-C is for the generator, which then ends its platform.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(&error))?;
+        let (mut held, stdout) = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .ok_or_else(|| failed(&"it has no standard input and output"))?;
+        // Not in its arguments nor its environment, where others could read it.
+        let line = format!("{}\n", key.expose());
+        held.write_all(line.as_bytes()).await.map_err(|error| failed(&error))?;
+        held.flush().await.map_err(|error| failed(&error))?;
+        let mut said = BufReader::new(stdout).lines();
+        let up = async {
+            let mut address = None;
+            while let Ok(Some(line)) = said.next_line().await {
+                address = at(&line, road).or(address);
+                if line == IS_UP {
+                    return address.ok_or_else(|| failed(&format!("it names no address of {}", road.door())));
+                }
+            }
+            Err(failed(&"it has ended"))
+        };
+        let address = tokio::time::timeout(UP_WITHIN, up)
+            .await
+            .map_err(|_| failed(&format!("it is not up within {} s", UP_WITHIN.as_secs())))??;
+        Ok(Platform {
+            address,
+            child,
+            held,
+            _said: said,
+            _folder: folder,
+        })
+    }
+
+    /// Ends it, with all that is on it.
+    pub async fn end(mut self) {
+        drop(self.held);
+        // What doesn't end is killed.
+        let _ended = tokio::time::timeout(ENDS_WITHIN, self.child.wait()).await;
+    }
+}
+
+/// The address of a door, where the line tells it: `web       http://127.0.0.1:40000`.
+fn at(line: &str, road: RoadName) -> Option<String> {
+    let (name, address) = line.split_once(' ')?;
+    let address = address.trim();
+    (name == road.door() && address.starts_with("http://")).then(|| address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read() {
+        let lines = [
+            "  export KUBECONFIG=k.yaml",
+            "web       http://127.0.0.1:1",
+            "balancer  http://127.0.0.1:2",
+            "",
+        ];
+        let found = |road| lines.iter().find_map(|line| at(line, road));
+        assert_eq!(found(RoadName::Proxy).as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(found(RoadName::Balancer).as_deref(), Some("http://127.0.0.1:2"));
+    }
+}

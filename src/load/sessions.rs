@@ -1,0 +1,374 @@
+//! Sessions, as a platform's users get them: made on schedule, waited for until they are ready, and deleted again.
+//!
+//! An open model, as attaches have it: each session has an intended start, from which its latencies count.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Costs, Ending, Outcome};
+use super::failure::Failure;
+use super::metric::Metric;
+use super::recorder::{Example, Recorded, Recorder};
+use super::schedule::Arrivals;
+use super::session_api::{SessionApi, Shown, Wrong};
+use super::worker::Terminal;
+use crate::redact::Redactor;
+
+/// How long after a session was asked for the API is first asked whether it is ready, and the longest time between two
+/// such looks.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
+
+/// Sessions that are deleted at once, how often each is tried, and how long after the last time.
+const DELETED_AT_ONCE: usize = 16;
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(300);
+
+/// Which sessions are made, and when.
+pub struct Order {
+    pub agent: String,
+    pub sessions: u32,
+    pub attaches_each: u32,
+    pub arrivals: Arrivals,
+    pub seed: u64,
+    /// The beginning of a command that makes a call, for one who has to delete by hand; none where the platform goes
+    /// anyhow.
+    pub command: Option<String>,
+}
+
+/// The sessions of a load. Whatever becomes of it, [`Sessions::end`] deletes them.
+pub struct Sessions {
+    api: SessionApi,
+    order: Order,
+    /// By which those are found of which the API did not tell the id.
+    title: String,
+    redactor: Redactor,
+    made: Mutex<BTreeSet<String>>,
+    /// Calls that may have made a session of which nobody knows the id.
+    untold: AtomicU32,
+}
+
+/// What has become of the sessions.
+pub struct Made {
+    /// Of those that are ready, in the order of their starts.
+    pub terminals: Vec<Terminal>,
+    recorder: Recorder,
+    ending: Ending,
+    /// Seconds.
+    took: f64,
+}
+
+/// How a session came to be, or did not.
+#[derive(Default)]
+struct Life {
+    /// How late it was begun.
+    lag: Option<Duration>,
+    create: Option<Duration>,
+    ready: Option<Duration>,
+    /// Seconds from the first session's start, at the end of it.
+    at: f64,
+    /// None where it was stopped before.
+    end: Option<Result<Terminal, Wrong>>,
+}
+
+impl Sessions {
+    pub fn new(api: SessionApi, order: Order, redactor: &Redactor) -> Sessions {
+        Sessions {
+            api,
+            order,
+            title: format!("gauntlet-load-{:016x}", rand::random::<u64>()),
+            redactor: redactor.clone(),
+            made: Mutex::new(BTreeSet::new()),
+            untold: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes them, until all are ready or have failed, or it is told to stop.
+    ///
+    /// # Errors
+    /// In words: the API takes no session of this key, or of this agent.
+    pub async fn make(self: &Arc<Self>, stop: &CancellationToken) -> Result<Made, String> {
+        let began = Instant::now();
+        let enough = stop.child_token();
+        let mut running = JoinSet::new();
+        let starts = self.order.arrivals.starts(self.order.sessions, self.order.seed);
+        for (number, start) in starts.enumerate() {
+            let (sessions, enough) = (self.clone(), enough.clone());
+            running.spawn(async move { (number, sessions.live(began, began + start, &enough).await) });
+        }
+        let mut lives = Vec::new();
+        let mut refused = None;
+        // All come to their end, so that all ids are known.
+        while let Some(joined) = running.join_next().await {
+            match joined {
+                Ok((number, life)) => {
+                    if let Some(why) = life.refusal() {
+                        enough.cancel();
+                        refused.get_or_insert(format!(
+                            "asking for a session at {}: {why}",
+                            self.api.url(&format!("/agents/{}/session", self.order.agent))
+                        ));
+                    }
+                    lives.push((number, life));
+                }
+                Err(error) => {
+                    enough.cancel();
+                    refused.get_or_insert(format!("a session's task has ended: {error}"));
+                }
+            }
+        }
+        if let Some(why) = refused {
+            return Err(why);
+        }
+        lives.sort_unstable_by_key(|(number, _)| *number);
+        let mut made = Made {
+            terminals: Vec::new(),
+            recorder: Recorder::new().map_err(|error| error.to_string())?,
+            ending: match stop.is_cancelled() {
+                true => Ending::Stopped,
+                false => Ending::Complete,
+            },
+            took: began.elapsed().as_secs_f64(),
+        };
+        for (number, life) in lives {
+            made.add(number, life, self.order.attaches_each);
+        }
+        Ok(made)
+    }
+
+    /// One session, from its intended start until it is ready.
+    async fn live(&self, began: Instant, intended: Instant, enough: &CancellationToken) -> Life {
+        let mut life = Life::default();
+        tokio::select! {
+            biased;
+            () = enough.cancelled() => return life,
+            () = sleep_until(intended) => {}
+        }
+        life.lag = Some(intended.elapsed());
+        life.end = self.come(intended, enough, &mut life).await.transpose();
+        life.at = began.elapsed().as_secs_f64();
+        life
+    }
+
+    /// Gives the terminal; none where it was stopped before.
+    async fn come(
+        &self,
+        intended: Instant,
+        enough: &CancellationToken,
+        life: &mut Life,
+    ) -> Result<Option<Terminal>, Wrong> {
+        // A call that has begun is waited for: nobody would know of its session otherwise.
+        let created = self.api.create(&self.order.agent, &self.title).await;
+        let mut shown = match created {
+            Ok(shown) => shown,
+            Err(wrong) => {
+                let may_be_there = !wrong.is_refusal() && wrong.failure != Failure::ConnectionRefused;
+                self.untold.fetch_add(u32::from(may_be_there), Ordering::Relaxed);
+                return Err(wrong);
+            }
+        };
+        life.create = Some(intended.elapsed());
+        self.made().insert(shown.id.clone());
+        let until = Instant::now() + self.api.deadline();
+        let mut look = FIRST_LOOK;
+        loop {
+            if let Some(terminal) = self.ready(&shown)? {
+                life.ready = Some(intended.elapsed());
+                return Ok(Some(terminal));
+            }
+            tokio::select! {
+                biased;
+                () = enough.cancelled() => return Ok(None),
+                () = sleep(look) => {}
+            }
+            if Instant::now() >= until {
+                return Err(Wrong::new(Failure::TimedOut(Metric::SessionReady)));
+            }
+            look = (look * 3 / 2).min(LONGEST_LOOK);
+            let id = shown.id.clone();
+            tokio::select! {
+                biased;
+                () = enough.cancelled() => return Ok(None),
+                asked = self.api.show(&id) => shown = asked?,
+            }
+        }
+    }
+
+    /// The terminal of a session, where it is ready by now.
+    fn ready(&self, shown: &Shown) -> Result<Option<Terminal>, Wrong> {
+        let end: &'static str = match shown.status.as_str() {
+            "creating" => return Ok(None),
+            "ready" => {
+                let terminal = shown.terminal().map_err(Wrong::new)?;
+                self.redactor
+                    .add("SESSION_TOKEN", &terminal.right)
+                    .map_err(|error| Wrong::new(Failure::Session(error.to_string().into())))?;
+                return Ok(Some(terminal));
+            }
+            "failed" => "failed",
+            "dead" => "dead",
+            _ => "its status is none of the contract's",
+        };
+        Err(Wrong {
+            said: shown.failure_reason.clone(),
+            ..Wrong::new(Failure::Session(end.into()))
+        })
+    }
+
+    fn made(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many there are to delete.
+    pub fn count(&self) -> usize {
+        self.made().len()
+    }
+
+    /// Deletes them all; gives those that are left, in words.
+    pub async fn end(self: &Arc<Self>) -> Vec<String> {
+        let mut left: Vec<String> = self.find_untold().await.into_iter().collect();
+        let ids = std::mem::take(&mut *self.made());
+        let room = Arc::new(Semaphore::new(DELETED_AT_ONCE));
+        let mut deleting = JoinSet::new();
+        for id in ids {
+            let (sessions, room) = (self.clone(), room.clone());
+            deleting.spawn(async move {
+                let _room = room.acquire_owned().await;
+                let why = sessions.delete(&id).await.err();
+                why.map(|why| sessions.left(&id, &why))
+            });
+        }
+        while let Some(joined) = deleting.join_next().await {
+            left.extend(joined.unwrap_or_else(|error| Some(format!("deleting a session: {error}"))));
+        }
+        left.sort_unstable();
+        left
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), Wrong> {
+        let mut tried = 1;
+        loop {
+            match self.api.delete(id).await {
+                Err(_) if tried < TRIES => tried += 1,
+                deleted => return deleted,
+            }
+            sleep(BETWEEN_TRIES).await;
+        }
+    }
+
+    fn left(&self, id: &str, why: &Wrong) -> String {
+        let by_hand = self.order.command.as_ref().map(|command| {
+            let url = self.api.url(&format!("/sessions/{id}"));
+            format!("; this deletes it: {command} -X DELETE {url}")
+        });
+        format!(
+            "session {id} could not be deleted: {why}{}",
+            by_hand.unwrap_or_default()
+        )
+    }
+
+    /// Finds those that were made by calls that failed. Gives what is left to be looked for by a person.
+    async fn find_untold(&self) -> Option<String> {
+        let untold = self.untold.swap(0, Ordering::Relaxed);
+        if untold == 0 {
+            return None;
+        }
+        let known = self.made().clone();
+        // Room for those of others.
+        let most = self.order.sessions.saturating_add(1000);
+        let found = self.api.with_title(&self.order.agent, &self.title, most).await;
+        let shows_titles = found
+            .as_ref()
+            .is_ok_and(|found| found.iter().any(|id| known.contains(id)) || found.len() as u32 >= untold);
+        self.made().extend(found.unwrap_or_default());
+        // Where titles aren't shown none is found, and there may be some all the same.
+        if shows_titles {
+            return None;
+        }
+        let look = self.order.command.as_ref()?;
+        let list = self.api.url("/sessions");
+        Some(format!(
+            "{untold} sessions with the title {} may be left by calls that failed; this lists all: {look} {list}",
+            self.title
+        ))
+    }
+}
+
+impl Life {
+    /// Why the API makes no session at all for this key and agent.
+    fn refusal(&self) -> Option<&Wrong> {
+        let Some(Err(wrong)) = &self.end else { return None };
+        let of_all = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND];
+        let refused = wrong.status.is_some_and(|status| of_all.contains(&status));
+        // What was made once is no matter of key and agent.
+        (refused && self.create.is_none()).then_some(wrong)
+    }
+}
+
+impl Made {
+    fn add(&mut self, number: usize, life: Life, attaches: u32) {
+        let times = [
+            (Metric::Lag, life.lag),
+            (Metric::SessionCreate, life.create),
+            (Metric::SessionReady, life.ready),
+        ];
+        for (metric, time) in times {
+            if let Some(time) = time {
+                self.recorder.record(metric, super::clock::nanoseconds(time), false);
+            }
+        }
+        let wrong = match life.end {
+            Some(Ok(terminal)) => return self.terminals.push(terminal),
+            Some(Err(wrong)) => wrong,
+            None => return,
+        };
+        // Each attach that it was made for has failed with it.
+        let attaches = u64::from(attaches);
+        self.recorder.counts.attempted += attaches;
+        self.recorder.counts.failed += attaches;
+        self.recorder.keep(&wrong.failure.to_string(), |failure| Example {
+            failure,
+            at: life.at,
+            attach: format!("of session {number}"),
+            local: None,
+            said: wrong.said,
+        });
+        *self.recorder.failures.entry(wrong.failure).or_default() += attaches;
+    }
+
+    /// Whether there is something to attach to.
+    pub fn is_usable(&self) -> bool {
+        !self.terminals.is_empty() && self.ending == Ending::Complete
+    }
+
+    /// What was measured, with what a load on these sessions was; without one where there was none.
+    ///
+    /// # Errors
+    /// None: both have histograms of one form.
+    pub fn outcome(self, load: Option<Outcome>) -> Result<Outcome, String> {
+        let Some(mut outcome) = load else {
+            return Ok(Outcome {
+                recorder: self.recorder,
+                ending: self.ending,
+                most_open: 0,
+                ramped: 0.0,
+                steady: None,
+                ended: self.took,
+                costs: Costs::default(),
+                processes: 1,
+                lost_workers: Vec::new(),
+                aborted: None,
+            });
+        };
+        outcome.recorder.add(&Recorded::from(self.recorder))?;
+        Ok(outcome)
+    }
+}
