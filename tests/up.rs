@@ -17,14 +17,14 @@ use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 
 /// A platform that is up, its folder and its kubeconfig.
-struct Up {
+pub struct Up {
     running: Running,
     folder: tempfile::TempDir,
     kubeconfig: PathBuf,
 }
 
 impl Up {
-    fn start() -> Up {
+    pub fn start() -> Up {
         Up::start_in(tempfile::tempdir().expect("a folder"))
     }
 
@@ -48,7 +48,7 @@ impl Up {
         }
     }
 
-    async fn client(&self) -> kube::Client {
+    pub async fn client(&self) -> kube::Client {
         // There may be one already: the tests of this file share a process.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let config = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
@@ -57,7 +57,7 @@ impl Up {
     }
 
     /// The address after a word at the start of a line of what it printed.
-    fn address(&self, of: &str) -> SocketAddr {
+    pub fn address(&self, of: &str) -> SocketAddr {
         let out = self.running.stdout();
         let url = out
             .lines()

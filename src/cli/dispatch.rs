@@ -106,6 +106,7 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             cli::load::run(*options, process).await
         }
         Command::LoadWorker => Ok(cli::load::work().await),
+        Command::LoadHttpWorker => Ok(cli::load::work_http().await),
         Command::Capacity(options) => {
             let process = process(on_signals()?, options.door.quiet, false);
             cli::capacity::run(*options, process).await

@@ -73,6 +73,9 @@ pub enum Command {
     /// One of the processes that make a load
     #[command(hide = true)]
     LoadWorker,
+    /// The process that makes the HTTP side of a load
+    #[command(hide = true)]
+    LoadHttpWorker,
     /// Search the largest load of the terminal's door that keeps the objectives
     Capacity(Box<capacity::CapacityOptions>),
     /// Tell whether two results of `load --out` differ by more than chance

@@ -113,7 +113,7 @@ impl Histograms {
     /// Those that have samples, by name: V2 encoding, base64.
     pub fn encode(&self) -> Encoded {
         self.with_samples()
-            .filter_map(|(metric, histogram)| Some((metric.name().to_owned(), STANDARD.encode(bytes(histogram)?))))
+            .filter_map(|(metric, histogram)| Some((metric.name().to_owned(), encode(histogram)?)))
             .collect()
     }
 
@@ -145,6 +145,11 @@ pub fn empty() -> Result<Histogram<u64>, CreationError> {
 
 /// Histograms by their metrics' names.
 pub type Encoded = BTreeMap<String, String>;
+
+/// A histogram's V2 encoding, base64.
+pub fn encode(histogram: &Histogram<u64>) -> Option<String> {
+    Some(STANDARD.encode(bytes(histogram)?))
+}
 
 /// A histogram's V2 encoding.
 fn bytes(histogram: &Histogram<u64>) -> Option<Vec<u8>> {

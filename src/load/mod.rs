@@ -16,6 +16,7 @@ mod engine;
 mod failure;
 pub mod frames;
 mod handshake;
+pub mod http;
 mod metric;
 pub mod objective;
 mod plan;

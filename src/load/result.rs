@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
 use super::engine::{Ending, Outcome};
+use super::http::HttpResult;
 use super::metric::{Histograms, Metric};
 use super::objective::{Judged, Kept, Measured, Objective};
 use super::recorder::{Counts, Example, Second};
@@ -73,6 +74,9 @@ pub struct LoadResult {
     pub generator: Generator,
     /// The reference platform's own count and cost, where it was the target.
     pub platform: Option<Platform>,
+    /// Its HTTP side, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpResult>,
     /// HDR histograms of the whole load and of its steady part, in microseconds: V2 encoding, base64.
     pub histograms: BTreeMap<String, String>,
     pub steady_histograms: BTreeMap<String, String>,
@@ -301,6 +305,7 @@ impl LoadResult {
             seconds: recorder.seconds,
             generator,
             platform,
+            http: None,
             histograms: recorder.whole.encode(),
             steady_histograms: recorder.steady.encode(),
         }

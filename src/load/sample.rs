@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::metric::{Histograms, Metric};
+use super::http::{self, HttpResult, Requests};
+use super::metric::{Histograms, Metric, empty, encode};
 use super::objective::{Judged, Kept};
 use super::recorder::{Counts, Example, Second};
-use super::result::{Gauntlet, Generator, Load, LoadResult, Verdict, latencies};
+use super::result::{Gauntlet, Generator, Latency, Load, LoadResult, Verdict, latencies};
 
 /// A load of which nothing is bad. Its attaches took these microseconds, and its echoes, in the steady part too, those.
 pub fn measured(attach: impl IntoIterator<Item = u64>, echo: impl IntoIterator<Item = u64>) -> LoadResult {
@@ -67,6 +68,7 @@ pub fn measured(attach: impl IntoIterator<Item = u64>, echo: impl IntoIterator<I
             ..Generator::default()
         },
         platform: None,
+        http: None,
         histograms: whole.encode(),
         steady_histograms: steady.encode(),
     }
@@ -114,6 +116,59 @@ pub fn failed() -> LoadResult {
         },
     ];
     result
+}
+
+/// An HTTP side of which all is right.
+pub fn http() -> HttpResult {
+    let requests = |count: u64, shut: bool, status: &str| {
+        let mut histogram = empty().expect("a histogram");
+        (1..=count).for_each(|number| histogram.saturating_record(number * 1000));
+        Requests {
+            count,
+            shut,
+            right: count,
+            statuses: BTreeMap::from([(status.to_owned(), count)]),
+            latency: Latency::of(&histogram),
+            histogram: encode(&histogram).expect("encoded"),
+            ..Requests::default()
+        }
+    };
+    HttpResult {
+        model: "closed".into(),
+        users: 5,
+        api: Some("http://127.0.0.1:4000/api/v1/managed_agents".into()),
+        models: Some("http://127.0.0.1:8080/api/agents".into()),
+        seconds: 12.5,
+        requests: BTreeMap::from([
+            ("agents-without-key".into(), requests(10, true, "401")),
+            ("models".into(), requests(20, false, "200")),
+            ("models-bad-jwt".into(), requests(10, true, "401")),
+        ]),
+        examples: Vec::new(),
+        left: Vec::new(),
+        notes: Vec::new(),
+        unanswered: 0,
+        lost: None,
+    }
+}
+
+/// One of which a door opened that was to be shut.
+pub fn opened() -> HttpResult {
+    let mut side = http();
+    if let Some(requests) = side.requests.get_mut("models-bad-jwt") {
+        requests.right -= 3;
+        requests.opened = 3;
+        requests.statuses = BTreeMap::from([("200".into(), 3), ("401".into(), 7)]);
+    }
+    side.examples.push(http::Example {
+        request: "models-bad-jwt".into(),
+        at: 0.25,
+        status: Some(200),
+        place: "GET /api/agents/models".into(),
+        presented: "a JWT with a wrong signature".into(),
+        what: "a shut door opened".into(),
+    });
+    side
 }
 
 pub fn rising() -> impl Iterator<Item = u64> {

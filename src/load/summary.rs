@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::http::{COLUMNS, HttpResult, TITLE};
 use super::recorder::Second;
 use super::result::{Generator, Latency, LoadResult, Platform};
 
@@ -90,6 +91,9 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     }
     cost(result, out)?;
     failures(result, out)?;
+    if let Some(side) = &result.http {
+        http(side, out)?;
+    }
     if !result.objectives.is_empty() {
         writeln!(out)?;
         for judged in &result.objectives {
@@ -221,4 +225,49 @@ fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// The HTTP side: its figures are of another model, and stand apart.
+fn http(side: &HttpResult, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\n  {TITLE}: {}", side.what())?;
+    let line = |cells: [&str; COLUMNS.len()]| {
+        let [name, numbers @ .., statuses] = cells;
+        let numbers: String = numbers.iter().map(|number| format!(" {number:>10}")).collect();
+        format!("    {name:<19}{numbers}  {statuses}")
+    };
+    if !side.requests.is_empty() {
+        writeln!(out, "{}", line(COLUMNS))?;
+    }
+    for row in &side.rows() {
+        writeln!(out, "{}", line(row.each_ref().map(String::as_str)).trim_end())?;
+    }
+    for (why, count) in side.failures() {
+        writeln!(out, "    {count:>7}  {why}")?;
+    }
+    for example in &side.examples {
+        writeln!(out, "    {}", example.text())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::sample;
+
+    #[test]
+    fn the_http_side_stands_apart_with_its_model() {
+        let text = summary(&sample::passed().with_http(sample::opened()));
+        for part in [
+            "\n  HTTP side (closed model): 5 users for 12.5 s, each waits for its answer: \
+             http://127.0.0.1:4000/api/v1/managed_agents and http://127.0.0.1:8080/api/agents\n",
+            "  200: 3, 401: 7\n",
+            "    at 0.250 s, GET /api/agents/models with a JWT with a wrong signature, answered with 200: a shut door \
+             opened\n",
+            "\nFAILED in 12.5 s\n  HTTP side: a shut door opened 3 times, ",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+        assert!(!summary(&sample::passed()).contains("HTTP side"));
+    }
 }

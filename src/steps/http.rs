@@ -194,6 +194,8 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        // A crate beside this one turns it on for all.
+        .no_gzip()
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
         .http1_only()

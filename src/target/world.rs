@@ -499,6 +499,7 @@ impl World {
         let failed = |error: &dyn std::fmt::Display| WorldError::EnvoyGateway(error.to_string());
         let client = reqwest::Client::builder()
             .no_proxy()
+            .no_gzip()
             .build()
             .map_err(|error| failed(&error))?;
         let deadline = Instant::now() + self.ground.start_within();

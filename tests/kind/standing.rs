@@ -62,6 +62,8 @@ impl Standing {
     }
 
     pub async fn client(&self) -> kube::Client {
+        // There are two in the program, and none is the default by itself.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(self.path("k.yaml")).expect("a kubeconfig");
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
             .await

@@ -201,6 +201,15 @@ impl DoorOptions {
         })
     }
 
+    /// Further authorities of certificates, PEM.
+    pub(super) fn authorities(&self) -> Result<Option<String>, String> {
+        let read = |file: &PathBuf| {
+            crate::file_input::read_text(file, crate::file_input::SMALL)
+                .map_err(|refusal| format!("reading {}: {}", file.display(), refusal.in_a_line()))
+        };
+        self.ca.as_ref().map(read).transpose()
+    }
+
     fn probes(&self, rate: f64) -> Option<Duration> {
         match self.probe_every {
             Some(Every(every)) => every,
@@ -424,7 +433,7 @@ fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
     }
 }
 
-async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::net::lookup_host((place.host.as_str(), place.port))
         .await
         .map_err(|error| format!("resolving {}: {error}", place.host))?;
@@ -478,17 +487,9 @@ fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, String> {
     if !place.tls {
         return Ok(None);
     }
-    let ca = options
-        .ca
-        .as_ref()
-        .map(|file| {
-            crate::file_input::read_text(file, crate::file_input::SMALL)
-                .map_err(|refusal| format!("reading {}: {}", file.display(), refusal.in_a_line()))
-        })
-        .transpose()?;
     Ok(Some(Tls {
         host: place.host.clone(),
-        ca,
+        ca: options.authorities()?,
         insecure: options.insecure,
     }))
 }

@@ -2,6 +2,7 @@
 
 mod door;
 mod drive;
+mod http;
 mod platform;
 mod reports;
 mod sessions;
@@ -14,6 +15,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+pub use self::http::work as work_http;
+use self::http::{HttpOptions, Side};
 use super::conclude::tell;
 use super::run::{Process, UsageError};
 use crate::load::abort::{AbortOn, Watch};
@@ -56,6 +59,8 @@ pub struct LoadOptions {
     pub sessions: SessionOptions,
     #[command(flatten)]
     pub door: DoorOptions,
+    #[command(flatten)]
+    pub http: HttpOptions,
 }
 
 /// What becomes of a load of which a worker is lost.
@@ -91,7 +96,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
     };
     let loaded = match options.sessions.sessions {
         Some(_) => sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await,
-        None => load(&options.door, &size, &crew, &process, &redactor)
+        None => load(&options.door, &options.http, &size, &crew, &process, &redactor)
             .await
             .map(|result| (result, Vec::new())),
     };
@@ -121,16 +126,35 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
 
 async fn load(
     options: &DoorOptions,
+    http: &HttpOptions,
     size: &Size,
     crew: &Crew,
     process: &Process,
     redactor: &Redactor,
 ) -> Result<LoadResult, NotReady> {
+    let task = http.task(options, process, redactor).await?;
     let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
     let assignment = ready.assignment(size, crew.workers)?;
-    let outcome = make(&assignment, crew, process, options.quiet).await?;
+    let mut side = match task {
+        Some(task) => Some(Side::start(task, process).await?),
+        None => None,
+    };
+    if let Some(side) = &mut side {
+        side.begin().await;
+    }
+    let outcome = make(&assignment, crew, process, options.quiet).await;
+    // Also where there is no outcome: it deletes the sessions that it made.
+    let http = match side {
+        Some(side) => Some(side.end().await),
+        None => None,
+    };
+    let outcome = outcome?;
     let platform = ready.end().await;
-    Ok(ready.result(size, outcome, platform))
+    let result = ready.result(size, outcome, platform);
+    Ok(match http {
+        Some(http) => result.with_http(http),
+        None => result,
+    })
 }
 
 /// Makes the load, and shows its seconds.

@@ -248,6 +248,10 @@ impl Seen {
 fn warnings(a: &Saved, b: &Saved) -> Vec<String> {
     let (one, other) = (&a.result.load, &b.result.load);
     let every = |every: Option<u64>| every.map_or("never".to_owned(), |every| format!("{every} ms"));
+    let http = |saved: &Saved| {
+        let side = saved.result.http.as_ref();
+        side.map_or("none".to_owned(), |side| side.users.to_string())
+    };
     let settings = [
         ("target", one.target.clone(), other.target.clone()),
         ("model", one.model.clone(), other.model.clone()),
@@ -260,6 +264,8 @@ fn warnings(a: &Saved, b: &Saved) -> Vec<String> {
             format!("{} ms", one.deadline),
             format!("{} ms", other.deadline),
         ),
+        // They take processors from the attaches, and ask the same platform.
+        ("http-users", http(a), http(b)),
     ];
     let different: Vec<String> = settings
         .into_iter()

@@ -124,6 +124,11 @@ fn other_loads_are_named() {
         warnings(&a, &b),
         ["these are different loads: attaches 1000 and 2000, echo-every 1500 ms and never"]
     );
+    let with = saved("c.json", sample::passed().with_http(sample::http()));
+    assert_eq!(
+        warnings(&a, &with),
+        ["these are different loads: http-users none and 5"]
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::chart::{Along, Chart, Line, NINES};
 use super::{failures, plan, share, what};
+use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::metric::Metric;
 use crate::load::metric::decode;
 use crate::load::objective::Kept;
@@ -61,6 +62,9 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     table_of_latencies(result, out)?;
     counts(result, out)?;
     failed(result, out)?;
+    if let Some(side) = &result.http {
+        http(side, out)?;
+    }
     let mut costs = vec![("generator", generator(&result.generator))];
     costs.extend(result.platform.as_ref().map(|counted| ("platform", platform(counted))));
     pairs("Cost", &costs, out)?;
@@ -317,6 +321,32 @@ fn failed(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// The HTTP side: its figures are of another model, and stand apart.
+fn http(side: &HttpResult, out: &mut String) -> std::fmt::Result {
+    head(TITLE, &COLUMNS, out)?;
+    for row in side.rows() {
+        let [name, numbers @ .., statuses] = &row;
+        write!(out, "<tr><td>{}</td>", text(name))?;
+        for number in numbers {
+            write!(out, "<td class=\"number\">{}</td>", text(number))?;
+        }
+        writeln!(out, "<td class=\"number\">{}</td></tr>", text(statuses))?;
+    }
+    writeln!(out, "</table>\n<p>{}</p>", text(&side.what()))?;
+    let failures = side.failures();
+    if !failures.is_empty() {
+        head("Failures of the HTTP side", &["", "count"], out)?;
+        for (why, count) in failures {
+            writeln!(out, "<tr><td>{}</td><td class=\"number\">{count}</td></tr>", text(&why))?;
+        }
+        writeln!(out, "</table>")?;
+    }
+    for example in &side.examples {
+        writeln!(out, "<p>{}</p>", text(&example.text()))?;
+    }
+    Ok(())
+}
+
 /// The beginning of a table. All columns but the first one, and those of texts, are of numbers.
 fn head(title: &str, columns: &[&str], out: &mut String) -> std::fmt::Result {
     write!(out, "<h2>{title}</h2>\n<table>\n<tr>")?;
@@ -389,6 +419,24 @@ mod tests {
             let found = page[at..].find(part);
             at += found.unwrap_or_else(|| panic!("{part}\nis not in, or not behind the others in\n{page}"));
         }
+    }
+
+    #[test]
+    fn the_http_side_stands_apart_with_its_model() {
+        let mut side = sample::opened();
+        let hostile = "<script>alert(1)</script>";
+        side.examples[0].what = hostile.into();
+        side.api = Some(hostile.into());
+        if let Some(requests) = side.requests.get_mut("models") {
+            requests.failures.insert(hostile.into(), 1);
+        }
+        let page = render(&sample::passed().with_http(side));
+        assert!(page.contains("<h2>HTTP side (closed model)</h2>"), "{page}");
+        assert!(
+            page.contains("<tr><td>models-bad-jwt</td><td class=\"number\">10</td>"),
+            "{page}"
+        );
+        assert!(!page.contains("<script"), "{page}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{plan, what};
+use crate::load::http::HttpResult;
 use crate::load::objective::{Judged, Kept};
 use crate::load::result::{LoadResult, Verdict};
 use crate::load::summary::summary;
@@ -28,6 +29,10 @@ pub fn render(result: &LoadResult) -> Result<String, String> {
         suite.add_test_case(case(&judged.objective, objective(judged, result)));
     }
     suite.add_test_case(case("no door opened without the right token", door(result)));
+    if let Some(side) = &result.http {
+        let name = "no door of the HTTP side opened that has to be shut";
+        suite.add_test_case(case(name, http(side)));
+    }
     let mut whole = case(&format!("the load: {}", what(result)), whole(result));
     whole.set_time(time);
     whole.set_system_out(printable(&summary(result)));
@@ -84,6 +89,25 @@ fn door(result: &LoadResult) -> TestCaseStatus {
         return bad(NonSuccessKind::Error, "no-answer", &message);
     }
     TestCaseStatus::success()
+}
+
+fn http(side: &HttpResult) -> TestCaseStatus {
+    if side.opened() > 0 {
+        let message = format!("a shut door opened {} times", side.opened());
+        return bad(NonSuccessKind::Failure, "opened", &message);
+    }
+    if let Some(why) = &side.lost {
+        return bad(NonSuccessKind::Error, "lost", why);
+    }
+    let mut shut = side.requests.iter().filter(|(_, requests)| requests.shut);
+    // That nothing opened proves nothing where nothing answered.
+    match shut.find(|(_, requests)| requests.right == 0) {
+        Some((name, _)) => {
+            let message = format!("none of {name} was refused as it has to be");
+            bad(NonSuccessKind::Error, "no-answer", &message)
+        }
+        None => TestCaseStatus::success(),
+    }
 }
 
 fn whole(result: &LoadResult) -> TestCaseStatus {
@@ -143,6 +167,16 @@ mod tests {
         assert_eq!(counted(&result), (3, 0, 2, 0));
         result.verdict = Verdict::Interrupted;
         assert_eq!(counted(&result), (3, 0, 2, 0));
+    }
+
+    #[test]
+    fn the_http_side_has_a_case_of_its_own() {
+        let with = |http| counted(&sample::passed().with_http(http));
+        assert_eq!(with(sample::http()), (4, 0, 0, 0));
+        assert_eq!(with(sample::opened()), (4, 2, 0, 0));
+        let mut lost = sample::http();
+        lost.lost = Some("its worker has ended".into());
+        assert_eq!(with(lost), (4, 0, 2, 0));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Markdown, for a CI summary or a comment on a change.
 
 use super::{failures, plan, share, what};
+use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::objective::Kept;
 use crate::load::recorder::Example;
 use crate::load::result::LoadResult;
@@ -30,6 +31,7 @@ pub fn render(result: &LoadResult) -> String {
     text += &table(result);
     text += &failed(result);
     text += &examples(&result.examples);
+    text += &result.http.as_ref().map(http).unwrap_or_default();
     text += &format!("Generator: {}\n\n", escape(&generator(&result.generator)));
     if let Some(counted) = &result.platform {
         text += &format!("Platform: {}\n\n", escape(&platform(counted)));
@@ -133,6 +135,29 @@ fn examples(examples: &[Example]) -> String {
     text + "</details>\n\n"
 }
 
+/// The HTTP side: its figures are of another model, and stand apart.
+fn http(side: &HttpResult) -> String {
+    let mut text = format!("## {TITLE}\n\n{}\n\n", escape(&side.what()));
+    if !side.requests.is_empty() {
+        text += &format!(
+            "| {} |\n|---|{}---|\n",
+            COLUMNS.join(" | "),
+            "--:|".repeat(COLUMNS.len() - 2)
+        );
+    }
+    for row in side.rows() {
+        text += &format!("| {} |\n", row.map(|cell| escape(&cell)).join(" | "));
+    }
+    text.push('\n');
+    for (why, count) in side.failures() {
+        text += &format!("- {count} times {}\n", escape(&why));
+    }
+    for example in &side.examples {
+        text += &format!("- {}\n", escape(&example.text()));
+    }
+    text.trim_end().to_owned() + "\n\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +204,21 @@ mod tests {
         }
         // Nothing turns the direction of what follows.
         assert!(!text.contains('\u{202e}'), "{text}");
+    }
+
+    #[test]
+    fn the_http_side_stands_apart_with_its_model() {
+        let text = render(&sample::passed().with_http(sample::opened()));
+        for part in [
+            "\n## HTTP side (closed model)\n\n5 users for 12.5 s, each waits for its answer: ",
+            "\n| request | count | right | opened | unexpected | failed | p50 | p90 | p99 | max | statuses |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n",
+            "\n| models-bad-jwt | 10 | 7 | 3 | 0 | 0 | ",
+            "\n- at 0.250 s, GET /api/agents/models with a JWT with a wrong signature, answered with 200: a shut door \
+             opened\n\nGenerator: ",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
     }
 
     #[test]

@@ -97,6 +97,21 @@ fn redacted(result: &LoadResult, redactor: &Redactor) -> LoadResult {
         clean(&mut example.attach);
         example.local.iter_mut().chain(&mut example.said).for_each(clean);
     }
+    if let Some(http) = &mut result.http {
+        let places = http.api.iter_mut().chain(&mut http.models);
+        places
+            .chain(&mut http.lost)
+            .chain(&mut http.left)
+            .chain(&mut http.notes)
+            .for_each(clean);
+        for requests in http.requests.values_mut() {
+            requests.failures = counted(&requests.failures);
+        }
+        for example in &mut http.examples {
+            clean(&mut example.place);
+            clean(&mut example.what);
+        }
+    }
     result
 }
 
@@ -194,6 +209,14 @@ mod tests {
             result.examples[0].said = Some(format!("token {value}"));
             result.failures.insert(format!("closed {value}"), 1);
             result.reasons.push(format!("because {value}"));
+            let mut http = sample::opened();
+            http.lost = Some(format!("lost with {value}"));
+            http.examples[0].what = format!("said {value}");
+            http.left.push(value.into());
+            for requests in http.requests.values_mut() {
+                requests.failures.insert(format!("refused {value}"), 1);
+            }
+            let result = result.with_http(http);
             for format in LoadFormat::KNOWN {
                 let text = render(*format, &result, &redactor).expect("a report");
                 assert!(text.contains(secret), "{format:?}: {text}");

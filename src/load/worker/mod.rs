@@ -94,7 +94,7 @@ impl From<Outcome> for Share {
 }
 
 /// Writes a message as a line.
-async fn say(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> std::io::Result<()> {
+pub(super) async fn say(to: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     to.write_all(&line).await?;

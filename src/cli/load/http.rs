@@ -1,0 +1,288 @@
+//! The HTTP side of a load: its options, its worker's process, and this process as one.
+
+use std::fs::{File, OpenOptions};
+use std::process::Stdio;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::door::{DoorOptions, NotReady, resolve};
+use crate::cli::conclude::tell;
+use crate::cli::run::{Process, UsageError};
+use crate::load::Place;
+use crate::load::http::{Api, HttpResult, Measured, Models, Site, Task, Word, serve, with_bad_signature};
+use crate::redact::{Redactor, Secret};
+
+/// What its worker's process is started with; nobody types it.
+pub const WORKER: &str = "load-http-worker";
+
+/// Paths of the contracts, where a URL has none.
+const API_PATH: &str = "/api/v1/managed_agents";
+const AGENTS_PATH: &str = "/api/agents";
+
+/// What a worker needs at most to say its last word, once its grace is over.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
+/// Who asks the session API and the agent service meanwhile.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HttpOptions {
+    /// HTTP side: users that ask meanwhile, each waiting for its answers (closed model)
+    #[arg(long, value_name = "N", conflicts_with = "sessions", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub http_users: Option<u32>,
+    /// HTTP side: the session API, as http://HOST:PORT; a path takes the place of /api/v1/managed_agents
+    #[arg(long, value_name = "URL", requires = "http_users", requires = "http_key_env")]
+    pub http_api: Option<String>,
+    /// HTTP side: the variable of the environment that holds the session API's key
+    #[arg(long, value_name = "NAME", requires = "http_api")]
+    pub http_key_env: Option<String>,
+    /// HTTP side: the agent service behind its gateway, as http://HOST:PORT; a path takes the place of /api/agents
+    #[arg(long, value_name = "URL", requires = "http_users", requires = "http_jwt_env")]
+    pub http_models: Option<String>,
+    /// HTTP side: the variable that holds a good JWT
+    #[arg(long, value_name = "NAME", requires = "http_models")]
+    pub http_jwt_env: Option<String>,
+    /// HTTP side: the variable that holds a JWT of role INACTIVE, which has to get 403
+    #[arg(long, value_name = "NAME", requires = "http_models")]
+    pub http_inactive_jwt_env: Option<String>,
+}
+
+impl HttpOptions {
+    /// What its worker is to do; none where there is no HTTP side.
+    pub async fn task(
+        &self,
+        door: &DoorOptions,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Option<Task>, NotReady> {
+        let Some(users) = self.http_users else {
+            return Ok(None);
+        };
+        if self.http_api.is_none() && self.http_models.is_none() {
+            let why = "--http-users wants --http-api or --http-models: what they ask";
+            return Err(UsageError(why.into()).into());
+        }
+        let secret = |name: &String| secret(name, process, redactor);
+        // Wrong command lines are told before anything is looked up.
+        let key = self.http_key_env.as_ref().map(secret).transpose()?;
+        let jwt = self.http_jwt_env.as_ref().map(secret).transpose()?;
+        let inactive = self.http_inactive_jwt_env.as_ref().map(secret).transpose()?;
+        let bad = self.http_jwt_env.as_ref().zip(jwt.as_ref());
+        let bad = bad.map(|(name, jwt)| bad_jwt(name, jwt, redactor)).transpose()?;
+        let owned = door.i_own_this_target;
+        let api = match self.http_api.as_ref().zip(key) {
+            Some((url, key)) => Some(Api {
+                site: site("--http-api", url, API_PATH, owned).await?,
+                key: key.expose().to_owned(),
+            }),
+            None => None,
+        };
+        let models = match self.http_models.as_ref().zip(jwt.zip(bad)) {
+            Some((url, (jwt, bad))) => Some(Models {
+                site: site("--http-models", url, AGENTS_PATH, owned).await?,
+                jwt: jwt.expose().to_owned(),
+                bad: bad.expose().to_owned(),
+                inactive: inactive.map(|inactive| inactive.expose().to_owned()),
+            }),
+            None => None,
+        };
+        Ok(Some(Task {
+            users,
+            api,
+            models,
+            ca: door.authorities()?,
+            insecure: door.insecure,
+            deadline: door.deadline,
+        }))
+    }
+}
+
+fn secret(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, UsageError> {
+    let value = (process.variable)(name)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| UsageError(format!("{name} is not set: it has to hold the HTTP side's key or JWT")))?;
+    if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(UsageError(format!("what {name} holds can't stand in a header field")));
+    }
+    redactor
+        .add(name, &value)
+        .map_err(|error| UsageError(error.to_string()))
+}
+
+fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, UsageError> {
+    let bad = with_bad_signature(jwt.expose()).ok_or_else(|| {
+        UsageError(format!(
+            "what {name} holds is no JWT: three parts, the last one its signature"
+        ))
+    })?;
+    redactor
+        .add("BAD_JWT", &bad)
+        .map_err(|error| UsageError(error.to_string()))
+}
+
+async fn site(flag: &str, url: &str, path: &str, owned: bool) -> Result<Site, NotReady> {
+    let (place, path) = place(url, path).map_err(|why| UsageError(format!("{flag}: {why}")))?;
+    let scheme = if place.tls { "https" } else { "http" };
+    Ok(Site {
+        origin: format!("{scheme}://{}", place.authority),
+        tls: place.tls,
+        addresses: resolve(&place, owned).await?,
+        host: place.host,
+        path,
+    })
+}
+
+/// A URL's place, and its path or else this one.
+fn place(url: &str, path: &str) -> Result<(Place, String), String> {
+    let scheme = url.split("://").next().unwrap_or_default();
+    if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err("not a URL with http:// or https://".into());
+    }
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err("a URL with credentials: they go into variables of the environment".into());
+    }
+    if url.contains(['?', '#']) {
+        return Err("a URL with a query or a fragment, which the API's paths can't follow".into());
+    }
+    let place = Place::parse(url)?;
+    let path = match place.target.trim_end_matches('/') {
+        "" => path.to_owned(),
+        own => own.to_owned(),
+    };
+    Ok((place, path))
+}
+
+/// The worker's process. Dropped, it is killed.
+pub struct Side {
+    task: Task,
+    child: Child,
+    orders: ChildStdin,
+    words: Lines<BufReader<ChildStdout>>,
+}
+
+impl Side {
+    /// Starts it, and tells it what to do.
+    pub async fn start(task: Task, process: &Process) -> Result<Side, String> {
+        let binary = process.binary.as_ref().map_err(String::clone)?;
+        let mut child = Command::new(binary)
+            .arg(WORKER)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            // Ctrl-C is for the coordinator, which then stops its workers.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("starting the HTTP side's worker: {error}"))?;
+        let (orders, words) = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .ok_or("the HTTP side's worker has no standard input and output")?;
+        let mut line = serde_json::to_string(&task).map_err(|error| format!("the HTTP side's task: {error}"))?;
+        line.push('\n');
+        let mut side = Side {
+            task,
+            child,
+            orders,
+            words: BufReader::new(words).lines(),
+        };
+        side.order(&line).await;
+        Ok(side)
+    }
+
+    pub async fn begin(&mut self) {
+        self.order("start\n").await;
+    }
+
+    /// Stops it; gives what it has measured.
+    pub async fn end(mut self) -> HttpResult {
+        let name = format!("its worker (process {})", self.child.id().unwrap_or_default());
+        self.order("stop\n").await;
+        let within = self.task.grace() + LAST_WORD;
+        let measured = match tokio::time::timeout(within, self.words.next_line()).await {
+            Ok(Ok(Some(line))) => measured(&line).map_err(|why| format!("{name} {why}")),
+            Ok(Ok(None)) => {
+                let ended = tokio::time::timeout(LAST_WORD, self.child.wait()).await;
+                let how = ended.ok().and_then(Result::ok).map(|status| format!(", {status}"));
+                Err(format!("{name} was lost: it has ended{}", how.unwrap_or_default()))
+            }
+            Ok(Err(error)) => Err(format!("{name} was lost: reading from it: {error}")),
+            Err(_) => Err(format!(
+                "{name} was lost: it has not ended within {} s",
+                within.as_secs()
+            )),
+        };
+        HttpResult::new(&self.task, measured)
+    }
+
+    /// One that doesn't hear says nothing at the end.
+    async fn order(&mut self, line: &str) {
+        let told = async {
+            self.orders.write_all(line.as_bytes()).await?;
+            self.orders.flush().await
+        };
+        let _heard = tokio::time::timeout(LAST_WORD, told).await;
+    }
+}
+
+fn measured(line: &str) -> Result<Measured, String> {
+    match serde_json::from_str(line) {
+        Ok(Word::Done { measured }) => Ok(*measured),
+        Ok(Word::Failed { why }) => Err(format!("could not go on: {why}")),
+        Err(error) => Err(format!("said what is no word of the protocol: {error}")),
+    }
+}
+
+/// Is the HTTP side's worker; gives the exit code.
+pub async fn work() -> u8 {
+    let served = match own_output() {
+        Ok(words) => serve(BufReader::new(tokio::io::stdin()), tokio::fs::File::from_std(words)).await,
+        Err(error) => Err(format!("taking standard output: {error}")),
+    };
+    match served {
+        Ok(()) => 0,
+        Err(why) => {
+            tell(&format!("the HTTP side of a load: {why}"));
+            3
+        }
+    }
+}
+
+/// Takes standard output for what the coordinator is to hear alone: goose prints there, and logs.
+fn own_output() -> std::io::Result<File> {
+    let own = File::from(rustix::io::dup(std::io::stdout())?);
+    rustix::stdio::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_takes_the_place_of_the_contracts() {
+        let path = |url: &str| place(url, API_PATH).map(|(place, path)| format!("{} {path}", place.authority));
+        assert_eq!(
+            path("http://127.0.0.1:8080").as_deref(),
+            Ok("127.0.0.1:8080 /api/v1/managed_agents")
+        );
+        assert_eq!(
+            path("HTTPS://web.example/").as_deref(),
+            Ok("web.example /api/v1/managed_agents")
+        );
+        assert_eq!(path("http://[::1]:1/x/agents/").as_deref(), Ok("[::1]:1 /x/agents"));
+        for (wrong, why) in [
+            ("ws://127.0.0.1", "not a URL with http:// or https://"),
+            ("127.0.0.1:80", "not a URL with http:// or https://"),
+            ("http://a:b@127.0.0.1", "a URL with credentials"),
+            ("http://127.0.0.1/?token=x", "a URL with a query"),
+            ("http://127.0.0.1/#x", "a URL with a query or a fragment"),
+        ] {
+            let said = place(wrong, API_PATH).expect_err(wrong);
+            assert!(said.starts_with(why), "{wrong}: {said}");
+        }
+    }
+}

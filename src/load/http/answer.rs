@@ -1,0 +1,102 @@
+//! What is read of answers, and why there is none.
+
+use std::error::Error;
+use std::io;
+
+use serde_json::Value;
+
+use crate::load::failure::Failure;
+
+/// Of an answer, as much is kept; the rest is read and forgotten.
+const BODY: usize = 4 << 20;
+
+/// Reads an answer to its end.
+pub async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut kept = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        let room = BODY - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(kept)
+}
+
+/// Why there is no answer, by kind: no address and no port, which would make each one a kind of its own.
+pub fn failure(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "timed out".into();
+    }
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        let of_system = cause
+            .downcast_ref::<io::Error>()
+            .filter(|error| error.raw_os_error().is_some());
+        if let Some(error) = of_system {
+            return Failure::from_io(error).to_string();
+        }
+        match cause.source() {
+            Some(deeper) => cause = deeper,
+            None => break,
+        }
+    }
+    let doing = match (error.is_connect(), error.is_body() || error.is_decode()) {
+        (true, _) => "connecting",
+        (_, true) => "reading the answer",
+        _ => "asking",
+    };
+    format!("{doing}: {cause}")
+}
+
+fn parsed(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())
+}
+
+/// The first agent of a list, where there is one.
+pub fn first_agent(body: &[u8]) -> Result<Option<String>, String> {
+    let answer = parsed(body)?;
+    let agents = answer["data"].as_array().ok_or("the answer has no list in `data`")?;
+    agents.first().map(id).transpose()
+}
+
+pub fn id_of(body: &[u8]) -> Result<String, String> {
+    id(&parsed(body)?)
+}
+
+/// An id that can stand in a path.
+fn id(of: &Value) -> Result<String, String> {
+    let id = of["id"].as_str().ok_or("the answer has no `id`")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !id.is_empty() && id.chars().all(plain) {
+        true => Ok(id.to_owned()),
+        false => Err("the answer's `id` can't stand in a path".to_owned()),
+    }
+}
+
+pub fn status_of(body: &[u8]) -> Result<String, String> {
+    let answer = parsed(body)?;
+    let status = answer["status"].as_str().ok_or("the answer has no `status`")?;
+    Ok(status.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_have_to_hold() {
+        let agents = |body: &str| first_agent(body.as_bytes());
+        assert_eq!(agents(r#"{"data":[{"id":"a1"},{"id":"a2"}]}"#), Ok(Some("a1".into())));
+        assert_eq!(agents(r#"{"data":[]}"#), Ok(None));
+        assert_eq!(agents("[]"), Err("the answer has no list in `data`".into()));
+        assert_eq!(agents("<html>"), Err("the answer is no JSON".into()));
+        assert_eq!(id_of(br#"{"id":"s-1_2"}"#), Ok("s-1_2".into()));
+        for no_path in [r#"{"id":""}"#, r#"{"id":"../x"}"#, r#"{"id":"a?b"}"#] {
+            assert_eq!(
+                id_of(no_path.as_bytes()),
+                Err("the answer's `id` can't stand in a path".into()),
+                "{no_path}"
+            );
+        }
+        assert_eq!(id_of(br#"{"id":1}"#), Err("the answer has no `id`".into()));
+        assert_eq!(status_of(br#"{"status":"ready"}"#), Ok("ready".into()));
+    }
+}

@@ -1,0 +1,93 @@
+//! The HTTP side of a load: users of the session API and of the agent service's models, by the crate goose, in a process
+//! of its own, as goose takes over the process's Ctrl-C.
+//!
+//! Its users wait for each answer before they ask again. A slow door slows them down, and what they measure is of a
+//! closed model: from when a request was sent, and not from when it should have been.
+//!
+//! ```text
+//! coordinator                      worker
+//!   the task, as JSON ─►
+//!   start ─►                           its users begin
+//!   stop ─►                            they end what they are at, sessions that they made are deleted
+//!                                  ◄─ done, as JSON (or failed, with why)
+//! ```
+//!
+//! A worker whose coordinator goes away stops as if it was told to.
+
+mod answer;
+mod drive;
+mod judge;
+mod result;
+mod users;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use drive::serve;
+pub use judge::with_bad_signature;
+pub use result::{COLUMNS, Example, HttpResult, Measured, Requests, TITLE};
+
+/// What a worker is to do. It carries secrets, and so it doesn't print.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Task {
+    pub users: u32,
+    pub api: Option<Api>,
+    pub models: Option<Models>,
+    /// Further authorities of certificates, PEM.
+    pub ca: Option<String>,
+    /// Any certificate is taken.
+    pub insecure: bool,
+    /// Longest time of a request, and of a session until it is ready.
+    pub deadline: Duration,
+}
+
+impl Task {
+    /// Longest time from being stopped until the end: somebody may have begun to wait for one answer, and a session has
+    /// to be deleted after it.
+    pub fn grace(&self) -> Duration {
+        self.deadline * 2 + Duration::from_secs(5)
+    }
+}
+
+/// Where an API is.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Site {
+    /// `http://HOST:PORT`.
+    pub origin: String,
+    pub tls: bool,
+    pub host: String,
+    /// Looked up once, when it was seen whose they are.
+    pub addresses: Vec<SocketAddr>,
+    /// Before the paths of the contract.
+    pub path: String,
+}
+
+/// The session API.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Api {
+    pub site: Site,
+    pub key: String,
+}
+
+/// The agent service behind its gateway.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Models {
+    pub site: Site,
+    pub jwt: String,
+    pub bad: String,
+    pub inactive: Option<String>,
+}
+
+/// What a worker says at its end.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum Word {
+    Done { measured: Box<Measured> },
+    Failed { why: String },
+}
