@@ -383,24 +383,102 @@ fn an_interrupted_load_has_a_result() {
     assert_eq!(result["counts"]["opened"].as_u64(), Some(40));
 }
 
+/// Handshakes under way are neither opened nor failed, however long they have been.
+#[test]
+fn a_load_that_is_interrupted_in_its_ramp_has_a_result() {
+    let folder = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}/tty", listener.local_addr().expect("its address"));
+    let arguments = ["-n", "300", "--ramp", "40/s", "--objective", "errors == 0"];
+    let mut running = Running::start(&mut load(folder.path(), &url, &arguments)).expect("gauntlet starts");
+    until("seconds are told", || {
+        let said = running.stderr();
+        if said.contains(" open ") { Ok(()) } else { Err(said) }
+    });
+    running.signal(Signal::INT);
+    assert_eq!(running.ends().code(), Some(130), "{}", running.stderr());
+    assert_eq!(result(folder.path())["counts"]["attempted"].as_u64(), Some(0));
+}
+
+/// A load may be over before the first probe is due; each kind is tried all the same.
+#[test]
+fn each_way_to_come_without_the_right_token_is_tried() {
+    let folder = folder();
+    let door = Door::open(&[]);
+    let arguments = ["-n", "3", "--hold", "50ms", "--old-token-env", "OLD"];
+    let mut command = load(folder.path(), &door.url(), &arguments);
+    command.env("OLD", "a-token-that-was-valid-once");
+    ran(command).exits(0);
+    assert_eq!(result(folder.path())["counts"]["probesRefused"].as_u64(), Some(4));
+}
+
+/// What a server says is evidence, and neither a secret's leak nor an order to a terminal.
+#[test]
+fn what_a_server_says_is_shown_safely() {
+    let folder = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!(
+        "ws://{}/tty?api_key=a-key-in-the-query",
+        listener.local_addr().expect("its address")
+    );
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().map_while(Result::ok) {
+            let mut head = vec![0; 4096];
+            let read = connection.read(&mut head).unwrap_or_default();
+            let asked = String::from_utf8_lossy(&head[..read]).into_owned();
+            // The token stands where what is shown is cut off.
+            let body = format!("\u{1b}[2J{}{asked}", "x".repeat(230));
+            let answer = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let _gone = connection.write_all(answer.as_bytes());
+        }
+    });
+    let arguments = [
+        "-n",
+        "1",
+        "--hold",
+        "1s",
+        "--header",
+        "Authorization: Bearer a-value-of-a-header",
+    ];
+    let ran = ran(load(folder.path(), &url, &arguments)).exits(1);
+    let kept = result(folder.path()).to_string();
+    for secret in ["a-value-of-a-header", "a-key-in-the-query", "\u{1b}", &TOKEN[..20]] {
+        assert!(!ran.stdout.contains(secret), "{secret:?} in {}", ran.stdout);
+        assert!(!kept.contains(secret), "{secret:?} in {kept}");
+    }
+    assert!(ran.stdout.contains("| HTTP/1.1 403 Forbidden"), "{}", ran.stdout);
+}
+
+/// A result that can't be written is found out before the load; a pipe that nobody reads is no error.
+#[test]
+fn a_result_that_cannot_be_written() {
+    let folder = folder();
+    for file in ["/proc/x.json", "."] {
+        let ran = run_in(folder.path(), &["load", "-n", "3", "--hold", "50ms", "--out", file]).exits(3);
+        assert!(ran.stderr.ends_with("gauntlet: no load was made\n"), "{}", ran.stderr);
+    }
+}
+
 /// What this machine lacks is none of the platform's failures.
 #[test]
 fn what_this_machine_lacks_is_an_error() {
     let folder = folder();
     let door = Door::open(&[]);
     // Documentation's network (RFC 5737): no address of this machine.
-    let ported = ran(load(
-        folder.path(),
-        &door.url(),
-        &["-n", "5", "--hold", "1s", "--source", "192.0.2.1"],
-    ))
-    .exits(3);
-    assert!(
-        ported.stdout.contains("local: no ports left (EADDRNOTAVAIL)"),
-        "{}",
-        ported.stdout
-    );
-    assert!(ported.stdout.contains("COULD NOT TELL"), "{}", ported.stdout);
+    for (source, said) in [
+        (
+            "192.0.2.1",
+            "gauntlet: --source 192.0.2.1 is no address of this machine: ",
+        ),
+        (
+            "::1",
+            "gauntlet: --source ::1 and the target are not both of IPv4, or both of IPv6\n",
+        ),
+    ] {
+        let arguments = ["-n", "5", "--hold", "1s", "--source", source];
+        let ran = ran(load(folder.path(), &door.url(), &arguments)).exits(3);
+        assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
+    }
     let mut few = Command::new("sh");
     few.args([
         "-c",
@@ -508,8 +586,8 @@ fn what_is_asked_wrongly_is_said() {
             // Documentation's network (RFC 5737): nobody is there, and nothing is sent.
             &["--url", "ws://198.51.100.1/tty", "--token-env", VARIABLE],
             3,
-            "gauntlet: 198.51.100.1 is 198.51.100.1, on a public network: a load there can do harm to others; where it \
-             is yours to load, say so by --i-own-this-target\ngauntlet: no load was made\n",
+            "gauntlet: 198.51.100.1 is on a public network (198.51.100.1): a load there can do harm to others; where \
+             it is yours to load, say so by --i-own-this-target\ngauntlet: no load was made\n",
         ),
         (
             &[

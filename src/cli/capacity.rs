@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, write};
+use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, unless_gone, writable, write};
 use super::run::{Process, UsageError};
 use crate::load::capacity::{End, Found, Search, Trial};
 use crate::load::result::Verdict;
@@ -38,8 +38,8 @@ pub struct CapacityOptions {
     /// How attaches arrive in each trial [default: 500/s; with --of rate at the rate that is tried]
     #[arg(long, value_name = "RATE")]
     pub ramp: Option<Arrivals>,
-    /// How long each trial holds all attaches [default: 2s]
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = super::duration)]
+    /// How long each trial holds all attaches
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = super::load::time)]
     pub hold: Duration,
     #[command(flatten)]
     pub door: DoorOptions,
@@ -110,6 +110,9 @@ struct Document<'a> {
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
     let redactor = Redactor::new();
+    if let Err(why) = writable(options.door.out.as_deref()) {
+        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+    }
     let most = options.size(options.most).attaches;
     let mut ready = match Ready::new(&options.door, most, &process, &redactor).await {
         Ok(ready) => ready,
@@ -157,20 +160,25 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
     if let Some(wrong) = &wrong {
         text.push_str(&format!("  {wrong}: that is a failure at any load\n"));
     }
-    let _closed = process
+    let told = process
         .stdout
         .write_all(text.as_bytes())
         .and_then(|()| process.stdout.flush());
+    let mut problems: Vec<String> = unless_gone(told).into_iter().collect();
     if let Some(file) = &options.door.out {
-        write(file, &document, &redactor)?;
+        problems.extend(write(file, &document, &redactor).err().map(|UsageError(why)| why));
     }
+    problems
+        .iter()
+        .for_each(|problem| super::conclude::tell(&redactor.redact(problem)));
     if let Some(why) = refusal.into_inner().unwrap_or_default() {
         return refused(why, "the search ends there", &redactor);
     }
     Ok(match found.end {
         End::Stopped => 130,
         _ if wrong.is_some() => 1,
-        End::Found | End::KeptAtMost => 0,
+        End::Found | End::KeptAtMost if problems.is_empty() => 0,
+        End::Found | End::KeptAtMost => 3,
         End::BrokenAtOne => 1,
         End::CouldNotTell | End::Unstable => 3,
     })

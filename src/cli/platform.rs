@@ -19,6 +19,9 @@ const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token
 /// The variable with the address that a component listens on; all addresses without it.
 const LISTEN: &str = "GAUNTLET_LISTEN";
 
+/// The variable of a component that ends with its standard input: whoever holds the other end has started it.
+const HELD: &str = "GAUNTLET_HELD";
+
 /// What containers of the embedded target run: `platform COMPONENT`, as the image's entry point would.
 pub fn program() -> Program {
     Arc::new(|argv, pod| {
@@ -47,6 +50,13 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
             known.join(", ")
         ))
     })?;
+    if env.contains_key(HELD) {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            let _ended = tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await;
+            stop.cancel();
+        });
+    }
     let log = Log::new(|line| {
         use std::io::Write;
         // A log that nobody reads any more is no reason to end.

@@ -26,8 +26,9 @@ const READS: usize = 16;
 /// Bytes that may wait for a server that doesn't read; then what is typed is lost, and counted as unanswered.
 const MOST_UNSENT: usize = 16 * 1024;
 
-/// Bytes of a refusal that are kept as evidence.
-const SAID: usize = 400;
+/// Bytes of a refusal that are kept as evidence, until secrets are taken out of it: one that is cut in two would not be
+/// found.
+const SAID: usize = 4096;
 
 /// With which credential an attach comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +186,8 @@ pub struct Attach {
     pub intended: u64,
     /// When the current phase began.
     since: u64,
+    /// When it has to be over.
+    pub until: u64,
     reader: frames::Reader,
     finder: Finder,
     /// The first echo's intended moment.
@@ -203,7 +206,7 @@ impl Attach {
         tls: Option<(&Arc<ClientConfig>, &ServerName<'static>)>,
         request: Arc<Request>,
         (credential, number, tag): (Credential, u32, u32),
-        (intended, now): (u64, u64),
+        (intended, now, until): (u64, u64, u64),
     ) -> Result<Attach, Failure> {
         let transport = match tls {
             None => Transport::Plain(socket),
@@ -226,6 +229,7 @@ impl Attach {
             request,
             intended,
             since: now,
+            until,
             reader: frames::Reader::default(),
             finder: Finder::default(),
             first_echo: 0,
@@ -441,23 +445,28 @@ impl Attach {
             shared.recorder.record(Metric::FirstOutput, elapsed, false);
         }
         let (settled, sent, first) = (&mut self.settled, self.sent, self.first_echo);
+        let (mut overtaken, mut late) = (0, 0);
         self.finder.look(self.tag, payload, |number| {
             // The nonce's number is the echo's, up to its turn; what was drawn again is behind.
             let ahead = number.wrapping_sub(*settled) % echo::NUMBERS;
             if ahead >= sent - *settled {
                 return;
             }
-            let counts = &mut shared.recorder.counts;
-            counts.echoes_unanswered += u64::from(ahead);
-            counts.echoes_answered += 1;
+            overtaken += ahead;
             *settled += ahead;
             let intended = first + u64::from(*settled) * shared.echo_every;
             *settled += 1;
+            let elapsed = now.saturating_sub(intended);
+            if elapsed >= shared.deadline {
+                late += 1;
+                return;
+            }
+            shared.recorder.counts.echoes_answered += 1;
             let steady = shared.steady_since.is_some_and(|since| intended >= since);
-            shared
-                .recorder
-                .record(Metric::Echo, now.saturating_sub(intended), steady);
+            shared.recorder.record(Metric::Echo, elapsed, steady);
         });
+        self.unanswered_for(overtaken, &Failure::EchoOvertaken, shared);
+        self.unanswered_for(late, &Failure::TimedOut(Metric::Echo), shared);
     }
 
     /// Begins the echoes; the first is due at this moment.
@@ -474,7 +483,8 @@ impl Attach {
             if now.saturating_sub(oldest) < shared.deadline {
                 break;
             }
-            self.give_up(1, shared);
+            self.settled += 1;
+            self.unanswered_for(1, &Failure::TimedOut(Metric::Echo), shared);
         }
         let steady = shared.is_steady(intended);
         shared
@@ -498,35 +508,36 @@ impl Attach {
         sent.map(|()| intended + shared.echo_every)
     }
 
-    /// Counts the oldest echoes that have no answer as unanswered.
-    fn give_up(&mut self, echoes: u32, shared: &mut Shared) {
-        self.settled += echoes;
+    /// Counts echoes as unanswered, for a reason.
+    fn unanswered_for(&self, echoes: u32, failure: &Failure, shared: &mut Shared) {
+        if echoes == 0 {
+            return;
+        }
         shared.recorder.counts.echoes_unanswered += u64::from(echoes);
-        let (local, number) = (self.local(), self.number);
+        let (local, number, at) = (self.local(), self.number, shared.clock.seconds());
         for _ in 0..echoes {
-            let at = shared.clock.seconds();
-            shared
-                .recorder
-                .fail(Failure::TimedOut(Metric::Echo), |failure| Example {
-                    failure,
-                    at,
-                    attach: number.to_string(),
-                    local: local.map(|local| local.to_string()),
-                    said: None,
-                });
+            shared.recorder.fail(failure.clone(), |failure| Example {
+                failure,
+                at,
+                attach: number.to_string(),
+                local: local.map(|local| local.to_string()),
+                said: None,
+            });
         }
     }
 
-    /// Counts all echoes that have no answer as unanswered: nothing will come any more.
-    pub fn give_up_all(&mut self, shared: &mut Shared) {
+    /// Counts all echoes that have no answer as unanswered: nothing will come any more, for this reason.
+    pub fn give_up_all(&mut self, failure: &Failure, shared: &mut Shared) {
         let unanswered = self.unanswered();
-        self.give_up(unanswered, shared);
+        self.settled += unanswered;
+        self.unanswered_for(unanswered, failure, shared);
     }
 
     /// Closes the WebSocket from here.
     pub fn close(&mut self, intended: u64, shared: &mut Shared) -> Result<(), Failure> {
         self.state = State::Closing;
         self.intended = intended;
+        self.until = shared.clock.now().saturating_add(shared.deadline);
         let mut out = Vec::new();
         let mask = shared.mask(self.number, u64::MAX);
         frames::write(OpCode::Control(Control::Close), &1000u16.to_be_bytes(), mask, &mut out);
@@ -544,6 +555,7 @@ impl Attach {
         let now = shared.clock.now();
         shared.recorder.record(metric, now.saturating_sub(self.since), false);
         self.since = now;
+        self.until = now.saturating_add(shared.deadline);
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -76,6 +76,8 @@ impl Search {
         let mut trials: BTreeMap<u32, Tally> = BTreeMap::new();
         let halvings = (1.0 / self.precision).log2().ceil() as u32;
         let most_trials = PATIENCE * (32 + halvings + 2 * self.trials);
+        // Trials in a row that could not tell: a machine may be busy for a moment.
+        let mut untold = 0;
         for _ in 0..most_trials {
             let next = match self.next(&trials) {
                 Ok(next) => next,
@@ -84,9 +86,14 @@ impl Search {
             let tally = match trial(next).await {
                 Trial::Kept => (1, 0),
                 Trial::Broken => (0, 1),
+                Trial::CouldNotTell if untold + 1 < self.trials => {
+                    untold += 1;
+                    continue;
+                }
                 Trial::CouldNotTell => return found(End::CouldNotTell, trials),
                 Trial::Stopped => return found(End::Stopped, trials),
             };
+            untold = 0;
             let of = trials.entry(next).or_default();
             of.kept += tally.0;
             of.broken += tally.1;

@@ -298,7 +298,7 @@ impl<'a> Engine<'a> {
                 Due::Start => self.start(at),
                 Due::Probe => self.probe(at),
                 Due::Echo(slot) => self.echo(slot, now),
-                Due::Deadline(slot) => self.deadline(slot),
+                Due::Deadline(slot) => self.deadline(slot, at),
                 Due::Close => self.close(at),
                 Due::HoldEnds => self.hold_ends(),
                 Due::DrainEnds => self.drained(),
@@ -339,7 +339,8 @@ impl<'a> Engine<'a> {
                 self.shared.steady_since = Some(now);
                 self.steady = Some((now, now));
                 self.costs.held = Cost::own();
-                self.timers.add(now + nanoseconds(self.plan.hold), Due::HoldEnds);
+                self.timers
+                    .add(now.saturating_add(nanoseconds(self.plan.hold)), Due::HoldEnds);
             }
             // Nobody is left to be held.
             Part::Hold if self.open == 0 => self.hold_ends(),
@@ -349,13 +350,21 @@ impl<'a> Engine<'a> {
     }
 
     fn hold_ends(&mut self) {
+        if self.part != Part::Hold {
+            return;
+        }
+        // However short the load was, each way to come without the right token is tried once.
+        while self.plan.probe_every.is_some() && (self.probes as usize) < self.plan.doors[0].shut.len() {
+            self.begin_probe(self.shared.clock.now());
+        }
         let now = self.shared.clock.now();
         if let Some((_, end)) = &mut self.steady {
             *end = now;
         }
         self.costs.after = Cost::own();
         self.part = Part::Drain;
-        self.timers.add(now + self.shared.deadline, Due::DrainEnds);
+        self.timers
+            .add(now.saturating_add(self.shared.deadline), Due::DrainEnds);
     }
 
     /// All answers are there, or no longer waited for: closes the terminals, as fast as they were opened.
@@ -365,7 +374,7 @@ impl<'a> Engine<'a> {
         }
         self.part = Part::Close;
         for (_, attach) in &mut self.attaches {
-            attach.give_up_all(&mut self.shared);
+            attach.give_up_all(&Failure::TimedOut(Metric::Echo), &mut self.shared);
         }
         self.timers.add(self.shared.clock.now(), Due::Close);
     }
@@ -383,8 +392,8 @@ impl<'a> Engine<'a> {
             };
             match attach.close(at, &mut self.shared) {
                 Ok(()) => {
-                    let deadline = self.shared.clock.now() + self.shared.deadline;
-                    self.timers.add(deadline, Due::Deadline(slot));
+                    let until = attach.until;
+                    self.timers.add(until, Due::Deadline(slot));
                 }
                 Err(failure) => self.ended(slot, Some(failure)),
             }
@@ -421,6 +430,12 @@ impl<'a> Engine<'a> {
         if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             return;
         }
+        self.begin_probe(intended);
+        let every = nanoseconds(every) * u64::from(self.plan.workers);
+        self.timers.add(intended + every, Due::Probe);
+    }
+
+    fn begin_probe(&mut self, intended: u64) {
         self.shared.recorder.counts.probes += 1;
         let probe = self.probes as usize;
         self.probes += 1;
@@ -429,17 +444,16 @@ impl<'a> Engine<'a> {
         let turn = probe / self.plan.doors.len() + probe % self.plan.doors.len();
         let (credential, request) = &door.shut[turn % door.shut.len()];
         self.begin(request.clone(), *credential, 0, intended);
-        let every = nanoseconds(every) * u64::from(self.plan.workers);
-        self.timers.add(intended + every, Due::Probe);
     }
 
     fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
         let number = self.numbers;
         self.numbers = self.numbers.wrapping_add(1);
         let now = self.shared.clock.now();
+        let until = now.saturating_add(self.shared.deadline);
         let begun = self.socket(number).map_err(Failure::from_errno).and_then(|socket| {
             let tls = self.plan.tls.as_ref().map(|(config, name)| (config, name));
-            Attach::new(socket, tls, request, (credential, number, tag), (intended, now))
+            Attach::new(socket, tls, request, (credential, number, tag), (intended, now, until))
         });
         let attach = match begun {
             Ok(attach) => attach,
@@ -467,7 +481,7 @@ impl<'a> Engine<'a> {
         );
         entry.insert(attach);
         match watched {
-            Ok(()) => self.timers.add(now + self.shared.deadline, Due::Deadline(slot)),
+            Ok(()) => self.timers.add(until, Due::Deadline(slot)),
             Err(errno) => self.ended(slot, Some(Failure::from_errno(errno))),
         }
     }
@@ -544,14 +558,19 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn deadline(&mut self, slot: Slot) {
+    /// A phase's deadline has come; the attach may have gone on to another phase, which has its own.
+    fn deadline(&mut self, slot: Slot, at: u64) {
         let Some(attach) = attach(&mut self.attaches, slot) else {
             return;
         };
-        if !attach.is_open() {
-            let failure = Failure::TimedOut(attach.phase());
-            self.ended(slot, Some(failure));
+        if attach.is_open() {
+            return;
         }
+        if at < attach.until {
+            return self.timers.add(attach.until, Due::Deadline(slot));
+        }
+        let failure = Failure::TimedOut(attach.phase());
+        self.ended(slot, Some(failure));
     }
 
     /// An attach is over: counts how, and forgets it.
@@ -566,7 +585,7 @@ impl<'a> Engine<'a> {
         let was_open = matches!(ended.phase(), Metric::Echo | Metric::Close);
         if was_open {
             self.open -= 1;
-            ended.give_up_all(&mut self.shared);
+            ended.give_up_all(&Failure::EchoCutOff, &mut self.shared);
         }
         let closing = ended.phase() == Metric::Close;
         let ended = self.attaches.remove(slot.key as usize);
@@ -615,11 +634,6 @@ impl<'a> Engine<'a> {
             *until = end;
             self.costs.after = Cost::own();
         }
-        if ending == Ending::Stopped {
-            // Handshakes under way are neither opened nor failed: they were not attempted to their end.
-            let pending = u64::from(self.pending);
-            self.shared.recorder.counts.attempted -= pending;
-        }
         self.costs.end = Cost::own().unwrap_or_default();
         let open = u64::from(self.open);
         let last = self
@@ -627,6 +641,15 @@ impl<'a> Engine<'a> {
             .recorder
             .end_second(end as f64 / 1e9, open, self.plan.is_shared());
         self.control.tell(last);
+        if ending == Ending::Stopped {
+            // Handshakes under way are neither opened nor failed: they were not attempted to their end.
+            let probing = self
+                .attaches
+                .iter()
+                .filter(|(_, attach)| attach.credential != Credential::Right);
+            self.shared.recorder.counts.probes -= probing.count() as u64;
+            self.shared.recorder.counts.attempted -= u64::from(self.pending);
+        }
         let seconds = |(from, to): (u64, u64)| (from as f64 / 1e9, to as f64 / 1e9);
         Outcome {
             recorder: self.shared.recorder,

@@ -35,6 +35,10 @@ pub enum Failure {
     Ended,
     /// The session that attaches were meant for is none, for this reason.
     Session(Cow<'static, str>),
+    /// A later echo of the same terminal came back, and this one did not.
+    EchoOvertaken,
+    /// The connection ended before the echo came back.
+    EchoCutOff,
     /// This machine lacks something; the platform has no part in it.
     Local(Lack),
 }
@@ -106,6 +110,8 @@ impl fmt::Display for Failure {
             Failure::Closed(Some(code)) => write!(f, "closed {code}"),
             Failure::Closed(None) => f.write_str("closed without a code"),
             Failure::Session(what) => write!(f, "session: {what}"),
+            Failure::EchoOvertaken => f.write_str("echo: overtaken by a later one"),
+            Failure::EchoCutOff => f.write_str("echo: the connection ended"),
             Failure::Ended => f.write_str("ended without a close"),
             Failure::Local(Lack::Descriptors) => f.write_str("local: no descriptors left (EMFILE)"),
             Failure::Local(Lack::Ports) => f.write_str("local: no ports left (EADDRNOTAVAIL)"),

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 pub const LONGEST: usize = 16 * 1024;
 
 /// Header fields of an answer that are read.
-const FIELDS: usize = 64;
+const FIELDS: usize = 256;
 
 /// A request for an upgrade, whole but for its key.
 #[derive(Clone)]
@@ -57,21 +57,40 @@ pub enum Answer {
     Broken(&'static str),
 }
 
-/// Reads an answer to the request that was sent with this nonce.
+/// Reads an answer to the request that was sent with this nonce. Interim answers before it are passed over (RFC 9110
+/// §15.2).
 pub fn read(bytes: &[u8], nonce: [u8; 16]) -> Answer {
+    let mut begin = 0;
+    loop {
+        match read_one(&bytes[begin..], nonce) {
+            (Answer::Status(100 | 102..=199), length) => begin += length,
+            (Answer::Open(length), _) => return Answer::Open(begin + length),
+            (answer, _) => return answer,
+        }
+    }
+}
+
+/// Reads one answer; gives its head's length as well, once it is whole.
+fn read_one(bytes: &[u8], nonce: [u8; 16]) -> (Answer, usize) {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut response = httparse::Response::new(&mut fields);
     let length = match response.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() > LONGEST => return Answer::Broken("an endless head"),
-        Ok(httparse::Status::Partial) => return Answer::Part,
-        Err(_) => return Answer::Broken("no HTTP/1.1 response"),
+        Ok(httparse::Status::Partial) if bytes.len() > LONGEST => return (Answer::Broken("an endless head"), 0),
+        Ok(httparse::Status::Partial) => return (Answer::Part, 0),
+        Err(httparse::Error::TooManyHeaders) => return (Answer::Broken("an answer with too many header fields"), 0),
+        Err(_) => return (Answer::Broken("no HTTP/1.1 response"), 0),
     };
-    match response.code {
-        Some(101) => {}
-        Some(status) => return Answer::Status(status),
-        None => return Answer::Broken("no HTTP/1.1 response"),
-    }
+    let answer = match response.code {
+        Some(101) => upgraded(&response, length, nonce),
+        Some(status) => Answer::Status(status),
+        None => Answer::Broken("no HTTP/1.1 response"),
+    };
+    (answer, length)
+}
+
+/// Whether a 101 is one (RFC 6455 §4.1).
+fn upgraded(response: &httparse::Response<'_, '_>, length: usize, nonce: [u8; 16]) -> Answer {
     let field = |name: &str| {
         let found = response
             .headers
@@ -81,6 +100,13 @@ pub fn read(bytes: &[u8], nonce: [u8; 16]) -> Answer {
     };
     if !field("upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
         return Answer::Broken("a 101 that upgrades to no WebSocket");
+    }
+    let options = field("connection").unwrap_or_default();
+    if !options
+        .split(|byte| *byte == b',')
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    {
+        return Answer::Broken("a 101 without Connection: Upgrade");
     }
     match field("sec-websocket-accept") {
         Some(accept) if accept == derive_accept_key(key(nonce).as_bytes()).as_bytes() => {}
@@ -122,13 +148,17 @@ mod tests {
 
     #[test]
     fn anything_else_does_not() {
-        let upgrade = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\n";
+        let upgrade = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: keep-alive, Upgrade\n";
         let cases = [
             ("HTTP/1.1 401 Unauthorized\n\n".to_owned(), Answer::Status(401)),
             ("HTTP/1.1 200 OK\n\n".into(), Answer::Status(200)),
             (
                 "HTTP/1.1 101 OK\n\n".into(),
                 Answer::Broken("a 101 that upgrades to no WebSocket"),
+            ),
+            (
+                "HTTP/1.1 101 OK\nUpgrade: websocket\n\n".into(),
+                Answer::Broken("a 101 without Connection: Upgrade"),
             ),
             (
                 format!("{upgrade}\n"),
@@ -151,6 +181,20 @@ mod tests {
         for (head, expected) in cases {
             assert_eq!(answer(&head), expected, "{head:.60}");
         }
+    }
+
+    #[test]
+    fn interim_answers_are_passed_over() {
+        let hints = "HTTP/1.1 103 Early Hints\nLink: </style.css>\n\n";
+        assert_eq!(
+            answer(&format!("{hints}{hints}HTTP/1.1 401 Unauthorized\n\n")),
+            Answer::Status(401)
+        );
+        assert_eq!(answer(hints), Answer::Part);
+        let open = format!(
+            "{hints}HTTP/1.1 101 OK\nUpgrade: websocket\nConnection: upgrade\nSec-WebSocket-Accept: {ACCEPT}\n\n"
+        );
+        assert_eq!(answer(&open), Answer::Open(open.replace('\n', "\r\n").len()));
     }
 
     /// A server's own code takes the request, and its answer is taken.

@@ -47,4 +47,4 @@ pub use result::LoadResult;
 pub use session_api::{SessionApi, Way};
 pub use sessions::{Made, Order, Sessions};
 pub use summary::{summary, tick};
-pub use url::{Place, is_private};
+pub use url::{Place, is_private, is_secret};

@@ -147,8 +147,11 @@ impl Objective {
         self.relation.holds(value, self.limit)
     }
 
-    /// The limit of a latency, in milliseconds.
+    /// The most that a latency may be, in milliseconds.
     pub fn latency_limit(&self) -> Option<f64> {
+        if !matches!(self.relation, Relation::Below | Relation::AtMost) {
+            return None;
+        }
         match self.figure {
             Figure::Latency { of: Of::Count, .. } | Figure::Count(_) | Figure::ErrorRatio => None,
             Figure::Latency { .. } => Some(self.limit),

@@ -106,7 +106,9 @@ impl Sandbox {
             .envs(settings.limits.iter().map(|(name, value)| (name, value)))
             // Ctrl-C is for the generator, which then ends its platform.
             .process_group(0)
-            .stdin(Stdio::null())
+            // Its end, whenever and however this process ends, ends the platform.
+            .env("GAUNTLET_HELD", "true")
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .kill_on_drop(true)

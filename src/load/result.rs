@@ -272,8 +272,8 @@ impl LoadResult {
         if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
             wrong.push(format!("the right token was refused {refused} times with 401"));
         }
-        // What this machine lacked is counted with the errors, and is none of the platform's.
-        let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0;
+        // What this machine lacked is counted with the errors, and is none of the platform's; nor is what a lost worker had.
+        let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0 && !lost;
         for judged in objectives.iter().filter(broken) {
             wrong.push(format!("{}: {}", judged.objective, judged.found));
         }
@@ -311,6 +311,23 @@ impl LoadResult {
         }
     }
 
+    /// With what others made of it: texts of servers as they may be shown, at most so long.
+    pub fn with_texts(mut self, shown: impl Fn(&str) -> String) -> LoadResult {
+        for example in &mut self.examples {
+            example.said = example.said.as_ref().map(|said| shown(said));
+        }
+        self
+    }
+
+    /// With what went wrong beside the load, which then has not passed.
+    pub fn with_problems(mut self, problems: &[String]) -> LoadResult {
+        if !problems.is_empty() && self.verdict == Verdict::Pass {
+            self.verdict = Verdict::Error;
+        }
+        self.reasons.extend_from_slice(problems);
+        self
+    }
+
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         match self.verdict {
@@ -339,7 +356,9 @@ impl LoadResult {
 
 /// Where the platform's own count is another one.
 fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
-    let (opened, refused) = platform.opened.zip(platform.refused)?;
+    let Some((opened, refused)) = platform.opened.zip(platform.refused) else {
+        return Some("the platform ended before it could say what it has counted".into());
+    };
     let (ours, shut) = (counts.opened + counts.probes_opened, counts.probes_refused);
     (opened != ours || refused < shut).then(|| {
         format!(

@@ -28,7 +28,8 @@ pub enum Arrivals {
 /// What a rate may be.
 pub const FORM: &str = "a rate like 500/s, a ramp like 100/s..900/s, steps like 100/s@10s,500/s, or poisson:500/s";
 
-/// Attaches a second that can be asked for at most; more is a slip of the pen.
+/// Attaches a second that can be asked for, at least and at most; whatever else is a slip of the pen.
+const LEAST: f64 = 1e-3;
 const MOST: f64 = 1e6;
 
 impl Arrivals {
@@ -107,13 +108,13 @@ impl Iterator for Starts {
                 self.at
             }
         };
-        Some(Duration::from_secs_f64(seconds))
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
     }
 }
 
 fn rate(text: &str) -> Option<f64> {
     let rate: f64 = text.trim().strip_suffix("/s")?.trim().parse().ok()?;
-    (rate > 0.0 && rate <= MOST).then_some(rate)
+    (LEAST..=MOST).contains(&rate).then_some(rate)
 }
 
 impl FromStr for Arrivals {
@@ -236,6 +237,7 @@ mod tests {
             "5/s@x,1/s",
             "poisson:",
             "2000000/s",
+            "1e-300/s",
         ] {
             assert_eq!(wrong.parse::<Arrivals>(), Err(format!("not {FORM}")), "{wrong}");
         }

@@ -36,7 +36,8 @@ impl Place {
             return Err("a URL with credentials: the token goes into a variable, named by --token-env".into());
         }
         let query = uri.query().unwrap_or_default();
-        if query.split('&').any(|pair| pair.split('=').next() == Some("token")) {
+        let is_token = |name: &str| percent_encoding::percent_decode_str(name).eq(*b"token");
+        if query.split('&').filter_map(|pair| pair.split('=').next()).any(is_token) {
             return Err(
                 "a URL with a token: it would stand in the shell's history and the process list; put it into a \
                  variable, named by --token-env"
@@ -51,6 +52,26 @@ impl Place {
             authority: authority.as_str().to_owned(),
             target: target.to_owned(),
         })
+    }
+}
+
+/// Names of parameters and header fields whose values are secrets, or may be.
+const SECRET: [&str; 8] = ["auth", "cookie", "key", "pass", "secret", "session", "sig", "token"];
+
+/// Whether the value of a parameter or header field of this name may be a secret.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|part| name.contains(part))
+}
+
+impl Place {
+    /// Values of the query that may be secrets, with their names.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(name, _)| is_secret(name))
     }
 }
 
@@ -92,6 +113,7 @@ mod tests {
             ("ftp://a/tty", "not a URL with ws://"),
             ("ws://a:b@c/tty", "a URL with credentials"),
             ("ws://a/tty?x=1&token=secret", "a URL with a token"),
+            ("ws://a/tty?%74oken=secret", "a URL with a token"),
             ("ws://a/tty#top", "a WebSocket URL has no fragment"),
             ("ws:// a/", "not a URL: "),
         ] {

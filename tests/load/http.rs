@@ -428,21 +428,6 @@ async fn the_session_api_of_the_reference_platform_holds() {
         ran
     };
 
-    // Nobody has made an agent, and to make one that can't be deleted is not the load's.
-    let without = folder();
-    let ran = load(without.path()).exits(3);
-    assert!(
-        ran.stdout.contains("no session was made: no agent is there"),
-        "{}",
-        ran.stdout
-    );
-
-    let made = reqwest::Client::new()
-        .post(format!("{web}/api/v1/managed_agents/agents"))
-        .bearer_auth(&key)
-        .json(&json!({ "model": "a-model" }))
-        .send();
-    assert_eq!(made.await.expect("an answer").status().as_u16(), 200);
     let with = folder();
     load(with.path()).exits(0);
     let side = result(with.path())["http"].clone();

@@ -13,7 +13,7 @@ use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Terminal, Tls};
-use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private};
+use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private, is_secret};
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
 
@@ -68,7 +68,7 @@ pub struct DoorOptions {
     #[arg(long, value_name = "DURATION", value_parser = every)]
     pub probe_every: Option<Every>,
     /// Longest time of a phase of an attach, and of an echo
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::load::time)]
     pub deadline: Duration,
     /// What has to hold: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`, …
     /// [default: errors == 0]
@@ -106,7 +106,7 @@ pub struct DoorOptions {
     #[arg(long, value_name = "N")]
     pub most_handshakes: Option<u32>,
     /// Reference platform: what each message of a client takes, one after the other
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = crate::cli::load::time)]
     pub echo_time: Option<Duration>,
     /// Seed of random values
     #[arg(long, value_name = "N", value_parser = crate::cli::seed, allow_negative_numbers = true)]
@@ -123,7 +123,7 @@ pub struct Every(Option<Duration>);
 fn every(text: &str) -> Result<Every, String> {
     match text {
         "never" => Ok(Every(None)),
-        other => crate::cli::duration(other).map(|every| Every(Some(every))),
+        other => crate::cli::load::time(other).map(|every| Every(Some(every))),
     }
 }
 
@@ -205,7 +205,7 @@ impl DoorOptions {
     pub(super) fn authorities(&self) -> Result<Option<String>, String> {
         let read = |file: &PathBuf| {
             crate::file_input::read_text(file, crate::file_input::SMALL)
-                .map_err(|refusal| format!("reading {}: {}", file.display(), refusal.in_a_line()))
+                .map_err(|refusal| format!("--ca {}: {}", file.display(), refusal.in_a_line()))
         };
         self.ca.as_ref().map(read).transpose()
     }
@@ -214,6 +214,17 @@ impl DoorOptions {
         match self.probe_every {
             Some(Every(every)) => every,
             None => Some(Duration::from_secs_f64(1.0 / (rate * PROBE_SHARE).max(PROBES))),
+        }
+    }
+
+    /// Has the redactor take out what may be secret of what was given in clear: values of headers and of the query.
+    fn keep_secret(&self, place: &Place, redactor: &Redactor) {
+        let headers = self.header.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in headers.filter(|(name, _)| is_secret(name)).chain(place.secrets()) {
+            // `Bearer` and its like are none; what is too short to be taken out is too short for a secret.
+            for part in value.split_whitespace() {
+                let _taken_out = redactor.add(name, part);
+            }
         }
     }
 
@@ -279,6 +290,7 @@ impl<'a> Ready<'a> {
         let tokens = options.tokens(process, redactor)?;
         let place = options.url.as_deref().unwrap_or("ws://127.0.0.1/tty");
         let place = Place::parse(place).map_err(|why| UsageError(format!("--url: {why}")))?;
+        options.keep_secret(&place, redactor);
         let resolving = Instant::now();
         let (reference, addresses) = match options.url {
             Some(_) => (None, resolve(&place, options.i_own_this_target).await?),
@@ -443,7 +455,7 @@ pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr
     }
     match addresses.iter().find(|address| !is_private(address.ip())) {
         Some(public) if !owned => Err(format!(
-            "{} is {}, on a public network: a load there can do harm to others; where it is yours to load, say so by \
+            "{} is on a public network ({}): a load there can do harm to others; where it is yours to load, say so by \
              --i-own-this-target",
             place.host,
             public.ip()
@@ -454,6 +466,16 @@ pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr
 
 /// Where connections come from, so that there are ports enough for all.
 fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+    for source in given {
+        if addresses.iter().any(|address| address.is_ipv4() != source.is_ipv4()) {
+            return Err(format!(
+                "--source {source} and the target are not both of IPv4, or both of IPv6"
+            ));
+        }
+        if let Err(error) = std::net::TcpListener::bind((*source, 0)) {
+            return Err(format!("--source {source} is no address of this machine: {error}"));
+        }
+    }
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut bounds = text.split_whitespace().filter_map(|bound| bound.parse::<u64>().ok());
     let ports = match (bounds.next(), bounds.next()) {

@@ -24,6 +24,7 @@ use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
 use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
 use crate::redact::Redactor;
+use crate::report::printable;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
@@ -40,7 +41,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "RATE", default_value = "500/s")]
     pub ramp: Arrivals,
     /// How long all are held from when they are open
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = super::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
     /// Processes that make the load together
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -73,12 +74,32 @@ pub enum LostName {
     GoOn,
 }
 
+/// Longest time of anything in a load.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A time in a load.
+pub fn time(text: &str) -> Result<Duration, String> {
+    match super::duration(text)? {
+        time if time > LONGEST => Err("longer than a day".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// Characters of what a server said that are shown.
+const SHOWN: usize = 400;
+
+/// What a server said, as it may be shown: without secrets, and without what a terminal would take for orders.
+fn shown(said: &str, redactor: &Redactor) -> String {
+    let said = redactor.redact(said);
+    printable(&said).chars().take(SHOWN).collect()
+}
+
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     let redactor = Redactor::new();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
-    if let Err(why) = reports.check() {
+    if let Err(why) = reports.check().and_then(|()| writable(options.door.out.as_deref())) {
         return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
     }
     let size = Size {
@@ -104,24 +125,45 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         Ok(loaded) => loaded,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
     };
+    let result = result
+        .with_texts(|said| shown(said, &redactor))
+        .with_problems(&problems);
     let text = redactor.redact(&crate::load::summary(&result)).into_owned();
-    // A reader who went away is no error.
-    let _closed = match reports.take_stdout() {
+    let told = match reports.take_stdout() {
         true => std::io::stderr().write_all(text.as_bytes()),
         false => process
             .stdout
             .write_all(text.as_bytes())
             .and_then(|()| process.stdout.flush()),
     };
+    problems.extend(unless_gone(told));
     problems.extend(reports.write(&result, &redactor, &mut process.stdout));
-    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     if let Some(file) = &options.door.out {
-        write(file, &result, &redactor)?;
+        problems.extend(write(file, &result, &redactor).err().map(|UsageError(why)| why));
     }
+    problems.iter().for_each(|problem| tell(&redactor.redact(problem)));
     Ok(match result.exit_code() {
         0 if !problems.is_empty() => 3,
         code => code,
     })
+}
+
+/// Why nothing could be printed; a reader who went away (`| head`) is no error.
+pub fn unless_gone(printed: std::io::Result<()>) -> Option<String> {
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Some(format!("writing to standard output: {error}"))
+        }
+        _ => None,
+    }
+}
+
+/// Finds out before the load whether its result can be written.
+pub fn writable(file: Option<&Path>) -> Result<(), String> {
+    match file.map(crate::report::check_file) {
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 async fn load(
