@@ -32,6 +32,9 @@ const DELETED_AT_ONCE: usize = 16;
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
+/// Between two looks for sessions that nobody knows of.
+const BETWEEN_LISTS: Duration = Duration::from_millis(500);
+
 /// Which sessions are made, and when.
 pub struct Order {
     pub agent: String,
@@ -275,7 +278,8 @@ impl Sessions {
         )
     }
 
-    /// Finds those that were made by calls that failed. Gives what is left to be looked for by a person.
+    /// Finds those that were made by calls that failed, and looks again for as long as a call may take: one that
+    /// timed out here may make its session later. Gives what is left to be looked for by a person.
     async fn find_untold(&self) -> Option<String> {
         let untold = self.untold.swap(0, Ordering::Relaxed);
         if untold == 0 {
@@ -284,22 +288,43 @@ impl Sessions {
         let known = self.made().clone();
         // Room for those of others.
         let most = self.order.sessions.saturating_add(1000);
-        let found = self.api.with_title(&self.order.agent, &self.title, most).await;
-        let shows_titles = found
+        // What goes with its platform is not waited for.
+        let longest = self
+            .order
+            .command
             .as_ref()
-            .is_ok_and(|found| found.iter().any(|id| known.contains(id)) || found.len() as u32 >= untold);
-        self.made().extend(found.unwrap_or_default());
-        // Where titles aren't shown none is found, and there may be some all the same.
-        if shows_titles {
-            return None;
+            .map_or(Duration::ZERO, |_| self.api.deadline());
+        let until = Instant::now() + longest;
+        let mut new = BTreeSet::new();
+        loop {
+            // A list that is cut short, or that shows no titles, has fewer: only all of them prove that none is left.
+            if let Ok(found) = self.api.with_title(&self.order.agent, &self.title, most).await {
+                new.extend(found.into_iter().filter(|id| !known.contains(id)));
+            }
+            if new.len() >= untold as usize || Instant::now() + BETWEEN_LISTS > until {
+                break;
+            }
+            sleep(BETWEEN_LISTS).await;
         }
-        let look = self.order.command.as_ref()?;
-        let list = self.api.url("/sessions");
-        Some(format!(
-            "{untold} sessions with the title {} may be left by calls that failed; this lists all: {look} {list}",
-            self.title
-        ))
+        let missing = (untold as usize).saturating_sub(new.len());
+        self.made().extend(new);
+        untold_left(
+            missing,
+            &self.title,
+            self.order.command.as_deref(),
+            &self.api.url("/sessions"),
+        )
     }
+}
+
+/// What to say of sessions that may be there and were not found; nothing where the platform goes anyhow.
+fn untold_left(missing: usize, title: &str, command: Option<&str>, list: &str) -> Option<String> {
+    let command = command.filter(|_| missing > 0)?;
+    let sessions = if missing == 1 { "session" } else { "sessions" };
+    Some(format!(
+        "{missing} {sessions} may be left: a call for each failed, and none was found with the title {title}; this lists \
+         all: {command} {list}"
+    ))
 }
 
 impl Life {

@@ -3,8 +3,12 @@
 use std::fmt::Write;
 
 use super::http::{COLUMNS, HttpResult, TITLE};
+use super::objective::{Judged, Kept};
 use super::recorder::Second;
-use super::result::{Generator, Latency, LoadResult, Platform};
+use super::result::{Latency, LoadResult, Platform, Verdict};
+
+/// Fewest attaches held that tell what one takes: of fewer, the memory is mostly the process's own.
+const FEWEST_HELD: u64 = 100;
 
 /// The line of a second.
 pub fn tick(second: &Second) -> String {
@@ -34,6 +38,36 @@ pub(super) fn milliseconds(value: f64) -> String {
     }
 }
 
+/// So many attaches, in words.
+pub(super) fn attaches(count: u64) -> String {
+    match count {
+        1 => "1 attach".to_owned(),
+        _ => format!("{count} attaches"),
+    }
+}
+
+/// What became of an objective, in words.
+pub(super) fn word(judged: &Judged, verdict: Verdict) -> &'static str {
+    match (judged.kept, verdict) {
+        // Half a load keeps what a whole one doesn't.
+        (Kept::Yes, Verdict::Interrupted) => "not broken so far",
+        (kept, _) => kept.word(),
+    }
+}
+
+/// The share that a failure has: of echoes where it is one of an echo, and else of `of`.
+pub(super) fn share(failure: &str, count: u64, of: u64, result: &LoadResult) -> String {
+    let is_echo = failure
+        .strip_prefix("timed out: ")
+        .unwrap_or(failure)
+        .starts_with("echo");
+    let (of, what) = match is_echo {
+        true => (result.counts.echoes_sent, " of the echoes"),
+        false => (of, ""),
+    };
+    format!("{:.1} %{what}", count as f64 / of.max(1) as f64 * 100.0)
+}
+
 /// The result in text.
 pub fn summary(result: &LoadResult) -> String {
     let mut out = String::new();
@@ -49,8 +83,8 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     });
     writeln!(
         out,
-        "\n{} attaches at {}, held {} s, {echo}: {}",
-        load.attaches,
+        "\n{} at {}, held {} s, {echo}: {}",
+        attaches(load.attaches.into()),
         load.arrivals,
         load.hold as f64 / 1000.0,
         load.target
@@ -60,23 +94,42 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         "\n  attaches  {} attempted = {} opened + {} refused + {} failed; most open at once {}",
         counts.attempted, counts.opened, counts.refused, counts.failed, result.most_open
     )?;
+    // Of a load that ended early, not all has come to its end.
+    let rest = |all: u64, over: u64, what: &str| match all.saturating_sub(over) {
+        0 => String::new(),
+        rest => format!(", {rest} still {what}"),
+    };
     writeln!(
         out,
-        "            of those opened {} were closed from here, {} lost before, {} stuck in closing",
-        counts.closed, counts.lost, counts.stuck
+        "            of those opened {} {} closed from here, {} lost before, {} stuck in closing{}",
+        counts.closed,
+        if counts.closed == 1 { "was" } else { "were" },
+        counts.lost,
+        counts.stuck,
+        rest(counts.opened, counts.closed + counts.lost + counts.stuck, "open")
     )?;
     if load.echo_every.is_some() {
         writeln!(
             out,
-            "  echoes    {} sent, {} answered, {} not",
-            counts.echoes_sent, counts.echoes_answered, counts.echoes_unanswered
+            "  echoes    {} sent, {} answered, {} not{}",
+            counts.echoes_sent,
+            counts.echoes_answered,
+            counts.echoes_unanswered,
+            rest(
+                counts.echoes_sent,
+                counts.echoes_answered + counts.echoes_unanswered,
+                "awaited"
+            )
         )?;
     }
     if counts.probes > 0 {
         writeln!(
             out,
-            "  probes    {} attaches without the right token: {} refused with 401, {} opened, {} otherwise",
-            counts.probes, counts.probes_refused, counts.probes_opened, counts.probes_otherwise
+            "  probes    {} without the right token: {} refused with 401, {} opened, {} otherwise",
+            attaches(counts.probes),
+            counts.probes_refused,
+            counts.probes_opened,
+            counts.probes_otherwise
         )?;
     }
     if !result.latencies.is_empty() {
@@ -100,7 +153,7 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             writeln!(
                 out,
                 "  {}  {}  ({})",
-                judged.kept.word(),
+                word(judged, result.verdict),
                 judged.objective,
                 judged.found
             )?;
@@ -137,7 +190,7 @@ fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
 }
 
 fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "\n  generator  {}", generator(&result.generator))?;
+    writeln!(out, "\n  generator  {}", generator(result))?;
     match &result.platform {
         Some(counted) => writeln!(out, "  platform   {}", platform(counted)),
         None => Ok(()),
@@ -145,9 +198,10 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
 }
 
 /// What the generator cost, in words.
-pub(super) fn generator(generator: &Generator) -> String {
+pub(super) fn generator(result: &LoadResult) -> String {
+    let generator = &result.generator;
     let mut parts = vec![format!("lag p99 {}", milliseconds(generator.lag_p99))];
-    if let Some(bytes) = generator.bytes_per_attach {
+    if let Some(bytes) = generator.bytes_per_attach.filter(|_| result.most_open >= FEWEST_HELD) {
         parts.push(format!("{:.2} KB for each that is held", bytes / 1000.0));
     }
     if let Some(time) = generator.milliseconds_per_attach {
@@ -196,8 +250,11 @@ fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         }
         writeln!(out, "\n  {title}")?;
         for (failure, count) in failures {
-            let share = *count as f64 / of.max(1) as f64 * 100.0;
-            writeln!(out, "    {count:>7}  {failure}  ({share:.1} %)")?;
+            writeln!(
+                out,
+                "    {count:>7}  {failure}  ({})",
+                share(failure, *count, of, result)
+            )?;
         }
     }
     if result.examples.is_empty() {
@@ -254,6 +311,74 @@ fn http(side: &HttpResult, out: &mut String) -> std::fmt::Result {
 mod tests {
     use super::*;
     use crate::load::sample;
+
+    #[test]
+    fn an_interrupted_load_has_things_under_way() {
+        let mut result = sample::passed();
+        let whole = summary(&result);
+        assert!(!whole.contains("still"), "{whole}");
+        assert!(whole.contains("\n  kept  errors == 0  (0)\n"), "{whole}");
+        result.verdict = Verdict::Interrupted;
+        result.counts.closed = 965;
+        result.counts.lost = 3;
+        result.counts.stuck = 2;
+        result.counts.echoes_answered = 900;
+        result.counts.echoes_unanswered = 4;
+        let text = summary(&result);
+        for part in [
+            "of those opened 965 were closed from here, 3 lost before, 2 stuck in closing, 30 still open\n",
+            "  echoes    1000 sent, 900 answered, 4 not, 96 still awaited\n",
+            "\n  not broken so far  errors == 0  (0)\n",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_is_one() {
+        let mut result = sample::measured([1000], []);
+        result.counts.probes = 1;
+        result.counts.probes_refused = 1;
+        let text = summary(&result);
+        for part in [
+            "\n1 attach at 500/s, ",
+            "of those opened 1 was closed from here, ",
+            "  probes    1 attach without the right token: 1 refused with 401, ",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn failures_of_echoes_are_a_share_of_echoes() {
+        let mut result = sample::measured(sample::rising().take(10), sample::rising());
+        result.counts.attempted = 10;
+        result.failures.insert("timed out: echo".into(), 50);
+        result.failures.insert("echo: another answer".into(), 10);
+        result.failures.insert("timed out: upgrade".into(), 5);
+        let text = summary(&result);
+        for part in [
+            " 50  timed out: echo  (5.0 % of the echoes)\n",
+            " 10  echo: another answer  (1.0 % of the echoes)\n",
+            " 5  timed out: upgrade  (50.0 %)\n",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn few_attaches_do_not_tell_what_one_takes() {
+        let mut result = sample::passed();
+        result.generator.bytes_per_attach = Some(20_000.0);
+        for (open, said) in [(99, false), (100, true)] {
+            result.most_open = open;
+            assert_eq!(
+                generator(&result).contains("20.00 KB for each that is held"),
+                said,
+                "{open}"
+            );
+        }
+    }
 
     #[test]
     fn the_http_side_stands_apart_with_its_model() {

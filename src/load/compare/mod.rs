@@ -27,7 +27,9 @@ pub struct Comparison<'a> {
     b: &'a Saved,
     /// What makes the comparison a weak one, in words.
     warnings: Vec<String>,
-    /// Why figures of the platform could not be told, in words.
+    /// Whose generator was late, in words: it says nothing against counts.
+    late: Vec<String>,
+    /// Why figures of the platform could not be told otherwise, in words.
     limits: Vec<String>,
     rows: Vec<Row>,
     limited: Vec<Judged<'a>>,
@@ -102,6 +104,7 @@ impl<'a> Comparison<'a> {
             a,
             b,
             warnings: warnings(a, b),
+            late: [a, b].into_iter().filter_map(lateness).collect(),
             limits: [a, b].into_iter().flat_map(limits_of).collect(),
             rows: both.rows(),
             limited: limited.collect(),
@@ -111,9 +114,11 @@ impl<'a> Comparison<'a> {
     /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         let any = |outcome| self.limited.iter().any(|judged| judged.outcome == outcome);
+        // Where limits are given, those on latencies have it in their outcome, and those on counts stand.
+        let late = !self.late.is_empty();
         if any(Outcome::Broken) {
             1
-        } else if any(Outcome::CouldNotTell) || !self.limits.is_empty() {
+        } else if any(Outcome::CouldNotTell) || !self.limits.is_empty() || (self.limited.is_empty() && late) {
             3
         } else {
             0
@@ -159,6 +164,16 @@ impl Both<'_> {
 
     fn row(&self, figure: Figure) -> Row {
         let (a, b) = (seen(self.a, figure), seen(self.b, figure));
+        // A shut door that opens is wrong each time: no chance is in it, however few have tried.
+        if figure == Figure::Share(Share::ProbesOpened) && a.count() == 0 && b.count() > 0 {
+            return Row {
+                figure,
+                a,
+                b,
+                change: Some(f64::INFINITY),
+                said: Said::Worse,
+            };
+        }
         let (Some(before), Some(after)) = (a.value(), b.value()) else {
             return Row {
                 figure,
@@ -229,6 +244,14 @@ impl Seen {
         }
     }
 
+    /// How often something went wrong.
+    fn count(self) -> u64 {
+        match self {
+            Seen::Share(count, _) => count,
+            Seen::Nothing | Seen::Latency { .. } => 0,
+        }
+    }
+
     /// Whether two differ by more than chance; none where there are too few samples to tell.
     fn differs(self, other: Seen) -> Option<bool> {
         match (self, other) {
@@ -284,22 +307,37 @@ fn warnings(a: &Saved, b: &Saved) -> Vec<String> {
     warnings
 }
 
-/// Why nothing, or not all, can be told by a result.
-fn limits_of(saved: &Saved) -> Vec<String> {
-    let mut limits = Vec::new();
-    if saved.result.generator.saturated {
-        limits.push(format!(
+/// Why latencies can't be told by a result whose generator was late.
+fn lateness(saved: &Saved) -> Option<String> {
+    let generator = &saved.result.generator;
+    generator.saturated.then(|| {
+        format!(
             "the generator was itself the limit in {}: its lag has a p99 of {:.1} ms; latencies are none of the \
              platform's",
-            saved.name, saved.result.generator.lag_p99
-        ));
-    }
+            saved.name, generator.lag_p99
+        )
+    })
+}
+
+/// How the reasons of a result begin that are said here in other words.
+const SAID_ELSEWHERE: [&str; 2] = ["the generator was itself the limit", "this machine was the limit"];
+
+/// Why nothing, or not all, can be told by a result, whatever its generator's lag.
+fn limits_of(saved: &Saved) -> Vec<String> {
+    let mut limits = Vec::new();
     let lacked = saved.result.lacked_here();
     if lacked > 0 {
         limits.push(format!(
             "the machine of {} was the limit {lacked} times: errors are none of the platform's",
             saved.name
         ));
+    }
+    let said_elsewhere = |reason: &str| SAID_ELSEWHERE.iter().any(|said| reason.starts_with(said));
+    let mut reasons = saved.result.reasons.iter().map(String::as_str).collect::<Vec<_>>();
+    reasons.retain(|reason| !said_elsewhere(reason));
+    let unsaid = !reasons.is_empty() || (lacked == 0 && !saved.result.generator.saturated);
+    if saved.result.verdict == Verdict::Error && unsaid {
+        limits.push(format!("{} could not tell: {}", saved.name, reasons.join("; ")));
     }
     limits
 }

@@ -97,6 +97,74 @@ fn a_generator_at_its_limit_tells_no_latency() {
     assert_eq!(Comparison::new(&a, &b, &[]).exit_code(), 3);
 }
 
+/// The same attaches were made, and what became of them stands.
+#[test]
+fn a_late_generator_says_nothing_against_counts() {
+    let a = saved("a.json", sample::passed());
+    let late = |refused| {
+        let mut result = sample::passed();
+        result.generator.saturated = true;
+        result.counts.refused = refused;
+        saved("b.json", result)
+    };
+    let code = |b: &Saved, texts: &[&str]| Comparison::new(&a, b, &limits(texts)).exit_code();
+    assert_eq!(code(&late(0), &["errors > +0%"]), 0);
+    assert_eq!(code(&late(20), &["errors > +0%"]), 1);
+    assert_eq!(code(&late(0), &["attach.p50 > +10%"]), 3);
+    assert_eq!(code(&late(0), &["errors > +0%", "attach.p50 > +10%"]), 3);
+    let limits = limits(&["errors > +0%"]);
+    let text = Comparison::new(&a, &late(0), &limits).text();
+    assert!(
+        text.contains("\n\nNO DIFFERENCE that is more than chance\n  the generator was itself the limit in b.json"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_result_could_not_tell_is_not_told_by_a_comparison() {
+    let a = saved("a.json", sample::passed());
+    let lost = "worker 2 (process 7) was lost after 1 s, it has ended: its 20 attaches are not accounted for";
+    let late = "the generator was itself the limit: its lag has a p99 of 50.0 ms, 10.0 ms is the most";
+    let error = |reasons: &[&str], saturated| {
+        let mut result = sample::passed();
+        result.verdict = Verdict::Error;
+        result.reasons = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+        result.generator.saturated = saturated;
+        saved("b.json", result)
+    };
+    let limits = limits(&["errors > +0%"]);
+    for b in [error(&[lost], false), error(&[late, lost], true)] {
+        for (a, b) in [(&a, &b), (&b, &a)] {
+            let comparison = Comparison::new(a, b, &limits);
+            assert_eq!(comparison.exit_code(), 3);
+            assert_eq!(comparison.limits, [format!("b.json could not tell: {lost}")]);
+        }
+    }
+    // That it was late is all that it could not tell.
+    let b = error(&[late], true);
+    let comparison = Comparison::new(&a, &b, &limits);
+    assert_eq!((comparison.exit_code(), comparison.limits.len()), (0, 0));
+}
+
+/// One of a few is no chance where none may open.
+#[test]
+fn a_door_that_opened_is_never_chance() {
+    let with = |name: &str, probes, opened| {
+        let mut result = sample::passed();
+        (result.counts.probes, result.counts.probes_opened) = (probes, opened);
+        saved(name, result)
+    };
+    let (shut, untried, open) = (with("a.json", 20, 0), with("a.json", 0, 0), with("b.json", 20, 1));
+    for a in [&shut, &untried] {
+        let limits = limits(&["probes-opened > +0%"]);
+        let comparison = Comparison::new(a, &open, &limits);
+        assert_eq!(said(&comparison, "probes-opened"), Said::Worse);
+        assert_eq!(comparison.exit_code(), 1);
+    }
+    assert_eq!(said(&Comparison::new(&shut, &open, &[]), "probes-opened"), Said::Worse);
+    assert_eq!(said(&Comparison::new(&open, &shut, &[]), "probes-opened"), Said::Chance);
+}
+
 #[test]
 fn what_a_machine_lacked_tells_no_errors() {
     let a = saved("a.json", sample::passed());

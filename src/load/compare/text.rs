@@ -67,7 +67,7 @@ impl Comparison<'_> {
             writeln!(out, "  {word}  {}  ({}, {})", judged.limit, row.change(), row.said())?;
         }
         writeln!(out, "\n{}", self.verdict())?;
-        for limit in &self.limits {
+        for limit in self.late.iter().chain(&self.limits) {
             writeln!(out, "  {}", one_line(limit))?;
         }
         Ok(())

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use super::chart::{Along, Chart, Line, NINES};
-use super::{failures, plan, share, what};
+use super::{failures, plan, what};
 use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::metric::Metric;
 use crate::load::metric::decode;
 use crate::load::objective::Kept;
 use crate::load::recorder::Second;
 use crate::load::result::{LoadResult, Verdict};
-use crate::load::summary::{generator, latencies, milliseconds, platform};
+use crate::load::summary::{generator, latencies, milliseconds, platform, share, word};
 use crate::report::printable;
 
 const STYLE: &str = include_str!("page.css");
@@ -65,7 +65,7 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     if let Some(side) = &result.http {
         http(side, out)?;
     }
-    let mut costs = vec![("generator", generator(&result.generator))];
+    let mut costs = vec![("generator", generator(result))];
     costs.extend(result.platform.as_ref().map(|counted| ("platform", platform(counted))));
     pairs("Cost", &costs, out)?;
     pairs("Plan", &plan(result), out)?;
@@ -104,6 +104,7 @@ fn objectives(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     head("Objectives", &["objective", "", "found"], out)?;
     for judged in &result.objectives {
         let class = match judged.kept {
+            Kept::Yes if result.verdict == Verdict::Interrupted => "error",
             Kept::Yes => "pass",
             Kept::No | Kept::NotEnoughSamples => "fail",
             Kept::CouldNotTell => "error",
@@ -112,7 +113,7 @@ fn objectives(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             out,
             "<tr><td>{}</td><td class=\"{class}\">{}</td><td>{}</td></tr>",
             text(&judged.objective),
-            judged.kept.word(),
+            word(judged, result.verdict),
             text(&judged.found)
         )?;
     }
@@ -295,7 +296,7 @@ fn failed(result: &LoadResult, out: &mut String) -> std::fmt::Result {
                 out,
                 "<tr><td>{}</td><td class=\"number\">{count}</td><td class=\"number\">{}</td></tr>",
                 text(failure),
-                share(*count, of)
+                share(failure, *count, of, result)
             )?;
         }
         writeln!(out, "</table>")?;

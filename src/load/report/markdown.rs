@@ -1,11 +1,11 @@
 //! Markdown, for a CI summary or a comment on a change.
 
-use super::{failures, plan, share, what};
+use super::{failures, plan, what};
 use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::objective::Kept;
 use crate::load::recorder::Example;
 use crate::load::result::LoadResult;
-use crate::load::summary::{generator, latencies, milliseconds, platform};
+use crate::load::summary::{generator, latencies, milliseconds, platform, share, word};
 use crate::report::{cell, code, escape, fence};
 
 /// Lines shown of what a server said.
@@ -32,7 +32,7 @@ pub fn render(result: &LoadResult) -> String {
     text += &failed(result);
     text += &examples(&result.examples);
     text += &result.http.as_ref().map(http).unwrap_or_default();
-    text += &format!("Generator: {}\n\n", escape(&generator(&result.generator)));
+    text += &format!("Generator: {}\n\n", escape(&generator(result)));
     if let Some(counted) = &result.platform {
         text += &format!("Platform: {}\n\n", escape(&platform(counted)));
     }
@@ -50,8 +50,8 @@ fn objectives(result: &LoadResult) -> String {
     let mut text = String::from("| objective | | found |\n|---|---|---|\n");
     for judged in &result.objectives {
         let word = match judged.kept {
-            Kept::Yes => judged.kept.word().to_owned(),
-            _ => format!("**{}**", judged.kept.word()),
+            Kept::Yes => word(judged, result.verdict).to_owned(),
+            _ => format!("**{}**", word(judged, result.verdict)),
         };
         text += &format!("| {} | {word} | {} |\n", cell(&judged.objective), escape(&judged.found));
     }
@@ -108,7 +108,11 @@ fn failed(result: &LoadResult) -> String {
     for (title, failures, of) in failures(result) {
         text += &format!("| {} | count | share |\n|---|--:|--:|\n", title.to_lowercase());
         for (failure, count) in failures {
-            text += &format!("| {} | {count} | {} |\n", cell(failure), share(*count, of));
+            text += &format!(
+                "| {} | {count} | {} |\n",
+                cell(failure),
+                share(failure, *count, of, result)
+            );
         }
         text.push('\n');
     }

@@ -155,8 +155,8 @@ pub(super) fn what(result: &LoadResult) -> String {
         format!("an echo every {}", duration(every))
     });
     format!(
-        "{} attaches at {}, held {}, {echo}",
-        load.attaches,
+        "{} at {}, held {}, {echo}",
+        super::summary::attaches(load.attaches.into()),
         load.arrivals,
         duration(load.hold)
     )
@@ -176,10 +176,6 @@ fn failures(result: &LoadResult) -> Vec<(&'static str, &BTreeMap<String, u64>, u
     all.into_iter()
         .filter(|(_, failures, _)| !failures.is_empty())
         .collect()
-}
-
-fn share(count: u64, of: u64) -> String {
-    format!("{:.1} %", count as f64 / of.max(1) as f64 * 100.0)
 }
 
 #[cfg(test)]
