@@ -67,7 +67,7 @@ struct Worker {
 /// Has a load made by workers; gives the merged outcome.
 ///
 /// # Errors
-/// No worker could begin, in words.
+/// No worker could begin, it was stopped before that, or none has come to its end; in words.
 pub async fn run(
     members: Vec<Member>,
     assignment: &Assignment,
