@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::metric::Metric;
 use super::url::Place;
 use super::worker::Terminal;
-use crate::redact::Secret;
+use crate::redact::{Redactor, Secret};
 use crate::target::trust::Trust;
 
 /// Where the API is, under an address that has no path.
@@ -30,8 +30,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 /// Longest answer that is read.
 const LONGEST: usize = 16 << 20;
 
-/// Bytes of a refusal that are kept as evidence.
-const SAID: usize = 400;
+/// Bytes of an answer that are kept as evidence. It is more than is shown: a secret that is cut in two is not known
+/// again, and so what is shown is cut once they are out.
+const SAID: usize = 4096;
+
+/// Characters of a call's error that are shown.
+const SHOWN: usize = 400;
 
 /// A connection that has been quiet for longer may be one that the server is about to close.
 const IDLE: Duration = Duration::from_secs(2);
@@ -75,6 +79,12 @@ impl Wrong {
     /// Whether the API has understood the call, and does not do it.
     pub fn is_refusal(&self) -> bool {
         self.status.is_some_and(|status| status.is_client_error())
+    }
+
+    /// In words, without secrets, and short.
+    pub fn shown(&self, redactor: &Redactor) -> String {
+        let text = self.to_string();
+        redactor.redact(&text).chars().take(SHOWN).collect()
     }
 }
 
@@ -252,9 +262,14 @@ impl SessionApi {
         parsed.map_err(|failure| Wrong {
             failure,
             status: Some(status),
-            said: Some(String::from_utf8_lossy(&body[..body.len().min(SAID)]).into_owned()),
+            said: Some(kept(&body)),
         })
     }
+}
+
+/// What is kept of an answer.
+fn kept(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(SAID)]).into_owned()
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Result<(StatusCode, Vec<u8>), reqwest::Error> {
@@ -341,6 +356,25 @@ mod tests {
         ] {
             let failure = shown(wrong.clone()).err();
             assert_eq!(failure, Some(Failure::Session(why.into())), "{wrong}");
+        }
+    }
+
+    /// Wherever in an answer a secret is: a part of it is not known again.
+    #[test]
+    fn an_answer_is_cut_once_secrets_are_out() {
+        let redactor = Redactor::new();
+        let key = redactor.plant("KEY");
+        let begins: String = key.expose().chars().take(8).collect();
+        for before in SHOWN - 60..SHOWN + 20 {
+            let body = format!("{}{}{}", "x".repeat(before), key.expose(), "y".repeat(1000));
+            let wrong = Wrong {
+                status: Some(StatusCode::BAD_GATEWAY),
+                said: Some(kept(body.as_bytes())),
+                ..Wrong::new(Failure::Session("status 502".into()))
+            };
+            let shown = wrong.shown(&redactor);
+            assert!(!shown.contains(&begins), "{shown}");
+            assert_eq!(shown.chars().count(), SHOWN);
         }
     }
 

@@ -116,8 +116,9 @@ impl Sessions {
                     if let Some(why) = life.refusal() {
                         enough.cancel();
                         refused.get_or_insert(format!(
-                            "asking for a session at {}: {why}",
-                            self.api.url(&format!("/agents/{}/session", self.order.agent))
+                            "asking for a session at {}: {}",
+                            self.api.url(&format!("/agents/{}/session", self.order.agent)),
+                            why.shown(&self.redactor)
                         ));
                     }
                     lives.push((number, life));
@@ -273,7 +274,8 @@ impl Sessions {
             format!("; this deletes it: {command} -X DELETE {url}")
         });
         format!(
-            "session {id} could not be deleted: {why}{}",
+            "session {id} could not be deleted: {}{}",
+            why.shown(&self.redactor),
             by_hand.unwrap_or_default()
         )
     }

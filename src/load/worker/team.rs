@@ -13,6 +13,10 @@ use super::{Assignment, Order, PROTOCOL, Share, Word, say};
 use crate::load::cost::Cost;
 use crate::load::engine::{Costs, Ending, Outcome};
 use crate::load::recorder::{Recorder, Second};
+use crate::load::summary::attaches;
+
+#[cfg(test)]
+mod tests;
 
 /// Longest time until a worker is ready.
 const READY: Duration = Duration::from_secs(60);
@@ -51,6 +55,8 @@ struct Worker {
     attaches: u32,
     ready: bool,
     settled: Option<u64>,
+    /// Of its attaches, at its last word.
+    open: u64,
     share: Option<Share>,
     lost: bool,
     heard: Instant,
@@ -61,7 +67,7 @@ struct Worker {
 /// Has a load made by workers; gives the merged outcome.
 ///
 /// # Errors
-/// No worker could begin, in words.
+/// No worker could begin, it was stopped before that, or none has come to its end; in words.
 pub async fn run(
     members: Vec<Member>,
     assignment: &Assignment,
@@ -75,14 +81,15 @@ pub async fn run(
     let mut workers = Vec::new();
     for (turn, member) in members.into_iter().enumerate() {
         let part = assignment.part(turn as u32, of);
-        let attaches = part.plan()?.share();
+        let share = part.plan()?.share();
         let reading = tokio::spawn(read(turn, member.words, heard.clone()));
         let mut worker = Worker {
             name: member.name,
             orders: member.orders,
-            attaches,
+            attaches: share,
             ready: false,
             settled: None,
+            open: 0,
             share: None,
             lost: false,
             heard: Instant::now(),
@@ -104,9 +111,11 @@ pub async fn run(
         began: Instant::now(),
         merged: Vec::new(),
         lost: Vec::new(),
+        stopping: false,
+        ended_for_loss: false,
         tell,
     };
-    team.ready().await?;
+    team.ready(stop).await?;
     team.work(stop).await;
     team.outcome(before)
 }
@@ -148,15 +157,24 @@ struct Team<F> {
     began: Instant,
     merged: Vec<Second>,
     lost: Vec<String>,
+    /// It was told to stop.
+    stopping: bool,
+    /// It was stopped as a worker was lost, and by nobody else.
+    ended_for_loss: bool,
     tell: F,
 }
 
 impl<F: FnMut(&Second)> Team<F> {
-    async fn ready(&mut self) -> Result<(), String> {
+    async fn ready(&mut self, stop: &CancellationToken) -> Result<(), String> {
         let until = Instant::now() + READY;
         while let Some(slow) = self.workers.iter().find(|worker| !worker.ready) {
             let name = slow.name.clone();
-            match tokio::time::timeout_at(until, self.hearing.recv()).await {
+            let heard = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err("interrupted before the load began".to_owned()),
+                heard = tokio::time::timeout_at(until, self.hearing.recv()) => heard,
+            };
+            match heard {
                 Ok(Some((turn, Heard::Word(Word::Ready { protocol: PROTOCOL })))) => self.workers[turn].ready = true,
                 Ok(Some((turn, Heard::Word(Word::Failed { why }) | Heard::Lost(why)))) => {
                     return Err(format!("{}: {why}", self.workers[turn].name));
@@ -174,7 +192,6 @@ impl<F: FnMut(&Second)> Team<F> {
         self.all(&Order::Start).await;
         self.began = Instant::now();
         let mut looks = tokio::time::interval(Duration::from_secs(1));
-        let mut stopping = false;
         let mut holding = false;
         for worker in &mut self.workers {
             worker.heard = self.began;
@@ -185,8 +202,8 @@ impl<F: FnMut(&Second)> Team<F> {
                     Some((turn, heard)) => self.hear(turn, heard).await,
                     None => break,
                 },
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
+                () = stop.cancelled(), if !self.stopping => {
+                    self.stopping = true;
                     self.all(&Order::Stop).await;
                 }
                 _ = looks.tick() => {
@@ -222,10 +239,14 @@ impl<F: FnMut(&Second)> Team<F> {
             // A worker that is done may go.
             _ if worker.is_over() => {}
             Heard::Word(Word::Second { second }) => {
+                worker.open = second.open;
                 worker.seconds.push_back(*second);
                 self.merge_seconds();
             }
-            Heard::Word(Word::Settled { open }) => worker.settled = Some(open),
+            Heard::Word(Word::Settled { open }) => {
+                worker.open = open;
+                worker.settled = Some(open);
+            }
             Heard::Word(Word::Done { share }) => worker.share = Some(*share),
             Heard::Word(Word::Failed { why }) | Heard::Lost(why) => self.lose(turn, &why).await,
             Heard::Word(Word::Ready { .. }) => self.lose(turn, "it was ready twice").await,
@@ -241,6 +262,7 @@ impl<F: FnMut(&Second)> Team<F> {
             worker.name, worker.attaches
         ));
         if self.if_lost == IfLost::Stop {
+            self.ended_for_loss |= !self.stopping;
             self.all(&Order::Stop).await;
         }
         self.merge_seconds();
@@ -267,6 +289,7 @@ impl<F: FnMut(&Second)> Team<F> {
         let mut recorder = Recorder::new().map_err(|error| error.to_string())?;
         let mut outcome: Option<Outcome> = None;
         let settled: u64 = self.workers.iter().filter_map(|worker| worker.settled).sum();
+        let open_at_last: u64 = self.workers.iter().map(|worker| worker.open).sum();
         let processes = self.workers.len() as u32 + 1;
         for worker in self.workers {
             let Some(share) = worker.share else { continue };
@@ -280,7 +303,11 @@ impl<F: FnMut(&Second)> Team<F> {
             });
         }
         let Some(outcome) = outcome else {
-            return Err(format!("no worker has come to its end: {}", self.lost.join("; ")));
+            return Err(format!(
+                "no worker has come to its end, with {} open at their last words: {}",
+                attaches(open_at_last),
+                self.lost.join("; ")
+            ));
         };
         let open = self.merged.iter().map(|second| second.open).max().unwrap_or_default();
         recorder.seconds = self.merged;
@@ -289,10 +316,9 @@ impl<F: FnMut(&Second)> Team<F> {
         let costs = outcome.costs;
         Ok(Outcome {
             recorder,
-            ending: match self.lost.is_empty() {
-                true => outcome.ending,
-                // It was stopped for that, and by nobody else.
-                false => Ending::Complete,
+            ending: match self.ended_for_loss {
+                true => Ending::Complete,
+                false => outcome.ending,
             },
             most_open: open.max(settled),
             processes,

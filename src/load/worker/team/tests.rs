@@ -1,0 +1,151 @@
+//! Teams of workers that only say what they are told to.
+
+use tokio::io::{DuplexStream, duplex};
+
+use super::*;
+use crate::load::worker::Terminal;
+
+/// What a worker does once it is ready.
+enum Part {
+    /// It never is.
+    Slow,
+    /// It settles, has Ctrl-C pressed once all hold, and ends when it is told to stop.
+    Loyal { ctrl_c: CancellationToken },
+    /// It says what it has, and is gone.
+    Dies { open: Vec<u64> },
+}
+
+fn assignment() -> Assignment {
+    Assignment {
+        addresses: Vec::new(),
+        sources: Vec::new(),
+        tls: None,
+        authority: "a".into(),
+        headers: Vec::new(),
+        terminals: vec![Terminal {
+            path: "/tty".into(),
+            right: "right".into(),
+        }],
+        wrong: "wrong".into(),
+        old: None,
+        attaches: 40,
+        arrivals: "500/s".parse().expect("arrivals"),
+        hold: Duration::from_secs(1),
+        echo_every: None,
+        probe_every: None,
+        deadline: Duration::from_secs(1),
+        first_tag: 0,
+        seed: 1,
+        turn: 0,
+        workers: 1,
+    }
+}
+
+fn done() -> Word {
+    let outcome = Outcome {
+        recorder: Recorder::new().expect("histograms"),
+        ending: Ending::Stopped,
+        most_open: 20,
+        ramped: 0.0,
+        steady: None,
+        ended: 1.0,
+        costs: Costs::default(),
+        processes: 1,
+        lost_workers: Vec::new(),
+        aborted: None,
+    };
+    Word::Done {
+        share: Box::new(Share::from(outcome)),
+    }
+}
+
+async fn play(part: Part, orders: DuplexStream, mut words: DuplexStream) {
+    let mut orders = BufReader::new(orders).lines();
+    while let Ok(Some(line)) = orders.next_line().await {
+        let order: Order = serde_json::from_str(&line).expect("an order");
+        let said = match (&part, order) {
+            (Part::Slow, _) => continue,
+            (_, Order::Prepare { .. }) => vec![Word::Ready { protocol: PROTOCOL }],
+            (Part::Loyal { .. }, Order::Start) => vec![Word::Settled { open: 20 }],
+            (Part::Loyal { ctrl_c }, Order::Hold) => {
+                ctrl_c.cancel();
+                continue;
+            }
+            (Part::Loyal { .. }, Order::Stop) => vec![done()],
+            (Part::Dies { open }, _) => {
+                let second = |open: &u64| Word::Second {
+                    second: Box::new(Second {
+                        open: *open,
+                        ..Second::default()
+                    }),
+                };
+                open.iter().map(second).collect()
+            }
+        };
+        let is_over = matches!(part, Part::Dies { .. }) && !matches!(said[..], [Word::Ready { .. }]);
+        for word in &said {
+            say(&mut words, word).await.expect("said");
+        }
+        if is_over || matches!(said[..], [Word::Done { .. }]) {
+            return;
+        }
+    }
+}
+
+async fn team(parts: Vec<Part>, if_lost: IfLost, stop: &CancellationToken) -> Result<Outcome, String> {
+    let mut members = Vec::new();
+    for (number, part) in parts.into_iter().enumerate() {
+        let ((words, theirs), (orders, to_them)) = (duplex(1 << 16), duplex(1 << 16));
+        tokio::spawn(play(part, to_them, theirs));
+        members.push(Member {
+            name: format!("worker {number}"),
+            words: Box::new(words),
+            orders: Box::new(orders),
+        });
+    }
+    run(members, &assignment(), if_lost, stop, |_| {}).await
+}
+
+fn dies(open: &[u64]) -> Part {
+    Part::Dies { open: open.to_vec() }
+}
+
+#[tokio::test]
+async fn one_can_stop_while_workers_start() {
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let said = team(vec![Part::Slow], IfLost::Stop, &stop).await.err();
+    assert_eq!(said.as_deref(), Some("interrupted before the load began"));
+}
+
+#[tokio::test]
+async fn one_who_stops_a_load_after_a_loss_has_stopped_it() {
+    let stop = CancellationToken::new();
+    let loyal = Part::Loyal { ctrl_c: stop.clone() };
+    let outcome = team(vec![loyal, dies(&[])], IfLost::GoOn, &stop)
+        .await
+        .expect("an outcome");
+    assert_eq!((outcome.ending, outcome.lost_workers.len()), (Ending::Stopped, 1));
+}
+
+#[tokio::test]
+async fn a_load_that_ends_for_a_loss_was_stopped_by_nobody() {
+    let stop = CancellationToken::new();
+    let loyal = Part::Loyal {
+        ctrl_c: CancellationToken::new(),
+    };
+    let outcome = team(vec![loyal, dies(&[])], IfLost::Stop, &stop)
+        .await
+        .expect("an outcome");
+    assert_eq!((outcome.ending, outcome.lost_workers.len()), (Ending::Complete, 1));
+}
+
+#[tokio::test]
+async fn where_all_are_lost_it_is_said_what_was_open() {
+    let stop = CancellationToken::new();
+    let parts = vec![dies(&[5, 20]), dies(&[10])];
+    let said = team(parts, IfLost::GoOn, &stop).await.err().unwrap_or_default();
+    let begins = "no worker has come to its end, with 30 attaches open at their last words: worker ";
+    assert!(said.starts_with(begins), "{said}");
+    assert_eq!(said.matches(" was lost after ").count(), 2, "{said}");
+}
