@@ -26,8 +26,8 @@ test-kind: ## that a kind cluster gives the embedded target's verdicts, and a pl
 prove: build ## every mutant against the checks of its row, and the matrix
 	$(GAUNTLET) prove --report reports/matrix.md
 
-load: build ## 5,000 attaches of the reference platform's terminal, held 30 s; LOAD is more flags, as LOAD="-n 200"
-	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 30s $(LOAD)
+load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; LOAD is more flags, as LOAD="-n 200"
+	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 20s $(LOAD)
 
 build: ## the program, as target/release/gauntlet
 	$(CARGO) build --profile $(PROFILE)
