@@ -113,21 +113,16 @@ fn result(folder: &Path) -> Value {
     result
 }
 
+/// `gauntlet load` of the reference platform.
+fn of_the_reference(folder: &Path, arguments: &str) -> Ran {
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    run_in(folder, &[&["load", "--out", "result.json"], &arguments[..]].concat())
+}
+
 #[test]
 fn the_reference_platform_holds() {
     let folder = folder();
-    let arguments = [
-        "load",
-        "-n",
-        "100",
-        "--ramp",
-        "200/s",
-        "--hold",
-        "1s",
-        "--echo-every",
-        "200ms",
-    ];
-    let ran = run_in(folder.path(), &[&arguments[..], &["--out", "result.json"]].concat()).exits(0);
+    let ran = of_the_reference(folder.path(), "-n 100 --ramp 200/s --hold 1s --echo-every 200ms").exits(0);
     assert!(ran.stdout.contains("PASSED in "), "{}", ran.stdout);
     let result = result(folder.path());
     let counts = &result["counts"];
@@ -158,18 +153,8 @@ fn the_reference_platform_holds() {
 fn echoes_are_found_on_real_terminals() {
     let folder = folder();
     for terminal in ["own", "shared"] {
-        let arguments = [
-            "load",
-            "-n",
-            "20",
-            "--hold",
-            "1s",
-            "--echo-every",
-            "250ms",
-            "--terminal",
-            terminal,
-        ];
-        run_in(folder.path(), &[&arguments[..], &["--out", "result.json"]].concat()).exits(0);
+        let arguments = format!("-n 20 --hold 1s --echo-every 250ms --terminal {terminal}");
+        of_the_reference(folder.path(), &arguments).exits(0);
         let result = result(folder.path());
         assert!(
             result["counts"]["echoesAnswered"].as_u64() >= Some(60),

@@ -1,6 +1,6 @@
 //! One attach: a socket, what is left between two reads, and what happens next. Some two hundred bytes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::clock::Clock;
 use super::echo::{self, Finder, RUB_OUT};
 use super::failure::Failure;
 use super::frames::{self, Part};
 use super::handshake::{self, Answer, Request};
 use super::metric::Metric;
-use super::recorder::{Example, Recorder};
+use super::recorder::Example;
+use super::shared::Shared;
+use super::transport::Transport;
 
 /// Bytes that are read at once, into a buffer that all attaches share.
 pub const READ: usize = 64 * 1024;
@@ -54,54 +55,6 @@ impl Credential {
     }
 }
 
-enum Transport {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
-impl Transport {
-    fn socket(&self) -> &TcpStream {
-        match self {
-            Transport::Plain(socket) => socket,
-            Transport::Tls(tls) => &tls.sock,
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Transport::Plain(socket) => socket.read(buffer),
-            Transport::Tls(tls) => tls.read(buffer),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Transport::Plain(socket) => socket.write(bytes),
-            Transport::Tls(tls) => {
-                let written = tls.write(bytes)?;
-                // Taken, though the socket may be full: the rest goes when it has room.
-                match tls.flush() {
-                    Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
-                    _ => Ok(written),
-                }
-            }
-        }
-    }
-
-    /// Sends what TLS has taken and not yet sent.
-    fn flush(&mut self) -> std::io::Result<()> {
-        match self {
-            Transport::Plain(_) => Ok(()),
-            Transport::Tls(tls) => tls.flush(),
-        }
-    }
-
-    /// Whether a read that didn't fill the buffer has read all there was (epoll(7)), unless the server has hung up.
-    fn short_read_is_last(&self) -> bool {
-        matches!(self, Transport::Plain(_))
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
@@ -121,53 +74,6 @@ pub enum Progress {
     Opened,
     /// It is over, for this reason; none where it was closed from here.
     Ended(Option<Failure>),
-}
-
-/// What all attaches of an engine share.
-pub struct Shared {
-    pub clock: Clock,
-    pub recorder: Recorder,
-    pub buffer: Vec<u8>,
-    pub out: Vec<u8>,
-    /// The steady part has begun at this moment, and not ended.
-    pub steady_since: Option<u64>,
-    pub secret: u64,
-    pub echo_every: u64,
-    pub deadline: u64,
-}
-
-impl Shared {
-    /// Sixteen bytes for an attach's key, the same whenever they are asked for.
-    fn key(&self, number: u32) -> [u8; 16] {
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&mix(self.secret ^ u64::from(number)).to_le_bytes());
-        key[8..].copy_from_slice(&mix(!self.secret ^ u64::from(number)).to_le_bytes());
-        key
-    }
-
-    /// A mask for a frame: against caches on the way that take frames for HTTP, not against anybody who listens
-    /// (RFC 6455 §10.3).
-    fn mask(&self, number: u32, frame: u64) -> [u8; 4] {
-        let mixed = mix(self.secret ^ (u64::from(number) << 32) ^ frame);
-        [
-            mixed as u8,
-            (mixed >> 8) as u8,
-            (mixed >> 16) as u8,
-            (mixed >> 24) as u8,
-        ]
-    }
-
-    pub fn is_steady(&self, intended: u64) -> bool {
-        self.steady_since.is_some_and(|since| intended >= since)
-    }
-}
-
-/// SplitMix64's finalizer: a number from a number, without an order that shows.
-pub fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 pub struct Attach {

@@ -6,26 +6,27 @@ use std::net::TcpStream;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
-use serde::{Deserialize, Serialize};
 use slab::Slab;
 use tokio::sync::oneshot;
 
-use super::attach::{Attach, Credential, Progress, READ, Shared, mix};
+use super::attach::{Attach, Credential, Progress, READ};
 use super::clock::{Clock, nanoseconds};
+use super::control::Control;
 use super::cost::Cost;
 use super::failure::Failure;
 use super::handshake::Request;
 use super::metric::Metric;
+use super::outcome::{Costs, Ending, Outcome};
 use super::plan::Plan;
-use super::recorder::{Example, Recorder, Second};
+use super::recorder::{Example, Recorder};
 use super::schedule::Starts;
+use super::shared::{Shared, mix};
 use super::timers::{Due, Slot, Timers};
 
 /// Events that are taken at once.
@@ -50,82 +51,6 @@ fn doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> EngineEr
         what,
         error: error.to_string(),
     }
-}
-
-/// How others see and stop an engine that runs.
-#[derive(Default)]
-pub struct Control {
-    /// Ends the load with what was measured so far.
-    pub stop: AtomicBool,
-    /// Of a worker: begins the steady part, once all workers have opened theirs.
-    pub hold: AtomicBool,
-    /// Of a worker: all of its attaches are settled, and so many are open.
-    settled: Mutex<Option<u64>>,
-    live: Mutex<Vec<Second>>,
-}
-
-impl Control {
-    /// The seconds that have ended since this was last asked.
-    pub fn news(&self) -> Vec<Second> {
-        std::mem::take(&mut *self.live.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
-    }
-
-    /// How many are open, once all attaches are settled.
-    pub fn settled(&self) -> Option<u64> {
-        *self.settled.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn settle(&self, open: u64) {
-        *self.settled.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(open);
-    }
-
-    fn tell(&self, second: Second) {
-        self.live
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .push(second);
-    }
-}
-
-/// How a load ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ending {
-    /// As planned.
-    Complete,
-    /// It was stopped.
-    Stopped,
-}
-
-/// What a load has given.
-pub struct Outcome {
-    pub recorder: Recorder,
-    pub ending: Ending,
-    /// Most terminals that were open at once.
-    pub most_open: u64,
-    /// Seconds since the load began: the last start, the steady part, the end.
-    pub ramped: f64,
-    pub steady: Option<(f64, f64)>,
-    pub ended: f64,
-    pub costs: Costs,
-    /// Processes that made the load.
-    pub processes: u32,
-    /// Workers whose part is missing, in words.
-    pub lost_workers: Vec<String>,
-    /// The condition that ended it early, in words.
-    pub aborted: Option<String>,
-}
-
-/// The engine's own process at the turns of a load.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Costs {
-    pub before: Cost,
-    /// When the steady part began.
-    pub held: Option<Cost>,
-    /// When it ended.
-    pub after: Option<Cost>,
-    pub end: Cost,
 }
 
 /// Which part of a load it is.

@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
-use super::engine::{Ending, Outcome};
 use super::http::HttpResult;
 use super::metric::{Histograms, Metric};
 use super::objective::{Judged, Kept, Measured, Objective};
+use super::outcome::{Ending, Outcome};
 use super::recorder::{Counts, Example, Second};
 use super::reference::Counted;
 
@@ -401,8 +401,8 @@ impl Latency {
 
 #[cfg(test)]
 mod tests {
-    use super::super::engine::Costs;
     use super::super::failure::{Failure, Lack};
+    use super::super::outcome::Costs;
     use super::super::recorder::Recorder;
     use super::*;
 

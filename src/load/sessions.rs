@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Costs, Ending, Outcome};
 use super::failure::Failure;
 use super::metric::Metric;
+use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Example, Recorded, Recorder};
 use super::schedule::Arrivals;
 use super::session_api::{SessionApi, Shown, Wrong};

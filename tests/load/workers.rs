@@ -2,27 +2,18 @@
 
 use rustix::process::Signal;
 
-use super::{Door, load, result};
-use crate::binary::{Running, folder, run_in, until};
+use super::{Door, load, of_the_reference, result};
+use crate::binary::{Running, folder, until};
 
 /// Three workers count and measure as one would: each start of the schedule is somebody's.
 #[test]
 fn workers_make_one_load() {
     let folder = folder();
-    let arguments = [
-        "load",
-        "-n",
-        "90",
-        "--ramp",
-        "200/s",
-        "--hold",
-        "1s",
-        "--echo-every",
-        "200ms",
-        "--workers",
-        "3",
-    ];
-    let ran = run_in(folder.path(), &[&arguments[..], &["--out", "result.json"]].concat()).exits(0);
+    let ran = of_the_reference(
+        folder.path(),
+        "-n 90 --ramp 200/s --hold 1s --echo-every 200ms --workers 3",
+    )
+    .exits(0);
     assert!(ran.stdout.contains("PASSED in "), "{}", ran.stdout);
     let result = result(folder.path());
     assert_eq!(result["counts"]["opened"].as_u64(), Some(90));

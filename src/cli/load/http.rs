@@ -1,14 +1,14 @@
 //! The HTTP side of a load: its options, its worker's process, and this process as one.
 
 use std::fs::{File, OpenOptions};
-use std::process::Stdio;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::door::{DoorOptions, NotReady, resolve};
+use super::workers::start;
 use crate::cli::conclude::tell;
 use crate::cli::run::{Process, UsageError};
 use crate::load::Place;
@@ -166,21 +166,8 @@ impl Side {
     /// Starts it, and tells it what to do.
     pub async fn start(task: Task, process: &Process) -> Result<Side, String> {
         let binary = process.binary.as_ref().map_err(String::clone)?;
-        let mut child = Command::new(binary)
-            .arg(WORKER)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            // Ctrl-C is for the coordinator, which then stops its workers.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("starting the HTTP side's worker: {error}"))?;
-        let (orders, words) = child
-            .stdin
-            .take()
-            .zip(child.stdout.take())
-            .ok_or("the HTTP side's worker has no standard input and output")?;
+        let (child, orders, words) =
+            start(binary, WORKER).map_err(|why| format!("starting the HTTP side's worker: {why}"))?;
         let mut line = serde_json::to_string(&task).map_err(|error| format!("the HTTP side's task: {error}"))?;
         line.push('\n');
         let mut side = Side {

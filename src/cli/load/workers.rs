@@ -1,9 +1,10 @@
 //! Workers as processes of this machine, and this process as one.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::io::BufReader;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::conclude::tell;
@@ -37,21 +38,8 @@ impl Crew {
         // Dropped, they are killed.
         let mut children: Vec<Child> = Vec::new();
         for turn in 1..=self.workers {
-            let mut child = Command::new(binary)
-                .arg(WORKER)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::inherit())
-                // Ctrl-C is for the coordinator, which then stops its workers.
-                .process_group(0)
-                .kill_on_drop(true)
-                .spawn()
-                .map_err(|error| format!("starting worker {turn}: {error}"))?;
-            let (orders, words) = child
-                .stdin
-                .take()
-                .zip(child.stdout.take())
-                .ok_or_else(|| format!("worker {turn} has no standard input and output"))?;
+            let (child, orders, words) =
+                start(binary, WORKER).map_err(|why| format!("starting worker {turn}: {why}"))?;
             members.push(Member {
                 name: format!("worker {turn} (process {})", child.id().unwrap_or_default()),
                 words: Box::new(words),
@@ -61,6 +49,29 @@ impl Crew {
         }
         worker::run(members, assignment, self.if_lost, stop, tell).await
     }
+}
+
+/// Starts a process of the load's, which is told and heard over its standard input and output. Dropped, it is killed.
+///
+/// # Errors
+/// It can't be started, in words.
+pub fn start(binary: &Path, command: &str) -> Result<(Child, ChildStdin, ChildStdout), String> {
+    let mut child = Command::new(binary)
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        // Ctrl-C is for the coordinator, which then stops its workers.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let (orders, words) = child
+        .stdin
+        .take()
+        .zip(child.stdout.take())
+        .ok_or("it has no standard input and output")?;
+    Ok((child, orders, words))
 }
 
 /// Is a worker; gives the exit code.

@@ -24,7 +24,7 @@ mod team;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::engine::{Costs, Ending, Outcome};
+use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
 pub use assignment::{Assignment, Terminal, Tls};

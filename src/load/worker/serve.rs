@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, Lines};
 
 use super::{Order, PROTOCOL, Share, Word, say};
-use crate::load::engine::{self, Control, EngineError, Outcome};
+use crate::load::control::Control;
+use crate::load::engine::{self, EngineError};
+use crate::load::outcome::Outcome;
 use crate::load::plan::Plan;
 
 /// How often a worker looks for what its engine has to say.

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Assignment, Order, PROTOCOL, Share, Word, say};
 use crate::load::cost::Cost;
-use crate::load::engine::{Costs, Ending, Outcome};
+use crate::load::outcome::{Costs, Ending, Outcome};
 use crate::load::recorder::{Recorder, Second};
 use crate::load::summary::attaches;
 
@@ -113,6 +113,8 @@ pub async fn run(
         lost: Vec::new(),
         stopping: false,
         ended_for_loss: false,
+        held: None,
+        done: None,
         tell,
     };
     team.ready(stop).await?;
@@ -157,6 +159,9 @@ struct Team<F> {
     began: Instant,
     merged: Vec<Second>,
     lost: Vec<String>,
+    /// The coordinator's own cost when all began to hold, and when the first was done.
+    held: Option<Cost>,
+    done: Option<Cost>,
     /// It was told to stop.
     stopping: bool,
     /// It was stopped as a worker was lost, and by nobody else.
@@ -221,6 +226,7 @@ impl<F: FnMut(&Second)> Team<F> {
                     .all(|worker| worker.lost || worker.settled.is_some())
             {
                 holding = true;
+                self.held = Cost::own();
                 self.all(&Order::Hold).await;
             }
         }
@@ -247,7 +253,10 @@ impl<F: FnMut(&Second)> Team<F> {
                 worker.open = open;
                 worker.settled = Some(open);
             }
-            Heard::Word(Word::Done { share }) => worker.share = Some(*share),
+            Heard::Word(Word::Done { share }) => {
+                worker.share = Some(*share);
+                self.done = self.done.or_else(Cost::own);
+            }
             Heard::Word(Word::Failed { why }) | Heard::Lost(why) => self.lose(turn, &why).await,
             Heard::Word(Word::Ready { .. }) => self.lose(turn, "it was ready twice").await,
         }
@@ -325,8 +334,8 @@ impl<F: FnMut(&Second)> Team<F> {
             lost_workers: self.lost,
             costs: Costs {
                 before: costs.before.and(&before),
-                held: costs.held.map(|held| held.and(&before)),
-                after: costs.after.map(|after| after.and(&before)),
+                held: costs.held.zip(self.held).map(|(held, own)| held.and(&own)),
+                after: costs.after.zip(self.done).map(|(after, own)| after.and(&own)),
                 end: costs.end.and(&own),
             },
             ..outcome
