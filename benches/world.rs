@@ -7,9 +7,9 @@ use gauntlet::cli::platform::program;
 use gauntlet::redact::Redactor;
 use gauntlet::scenario::WorldSpec;
 use gauntlet::steps::{Limits, StepContext, verb};
-use gauntlet::target::contract::Contract;
-use gauntlet::target::world::Setup;
-use gauntlet::target::{World, names};
+use gauntlet::world::contract::Contract;
+use gauntlet::world::running::Setup;
+use gauntlet::world::{World, names};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 

@@ -3,7 +3,7 @@
 //!
 //! The way through is one way: [`scenario`] files are parsed and validated,
 //! [`runner`] plans and executes them with the verbs of [`steps`] against a
-//! [`target`], and what happens leaves as events for [`report`]. The
+//! [`world`], and what happens leaves as events for [`report`]. The
 //! [`platform`] is the system under test that gauntlet brings along; it knows
 //! nothing of the harness.
 
@@ -19,4 +19,4 @@ pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod steps;
-pub mod target;
+pub mod world;

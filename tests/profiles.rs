@@ -3,7 +3,7 @@
 use crate::binary::{Ran, json, run_in};
 use gauntlet::profile::Profile;
 use gauntlet::scenario::Source;
-use gauntlet::target::names::NAMES;
+use gauntlet::world::names::NAMES;
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::run::Process;
-use crate::target::kind::cluster;
+use crate::world::kind::cluster;
 
 /// What is found out of one target.
 struct Finding {

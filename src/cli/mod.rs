@@ -30,7 +30,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
 use crate::runner::seed::LARGEST;
-use crate::target::contract::Contract;
+use crate::world::contract::Contract;
 use run::UsageError;
 use target::{GatewayOptions, KindOptions, TargetOptions};
 

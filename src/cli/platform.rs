@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::UsageError;
 use crate::platform::pod::Log;
 use crate::platform::{self, Component, ComponentError, Pod};
-use crate::target::embedded::Program;
+use crate::world::embedded::Program;
 
 /// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
 const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";

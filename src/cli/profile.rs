@@ -7,7 +7,7 @@ use super::TargetName;
 use super::run::UsageError;
 use crate::profile::{self, Profile};
 use crate::scenario::{self, Problem, Problems, Source};
-use crate::target::fit;
+use crate::world::fit;
 
 /// The help where the embedded target can't be what a profile says.
 const LEAVE_OUT: &str = "leave it out for a run on the embedded target";

@@ -23,7 +23,7 @@ use crate::runner::prove::prove;
 use crate::runner::seed;
 use crate::scenario::Scenario;
 use crate::steps::arguments::Road;
-use crate::target::names;
+use crate::world::names;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {

@@ -16,12 +16,12 @@ use crate::redact::Redactor;
 use crate::scenario::Intrusion;
 use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
-use crate::target::World;
-use crate::target::contract::Contract;
-use crate::target::installation::changes::Changes;
-use crate::target::installation::journal::{Head, Journal};
-use crate::target::installation::lease::Held;
-use crate::target::installation::{Installation, Place};
+use crate::world::World;
+use crate::world::contract::Contract;
+use crate::world::installation::changes::Changes;
+use crate::world::installation::journal::{Head, Journal};
+use crate::world::installation::lease::Held;
+use crate::world::installation::{Installation, Place};
 
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);

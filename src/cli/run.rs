@@ -30,8 +30,8 @@ use crate::runner::seed;
 use crate::scenario::{self, Policies, Problem, Problems, Scenario};
 use crate::steps::Limits;
 use crate::steps::arguments::Road;
-use crate::target::embedded::Program;
-use crate::target::{Target, names};
+use crate::world::embedded::Program;
+use crate::world::{Target, names};
 
 /// Gives variables of the environment.
 pub type Variable = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -23,7 +23,7 @@ use crate::scenario::policy::{POLICIES, Policies, Values, policy};
 use crate::scenario::problem::{Problem, suggestion};
 use crate::scenario::{Source, Span, shape};
 use crate::steps::arguments::Road;
-use crate::target::names::{self, NAMES};
+use crate::world::names::{self, NAMES};
 
 /// What a person could take for a name and set, and what is a secret: a command line is seen by
 /// every process of the machine, and kept in histories.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::secret_source::Needed;
 use crate::scenario::policy::{POLICIES, Values};
 use crate::steps::arguments::Road;
-use crate::target::names::NAMES;
+use crate::world::names::NAMES;
 
 /// The JSON Schema of a profile.
 pub fn schema() -> Value {

@@ -18,8 +18,8 @@ use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::scenario::{Policies, Scope, duration, render, render_string};
 use crate::steps::{Limits, StepContext, session};
-use crate::target::world::Setup;
-use crate::target::{Target, World};
+use crate::world::running::Setup;
+use crate::world::{Target, World};
 
 /// What all runs share.
 pub struct Shared {

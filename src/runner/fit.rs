@@ -12,10 +12,10 @@ use crate::scenario::{
 };
 use crate::steps::arguments::Road;
 use crate::steps::{Reach, verb};
-use crate::target::access::Ask;
-use crate::target::contract::Contract;
-use crate::target::installation::Installation;
-use crate::target::roads::api_road;
+use crate::world::access::Ask;
+use crate::world::contract::Contract;
+use crate::world::installation::Installation;
+use crate::world::roads::api_road;
 
 /// What runs are fitted to.
 pub struct Fit<'i> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::events::RunOf;
 use crate::scenario::{Level, Scenario};
-use crate::target::contract::Contract;
+use crate::world::contract::Contract;
 
 /// Which levels run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::scenario::{
 use crate::steps::arguments::Road;
 use crate::steps::attach::default_road;
 use crate::steps::{Observation, StepContext, StepError, Verb, subject, verb};
-use crate::target::roads::door_path;
+use crate::world::roads::door_path;
 
 /// Between two tries, where the step doesn't say: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));

@@ -12,7 +12,7 @@ use super::source::Span;
 use super::step::Read;
 use crate::steps::Reach;
 use crate::steps::arguments::Road;
-use crate::target::contract::Contract;
+use crate::world::contract::Contract;
 
 /// Reports each road that the world lacks, once, where it is first said.
 pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut Checker) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::scope::Scope;
-use crate::target::names;
+use crate::world::names;
 
 /// The variables that every scenario has, by name.
 ///

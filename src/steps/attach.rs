@@ -16,7 +16,7 @@ use super::shell::Curl;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
 use super::{credentials, subject};
-use crate::target::roads::{Door, RoadError, door, door_path, parties};
+use crate::world::roads::{Door, RoadError, door, door_path, parties};
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -11,10 +11,10 @@ use tokio::sync::OnceCell;
 use super::shell::Curl;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
-use crate::target::World;
-use crate::target::exhausted::Exhausted;
-use crate::target::roads::RoadError;
-use crate::target::said::said;
+use crate::world::World;
+use crate::world::exhausted::Exhausted;
+use crate::world::roads::RoadError;
+use crate::world::said::said;
 
 /// How long the harness waits for an answer before it says that there was none.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::arguments::Gateway;
 use super::context::{Observation, StepContext, StepError};
 use super::subject;
-use crate::target::policy;
+use crate::world::policy;
 
 /// Looks: `reported` (whether anything says something), `accepted`, `by`, `conditions`.
 ///

@@ -10,8 +10,8 @@ use super::attach::{header_fields, headers};
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::shell::Curl;
 use super::{credentials, subject, wire};
-use crate::target::Door;
-use crate::target::roads::{RoadError, door, parties, path_on};
+use crate::world::Door;
+use crate::world::roads::{RoadError, door, parties, path_on};
 
 /// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
 const BODY_READ: usize = 1 << 20;

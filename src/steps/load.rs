@@ -21,8 +21,8 @@ use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load as Asked, Verdict};
 use crate::load::schedule::Arrivals;
 use crate::load::{Control, LoadResult, Plan, TAGS, Target};
-use crate::target::Door;
-use crate::target::roads::{RoadError, door, door_path, parties};
+use crate::world::Door;
+use crate::world::roads::{RoadError, door, door_path, parties};
 
 /// Attaches a second, where a step says nothing.
 const RATE: f64 = 200.0;

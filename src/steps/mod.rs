@@ -35,7 +35,7 @@ use serde_json::Value;
 pub use context::{Limits, Observation, StepContext, StepError};
 pub use phrase::Phrase;
 
-use crate::target::access::Ask;
+use crate::world::access::Ask;
 
 /// A verb of the scenario language.
 pub struct Verb {

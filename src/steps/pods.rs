@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::arguments::{Delete, Pods};
 use super::context::{Observation, StepContext, StepError};
 use super::subject;
-use crate::target::pod::is_ready;
-use crate::target::wait::{WaitError, until};
+use crate::world::pod::is_ready;
+use crate::world::wait::{WaitError, until};
 
 fn api(context: &StepContext) -> Api<Pod> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)

@@ -14,8 +14,8 @@ use super::attach::{default_road, token_query};
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::wire::{self, Connected, Recorded, head_end};
 use super::{credentials, subject};
-use crate::target::Door;
-use crate::target::roads::{RoadError, door, door_path, parties};
+use crate::world::Door;
+use crate::world::roads::{RoadError, door, door_path, parties};
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use super::arguments::{Restart, SeedToken, Seeder};
 use super::context::{Observation, StepContext, StepError};
 use super::secret;
-use crate::target::access::Ask;
-use crate::target::deploy;
-use crate::target::rollout::completed;
-use crate::target::wait::{WaitError, until};
+use crate::world::access::Ask;
+use crate::world::deploy;
+use crate::world::rollout::completed;
+use crate::world::wait::{WaitError, until};
 
 /// Restarts deployments and waits until the rollouts are complete.
 pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {

@@ -12,8 +12,8 @@ use super::arguments::{Exec, Haystack, Search};
 use super::context::{LogLine, Observation, StepContext, StepError};
 use super::exec;
 use crate::redact::Redactor;
-use crate::target::access::Ask;
-use crate::target::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
+use crate::world::access::Ask;
+use crate::world::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
 
 /// A place to search.
 struct Place {

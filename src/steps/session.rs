@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 use super::arguments::{DeleteSession, RestartSession, Session};
 use super::context::{Observation, StepContext, StepError};
 use super::http::{self, Request};
-use crate::target::installation::changes::Changes;
-use crate::target::roads;
+use crate::world::installation::changes::Changes;
+use crate::world::roads;
 
 /// Makes a session, or looks at one again.
 pub async fn session(arguments: Session, context: &StepContext) -> Result<Observation, StepError> {

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::steps::arguments::Road;
-use crate::target::Door;
+use crate::world::Door;
 
 /// A request by other means.
 #[derive(Clone, Debug)]

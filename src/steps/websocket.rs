@@ -13,7 +13,7 @@ use super::attach::{self, Upgraded};
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::subject;
 use super::wire::Recorded;
-use crate::target::roads::{RoadError, door, parties, path_on};
+use crate::world::roads::{RoadError, door, parties, path_on};
 
 /// How long the other side may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);

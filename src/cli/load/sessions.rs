@@ -14,7 +14,7 @@ use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Tls};
 use crate::load::{LoadResult, Order, Place, SessionApi, Sessions, Way};
 use crate::redact::{Redactor, Secret};
-use crate::target::trust::Trust;
+use crate::world::trust::Trust;
 
 /// Most attaches that can be asked for, as of `--attaches`.
 const MOST: u32 = 1 << 20;

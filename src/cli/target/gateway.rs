@@ -9,7 +9,7 @@ use crate::cli::TargetName;
 use crate::profile::Profile;
 use crate::profile::way::Way;
 use crate::steps::arguments::Road;
-use crate::target::gateways::Images;
+use crate::world::gateways::Images;
 
 /// Which gateways, and what the real ones are made of.
 #[derive(Clone, Debug, Default, Args)]

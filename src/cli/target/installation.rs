@@ -18,13 +18,13 @@ use crate::profile::secret_source::SecretSource;
 use crate::runner::fit::Fit;
 use crate::runner::plan::Planned;
 use crate::scenario::Intrusion;
-use crate::target::access::{self, Permission};
-use crate::target::contract::Contract;
-use crate::target::installation::changes::Changes;
-use crate::target::installation::journal::{ClusterAt, Head, Journal};
-use crate::target::installation::lease::{Held, release};
-use crate::target::installation::{Installation, InstallationError, LEASE, Place, preflight};
-use crate::target::trust::Trust;
+use crate::world::access::{self, Permission};
+use crate::world::contract::Contract;
+use crate::world::installation::changes::Changes;
+use crate::world::installation::journal::{ClusterAt, Head, Journal};
+use crate::world::installation::lease::{Held, release};
+use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
+use crate::world::trust::Trust;
 
 /// Longest time that the giving back of a Lease may take that may have been taken.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);

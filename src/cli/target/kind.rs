@@ -9,10 +9,10 @@ use super::super::TargetName;
 use super::super::conclude::tell;
 use super::super::run::{Process, UsageError};
 use super::{NotStarted, only_for, tell_of_failure, until_stopped};
-use crate::target::Target;
-use crate::target::gateways::Images;
-use crate::target::kind::cluster::{self, KindCluster, Options};
-use crate::target::kind::making::Making;
+use crate::world::Target;
+use crate::world::gateways::Images;
+use crate::world::kind::cluster::{self, KindCluster, Options};
+use crate::world::kind::making::Making;
 
 /// The name of a cluster that is to be used again.
 pub const REUSED: &str = "gauntlet";

@@ -19,9 +19,9 @@ use crate::profile::Profile;
 use crate::runner::plan::Planned;
 use crate::scenario::Intrusion;
 use crate::steps::Limits;
-use crate::target::Target;
-use crate::target::gateways::{Gateways, Settings as GatewaySettings};
-use crate::target::installation::lease::Held;
+use crate::world::Target;
+use crate::world::gateways::{Gateways, Settings as GatewaySettings};
+use crate::world::installation::lease::Held;
 pub use gateway::{GATEWAYS, GatewayName, GatewayOptions, Goes};
 pub use kind::{KindOptions, REUSED, kind_cluster};
 

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::steps::arguments::Road;
-use crate::target::World;
-use crate::target::forward::accept;
-use crate::target::roads::door;
+use crate::world::World;
+use crate::world::forward::accept;
+use crate::world::roads::door;
 
 /// Listeners on loopback. A pod's own address ends with the pod, as in a rollout; each connection to one
 /// of these goes to a pod that is ready by then, as it would through a Service.

@@ -8,12 +8,12 @@ use super::kubeconfig::KubeconfigFile;
 use super::{FAILED, failed, instructions, spec, with_agent};
 use crate::cli::run::Process;
 use crate::steps::arguments::Road;
-use crate::target::World;
-use crate::target::contract::Contract;
-use crate::target::embedded::Cluster;
-use crate::target::gateways::{Gateways, Settings};
-use crate::target::roads::door;
-use crate::target::world::Setup;
+use crate::world::World;
+use crate::world::contract::Contract;
+use crate::world::embedded::Cluster;
+use crate::world::gateways::{Gateways, Settings};
+use crate::world::roads::door;
+use crate::world::running::Setup;
 
 /// Keeps a platform running until it is told to stop; gives the exit code.
 pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {

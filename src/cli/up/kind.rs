@@ -15,16 +15,16 @@ use crate::cli::conclude::tell;
 use crate::cli::run::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
-use crate::target::World;
-use crate::target::contract::Contract;
-use crate::target::installation::changes::fingerprint;
-use crate::target::kind::cluster::{self, KindCluster, Options};
-use crate::target::kind::making::Making;
-use crate::target::kind::namespace::{self, Namespace};
-use crate::target::kubeconfig;
-use crate::target::pod::is_ready;
-use crate::target::said::said;
-use crate::target::world::Setup;
+use crate::world::World;
+use crate::world::contract::Contract;
+use crate::world::installation::changes::fingerprint;
+use crate::world::kind::cluster::{self, KindCluster, Options};
+use crate::world::kind::making::Making;
+use crate::world::kind::namespace::{self, Namespace};
+use crate::world::kubeconfig;
+use crate::world::pod::is_ready;
+use crate::world::running::Setup;
+use crate::world::said::said;
 
 /// The namespace that the platform is in.
 const NAMESPACE: &str = "gauntlet";

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::cli::run::UsageError;
 use crate::file_input;
-use crate::target::kubeconfig;
+use crate::world::kubeconfig;
 
 /// How long a server may take to answer, where a file that is there leads to one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);

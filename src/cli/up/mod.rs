@@ -26,9 +26,9 @@ use crate::redact::Redactor;
 use crate::scenario::{BalancerSpec, WorldSpec};
 use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
-use crate::target::World;
-use crate::target::contract::Contract;
-use crate::target::world::Setup;
+use crate::world::World;
+use crate::world::contract::Contract;
+use crate::world::running::Setup;
 
 /// Exit code of what could not be done.
 const FAILED: u8 = 3;

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::identity::tests::{NOW, SECRET, with};
 use super::super::pod::tests::pod_at;
 use super::super::{Component, ComponentError, Pod, run};
-use crate::target::embedded::Address;
+use crate::world::embedded::Address;
 
 const KEY: &str = "sk-master";
 

@@ -9,7 +9,7 @@ use super::super::agent_service::tests::{Running, access_control, good, service,
 use super::super::identity::tests::{NOW, with};
 use super::super::pod::tests::pod_at;
 use super::*;
-use crate::target::embedded::Address;
+use crate::world::embedded::Address;
 
 /// A gateway that listens, before these pods.
 async fn gateway(pods: &[(&str, IpAddr, &str)]) -> Running {

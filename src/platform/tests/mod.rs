@@ -27,10 +27,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Component, run};
-use crate::target::contract::Contract;
-use crate::target::deploy::{self, Values};
-use crate::target::embedded::{Cluster, Options};
-use crate::target::rollout;
+use crate::world::contract::Contract;
+use crate::world::deploy::{self, Values};
+use crate::world::embedded::{Cluster, Options};
+use crate::world::rollout;
 
 const OLD: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 const NEW: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
@@ -105,7 +105,7 @@ impl World {
             probe_replicas: setup.balancer.into(),
             controller_replicas: 1,
             seed: "seed".into(),
-            names: deploy::grouped(&crate::target::names::contract()),
+            names: deploy::grouped(&crate::world::names::contract()),
             ..Values::default()
         };
         let world = World {
@@ -200,7 +200,7 @@ impl World {
         items.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
         items
             .into_iter()
-            .filter(crate::target::pod::is_ready)
+            .filter(crate::world::pod::is_ready)
             .filter_map(|pod| Some((pod.metadata.name?, pod.status?.pod_ip?.parse().ok()?)))
             .collect()
     }

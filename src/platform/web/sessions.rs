@@ -413,7 +413,7 @@ mod tests {
 
     use super::*;
     use crate::platform::pod::tests::pod;
-    use crate::target::embedded::{Cluster, Options};
+    use crate::world::embedded::{Cluster, Options};
 
     /// The controller writes a Sandbox's status whenever it likes: that is no other session's claim.
     #[tokio::test]

@@ -10,8 +10,8 @@ use kube::api::{Api, ListParams, LogParams};
 
 use crate::runner::events::Evidence;
 use crate::steps::StepContext;
-use crate::target::pod::{containers, has_restarted};
-use crate::target::said::said;
+use crate::world::pod::{containers, has_restarted};
+use crate::world::said::said;
 
 /// Lines of each log that are kept.
 const LOG_LINES: i64 = 5_000;

@@ -11,11 +11,11 @@ use super::text;
 use crate::redact::{RedactError, Redactor};
 use crate::runner::events::Evidence;
 use crate::steps::credentials;
-use crate::target::contract::Contract;
-use crate::target::installation::Installation;
-use crate::target::policy;
-use crate::target::said::said;
-use crate::target::world::World;
+use crate::world::contract::Contract;
+use crate::world::installation::Installation;
+use crate::world::policy;
+use crate::world::running::World;
+use crate::world::said::said;
 
 /// Deployments, Sandboxes, and of the token's secret what it has without what that is.
 pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {

@@ -3,7 +3,7 @@
 use super::platform::Platform;
 use crate::runner::execute::Shared;
 use crate::steps::StepContext;
-use crate::target::Target;
+use crate::world::Target;
 
 /// Most lines of logs that are shown.
 const MOST_FOUND: usize = 3;

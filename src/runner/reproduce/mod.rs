@@ -13,9 +13,9 @@ use crate::scenario::{Level, Step};
 use crate::steps::StepContext;
 use crate::steps::arguments::Road;
 use crate::steps::shell::{Curl, quoted};
-use crate::target::contract::Contract;
-use crate::target::roads::{api_road, behind};
-use crate::target::{Target, World};
+use crate::world::contract::Contract;
+use crate::world::roads::{api_road, behind};
+use crate::world::{Target, World};
 use found::found;
 use platform::Platform;
 

@@ -1,7 +1,7 @@
 //! Where the platform of a run is when somebody wants to see its failure again.
 
 use crate::runner::execute::Shared;
-use crate::target::{Target, World};
+use crate::world::{Target, World};
 
 /// What becomes of the platform that a request was made to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use super::attach::default_road;
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
 use super::subject;
 use crate::scenario::duration;
-use crate::target::roads::{RoadError, door, door_path, parties};
+use crate::world::roads::{RoadError, door, door_path, parties};
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
 

@@ -11,7 +11,7 @@ use super::super::context::{StepContext, StepError};
 use super::super::raw::{status, upgrade_head};
 use super::super::wire::head_end;
 use super::super::wire::{self, Connected, Recorded};
-use crate::target::Door;
+use crate::world::Door;
 
 /// Bytes of an answer that are read; what is longer costs the connection.
 const ANSWER_READ: usize = 64 * 1024;

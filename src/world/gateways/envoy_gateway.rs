@@ -1,0 +1,118 @@
+//! Envoy Gateway as the gateway: objects of a cluster tell its controller what its Envoys do.
+
+use std::collections::BTreeMap;
+
+use kube::api::DynamicObject;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::AUTHORIZER_TIMEOUT;
+use crate::platform::{Mutant, mutant};
+use crate::world::deploy::{DeployError, grouped, objects};
+
+const MANIFEST: &str = include_str!("../../../deploy/envoy-gateway.yaml");
+
+/// The Gateway, and the routes of its paths.
+pub const GATEWAY: &str = "agents";
+const AGENTS: &str = "agents";
+const HEALTH: &str = "health";
+const UNGUARDED: &str = "unguarded";
+
+/// What no setting of Envoy Gateway's could do: what it appends, access control's headers aren't.
+pub const NOT_ITS: &[&Mutant] = &[&mutant::ENVOY_USER_HEADERS_APPENDED];
+
+/// The values of the manifest's variables; its head says what each is.
+#[derive(Debug, Serialize)]
+struct Told {
+    gateway_class: String,
+    policy_targets: String,
+    policy_open: bool,
+    stripped: String,
+    upgrades: String,
+    unguarded_path: String,
+    authorizer_timeout: &'static str,
+    names: Value,
+}
+
+/// The objects of a gateway of this class. `asks`: whether it has its policy.
+pub fn told(
+    class: &str,
+    names: &BTreeMap<String, String>,
+    mutants: &[String],
+    asks: bool,
+) -> Result<Vec<DynamicObject>, DeployError> {
+    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+    let targets: &[&str] = match () {
+        () if !asks => &[],
+        () if has(&mutant::ENVOY_WRONG_ROUTE) => &[HEALTH],
+        () if has(&mutant::ENVOY_HEALTH_ASKED) => &[AGENTS, HEALTH],
+        () => &[AGENTS],
+    };
+    let target = |name| json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name });
+    let targets: Vec<Value> = targets.iter().map(target).collect();
+    let stripped = match has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) {
+        true => json!([]),
+        false => json!(["x-user-id", "x-user-name", "x-user-email"]),
+    };
+    let upgrades = match has(&mutant::ENVOY_UPGRADE_LOST) {
+        true => json!([{ "type": "spdy/3.1" }]),
+        false => json!([{ "type": "websocket" }]),
+    };
+    let unguarded_path = match has(&mutant::ENVOY_CONVERSATIONS_UNGUARDED) {
+        true => format!("{}/[^/]+/react", names.get("agents.path").map_or("", String::as_str)),
+        false => String::new(),
+    };
+    let told = Told {
+        gateway_class: class.to_owned(),
+        policy_targets: json!(targets).to_string(),
+        policy_open: has(&mutant::ENVOY_OPEN_ON_ERROR),
+        stripped: stripped.to_string(),
+        upgrades: upgrades.to_string(),
+        unguarded_path,
+        authorizer_timeout: AUTHORIZER_TIMEOUT,
+        names: grouped(names),
+    };
+    let is_wanted = |object: &DynamicObject| {
+        let kind = object.types.as_ref().map(|types| types.kind.as_str());
+        match (kind, object.metadata.name.as_deref()) {
+            (Some("SecurityPolicy"), _) => !targets.is_empty(),
+            (_, Some(UNGUARDED)) => !told.unguarded_path.is_empty(),
+            _ => true,
+        }
+    };
+    let mut objects = objects(MANIFEST, &told)?;
+    objects.retain(is_wanted);
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::names;
+
+    fn kinds(mutants: &[&str], asks: bool) -> Vec<String> {
+        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
+        let told = told("eg", &names::contract(), &mutants, asks).expect("a manifest");
+        let kind = |object: &DynamicObject| {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            format!("{} {name}", object.types.as_ref().expect("its kind").kind)
+        };
+        told.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn what_a_gateway_is_told_by() {
+        let whole = [
+            "EnvoyProxy agents",
+            "Gateway agents",
+            "ClientTrafficPolicy agents",
+            "HTTPRoute agents",
+            "HTTPRoute health",
+            "BackendTrafficPolicy agents",
+            "SecurityPolicy agents",
+        ];
+        assert_eq!(kinds(&[], true), whole);
+        assert_eq!(kinds(&[], false), whole[..6]);
+        assert!(kinds(&["envoy-conversations-unguarded"], true).contains(&"HTTPRoute unguarded".to_owned()));
+    }
+}

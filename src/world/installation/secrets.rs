@@ -1,0 +1,180 @@
+//! The secrets of an installation: from the environment, from files, or from its own Secrets.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::api::Api;
+
+use super::{Installation, InstallationError};
+use crate::profile::Profile;
+use crate::profile::secret_source::{Needed, SecretSource};
+use crate::world::contract::Contract;
+
+/// What a run needs to know; empty is what its contract has none of.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// The token that terminals take.
+    pub token: String,
+    /// The session API's key; for the agent service LiteLLM's, which a platform needs not show: empty
+    /// where it is unknown.
+    pub master_key: String,
+    /// What JWTs are signed with.
+    pub jwt_secret: String,
+}
+
+/// Secrets that a profile says the source of.
+#[derive(Clone)]
+pub(super) struct Given(BTreeMap<Needed, (SecretSource, String)>);
+
+impl Given {
+    /// Reads all that the profile says the source of.
+    ///
+    /// # Errors
+    /// A source that has none: in words.
+    pub fn read(profile: &Profile, variable: &dyn Fn(&str) -> Option<String>) -> Result<Given, String> {
+        let mut given = BTreeMap::new();
+        for (needed, source) in &profile.secrets {
+            let secret = source
+                .read(variable)
+                .map_err(|why| format!("reading the {} from {source}: {why}", needed.name()))?;
+            given.insert(*needed, (source.clone(), secret));
+        }
+        Ok(Given(given))
+    }
+
+    /// Where a secret came from.
+    pub fn source(&self, needed: Needed) -> Option<&SecretSource> {
+        self.0.get(&needed).map(|(source, _)| source)
+    }
+
+    /// Whether they are all there.
+    pub fn has(&self, all: &[Needed]) -> bool {
+        all.iter().all(|needed| self.0.contains_key(needed))
+    }
+
+    fn get(&self, needed: Needed) -> Option<String> {
+        self.0.get(&needed).map(|(_, secret)| secret.clone())
+    }
+}
+
+impl Installation {
+    /// The secrets of a contract as they are now.
+    pub async fn secrets(
+        &self,
+        names: &BTreeMap<String, String>,
+        contract: Contract,
+    ) -> Result<Secrets, InstallationError> {
+        match contract {
+            Contract::HarnessToken => self.secrets_of_terminals(names).await,
+            Contract::AgentService => self.secrets_of_agents(names).await,
+        }
+    }
+
+    async fn secrets_of_terminals(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        let kept = match self.reads_secret() {
+            true => self.kept(names, "secret.name", &Needed::OF_TERMINALS).await?,
+            false => Kept::default(),
+        };
+        let of = |needed, key| match self.given.get(needed) {
+            Some(given) => Ok(given),
+            None => kept.value(names, key, needed, &self.namespace),
+        };
+        Ok(Secrets {
+            token: of(Needed::Token, "secret.key")?,
+            master_key: of(Needed::MasterKey, "secret.master-key")?,
+            jwt_secret: String::new(),
+        })
+    }
+
+    async fn secrets_of_agents(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        let given = |needed| self.given.get(needed);
+        let (jwt_secret, litellm_key) = match (given(Needed::JwtSecret), given(Needed::LitellmKey)) {
+            (Some(jwt_secret), litellm_key) => (jwt_secret, litellm_key),
+            (None, litellm_key) => {
+                let kept = self.kept(names, "jwt.secret-name", &[Needed::JwtSecret]).await?;
+                let of = |needed, key| kept.value(names, key, needed, &self.namespace);
+                let jwt_secret = of(Needed::JwtSecret, "jwt.secret-key")?;
+                // Nobody has to know it but LiteLLM and the service.
+                (
+                    jwt_secret,
+                    litellm_key.or_else(|| of(Needed::LitellmKey, "litellm.secret-key").ok()),
+                )
+            }
+        };
+        Ok(Secrets {
+            token: String::new(),
+            master_key: litellm_key.unwrap_or_default(),
+            jwt_secret,
+        })
+    }
+
+    /// The Secret of that name, where there is a cluster to ask for what is not given.
+    async fn kept(
+        &self,
+        names: &BTreeMap<String, String>,
+        name: &str,
+        wanted: &[Needed],
+    ) -> Result<Kept, InstallationError> {
+        if !self.has_cluster {
+            let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
+            let missing = missing.map_or("secret", |needed| needed.name());
+            return Err(InstallationError::Secret(format!(
+                "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; \
+                 give it `secrets: {{ {missing}: {{ env: NAME }} }}`"
+            )));
+        }
+        let secret = names.get(name).cloned().unwrap_or_default();
+        let namespace = &self.namespace;
+        let read = Api::<KubeSecret>::namespaced(self.client.clone(), namespace)
+            .get(&secret)
+            .await;
+        match read {
+            Ok(read) => Ok(Kept {
+                secret,
+                data: read
+                    .data
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(key, value)| (key, value.0))
+                    .collect(),
+            }),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
+                "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
+                 `--namespace` where it is"
+            ))),
+            Err(error) => {
+                let doing = format!("reading the secret {secret} in namespace {namespace}");
+                Err(InstallationError::asking(doing, error))
+            }
+        }
+    }
+}
+
+/// What a Secret of the cluster has.
+#[derive(Default)]
+struct Kept {
+    secret: String,
+    data: BTreeMap<String, Vec<u8>>,
+}
+
+impl Kept {
+    fn value(
+        &self,
+        names: &BTreeMap<String, String>,
+        key: &str,
+        needed: Needed,
+        namespace: &str,
+    ) -> Result<String, InstallationError> {
+        let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
+        let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
+            return Err(InstallationError::Secret(format!(
+                "the secret {secret} in namespace {namespace} has no {key}, where the {0} is to come from; the \
+                 profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
+                 env: NAME }} }}`)",
+                needed.name()
+            )));
+        };
+        String::from_utf8(value.clone())
+            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
+    }
+}

@@ -1,0 +1,117 @@
+//! Where a scenario runs: worlds with a platform on them, and the roads to its doors.
+
+pub mod access;
+mod certificate;
+pub mod contract;
+pub mod deploy;
+pub mod embedded;
+pub mod exhausted;
+pub mod fit;
+pub mod forward;
+pub mod gateways;
+pub mod installation;
+pub mod kind;
+pub mod kubeconfig;
+mod labels;
+pub mod names;
+pub mod pod;
+pub mod policy;
+pub mod roads;
+pub mod rollout;
+pub mod running;
+pub mod said;
+pub mod trust;
+pub mod wait;
+
+use std::sync::Arc;
+
+pub use roads::{Door, RoadError};
+pub use running::{World, WorldError};
+
+use jiff::Timestamp;
+
+use crate::platform::Mutant;
+use crate::scenario::WorldSpec;
+use crate::steps::arguments::Road;
+use embedded::Program;
+use exhausted::Exhausted;
+use gateways::{Gateways, envoy_gateway};
+use installation::Installation;
+use kind::KindCluster;
+use kind::namespace::Namespace;
+use running::Setup;
+
+/// Where scenarios get their worlds.
+#[derive(Clone)]
+pub enum Target {
+    /// Each has a cluster in this process.
+    Embedded(Program, Arc<Gateways>),
+    /// Each has a namespace of one cluster.
+    Kind(Arc<KindCluster>),
+    /// All share a platform that isn't ours.
+    Installation(Arc<Installation>),
+}
+
+impl Target {
+    /// A world: a fresh one, its platform complete, or the one that all share.
+    pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
+        match self {
+            Target::Embedded(program, gateways) => {
+                let lane = match setup.gateways.as_slice() {
+                    [] => None,
+                    roads => Some(gateways.lane(roads, spec.gateway_policy).await?),
+                };
+                World::embedded(spec, setup, program.clone(), lane).await
+            }
+            Target::Kind(cluster) => {
+                let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
+                World::in_namespace(spec, setup, namespace, cluster).await
+            }
+            Target::Installation(installation) => {
+                World::shared(installation.clone(), setup.names, setup.contract).await
+            }
+        }
+    }
+
+    /// The same for a platform with these defects.
+    pub fn with_mutants(&self, mutants: &[String]) -> Target {
+        match self {
+            Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether a mutant can be a defect of what there is here.
+    pub fn can_be(&self, mutant: &Mutant) -> bool {
+        match self {
+            Target::Kind(cluster) => cluster.gateway_class.is_none() || !envoy_gateway::NOT_ITS.contains(&mutant),
+            Target::Embedded(..) | Target::Installation(_) => true,
+        }
+    }
+
+    /// Starts the real gateways of these roads, or brings their images to where they are to be pods.
+    ///
+    /// # Errors
+    /// One that can't be started: no world would come up.
+    pub async fn start_gateways(&self, roads: &[Road]) -> Result<(), String> {
+        match self {
+            _ if roads.is_empty() => Ok(()),
+            Target::Embedded(_, gateways) => gateways.start(roads).await.map(drop).map_err(|error| error.to_string()),
+            Target::Kind(cluster) => cluster.bring_gateways(roads).await.map_err(|error| error.to_string()),
+            Target::Installation(_) => Ok(()),
+        }
+    }
+
+    /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile, or this machine
+    /// ran out of what the ways to it need.
+    pub async fn fell(&self, since: Timestamp) -> Option<String> {
+        if let Some(exhausted) = Exhausted::since(since) {
+            return Some(exhausted.to_string());
+        }
+        match self {
+            Target::Kind(cluster) => cluster.fell(since).await,
+            Target::Installation(installation) => installation.disturbed().await,
+            Target::Embedded(..) => None,
+        }
+    }
+}
