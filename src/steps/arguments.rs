@@ -6,72 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::scenario::duration::DurationText;
-
-/// One way to a door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Road {
-    /// Straight to the pod.
-    Direct,
-    /// Through web, the platform's proxy.
-    Proxy,
-    /// Through the load balancer before web.
-    Balancer,
-    /// Through the load balancer's TLS port.
-    BalancerTls,
-    /// Straight to the agent service.
-    Service,
-    /// Straight to access control, which is asked about the path.
-    AccessControl,
-    /// Through the gateway before the agent service that gauntlet brings along.
-    Builtin,
-    /// Through an nginx before the agent service (`auth_request`).
-    Nginx,
-    /// Through an Envoy before the agent service (`ext_authz`).
-    Envoy,
-    /// To what shows the requests that came to the reference platform's agent service.
-    Witness,
-}
-
-impl Road {
-    pub const ALL: [Road; 10] = [
-        Road::Direct,
-        Road::Proxy,
-        Road::Balancer,
-        Road::BalancerTls,
-        Road::Service,
-        Road::AccessControl,
-        Road::Builtin,
-        Road::Nginx,
-        Road::Envoy,
-        Road::Witness,
-    ];
-
-    /// The real gateways before the agent service.
-    pub const GATEWAYS: [Road; 2] = [Road::Nginx, Road::Envoy];
-
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Road::Direct => "direct",
-            Road::Proxy => "proxy",
-            Road::Balancer => "balancer",
-            Road::BalancerTls => "balancer-tls",
-            Road::Service => "service",
-            Road::AccessControl => "access-control",
-            Road::Builtin => "builtin",
-            Road::Nginx => "nginx",
-            Road::Envoy => "envoy",
-            Road::Witness => "witness",
-        }
-    }
-
-    /// The road of that name.
-    pub fn named(name: &str) -> Option<Road> {
-        Road::ALL.into_iter().find(|road| road.name() == name)
-    }
-}
+use crate::vocabulary::Road;
+use crate::vocabulary::duration::DurationText;
 
 /// Makes a session through the session API, or looks at one again.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
-use crate::scenario::{AuthorizerState, TerminalSpec, WorldSpec};
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
+use crate::vocabulary::{AuthorizerState, TerminalSpec, WorldSpec};
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
 

@@ -6,14 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
-use crate::profile::way::Way;
-use crate::scenario::{
-    AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, Step, TerminalSpec, WorldSpec,
-};
-use crate::steps::arguments::Road;
+use crate::profile::route_address::Way;
+use crate::scenario::Step;
 use crate::steps::{Reach, verb};
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
+use crate::vocabulary::{AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, TerminalSpec, WorldSpec};
 use crate::world::access::Ask;
-use crate::world::contract::Contract;
 use crate::world::installation::Installation;
 use crate::world::roads::api_road;
 
