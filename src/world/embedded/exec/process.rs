@@ -21,6 +21,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub struct Command {
     pub argv: Vec<String>,
     pub env: Arc<BTreeMap<String, String>>,
+    /// `HOME`, where `env` has none.
+    pub home: String,
     /// Empty for the root directory.
     pub directory: String,
     pub stdin: bool,
@@ -76,7 +78,7 @@ impl Command {
             .args(&self.argv[1..])
             .env_clear()
             .env("PATH", PATH)
-            .env("HOME", "/root");
+            .env("HOME", &self.home);
         if self.tty {
             command.env("TERM", "xterm");
         }
