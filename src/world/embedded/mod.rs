@@ -71,7 +71,8 @@ use tasks::Tasks;
 /// The name of the only node.
 const NODE: &str = "embedded";
 
-/// What a container runs: gets its argv (`command` and `args` of its spec) and its pod.
+/// What a container runs: gets its argv (`command` and `args` of its spec, with the paths of its volumes
+/// translated) and its pod.
 ///
 /// `Ok` is exit code 0; an error or a panic is exit code 1 with the text in the log.
 /// When `pod.stop` is cancelled it should end; it is aborted when its grace period is over.
