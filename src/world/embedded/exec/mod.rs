@@ -161,7 +161,7 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
 /// Serves one command until it, its client or its container has ended.
 async fn session(socket: Socket, command: Command, gone: CancellationToken) {
     let (mut sink, mut stream) = socket.split();
-    let process = match command.start() {
+    let process = match command.start().await {
         Ok(process) => process,
         Err(why) => {
             let message = format!(
