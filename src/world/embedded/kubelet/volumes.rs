@@ -138,7 +138,7 @@ pub fn kind(spec: &Value) -> &str {
         .map_or("emptyDir", |(field, _)| field.as_str())
 }
 
-/// Where the mount paths of a container lead.
+/// Where the mount paths of a container lead. `readOnly` is nothing that a folder could keep: it is left aside.
 ///
 /// # Errors
 /// If a `subPath` isn't there and can't be made.
