@@ -324,15 +324,15 @@ async fn sub_paths_the_home_and_the_working_directory_lead_into_volumes() {
     let pods = Api::<Pod>::default_namespaced(cluster.client());
     let mut pod = two("both", empty_dir());
     let reader = &mut pod["spec"]["containers"][1];
-    reader["workingDir"] = "/data/work".into();
+    reader["workingDir"] = "/data/place".into();
     reader["volumeMounts"] = json!([
         { "name": "data", "mountPath": "/data" },
-        { "name": "data", "mountPath": "/data/work", "subPath": "elsewhere" },
+        { "name": "data", "mountPath": "/data/place", "subPath": "elsewhere" },
         { "name": "data", "mountPath": "/root", "subPath": "people/root" },
     ]);
     create(&pods, pod).await;
     running(&pods, "both").await;
-    let script = "echo home > ~/file; cp ~/file here; cat /data/people/root/file /data/elsewhere/here /data/work/here";
+    let script = "echo home > ~/file; cp ~/file here; cat /data/people/root/file /data/elsewhere/here /data/place/here";
     assert_eq!(sh(&pods, "both", "reader", script).await, "home\nhome\nhome\n");
     // What only starts or ends with a mount path is a path of the machine.
     let script = "echo /dataX /mnt/data $HOSTNAME/data";
