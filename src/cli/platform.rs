@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit::UsageError;
 use crate::platform::pod::Log;
-use crate::platform::{self, Component, ComponentError, Pod};
+use crate::platform::{self, Component, ComponentError, Mounts, Pod};
 use crate::world::embedded::Program;
 
 /// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
@@ -83,6 +83,7 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         env: Arc::new(env),
         ip,
         log: log.clone(),
+        mounts: Mounts::default(),
         kubernetes,
         stop,
     };
