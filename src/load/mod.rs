@@ -53,4 +53,4 @@ pub use result::LoadResult;
 pub use session_api::{SessionApi, Way};
 pub use sessions::{Made, Order, Sessions};
 pub use summary::{summary, tick};
-pub use url::{Place, is_private, is_secret};
+pub use url::{Place, is_itself, is_private, is_secret, is_service, public_network, resolve};

@@ -12,7 +12,7 @@ pub mod gateways;
 pub mod installation;
 pub mod kind;
 pub mod kubeconfig;
-mod labels;
+pub mod labels;
 pub mod names;
 pub mod pod;
 pub mod policy;

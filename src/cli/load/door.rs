@@ -12,8 +12,11 @@ use crate::cli::run::{Process, UsageError};
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::{Assignment, Terminal, Tls};
-use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private, is_secret};
+use crate::load::worker::{Assignment, Named, Terminal, Tls};
+use crate::load::{
+    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_itself, is_private, is_secret, is_service,
+    public_network,
+};
 use crate::redact::{Redactor, Secret};
 use crate::runner::seed;
 
@@ -135,8 +138,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-struct Tokens {
-    right: Secret,
+pub(super) struct Tokens {
+    pub(super) right: Secret,
     wrong: Secret,
     old: Option<Secret>,
 }
@@ -249,9 +252,11 @@ pub struct Ready<'a> {
     options: &'a DoorOptions,
     pub(super) place: Place,
     pub(super) addresses: Vec<SocketAddr>,
+    /// The door as the workers find it, where they are in the cluster that it is of.
+    named: Option<Named>,
     resolve: Duration,
     pub(super) tls: Option<Tls>,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
     reference: Option<Reference>,
     seed: u64,
     gauntlet: Gauntlet,
@@ -262,6 +267,7 @@ pub struct Ready<'a> {
 /// Why a door isn't ready.
 pub enum NotReady {
     Usage(UsageError),
+    Interrupted,
     /// In words.
     CouldNotTell(String),
 }
@@ -317,6 +323,26 @@ impl<'a> Ready<'a> {
         Ready::at(options, (place, addresses, resolving.elapsed()), tokens, None, process)
     }
 
+    /// A door as pods of its cluster find it: what its name leads to only they know.
+    pub(super) fn from_pods(
+        options: &'a DoorOptions,
+        url: &str,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Ready<'a>, NotReady> {
+        options.check()?;
+        let place = Place::parse(url).map_err(|why| UsageError(format!("--url: {why}")))?;
+        let named = named(&place, options.i_own_this_target)?;
+        let tokens = options.tokens(process, redactor)?;
+        options.keep_secret(&place, redactor);
+        let found = (place, Vec::new(), Duration::ZERO);
+        let ready = Ready::at(options, found, tokens, None, process)?;
+        Ok(Ready {
+            named: Some(named),
+            ..ready
+        })
+    }
+
     fn at(
         options: &'a DoorOptions,
         (place, addresses, resolve): (Place, Vec<SocketAddr>, Duration),
@@ -330,6 +356,7 @@ impl<'a> Ready<'a> {
             tls: tls(options, &place)?,
             place,
             addresses,
+            named: None,
             tokens,
             reference,
             seed: options.seed.unwrap_or_else(seed::random),
@@ -345,10 +372,18 @@ impl<'a> Ready<'a> {
     /// # Errors
     /// In words: this machine has too few descriptors or ports for it.
     pub fn assignment(&self, size: &Size, workers: u32) -> Result<Assignment, String> {
-        enough_descriptors(size.attaches.div_ceil(workers), self.descriptors)?;
+        let sources = match self.named {
+            // Descriptors and ports are the pods' own.
+            Some(_) => Vec::new(),
+            None => {
+                enough_descriptors(size.attaches.div_ceil(workers), self.descriptors)?;
+                sources(&self.options.source, size.attaches, &self.addresses)?
+            }
+        };
         Ok(Assignment {
             addresses: self.addresses.clone(),
-            sources: sources(&self.options.source, size.attaches, &self.addresses)?,
+            named: self.named.clone(),
+            sources,
             tls: self.tls.clone(),
             authority: self.place.authority.clone(),
             headers: self.options.header.clone(),
@@ -445,23 +480,26 @@ fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
     }
 }
 
+/// The door for those who look it up in a cluster. A Service is the cluster's own; what any other name leads to they
+/// find out, and go to no public network.
+fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
+    let host = &place.host;
+    if is_itself(host) {
+        let why = format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
+        return Err(UsageError(why).into());
+    }
+    match host.parse::<IpAddr>() {
+        Ok(address) if !owned && !is_private(address) => Err(public_network(host, address).into()),
+        _ => Ok(Named {
+            host: host.clone(),
+            port: place.port,
+            owned: owned || is_service(host),
+        }),
+    }
+}
+
 pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
-    let found = tokio::net::lookup_host((place.host.as_str(), place.port))
-        .await
-        .map_err(|error| format!("resolving {}: {error}", place.host))?;
-    let addresses: Vec<SocketAddr> = found.collect();
-    if addresses.is_empty() {
-        return Err(format!("resolving {}: there is no address", place.host));
-    }
-    match addresses.iter().find(|address| !is_private(address.ip())) {
-        Some(public) if !owned => Err(format!(
-            "{} is on a public network ({}): a load there can do harm to others; where it is yours to load, say so by \
-             --i-own-this-target",
-            place.host,
-            public.ip()
-        )),
-        _ => Ok(addresses),
-    }
+    crate::load::resolve(&place.host, place.port, owned).await
 }
 
 /// Where connections come from, so that there are ports enough for all.

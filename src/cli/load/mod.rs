@@ -240,6 +240,10 @@ fn show(second: &Second) {
 pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, UsageError> {
     match why {
         NotReady::Usage(error) => Err(error),
+        NotReady::Interrupted => {
+            tell(so);
+            Ok(130)
+        }
         NotReady::CouldNotTell(why) => {
             tell(&redactor.redact(&why));
             tell(so);

@@ -27,12 +27,12 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
-pub use assignment::{Assignment, Terminal, Tls};
+pub use assignment::{Assignment, Named, Terminal, Tls};
 pub use serve::serve;
 pub use team::{IfLost, Member, run};
 
 /// Of the messages: workers and coordinators of another one don't work together.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What a coordinator says.
 #[derive(Serialize, Deserialize)]

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let plan = match next(&mut orders).await? {
-        Some(Order::Prepare { protocol, assignment }) if protocol == PROTOCOL => assignment.plan(),
+        Some(Order::Prepare { protocol, assignment }) if protocol == PROTOCOL => assignment.located().await,
         Some(Order::Prepare { protocol, .. }) => Err(format!(
             "the coordinator speaks protocol {protocol}, and this worker {PROTOCOL}: they are of two versions"
         )),

@@ -18,6 +18,7 @@ enum Part {
 fn assignment() -> Assignment {
     Assignment {
         addresses: Vec::new(),
+        named: None,
         sources: Vec::new(),
         tls: None,
         authority: "a".into(),
