@@ -9,6 +9,7 @@ pub mod abort;
 mod attach;
 pub mod capacity;
 mod clock;
+pub mod cluster;
 mod compare;
 mod control;
 mod cost;

@@ -221,7 +221,10 @@ mod tests {
     async fn a_public_address_wants_an_owner() {
         // TEST-NET-1 (RFC 5737): nothing is sent there.
         let said = resolve("192.0.2.1", 80, false).await.expect_err("public");
-        assert!(said.starts_with("192.0.2.1 is on a public network (192.0.2.1): "), "{said}");
+        assert!(
+            said.starts_with("192.0.2.1 is on a public network (192.0.2.1): "),
+            "{said}"
+        );
         assert!(resolve("192.0.2.1", 80, true).await.is_ok());
         assert!(resolve("10.0.0.1", 80, false).await.is_ok());
     }

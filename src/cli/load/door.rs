@@ -485,7 +485,8 @@ fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
 fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
     let host = &place.host;
     if is_itself(host) {
-        let why = format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
+        let why =
+            format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
         return Err(UsageError(why).into());
     }
     match host.parse::<IpAddr>() {
