@@ -42,7 +42,7 @@ pub enum TerminalName {
 }
 
 impl TerminalName {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             TerminalName::Loop => "loop",
             TerminalName::Own => "own",
@@ -229,6 +229,19 @@ impl DoorOptions {
                 let _taken_out = redactor.add(name, part);
             }
         }
+    }
+
+    /// Variables that limit the reference platform.
+    pub(super) fn limits(&self) -> Vec<(&'static str, String)> {
+        let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
+        let time = |time: Duration| format!("{}ms", time.as_millis());
+        let limits = [
+            ("MOST_ATTACHES", number(self.most_attaches)),
+            ("MOST_HANDSHAKES", number(self.most_handshakes)),
+            ("ECHO_TIME", self.echo_time.map(time)),
+        ];
+        let given = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.collect()
     }
 
     pub fn objectives(&self) -> Vec<Objective> {
@@ -447,24 +460,13 @@ impl<'a> Ready<'a> {
 }
 
 async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, String> {
-    let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
     let settings = ReferenceSettings {
         binary: process.binary.as_ref().map_err(String::clone)?,
         processes: most.div_ceil(EACH),
         token,
         terminal: options.terminal.name(),
         mutants: &options.mutant,
-        limits: [
-            ("MOST_ATTACHES", number(options.most_attaches)),
-            ("MOST_HANDSHAKES", number(options.most_handshakes)),
-            (
-                "ECHO_TIME",
-                options.echo_time.map(|time| format!("{}ms", time.as_millis())),
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect(),
+        limits: options.limits(),
     };
     Reference::start(&settings).await
 }

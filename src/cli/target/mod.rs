@@ -2,7 +2,7 @@
 
 mod gateway;
 pub mod installation;
-mod kind;
+pub mod kind;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

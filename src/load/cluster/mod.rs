@@ -7,6 +7,7 @@ mod target;
 mod watch;
 mod workers;
 
+pub use job::longest;
 pub use reference::{DOOR, ReferencePods, Settings as ReferenceSettings};
 pub use target::{PodCost, TITLE, TargetSide};
 pub use watch::{Pods, Watch};
