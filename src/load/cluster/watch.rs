@@ -57,7 +57,7 @@ struct Seen {
     working_set: Option<u64>,
     processes: Option<u64>,
     looked: Option<String>,
-    /// It was there at the last look, and hadn't ended.
+    /// It ran at the last look.
     there: bool,
 }
 
@@ -133,25 +133,25 @@ impl Side {
     /// what is said next is of after it.
     async fn last_look(&mut self) {
         self.look().await;
-        let first: BTreeMap<String, String> = self
+        let first: BTreeMap<String, Option<String>> = self
             .seen
             .iter()
             .filter(|(_, seen)| seen.there)
-            .filter_map(|(uid, seen)| Some((uid.clone(), seen.looked.clone()?)))
+            .map(|(uid, seen)| (uid.clone(), seen.looked.clone()))
             .collect();
         let ends = Instant::now() + LAST_LOOK_WITHIN;
         let old = |side: &Side| {
-            let is_old = |(uid, looked): (&String, &String)| {
+            let is_old = |(uid, looked): (&String, &Option<String>)| {
                 let now = side.seen.get(uid).filter(|seen| seen.there);
-                now.is_some_and(|seen| seen.looked.as_ref() == Some(looked))
+                now.is_some_and(|seen| seen.looked == *looked)
             };
             first.iter().any(is_old)
         };
         while old(&*self) && !self.forbidden {
             if Instant::now() > ends {
                 self.notes.insert(format!(
-                    "of some pods the figures are older than the end of the load: their kubelet has not looked again \
-                     within {} s",
+                    "of some pods the figures are older than the end of the load, or there are none: their kubelet has \
+                     not looked again within {} s",
                     LAST_LOOK_WITHIN.as_secs()
                 ));
                 return;
@@ -227,7 +227,7 @@ impl Side {
             ..Seen::default()
         });
         seen.restarts.1 = seen.restarts.1.max(restarts);
-        seen.there = !is_over;
+        seen.there = phase == Some("Running");
         pod.spec.as_ref()?.node_name.clone().filter(|_| !is_over)
     }
 
