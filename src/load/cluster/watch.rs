@@ -172,7 +172,8 @@ impl Side {
         if !self.forbidden {
             let (client, namespace) = (&self.of.client, &self.of.namespace);
             let asking: Vec<_> = nodes.iter().map(|node| ask(client, node, namespace)).collect();
-            for answer in join_all(asking).await {
+            let answers = join_all(asking).await;
+            for answer in answers {
                 match answer {
                     Ok(figures) => figures.into_iter().for_each(|figures| self.add(figures)),
                     Err(Silent::Forbidden(why)) => {

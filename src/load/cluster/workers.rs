@@ -253,10 +253,11 @@ impl Workers {
                  `kubectl delete job {name} -n {namespace}` deletes it"
             )
         };
+        // The Job stays until its pods are gone.
+        let params = DeleteParams::foreground();
         let mut patience = Patience::begun();
         loop {
-            let deleting = self.jobs.delete(name, &DeleteParams::foreground());
-            match timeout(ANSWER_WITHIN, deleting).await {
+            match timeout(ANSWER_WITHIN, self.jobs.delete(name, &params)).await {
                 Ok(Ok(_)) => break,
                 Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
                 Ok(Err(error)) if patience.bears(is_passing(&error)).await => {}

@@ -22,6 +22,7 @@ mod serve;
 mod team;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::outcome::{Costs, Ending, Outcome};
@@ -38,7 +39,11 @@ pub const PROTOCOL: u32 = 3;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 enum Order {
-    Prepare { protocol: u32, assignment: Box<Assignment> },
+    /// The assignment is read once it is known to be of the same protocol.
+    Prepare {
+        protocol: u32,
+        assignment: Value,
+    },
     Start,
     Hold,
     Stop,
