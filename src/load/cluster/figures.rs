@@ -17,8 +17,7 @@ pub struct Figures {
 
 #[derive(Deserialize)]
 struct Summary {
-    #[serde(default)]
-    pods: Vec<PodStats>,
+    pods: Option<Vec<PodStats>>,
 }
 
 #[derive(Deserialize)]
@@ -70,10 +69,8 @@ struct ProcessStats {
 /// It is no summary; in words.
 pub fn read(summary: &str, namespace: &str) -> Result<Vec<Figures>, String> {
     let summary: Summary = serde_json::from_str(summary).map_err(|error| error.to_string())?;
-    let of_it = summary
-        .pods
-        .into_iter()
-        .filter(|pod| pod.pod_ref.namespace == namespace);
+    let pods = summary.pods.into_iter().flatten();
+    let of_it = pods.filter(|pod| pod.pod_ref.namespace == namespace);
     Ok(of_it.map(Figures::from).collect())
 }
 

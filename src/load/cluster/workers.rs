@@ -92,7 +92,8 @@ impl Workers {
     /// Has the pods made, and attaches to them once all run. They live for so long at most.
     ///
     /// # Errors
-    /// In words: what the cluster refuses, with the Role that would allow it; a pod that doesn't come up; it was stopped.
+    /// In words: what the cluster refuses, with the Role that would allow it; a pod that doesn't come up; it was
+    /// stopped.
     pub async fn start(&mut self, longest: Duration, stop: &CancellationToken) -> Result<Vec<Member>, String> {
         let Settings {
             run, image, workers, ..
@@ -317,7 +318,10 @@ fn is_forbidden(error: &(dyn Error + 'static)) -> bool {
             }
             _ => {}
         }
-        matches!(error.downcast_ref::<watcher::Error>(), Some(watcher::Error::WatchError(status)) if forbidden(status.code))
+        match error.downcast_ref::<watcher::Error>() {
+            Some(watcher::Error::WatchError(status)) => forbidden(status.code),
+            _ => false,
+        }
     })
 }
 
