@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::http::{COLUMNS, HttpResult, TITLE};
 use super::objective::{Judged, Kept};
 use super::recorder::Second;
-use super::result::{Latency, LoadResult, Platform, Verdict};
+use super::result::{FannedOut, Latency, LoadResult, Platform, Verdict};
 
 /// Fewest attaches held that tell what one takes: of fewer, the memory is mostly the process's own.
 const FEWEST_HELD: u64 = 100;
@@ -43,6 +43,14 @@ pub(super) fn attaches(count: u64) -> String {
     match count {
         1 => "1 attach".to_owned(),
         _ => format!("{count} attaches"),
+    }
+}
+
+/// How often, in words.
+pub fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        _ => format!("{count} times"),
     }
 }
 
@@ -125,12 +133,30 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     if counts.probes > 0 {
         writeln!(
             out,
-            "  probes    {} without the right token: {} refused with 401, {} opened, {} otherwise",
+            "  probes    {} without the right token: {} refused with 401, {} opened, {} otherwise{}",
             attaches(counts.probes),
             counts.probes_refused,
             counts.probes_opened,
-            counts.probes_otherwise
+            counts.probes_otherwise,
+            match counts.probes_cut {
+                0 => String::new(),
+                cut => format!(", {cut} cut off while the platform changed"),
+            }
         )?;
+    }
+    if counts.unsettled > 0 {
+        writeln!(
+            out,
+            "  meanwhile {} with the right token while the platform changed: {} opened, {} refused with 401, {} \
+             otherwise",
+            attaches(counts.unsettled),
+            counts.unsettled_opened,
+            counts.unsettled_refused,
+            counts.unsettled_otherwise
+        )?;
+    }
+    if let Some(fanned) = &result.fan_out {
+        writeln!(out, "  fan-out   {}", fan_out(fanned))?;
     }
     if !result.latencies.is_empty() {
         writeln!(
@@ -195,6 +221,20 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         Some(counted) => writeln!(out, "  platform   {}", platform(counted)),
         None => Ok(()),
     }
+}
+
+/// What came of the keys that one typed for all, in words.
+pub(super) fn fan_out(fanned: &FannedOut) -> String {
+    format!(
+        "{} typed by one of them: {} of {} deliveries, {:.1} frames for each",
+        match fanned.typed {
+            1 => "1 key".to_owned(),
+            typed => format!("{typed} keys"),
+        },
+        fanned.delivered,
+        fanned.deliveries,
+        fanned.frames_per_key
+    )
 }
 
 /// What the generator cost, in words.
@@ -347,6 +387,37 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\nin\n{text}");
         }
+    }
+
+    #[test]
+    fn what_came_while_the_platform_changed_stands_apart() {
+        let mut result = sample::passed();
+        assert!(!summary(&result).contains("meanwhile"));
+        result.counts.unsettled = 5;
+        result.counts.unsettled_opened = 3;
+        result.counts.unsettled_refused = 2;
+        result.counts.probes_cut = 1;
+        let text = summary(&result);
+        for part in [
+            " otherwise, 1 cut off while the platform changed\n",
+            "  meanwhile 5 attaches with the right token while the platform changed: 3 opened, 2 refused with 401, 0 \
+             otherwise\n",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_came_to_all_has_a_line() {
+        let mut result = sample::passed();
+        result.fan_out = Some(FannedOut {
+            typed: 20,
+            frames_per_key: 50.5,
+            deliveries: 1000,
+            delivered: 999,
+        });
+        let line = "  fan-out   20 keys typed by one of them: 999 of 1000 deliveries, 50.5 frames for each\n";
+        assert!(summary(&result).contains(line), "{}", summary(&result));
     }
 
     #[test]

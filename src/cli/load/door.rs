@@ -395,6 +395,16 @@ impl<'a> Ready<'a> {
         )
     }
 
+    /// What makes the load.
+    pub fn gauntlet(&self) -> &Gauntlet {
+        &self.gauntlet
+    }
+
+    /// Of random values.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// What is loaded, in words.
     pub fn target(&self) -> String {
         match &self.options.url {

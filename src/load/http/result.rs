@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Site, Task};
 use crate::load::result::{Latency, LoadResult, Verdict};
-use crate::load::summary::milliseconds;
+use crate::load::summary::{milliseconds, times};
 
 /// How its figures are labelled.
 const MODEL: &str = "closed";
@@ -148,7 +148,7 @@ impl HttpResult {
             let example = shown.map(|example| format!(", {}", example.text())).unwrap_or_default();
             found
                 .wrong
-                .push(format!("HTTP side: a shut door opened {opened} times{example}"));
+                .push(format!("HTTP side: a shut door opened {}{example}", times(opened)));
         }
         let unexpected: u64 = self.requests.values().map(|requests| requests.unexpected).sum();
         if unexpected > 0 {
