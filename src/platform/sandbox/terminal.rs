@@ -21,8 +21,8 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::Pod;
 use super::super::terminal_session::session_members;
+use super::super::{Pod, mutant};
 
 /// A frame has at most this many characters: nothing longer is ever read at once.
 pub const FRAME: usize = 4096;
@@ -32,6 +32,9 @@ const SCROLLBACK: usize = 64 * 1024;
 
 /// Frames that a client may lag behind before it is reset.
 const LAG: usize = 256;
+
+/// Clients that the mutant `fan-out-to-few` hands what is new to.
+const FEW: usize = 32;
 
 /// RIS: puts a terminal back to its start.
 const RESET: &str = "\x1bc";
@@ -43,6 +46,7 @@ const SIZE: (u16, u16) = (80, 24);
 pub struct Terminal {
     output: Arc<Mutex<Output>>,
     input: mpsc::Sender<Input>,
+    pod: Pod,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -101,6 +105,7 @@ impl Terminal {
         Ok(Terminal {
             output,
             input,
+            pod: pod.clone(),
             _task: AbortOnDropHandle::new(task),
         })
     }
@@ -126,10 +131,15 @@ impl Terminal {
 
     /// All that is and will be on the terminal, as frames.
     pub fn follow(&self) -> Feed {
+        let others = lock(&self.output)
+            .live
+            .as_ref()
+            .map_or(0, broadcast::Sender::receiver_count);
         let mut feed = Feed {
             output: self.output.clone(),
             backlog: VecDeque::new(),
             live: None,
+            is_left_out: others >= FEW && self.pod.has(&mutant::FAN_OUT_TO_FEW),
         };
         feed.catch_up("");
         feed
@@ -141,6 +151,8 @@ pub struct Feed {
     output: Arc<Mutex<Output>>,
     backlog: VecDeque<Utf8Bytes>,
     live: Option<broadcast::Receiver<Utf8Bytes>>,
+    /// By the mutant `fan-out-to-few`.
+    is_left_out: bool,
 }
 
 impl Feed {
@@ -151,6 +163,7 @@ impl Feed {
                 return Some(frame);
             }
             match self.live.as_mut()?.recv().await {
+                Ok(_) | Err(RecvError::Lagged(_)) if self.is_left_out => {}
                 Ok(frame) => return Some(frame),
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(_)) => self.catch_up(RESET),
