@@ -64,7 +64,8 @@ impl Target<'_> {
     }
 }
 
-fn with_token(path: &str, token: &str) -> String {
+/// A path with its query, and a token in it.
+pub fn with_token(path: &str, token: &str) -> String {
     let separator = if path.contains('?') { '&' } else { '?' };
     let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
     format!("{path}{separator}token={token}")

@@ -101,7 +101,11 @@ impl Assignment {
 }
 
 impl Tls {
-    fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
+    /// How a client judges it, and the name that it asks for.
+    ///
+    /// # Errors
+    /// In words: what is no name, or no certificate.
+    pub fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| format!("{} is no name that a certificate can have", self.host))?;
         Ok((Arc::new(self.trust().client_config()?), name))
