@@ -85,11 +85,13 @@ impl CapacityOptions {
                 attaches: number,
                 arrivals: self.ramp.clone().unwrap_or(Arrivals::Constant(500.0)),
                 hold: self.hold,
+                fan_out: false,
             },
             Of::Rate => Size {
                 attaches: number.saturating_mul(2).max(FEWEST),
                 arrivals: Arrivals::Constant(number.into()),
                 hold: self.hold,
+                fan_out: false,
             },
         }
     }

@@ -181,13 +181,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_prompt_or_an_echo_is_the_first_byte() {
-        let prompt = |stream| async move {
+        let prompt = |stream: TcpStream| async move {
             let mut socket = tokio_tungstenite::accept_async(stream).await.expect("an upgrade");
             socket.send(Message::text("$ ")).await.expect("sent");
             while let Some(Ok(_)) = socket.next().await {}
         };
         assert_eq!(came(prompt).await, Ok(()));
-        let echo = |stream| async move {
+        let echo = |stream: TcpStream| async move {
             let mut socket = tokio_tungstenite::accept_async(stream).await.expect("an upgrade");
             let typed = socket.next().await.expect("a message").expect("typed");
             assert_eq!(typed.into_data(), TYPED.as_slice());
@@ -206,7 +206,7 @@ mod tests {
             stream.write_all(refusal).await.expect("sent");
         };
         assert_eq!(came(refuses).await, Err(Failure::Status(401)));
-        let closes = |stream| async move {
+        let closes = |stream: TcpStream| async move {
             let mut socket = tokio_tungstenite::accept_async(stream).await.expect("an upgrade");
             socket.close(None).await.expect("closed");
             while let Some(Ok(_)) = socket.next().await {}

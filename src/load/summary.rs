@@ -10,6 +10,9 @@ use super::result::{FannedOut, Latency, LoadResult, Platform, Verdict};
 /// Fewest attaches held that tell what one takes: of fewer, the memory is mostly the process's own.
 const FEWEST_HELD: u64 = 100;
 
+/// Columns of a latency's name, at least.
+const NAME: usize = 14;
+
 /// The line of a second.
 pub fn tick(second: &Second) -> String {
     let ms = |value: Option<f64>| value.map_or("-".to_owned(), milliseconds);
@@ -159,13 +162,14 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  fan-out   {}", fan_out(fanned))?;
     }
     if !result.latencies.is_empty() {
+        let width = latencies(result).map(|(name, _)| name.len()).fold(NAME, usize::max);
         writeln!(
             out,
-            "\n  {:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "\n  {:<width$} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "", "count", "p50", "p90", "p99", "p99.9", "max"
         )?;
         for (name, latency) in latencies(result) {
-            row(out, &name, latency)?;
+            row(out, width, &name, latency)?;
         }
     }
     cost(result, out)?;
@@ -202,10 +206,10 @@ pub(super) fn latencies(result: &LoadResult) -> impl Iterator<Item = (String, &L
     whole.chain(steady)
 }
 
-fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
+fn row(out: &mut String, width: usize, name: &str, latency: &Latency) -> std::fmt::Result {
     writeln!(
         out,
-        "  {name:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "  {name:<width$} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         latency.count,
         milliseconds(latency.p50),
         milliseconds(latency.p90),

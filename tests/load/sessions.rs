@@ -163,7 +163,7 @@ fn the_reference_platform_gives_sessions() {
         assert_eq!(count(&result, "session-ready"), 3, "{result}");
         assert_eq!(count(&result, "session-first-byte"), 3, "{result}");
         let median = |metric: &str| result["latencies"][metric]["p50"].as_f64().expect("milliseconds");
-        assert!(median("session-first-byte") > median("session-ready"), "{result}");
+        assert!(median("session-first-byte") >= median("session-ready"), "{result}");
         // Its kubeconfig lies there, and its command line names that.
         let ours = surroundings.display().to_string();
         until("the platform has ended", || {

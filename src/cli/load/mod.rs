@@ -43,6 +43,9 @@ pub struct LoadOptions {
     /// How long all are held from when they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
+    /// Only one attach types, once all are open, and all have to see each key: they share one terminal
+    #[arg(long)]
+    pub fan_out: bool,
     /// Processes that make the load together
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
@@ -62,6 +65,25 @@ pub struct LoadOptions {
     pub door: DoorOptions,
     #[command(flatten)]
     pub http: HttpOptions,
+}
+
+impl LoadOptions {
+    /// Refuses what has no meaning.
+    fn check(&self) -> Result<(), UsageError> {
+        let apart = [
+            ("--workers", self.workers > 1, "all attaches are in one process"),
+            (
+                "--sessions",
+                self.sessions.sessions.is_some(),
+                "all attaches share one terminal",
+            ),
+        ];
+        match apart.into_iter().find(|(_, given, _)| *given && self.fan_out) {
+            Some((flag, _, why)) => Err(UsageError(format!("--fan-out and {flag} exclude each other: {why}"))),
+            None if self.fan_out => self.door.check_fan_out(self.attaches),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What becomes of a load of which a worker is lost.
@@ -96,6 +118,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
+    options.check()?;
     let redactor = Redactor::new();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
@@ -106,6 +129,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         attaches,
         arrivals: options.ramp,
         hold: options.hold,
+        fan_out: options.fan_out,
     };
     let crew = Crew {
         workers: options.workers.min(attaches),

@@ -117,8 +117,12 @@ fn whole(result: &LoadResult) -> TestCaseStatus {
         Verdict::Error => (NonSuccessKind::Error, "could-not-tell"),
         Verdict::Interrupted => (NonSuccessKind::Error, "interrupted"),
     };
-    let interrupted = (result.verdict == Verdict::Interrupted)
-        .then(|| format!("interrupted after {:.1} s: what follows is of a part of it", result.ended));
+    let interrupted = (result.verdict == Verdict::Interrupted).then(|| {
+        format!(
+            "interrupted after {:.1} s: what follows is of a part of it",
+            result.ended
+        )
+    });
     let reasons: Vec<&str> = interrupted.iter().chain(&result.reasons).map(String::as_str).collect();
     let mut status = bad(kind, name, reasons.first().unwrap_or(&result.verdict.word()));
     status.set_description(printable(&reasons.join("\n")));
