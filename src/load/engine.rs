@@ -1,6 +1,8 @@
 //! The load engine: one thread, one epoll set, queues of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
+mod settle;
+
 use std::iter::{Skip, StepBy};
 use std::net::TcpStream;
 use std::num::NonZeroU64;
@@ -17,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::attach::{Attach, Credential, Progress, READ};
 use super::clock::{Clock, nanoseconds};
-use super::control::{Control, Course};
+use super::control::Control;
 use super::cost::Cost;
 use super::failure::Failure;
 use super::fan_out::FanOut;
@@ -308,24 +310,6 @@ impl<'a> Engine<'a> {
         counts.echoes_under_way() == 0 && counts.deliveries_under_way() == 0
     }
 
-    /// Does as it was told.
-    fn go_on(&mut self, course: Course) {
-        match course {
-            Course::Unsettled => {
-                self.unsettled = true;
-                for (_, attach) in &mut self.attaches {
-                    attach.unsettled = !attach.is_open();
-                }
-            }
-            Course::Settled(doors) => {
-                self.unsettled = false;
-                if !doors.is_empty() {
-                    self.doors = doors;
-                }
-            }
-        }
-    }
-
     fn hold_ends(&mut self) {
         if self.part != Part::Hold {
             return;
@@ -405,17 +389,6 @@ impl<'a> Engine<'a> {
         self.pending += 1;
         self.begin(request, Credential::Right, tag, intended);
         self.next_start();
-    }
-
-    /// While the platform changes attaches come as they did, and the schedule waits.
-    fn start_unsettled(&mut self, intended: u64) {
-        self.waits.get_or_insert(intended);
-        let counts = &mut self.shared.recorder.counts;
-        let door = &self.doors[counts.unsettled as usize % self.doors.len()];
-        counts.unsettled += 1;
-        let request = door.right.clone();
-        self.begin(request, Credential::Unsettled, 0, intended);
-        self.timers.add(intended + self.start_every, Due::Start);
     }
 
     /// Starts an attach that the door has to refuse.
@@ -634,58 +607,6 @@ impl<'a> Engine<'a> {
             self.shared.recorder.fail(failure, |failure| example(failure, at));
         } else {
             self.failed((ended.credential, ended.unsettled), failure, example);
-        }
-    }
-
-    /// A handshake has failed, or was refused.
-    fn failed(
-        &mut self,
-        (credential, unsettled): (Credential, bool),
-        failure: Failure,
-        example: impl FnOnce(String, f64) -> Example,
-    ) {
-        let at = self.shared.clock.seconds();
-        let recorder = &mut self.shared.recorder;
-        if credential == Credential::Right {
-            self.pending -= 1;
-        }
-        let refused = failure == Failure::Status(401);
-        match credential {
-            Credential::Right if !unsettled => {
-                match failure {
-                    Failure::Status(_) => recorder.counts.refused += 1,
-                    _ => recorder.counts.failed += 1,
-                }
-                recorder.fail(failure, |failure| example(failure, at));
-            }
-            Credential::Right | Credential::Unsettled => {
-                // One that was on its way when the platform began to change counts with those that came then.
-                if credential == Credential::Right {
-                    recorder.counts.attempted -= 1;
-                    recorder.counts.unsettled += 1;
-                }
-                if refused {
-                    recorder.counts.unsettled_refused += 1;
-                    return;
-                }
-                recorder.counts.unsettled_otherwise += 1;
-                if failure.is_local() {
-                    recorder.fail(failure, |failure| example(failure, at));
-                } else {
-                    let kind = format!("while the platform changed: {failure}");
-                    recorder.keep(&kind, |kind| example(kind, at));
-                }
-            }
-            _ if refused => recorder.counts.probes_refused += 1,
-            _ if unsettled && failure.is_of_a_change() => {
-                recorder.counts.probes_cut += 1;
-                let kind = format!("without the right token, while the platform changed: {failure}");
-                recorder.keep(&kind, |kind| example(kind, at));
-            }
-            _ => {
-                recorder.counts.probes_otherwise += 1;
-                recorder.fail_probe(failure, |failure| example(failure, at));
-            }
         }
     }
 
