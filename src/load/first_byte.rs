@@ -19,7 +19,7 @@ use super::frames::{self, Broken, Part, Reader};
 use super::handshake::{self, Answer, Request};
 use super::metric::Metric;
 use super::plan::with_token;
-use super::worker::{Assignment, Terminal, Tls};
+use super::worker::{Assignment, Terminal};
 
 /// What is typed, for a terminal that is silent until then: a letter that is in no nonce.
 const TYPED: [u8; 2] = [RUB_OUT, b'q'];
@@ -44,12 +44,13 @@ impl FirstByte {
     /// # Errors
     /// Certificates that can't be judged, in words.
     pub fn new(assignment: &Assignment) -> Result<FirstByte, String> {
+        let plan = assignment.plan()?;
         Ok(FirstByte {
-            addresses: assignment.addresses.clone(),
-            tls: assignment.tls.as_ref().map(Tls::client).transpose()?,
+            addresses: plan.addresses,
+            tls: plan.tls,
             authority: assignment.authority.clone(),
             headers: assignment.headers.clone(),
-            deadline: assignment.deadline,
+            deadline: plan.deadline,
             turn: AtomicUsize::new(0),
         })
     }

@@ -382,7 +382,6 @@ impl<'a> Ready<'a> {
             arrivals: size.arrivals.clone(),
             hold: size.hold,
             echo_every: self.options.echo_every.0,
-            fan_out: size.fan_out,
             probe_every: self.options.probes(size.arrivals.mean(size.attaches)),
             deadline: self.options.deadline,
             first_tag: rand::rng().random_range(0..TAGS - size.attaches),

@@ -22,7 +22,7 @@ use super::run::{Process, UsageError};
 use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
-use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
+use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Plan, Second};
 use crate::redact::Redactor;
 use crate::report::printable;
 pub use door::{DoorOptions, NotReady, Ready, Size};
@@ -208,7 +208,7 @@ async fn load(
     if let Some(side) = &mut side {
         side.begin().await;
     }
-    let outcome = make(&assignment, crew, process, options.quiet).await;
+    let outcome = make(&assignment, size, crew, process, options.quiet).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
         Some(side) => Some(side.end().await),
@@ -224,7 +224,13 @@ async fn load(
 }
 
 /// Makes the load, and shows its seconds.
-async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bool) -> Result<Outcome, String> {
+async fn make(
+    assignment: &Assignment,
+    size: &Size,
+    crew: &Crew,
+    process: &Process,
+    quiet: bool,
+) -> Result<Outcome, String> {
     let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
@@ -241,7 +247,13 @@ async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bo
         }
     };
     let outcome = match crew.workers {
-        1 => drive(assignment.plan()?, &stop, tell).await?,
+        1 => {
+            let plan = Plan {
+                fan_out: size.fan_out,
+                ..assignment.plan()?
+            };
+            drive(plan, &stop, tell).await?
+        }
         _ => crew.run(assignment, process, &stop, tell).await?,
     };
     Ok(match (aborted, outcome.ending) {

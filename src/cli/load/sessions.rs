@@ -275,7 +275,7 @@ impl Asked<'_> {
                     terminals,
                     ..ready.assignment(&size, self.crew.workers)?
                 };
-                Some(make(&assignment, self.crew, self.process, self.door.quiet).await?)
+                Some(make(&assignment, &size, self.crew, self.process, self.door.quiet).await?)
             }
             false => None,
         };

@@ -29,7 +29,6 @@ pub struct Assignment {
     pub arrivals: Arrivals,
     pub hold: Duration,
     pub echo_every: Option<Duration>,
-    pub fan_out: bool,
     pub probe_every: Option<Duration>,
     pub deadline: Duration,
     pub first_tag: u32,
@@ -80,7 +79,8 @@ impl Assignment {
             arrivals: self.arrivals.clone(),
             hold: self.hold,
             echo_every: self.echo_every,
-            fan_out: self.fan_out,
+            // One process alone has all attaches at one terminal.
+            fan_out: false,
             probe_every: self.probe_every,
             deadline: self.deadline,
             first_tag: self.first_tag,
@@ -101,11 +101,7 @@ impl Assignment {
 }
 
 impl Tls {
-    /// How a client judges it, and the name that it asks for.
-    ///
-    /// # Errors
-    /// In words: what is no name, or no certificate.
-    pub fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
+    fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|_| format!("{} is no name that a certificate can have", self.host))?;
         Ok((Arc::new(self.trust().client_config()?), name))
