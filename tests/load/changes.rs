@@ -25,7 +25,10 @@ fn run(id: &str, mutants: &[&str], code: i32) -> Value {
 
 #[test]
 fn a_platform_may_change_under_load() {
-    for id in ["harness-token/load/rotates", "harness-token/load/restarts"] {
+    for id in [
+        "harness-token/load/refuses/rotated",
+        "harness-token/load/refuses/restarted",
+    ] {
         run(id, &[], 0);
     }
 }
@@ -33,7 +36,7 @@ fn a_platform_may_change_under_load() {
 /// Only those who still have the token of before come in, and only where there are many.
 #[test]
 fn a_token_of_before_that_opens_under_load_is_found() {
-    let load = run("harness-token/load/rotates", &["accepted-tokens-inherited"], 1);
+    let load = run("harness-token/load/refuses/rotated", &["accepted-tokens-inherited"], 1);
     assert!(load["counts"]["probesOpened"].as_u64() >= Some(1), "{load}");
     let examples = load["examples"].as_array().expect("a list");
     let opened = "opened with an old token";
@@ -42,7 +45,7 @@ fn a_token_of_before_that_opens_under_load_is_found() {
 
 #[test]
 fn a_web_that_lets_in_what_it_has_no_time_for_is_found() {
-    let load = run("harness-token/load/restarts", &["start-overrun-opens"], 1);
+    let load = run("harness-token/load/refuses/restarted", &["start-overrun-opens"], 1);
     assert!(load["counts"]["probesOpened"].as_u64() >= Some(1), "{load}");
     assert!(load["counts"]["unsettled"].as_u64() >= Some(1), "{load}");
 }
@@ -57,7 +60,7 @@ fn a_rotation_without_a_load_finds_neither() {
 
 #[test]
 fn a_shared_terminal_that_leaves_some_out_is_found() {
-    run("harness-token/load/shares[proxy]", &[], 0);
-    let load = run("harness-token/load/shares[proxy]", &["fan-out-to-few"], 1);
+    run("harness-token/load/holds/shared[proxy]", &[], 0);
+    let load = run("harness-token/load/holds/shared[proxy]", &["fan-out-to-few"], 1);
     assert!(load["counts"]["undelivered"].as_u64() >= Some(1), "{load}");
 }

@@ -69,7 +69,7 @@ fn what_shares_no_terminal_is_said() {
             "--fan-out: with `--echo-every never` nobody types",
         ),
     ] {
-        let ran = run_in(folder.path(), &[&["load", "--fan-out"], arguments].concat()).exits(2);
+        let ran = run_in(folder.path(), &[&["load", "--fan-out"][..], arguments].concat()).exits(2);
         assert!(ran.stderr.contains(said), "{}", ran.stderr);
     }
 }

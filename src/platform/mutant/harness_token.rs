@@ -26,7 +26,7 @@
 //! | row | what is wrong |
 //! |---|---|
 //! | `load/holds` | terminals are refused, lost or silent where there are many |
-//! | `load/refuses` | the door opens for others, or not for those who may, where there are many |
+//! | `load/refuses` | the door opens for others, or not for those who may, where there are many, or when web follows another one |
 //! | `load/returns` | connections stay when a load is over |
 
 use super::Mutant;
