@@ -49,6 +49,14 @@ pub(super) fn attaches(count: u64) -> String {
     }
 }
 
+/// So many of a thing, in words.
+pub(super) fn several(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// How often, in words.
 pub fn times(count: u64) -> String {
     match count {
@@ -231,10 +239,7 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
 pub(super) fn fan_out(fanned: &FannedOut) -> String {
     format!(
         "{} typed by one of them: {} of {} deliveries, {:.1} frames for each",
-        match fanned.typed {
-            1 => "1 key".to_owned(),
-            typed => format!("{typed} keys"),
-        },
+        several(fanned.typed, "key"),
         fanned.delivered,
         fanned.deliveries,
         fanned.frames_per_key
