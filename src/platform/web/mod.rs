@@ -141,8 +141,7 @@ impl Web {
         match self.sessions.address(id).await {
             Ok(address) => {
                 let path = self.sessions.names.tty_path.as_str();
-                self.busy
-                    .counted(self.proxy.tunnel(&mut request, &address, path).await)
+                self.busy.counted(self.proxy.tunnel(&mut request, &address, path).await)
             }
             Err(refusal) => refusal.into(),
         }
