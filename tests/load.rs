@@ -1,7 +1,9 @@
 //! `gauntlet load`: its counts against the door's own, its latencies against pauses that were made, and its verdicts
 //! against doors that don't hold. All on loopback.
 
+mod changes;
 mod cluster;
+mod fan_out;
 mod http;
 mod search;
 mod session_failures;
@@ -171,7 +173,7 @@ fn a_door_that_opens_under_load_is_a_failure_with_its_evidence() {
     let arguments = ["load", "-n", "50", "--hold", "1s", "--mutant", "empty-token-opens"];
     let objective = ["--objective", "opened >= 50", "--out", "result.json"];
     let ran = run_in(folder.path(), &[arguments.as_slice(), &objective].concat()).exits(1);
-    assert!(ran.stdout.contains("times without the right token"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n  the door opened "), "{}", ran.stdout);
     assert!(
         ran.stdout.contains("attach an empty token from 127.0.0.1:"),
         "{}",
@@ -713,7 +715,7 @@ fn a_scenario_says_what_became_of_its_load() {
         "json=r.json",
     ];
     let ran = run_in(folder.path(), &arguments).exits(1);
-    assert!(ran.stdout.contains("times without the right token"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n  the door opened "), "{}", ran.stdout);
     let report = json(&folder.path().join("r.json"));
     let evidence = report["scenarios"][0]["evidence"].as_array().expect("a list");
     let load = evidence

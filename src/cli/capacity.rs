@@ -12,8 +12,9 @@ use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, unless_gon
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::capacity::{End, Found, Search, Trial};
-use crate::load::result::Verdict;
+use crate::load::result::{Gauntlet, Verdict};
 use crate::load::schedule::Arrivals;
+use crate::load::times;
 use crate::redact::Redactor;
 
 /// Attaches of a trial that looks for a rate, at least: fewer say nothing of a quantile.
@@ -85,11 +86,13 @@ impl CapacityOptions {
                 attaches: number,
                 arrivals: self.ramp.clone().unwrap_or(Arrivals::Constant(500.0)),
                 hold: self.hold,
+                fan_out: false,
             },
             Of::Rate => Size {
                 attaches: number.saturating_mul(2).max(FEWEST),
                 arrivals: Arrivals::Constant(number.into()),
                 hold: self.hold,
+                fan_out: false,
             },
         }
     }
@@ -101,7 +104,11 @@ impl CapacityOptions {
 struct Document<'a> {
     api_version: &'static str,
     kind: &'static str,
+    gauntlet: Gauntlet,
+    /// RFC 3339.
+    started: String,
     target: String,
+    seed: u64,
     of: &'static str,
     objectives: Vec<String>,
     found: &'a Found,
@@ -150,6 +157,9 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
     let document = Document {
         api_version: "gauntlet/v1",
         kind: "CapacityResult",
+        gauntlet: ready.gauntlet().clone(),
+        started: process.started.clone(),
+        seed: ready.seed(),
         target: ready.target(),
         of: options.of.name(),
         objectives: options.door.objectives().iter().map(ToString::to_string).collect(),
@@ -222,7 +232,7 @@ async fn trial(
     let opened = result.counts.probes_opened;
     Ok((
         trial,
-        (opened > 0).then(|| format!("the door opened {opened} times without the right token, at {number}")),
+        (opened > 0).then(|| format!("the door opened {} without the right token, at {number}", times(opened))),
     ))
 }
 

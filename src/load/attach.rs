@@ -41,6 +41,8 @@ pub enum Credential {
     Empty,
     Wrong,
     Old,
+    /// The right token, while the platform changes: the door may open or not.
+    Unsettled,
 }
 
 impl Credential {
@@ -51,6 +53,7 @@ impl Credential {
             Credential::Empty => "an empty token",
             Credential::Wrong => "a wrong token",
             Credential::Old => "an old token",
+            Credential::Unsettled => "the right token while the platform changed",
         }
     }
 }
@@ -83,6 +86,8 @@ pub struct Attach {
     seen_output: bool,
     /// The engine has counted it among those that opened.
     pub counted: bool,
+    /// The platform changed while it was on its way.
+    pub unsettled: bool,
     /// The server has said its last: what is left to read ends.
     hung_up: bool,
     /// Counts from the engine's first attach on, probes included.
@@ -101,6 +106,8 @@ pub struct Attach {
     sent: u32,
     /// Echoes that were answered or given up, in their order.
     settled: u32,
+    /// Keys that one typed for all, and that were seen or missed here.
+    passed: u32,
     /// What the server hasn't taken yet; before the terminal is open, an answer's head that isn't whole.
     rest: Vec<u8>,
 }
@@ -129,6 +136,7 @@ impl Attach {
             credential,
             seen_output: false,
             counted: false,
+            unsettled: false,
             hung_up: false,
             number,
             tag,
@@ -141,6 +149,7 @@ impl Attach {
             first_echo: 0,
             sent: 0,
             settled: 0,
+            passed: 0,
             rest: Vec::new(),
         })
     }
@@ -322,7 +331,7 @@ impl Attach {
                     frames::write(OpCode::Control(Control::Pong), payload, mask, &mut pongs);
                 }
                 Part::Close(code) => close = Some(code),
-                Part::End => {}
+                Part::End => shared.frame_ends(),
             }
             close.is_none()
         });
@@ -350,6 +359,9 @@ impl Attach {
             let elapsed = now.saturating_sub(self.since);
             shared.recorder.record(Metric::FirstOutput, elapsed, false);
         }
+        if shared.fan_out.is_some() {
+            return self.keys(payload, now, shared);
+        }
         let (settled, sent, first) = (&mut self.settled, self.sent, self.first_echo);
         let (mut overtaken, mut late) = (0, 0);
         self.finder.look(self.tag, payload, |number| {
@@ -375,6 +387,24 @@ impl Attach {
         self.unanswered_for(late, &Failure::TimedOut(Metric::Echo), shared);
     }
 
+    /// Looks for what one has typed for all.
+    fn keys(&mut self, payload: &[u8], now: u64, shared: &mut Shared) {
+        let Shared {
+            fan_out: Some(fan_out),
+            recorder,
+            deadline,
+            ..
+        } = shared
+        else {
+            return;
+        };
+        let (passed, mut missed) = (&mut self.passed, 0);
+        self.finder.look(fan_out.tag, payload, |number| {
+            missed += fan_out.seen(number, passed, (now, *deadline), recorder);
+        });
+        self.missed(missed, shared);
+    }
+
     /// Begins the echoes; the first is due at this moment.
     pub fn echo_from(&mut self, first: u64) {
         self.first_echo = first;
@@ -398,30 +428,48 @@ impl Attach {
             .record(Metric::Lag, now.saturating_sub(intended), steady);
         shared.recorder.counts.echoes_sent += 1;
         shared.recorder.steady_echoes += u64::from(steady);
-        let mut typed = [RUB_OUT; 1 + echo::LENGTH];
-        typed[1..].copy_from_slice(&echo::nonce(self.tag, self.sent % echo::NUMBERS));
+        let number = self.sent;
         self.sent += 1;
+        self.type_nonce(self.tag, number, shared)?;
+        Ok(intended + shared.echo_every)
+    }
+
+    /// Types a nonce, on a line that is rubbed out before.
+    pub fn type_nonce(&mut self, tag: u32, number: u32, shared: &mut Shared) -> Result<(), Failure> {
+        let mut typed = [RUB_OUT; 1 + echo::LENGTH];
+        typed[1..].copy_from_slice(&echo::nonce(tag, number % echo::NUMBERS));
         let mut out = std::mem::take(&mut shared.out);
         out.clear();
         frames::write(
             OpCode::Data(Data::Binary),
             &typed,
-            shared.mask(self.number, u64::from(self.sent)),
+            shared.mask(self.number, u64::from(number) + 1),
             &mut out,
         );
         let sent = self.send(&out);
         shared.out = out;
-        sent.map(|()| intended + shared.echo_every)
+        sent
     }
 
     /// Counts echoes as unanswered, for a reason.
     fn unanswered_for(&self, echoes: u32, failure: &Failure, shared: &mut Shared) {
-        if echoes == 0 {
+        shared.recorder.counts.echoes_unanswered += u64::from(echoes);
+        self.fail(echoes, failure, shared);
+    }
+
+    /// Counts keys that one typed for all as undelivered here.
+    fn missed(&self, keys: u32, shared: &mut Shared) {
+        shared.recorder.counts.undelivered += u64::from(keys);
+        self.fail(keys, &Failure::Undelivered, shared);
+    }
+
+    /// Counts a failure of an open terminal so many times.
+    fn fail(&self, times: u32, failure: &Failure, shared: &mut Shared) {
+        if times == 0 {
             return;
         }
-        shared.recorder.counts.echoes_unanswered += u64::from(echoes);
         let (local, number, at) = (self.local(), self.number, shared.clock.seconds());
-        for _ in 0..echoes {
+        for _ in 0..times {
             shared.recorder.fail(failure.clone(), |failure| Example {
                 failure,
                 at,
@@ -434,6 +482,11 @@ impl Attach {
 
     /// Counts all echoes that have no answer as unanswered: nothing will come any more, for this reason.
     pub fn give_up_all(&mut self, failure: &Failure, shared: &mut Shared) {
+        if let Some(fan_out) = shared.fan_out.as_ref().filter(|_| self.counted) {
+            let left = fan_out.typed() - self.passed;
+            self.passed += left;
+            self.missed(left, shared);
+        }
         let unanswered = self.unanswered();
         self.settled += unanswered;
         self.unanswered_for(unanswered, failure, shared);

@@ -1,6 +1,8 @@
 //! The load engine: one thread, one epoll set, queues of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
+mod settle;
+
 use std::iter::{Skip, StepBy};
 use std::net::TcpStream;
 use std::num::NonZeroU64;
@@ -20,10 +22,11 @@ use super::clock::{Clock, nanoseconds};
 use super::control::Control;
 use super::cost::Cost;
 use super::failure::Failure;
+use super::fan_out::FanOut;
 use super::handshake::Request;
 use super::metric::Metric;
 use super::outcome::{Costs, Ending, Outcome};
-use super::plan::Plan;
+use super::plan::{Door, Plan};
 use super::recorder::{Example, Recorder};
 use super::schedule::Starts;
 use super::shared::{Shared, mix};
@@ -72,8 +75,18 @@ struct Engine<'a> {
     timers: Timers,
     attaches: Slab<Attach>,
     shared: Shared,
+    /// What attaches go to now, in turn.
+    doors: Vec<Door>,
     /// This worker's part of the schedule.
     starts: StepBy<Skip<Starts>>,
+    /// The platform changes, and the schedule waits.
+    unsettled: bool,
+    /// When the start that waits was meant to be.
+    waits: Option<u64>,
+    /// How long the schedule has waited so far.
+    waited: u64,
+    /// Between two attaches while it waits.
+    start_every: u64,
     part: Part,
     /// Attaches so far, probes included.
     numbers: u32,
@@ -99,8 +112,9 @@ struct Engine<'a> {
 /// This machine doesn't give an epoll set or a timer.
 pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
     let mut engine = Engine::new(plan, control)?;
-    let ending = engine.drive()?;
-    Ok(engine.outcome(ending))
+    let ending = engine.drive();
+    control.end();
+    Ok(engine.outcome(ending?))
 }
 
 /// Runs a load on a thread of its own; gives where its outcome will be.
@@ -147,9 +161,15 @@ impl<'a> Engine<'a> {
                 out: Vec::new(),
                 steady_since: None,
                 secret: mix(plan.seed),
+                fan_out: plan.fan_out.then(|| FanOut::new(plan.first_tag)),
                 echo_every: plan.echo_every.map_or(u64::MAX, nanoseconds),
                 deadline: nanoseconds(plan.deadline),
             },
+            doors: plan.doors.clone(),
+            unsettled: false,
+            waits: None,
+            waited: 0,
+            start_every: ((1e9 / mean) as u64).max(1_000_000) * u64::from(plan.workers),
             starts: plan
                 .arrivals
                 .starts(plan.attaches, plan.seed)
@@ -184,6 +204,11 @@ impl<'a> Engine<'a> {
         loop {
             if self.control.stop.load(Ordering::Relaxed) {
                 return Ok(Ending::Stopped);
+            }
+            for (course, taken) in self.control.turns() {
+                self.go_on(course);
+                // Whoever told it may have gone away.
+                let _told = taken.send(());
             }
             let ahead = self.work_off();
             if self.part == Part::Close && self.attaches.is_empty() {
@@ -223,8 +248,11 @@ impl<'a> Engine<'a> {
                 Due::Start => self.start(at),
                 Due::Probe => self.probe(at),
                 Due::Echo(slot) => self.echo(slot, now),
+                Due::Key => self.type_key(at, now),
                 Due::Deadline(slot) => self.deadline(slot, at),
                 Due::Close => self.close(at),
+                // It is not over before it is seen what has become of the platform.
+                Due::HoldEnds if self.unsettled => self.timers.add(now + LOOK, Due::HoldEnds),
                 Due::HoldEnds => self.hold_ends(),
                 Due::DrainEnds => self.drained(),
                 Due::Second => {
@@ -266,12 +294,20 @@ impl<'a> Engine<'a> {
                 self.costs.held = Cost::own();
                 self.timers
                     .add(now.saturating_add(nanoseconds(self.plan.hold)), Due::HoldEnds);
+                if self.plan.fan_out {
+                    self.timers.add(now, Due::Key);
+                }
             }
             // Nobody is left to be held.
             Part::Hold if self.open == 0 => self.hold_ends(),
-            Part::Drain if self.shared.recorder.counts.echoes_under_way() == 0 => self.drained(),
+            Part::Drain if self.nothing_under_way() => self.drained(),
             _ => {}
         }
+    }
+
+    fn nothing_under_way(&self) -> bool {
+        let counts = &self.shared.recorder.counts;
+        counts.echoes_under_way() == 0 && counts.deliveries_under_way() == 0
     }
 
     fn hold_ends(&mut self) {
@@ -279,7 +315,7 @@ impl<'a> Engine<'a> {
             return;
         }
         // However short the load was, each way to come without the right token is tried once.
-        while self.plan.probe_every.is_some() && (self.probes as usize) < self.plan.doors[0].shut.len() {
+        while self.plan.probe_every.is_some() && (self.probes as usize) < self.doors[0].shut.len() {
             self.begin_probe(self.shared.clock.now());
         }
         let now = self.shared.clock.now();
@@ -329,7 +365,7 @@ impl<'a> Engine<'a> {
 
     fn next_start(&mut self) {
         if let Some(start) = self.starts.next() {
-            self.timers.add(nanoseconds(start), Due::Start);
+            self.timers.add(nanoseconds(start) + self.waited, Due::Start);
         }
     }
 
@@ -337,10 +373,16 @@ impl<'a> Engine<'a> {
     fn start(&mut self, intended: u64) {
         let now = self.shared.clock.now();
         self.shared.recorder.record(Metric::Lag, now - intended, false);
+        if self.unsettled {
+            return self.start_unsettled(intended);
+        }
+        if let Some(meant) = self.waits.take() {
+            self.waited += intended - meant;
+        }
         self.shared.recorder.counts.attempted += 1;
         // Of all workers' attaches, so that the doors have the same number of them.
         let turn = self.plan.turn + self.started * self.plan.workers;
-        let door = &self.plan.doors[turn as usize % self.plan.doors.len()];
+        let door = &self.doors[turn as usize % self.doors.len()];
         let request = door.right.clone();
         let tag = self.plan.first_tag + turn;
         self.started += 1;
@@ -365,10 +407,10 @@ impl<'a> Engine<'a> {
         let probe = self.probes as usize;
         self.probes += 1;
         // Doors and credentials in turn, so that each meets each.
-        let door = &self.plan.doors[probe % self.plan.doors.len()];
-        let turn = probe / self.plan.doors.len() + probe % self.plan.doors.len();
-        let (credential, request) = &door.shut[turn % door.shut.len()];
-        self.begin(request.clone(), *credential, 0, intended);
+        let door = &self.doors[probe % self.doors.len()];
+        let turn = probe / self.doors.len() + probe % self.doors.len();
+        let (credential, request) = door.shut[turn % door.shut.len()].clone();
+        self.begin(request, credential, 0, intended);
     }
 
     fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
@@ -380,7 +422,7 @@ impl<'a> Engine<'a> {
             let tls = self.plan.tls.as_ref().map(|(config, name)| (config, name));
             Attach::new(socket, tls, request, (credential, number, tag), (intended, now, until))
         });
-        let attach = match begun {
+        let mut attach = match begun {
             Ok(attach) => attach,
             Err(failure) => {
                 let example = |failure, at| Example {
@@ -390,9 +432,10 @@ impl<'a> Engine<'a> {
                     local: None,
                     said: None,
                 };
-                return self.failed(credential, failure, example);
+                return self.failed((credential, self.unsettled), failure, example);
             }
         };
+        attach.unsettled = self.unsettled;
         let entry = self.attaches.vacant_entry();
         let slot = Slot {
             key: entry.key() as u32,
@@ -449,6 +492,11 @@ impl<'a> Engine<'a> {
         let Some(attach) = attach(&mut self.attaches, slot) else {
             return;
         };
+        if attach.credential == Credential::Unsettled {
+            self.shared.recorder.counts.unsettled_opened += 1;
+            self.attaches.remove(slot.key as usize);
+            return;
+        }
         if attach.credential != Credential::Right {
             let at = self.shared.clock.seconds();
             let kind = format!("opened with {}", attach.credential.name());
@@ -460,9 +508,11 @@ impl<'a> Engine<'a> {
         attach.counted = true;
         self.pending -= 1;
         self.open += 1;
+        self.control.open.store(self.open, Ordering::Relaxed);
         self.most_open = self.most_open.max(self.open);
         self.shared.recorder.counts.opened += 1;
-        if self.plan.echo_every.is_some() && matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
+        let echoes = self.plan.echo_every.is_some() && !self.plan.fan_out;
+        if echoes && matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             // Somewhere in the first interval: those that open together don't type together.
             let first = self.shared.clock.now() + mix(u64::from(slot.number)) % self.shared.echo_every;
             attach.echo_from(first);
@@ -481,6 +531,33 @@ impl<'a> Engine<'a> {
             Ok(next) => self.timers.add(next, Due::Echo(slot)),
             Err(failure) => self.ended(slot, Some(failure)),
         }
+    }
+
+    /// One of those who are open types a key for all of them; the same one, for as long as it is there.
+    fn type_key(&mut self, intended: u64, now: u64) {
+        if self.part != Part::Hold {
+            return;
+        }
+        let mut open = self
+            .attaches
+            .iter_mut()
+            .filter(|(_, attach)| attach.is_open() && attach.counted);
+        let (Some((key, typist)), Some(fan_out)) = (open.next(), &mut self.shared.fan_out) else {
+            return;
+        };
+        let recorder = &mut self.shared.recorder;
+        recorder.record(Metric::Lag, now.saturating_sub(intended), true);
+        let number = fan_out.type_key(intended, self.open, recorder);
+        let tag = fan_out.tag;
+        let slot = Slot {
+            key: key as u32,
+            number: typist.number,
+        };
+        if let Err(failure) = typist.type_nonce(tag, number, &mut self.shared) {
+            self.ended(slot, Some(failure));
+        }
+        self.timers
+            .add(intended.saturating_add(self.shared.echo_every), Due::Key);
     }
 
     /// A phase's deadline has come; the attach may have gone on to another phase, which has its own.
@@ -510,6 +587,7 @@ impl<'a> Engine<'a> {
         let was_open = matches!(ended.phase(), Metric::Echo | Metric::Close);
         if was_open {
             self.open -= 1;
+            self.control.open.store(self.open, Ordering::Relaxed);
             ended.give_up_all(&Failure::EchoCutOff, &mut self.shared);
         }
         let closing = ended.phase() == Metric::Close;
@@ -528,26 +606,7 @@ impl<'a> Engine<'a> {
             let at = self.shared.clock.seconds();
             self.shared.recorder.fail(failure, |failure| example(failure, at));
         } else {
-            self.failed(ended.credential, failure, example);
-        }
-    }
-
-    /// A handshake has failed, or was refused.
-    fn failed(&mut self, credential: Credential, failure: Failure, example: impl FnOnce(String, f64) -> Example) {
-        let at = self.shared.clock.seconds();
-        let recorder = &mut self.shared.recorder;
-        if credential == Credential::Right {
-            self.pending -= 1;
-            match failure {
-                Failure::Status(_) => recorder.counts.refused += 1,
-                _ => recorder.counts.failed += 1,
-            }
-            recorder.fail(failure, |failure| example(failure, at));
-        } else if failure == Failure::Status(401) {
-            recorder.counts.probes_refused += 1;
-        } else {
-            recorder.counts.probes_otherwise += 1;
-            recorder.fail_probe(failure, |failure| example(failure, at));
+            self.failed((ended.credential, ended.unsettled), failure, example);
         }
     }
 
@@ -568,12 +627,15 @@ impl<'a> Engine<'a> {
         self.control.tell(last);
         if ending == Ending::Stopped {
             // Handshakes under way are neither opened nor failed: they were not attempted to their end.
-            let probing = self
-                .attaches
-                .iter()
-                .filter(|(_, attach)| attach.credential != Credential::Right);
-            self.shared.recorder.counts.probes -= probing.count() as u64;
-            self.shared.recorder.counts.attempted -= u64::from(self.pending);
+            let counts = &mut self.shared.recorder.counts;
+            for (_, attach) in &self.attaches {
+                match attach.credential {
+                    Credential::Right => {}
+                    Credential::Unsettled => counts.unsettled -= 1,
+                    _ => counts.probes -= 1,
+                }
+            }
+            counts.attempted -= u64::from(self.pending);
         }
         let seconds = |(from, to): (u64, u64)| (from as f64 / 1e9, to as f64 / 1e9);
         Outcome {

@@ -39,6 +39,8 @@ pub enum Failure {
     EchoOvertaken,
     /// The connection ended before the echo came back.
     EchoCutOff,
+    /// A key that one typed for all did not come to this attach.
+    Undelivered,
     /// This machine lacks something; the platform has no part in it.
     Local(Lack),
 }
@@ -73,6 +75,15 @@ impl Failure {
             Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Failure::Local(Lack::Ports),
             Errno::NOBUFS | Errno::NOMEM => Failure::Local(Lack::Memory),
             other => Failure::Unreachable(io::Error::from(other).to_string()),
+        }
+    }
+
+    /// Whether it is what a platform that changes does to those who come meanwhile: it doesn't answer, or says that
+    /// it can't. Any other answer is one that it means.
+    pub fn is_of_a_change(&self) -> bool {
+        match self {
+            Failure::Status(status) => *status >= 500,
+            other => !other.is_local(),
         }
     }
 
@@ -112,6 +123,7 @@ impl fmt::Display for Failure {
             Failure::Session(what) => write!(f, "session: {what}"),
             Failure::EchoOvertaken => f.write_str("echo: overtaken by a later one"),
             Failure::EchoCutOff => f.write_str("echo: the connection ended"),
+            Failure::Undelivered => f.write_str("fan-out: a key did not come"),
             Failure::Ended => f.write_str("ended without a close"),
             Failure::Local(Lack::Descriptors) => f.write_str("local: no descriptors left (EMFILE)"),
             Failure::Local(Lack::Ports) => f.write_str("local: no ports left (EADDRNOTAVAIL)"),
@@ -133,5 +145,15 @@ mod tests {
             assert!(!Failure::from_errno(errno).is_local(), "{errno:?}");
         }
         assert_eq!(Failure::from_io(&io::Error::from(Errno::CONNRESET)), Failure::Reset);
+    }
+
+    #[test]
+    fn a_change_explains_no_answer_and_nothing_else() {
+        for explained in [Failure::Reset, Failure::ConnectionRefused, Failure::Status(502)] {
+            assert!(explained.is_of_a_change(), "{explained}");
+        }
+        for meant in [Failure::Status(403), Failure::Status(200), Failure::Local(Lack::Ports)] {
+            assert!(!meant.is_of_a_change(), "{meant}");
+        }
     }
 }

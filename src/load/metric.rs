@@ -16,6 +16,8 @@ pub enum Metric {
     SessionCreate,
     /// From a session's intended start until it is ready.
     SessionReady,
+    /// From a session's intended start until the first byte of its terminal is there.
+    SessionFirstByte,
     /// From the intended start until the terminal is open (101).
     Attach,
     /// TCP, from the real start.
@@ -30,6 +32,10 @@ pub enum Metric {
     FirstOutput,
     /// From the intended moment of typing until the nonce is read back.
     Echo,
+    /// From the intended moment of typing until one of all who share the terminal has read it.
+    Delivery,
+    /// The same until the last of them has.
+    FanOut,
     /// From the intended close until the server has closed.
     Close,
     /// How late the generator itself was: from the intended moment until it acted.
@@ -37,9 +43,10 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 11] = [
+    pub const ALL: [Metric; 14] = [
         Metric::SessionCreate,
         Metric::SessionReady,
+        Metric::SessionFirstByte,
         Metric::Attach,
         Metric::Connect,
         Metric::Tls,
@@ -47,6 +54,8 @@ impl Metric {
         Metric::Upgrade,
         Metric::FirstOutput,
         Metric::Echo,
+        Metric::Delivery,
+        Metric::FanOut,
         Metric::Close,
         Metric::Lag,
     ];
@@ -56,6 +65,7 @@ impl Metric {
         match self {
             Metric::SessionCreate => "session-create",
             Metric::SessionReady => "session-ready",
+            Metric::SessionFirstByte => "session-first-byte",
             Metric::Attach => "attach",
             Metric::Connect => "connect",
             Metric::Tls => "tls",
@@ -63,6 +73,8 @@ impl Metric {
             Metric::Upgrade => "upgrade",
             Metric::FirstOutput => "first-output",
             Metric::Echo => "echo",
+            Metric::Delivery => "delivery",
+            Metric::FanOut => "fan-out",
             Metric::Close => "close",
             Metric::Lag => "lag",
         }

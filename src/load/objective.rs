@@ -185,11 +185,12 @@ impl Objective {
                 (kept(value as f64), value.to_string())
             }
             Figure::ErrorRatio => {
-                let attempted = measured.counts.attempted + measured.counts.echoes_sent;
+                let counts = measured.counts;
+                let attempted = counts.attempted + counts.echoes_sent + counts.deliveries;
                 if attempted == 0 {
                     return (Kept::NotEnoughSamples, "nothing was attempted".into());
                 }
-                let ratio = measured.counts.errors() as f64 / attempted as f64;
+                let ratio = counts.errors() as f64 / attempted as f64;
                 (kept(ratio), format!("{:.3} %", ratio * 100.0))
             }
             Figure::Latency { steady, metric, of } => {

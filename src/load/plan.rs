@@ -48,15 +48,27 @@ pub struct Target<'a> {
     pub old: Option<&'a str>,
 }
 
+impl Door {
+    /// With another terminal at which a token that was valid once has to be refused.
+    #[must_use]
+    pub fn with_old(mut self, host: &str, path: &str, old: &str) -> Door {
+        let request = Request::new(host, &with_token(path, old), &[]);
+        self.shut.push((Credential::Old, Arc::new(request)));
+        self
+    }
+}
+
 impl Target<'_> {
     fn with(&self, token: Option<&str>) -> String {
-        let Some(token) = token else {
-            return self.path.to_owned();
-        };
-        let separator = if self.path.contains('?') { '&' } else { '?' };
-        let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
-        format!("{}{separator}token={token}", self.path)
+        token.map_or_else(|| self.path.to_owned(), |token| with_token(self.path, token))
     }
+}
+
+/// A path with its query, and a token in it.
+pub fn with_token(path: &str, token: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
+    format!("{path}{separator}token={token}")
 }
 
 /// A load.
@@ -76,6 +88,8 @@ pub struct Plan {
     pub hold: Duration,
     /// How often each types.
     pub echo_every: Option<Duration>,
+    /// Only one of them does, and all have to see it: they share one terminal.
+    pub fan_out: bool,
     /// Between two attaches without the right token; none where there are to be none.
     pub probe_every: Option<Duration>,
     /// Longest time of a phase, and of an echo.

@@ -44,12 +44,46 @@ pub struct Counts {
     pub probes_opened: u64,
     /// Of these, anything else: another status, or no answer.
     pub probes_otherwise: u64,
+    /// Of these, cut off while the platform changed: no answer, or a status of 500 and above.
+    #[serde(default)]
+    pub probes_cut: u64,
+    /// Attaches that came with the right token while the platform changed: whether they opened says nothing.
+    #[serde(default)]
+    pub unsettled: u64,
+    #[serde(default)]
+    pub unsettled_opened: u64,
+    /// Of these, refused with 401.
+    #[serde(default)]
+    pub unsettled_refused: u64,
+    /// Of these, anything else: another status, or no answer.
+    #[serde(default)]
+    pub unsettled_otherwise: u64,
+    /// Keys that one attach typed for all to see.
+    #[serde(default)]
+    pub keys_typed: u64,
+    /// Attaches that each of them was to come to, together.
+    #[serde(default)]
+    pub deliveries: u64,
+    /// Of these, seen there.
+    #[serde(default)]
+    pub delivered: u64,
+    /// Of these, never seen, or not within the deadline.
+    #[serde(default)]
+    pub undelivered: u64,
+    /// Frames in which they came.
+    #[serde(default)]
+    pub frames_delivered: u64,
 }
 
 impl Counts {
     /// Echoes that are neither answered nor given up.
     pub fn echoes_under_way(&self) -> u64 {
         self.echoes_sent - self.echoes_answered - self.echoes_unanswered
+    }
+
+    /// Deliveries that are neither seen nor given up.
+    pub fn deliveries_under_way(&self) -> u64 {
+        self.deliveries - self.delivered - self.undelivered
     }
 
     fn add(&mut self, other: &Counts) {
@@ -69,6 +103,16 @@ impl Counts {
             probes_refused,
             probes_opened,
             probes_otherwise,
+            probes_cut,
+            unsettled,
+            unsettled_opened,
+            unsettled_refused,
+            unsettled_otherwise,
+            keys_typed,
+            deliveries,
+            delivered,
+            undelivered,
+            frames_delivered,
         } = other;
         self.attempted += attempted;
         self.opened += opened;
@@ -85,11 +129,21 @@ impl Counts {
         self.probes_refused += probes_refused;
         self.probes_opened += probes_opened;
         self.probes_otherwise += probes_otherwise;
+        self.probes_cut += probes_cut;
+        self.unsettled += unsettled;
+        self.unsettled_opened += unsettled_opened;
+        self.unsettled_refused += unsettled_refused;
+        self.unsettled_otherwise += unsettled_otherwise;
+        self.keys_typed += keys_typed;
+        self.deliveries += deliveries;
+        self.delivered += delivered;
+        self.undelivered += undelivered;
+        self.frames_delivered += frames_delivered;
     }
 
     /// What went wrong with attaches that have the right token.
     pub fn errors(&self) -> u64 {
-        self.refused + self.failed + self.lost + self.stuck + self.echoes_unanswered
+        self.refused + self.failed + self.lost + self.stuck + self.echoes_unanswered + self.undelivered
     }
 }
 
@@ -215,7 +269,8 @@ impl Recorder {
         let row = Second {
             at,
             open,
-            attempted: now.attempted - before.attempted,
+            // One that the platform's change came in between is taken out again.
+            attempted: now.attempted.saturating_sub(before.attempted),
             opened: now.opened - before.opened,
             errors: now.errors() - before.errors(),
             echoes: now.echoes_answered - before.echoes_answered,

@@ -13,6 +13,7 @@ use super::objective::{Judged, Kept, Measured, Objective};
 use super::outcome::{Ending, Outcome};
 use super::recorder::{Counts, Example, Second};
 use super::reference::Counted;
+use super::summary::{attaches, times};
 
 /// Of the schedule's lag, the most that still leaves latencies the platform's: milliseconds, and the share of an
 /// objective's limit.
@@ -73,6 +74,9 @@ pub struct LoadResult {
     pub ended: f64,
     pub seconds: Vec<Second>,
     pub generator: Generator,
+    /// What came of the keys that one typed for all, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<FannedOut>,
     /// The reference platform's own count and cost, where it was the target.
     pub platform: Option<Platform>,
     /// What it cost the pods of the target, where that is on a cluster.
@@ -147,6 +151,29 @@ pub struct Generator {
     /// Microseconds of processor time for each echo of the steady part, and its part in user mode.
     pub microseconds_per_echo: Option<f64>,
     pub user_microseconds_per_echo: Option<f64>,
+}
+
+/// One types, and each key comes to all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FannedOut {
+    pub typed: u64,
+    /// Frames that came to all attaches together, for each key.
+    pub frames_per_key: f64,
+    /// Attaches that the keys were to come to, and came to.
+    pub deliveries: u64,
+    pub delivered: u64,
+}
+
+impl FannedOut {
+    fn of(counts: &Counts) -> Option<FannedOut> {
+        (counts.keys_typed > 0).then(|| FannedOut {
+            typed: counts.keys_typed,
+            frames_per_key: counts.frames_delivered as f64 / counts.keys_typed as f64,
+            deliveries: counts.deliveries,
+            delivered: counts.delivered,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -234,7 +261,8 @@ impl LoadResult {
         }
         if local > 0 {
             reasons.push(format!(
-                "this machine was the limit {local} times: see the failures that begin with `local`"
+                "this machine was the limit {}: see the failures that begin with `local`",
+                times(local)
             ));
         }
         let could_not_tell = objectives.iter().any(|judged| judged.kept == Kept::CouldNotTell);
@@ -258,8 +286,8 @@ impl LoadResult {
         }
         if counts.probes_opened > 0 {
             wrong.push(format!(
-                "the door opened {} times without the right token",
-                counts.probes_opened
+                "the door opened {} without the right token",
+                times(counts.probes_opened)
             ));
         }
         let unanswered: u64 = recorder
@@ -270,11 +298,12 @@ impl LoadResult {
             .sum();
         if unanswered > 0 {
             wrong.push(format!(
-                "{unanswered} attaches without the right token got another answer than 401"
+                "{} without the right token got another answer than 401",
+                attaches(unanswered)
             ));
         }
         if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
-            wrong.push(format!("the right token was refused {refused} times with 401"));
+            wrong.push(format!("the right token was refused {} with 401", times(*refused)));
         }
         // What this machine lacked is counted with the errors, and is none of the platform's; nor is what a lost worker had.
         let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0 && !lost;
@@ -308,6 +337,7 @@ impl LoadResult {
             ended: outcome.ended,
             seconds: recorder.seconds,
             generator,
+            fan_out: FannedOut::of(counts),
             platform,
             target_side: None,
             http: None,
@@ -364,7 +394,8 @@ fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
     let Some((opened, refused)) = platform.opened.zip(platform.refused) else {
         return Some("the platform ended before it could say what it has counted".into());
     };
-    let (ours, shut) = (counts.opened + counts.probes_opened, counts.probes_refused);
+    let ours = counts.opened + counts.probes_opened + counts.unsettled_opened;
+    let shut = counts.probes_refused + counts.unsettled_refused;
     (opened != ours || refused < shut).then(|| {
         format!(
             "the counts differ: the platform has opened {opened} attaches and refused {refused}, and {ours} were \

@@ -68,6 +68,7 @@ pub fn measured(attach: impl IntoIterator<Item = u64>, echo: impl IntoIterator<I
             lag_p99: 0.5,
             ..Generator::default()
         },
+        fan_out: None,
         platform: None,
         target_side: None,
         http: None,

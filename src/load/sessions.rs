@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
+use super::first_byte::FirstByte;
 use super::metric::Metric;
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Example, Recorded, Recorder};
@@ -50,6 +51,7 @@ pub struct Order {
 /// The sessions of a load. Whatever becomes of it, [`Sessions::end`] deletes them.
 pub struct Sessions {
     api: SessionApi,
+    first_byte: FirstByte,
     order: Order,
     /// By which those are found of which the API did not tell the id.
     title: String,
@@ -76,6 +78,9 @@ struct Life {
     lag: Option<Duration>,
     create: Option<Duration>,
     ready: Option<Duration>,
+    first_byte: Option<Duration>,
+    /// Why there was no first byte, of a session that is ready.
+    silent: Option<Failure>,
     /// Seconds from the first session's start, at the end of it.
     at: f64,
     /// None where it was stopped before.
@@ -83,9 +88,10 @@ struct Life {
 }
 
 impl Sessions {
-    pub fn new(api: SessionApi, order: Order, redactor: &Redactor) -> Sessions {
+    pub fn new(api: SessionApi, first_byte: FirstByte, order: Order, redactor: &Redactor) -> Sessions {
         Sessions {
             api,
+            first_byte,
             order,
             title: format!("gauntlet-load-{:016x}", rand::random::<u64>()),
             redactor: redactor.clone(),
@@ -186,6 +192,14 @@ impl Sessions {
         loop {
             if let Some(terminal) = self.ready(&shown)? {
                 life.ready = Some(intended.elapsed());
+                tokio::select! {
+                    biased;
+                    () = enough.cancelled() => {}
+                    came = self.first_byte.of(&terminal) => match came {
+                        Ok(()) => life.first_byte = Some(intended.elapsed()),
+                        Err(failure) => life.silent = Some(failure),
+                    }
+                }
                 return Ok(Some(terminal));
             }
             tokio::select! {
@@ -346,11 +360,27 @@ impl Made {
             (Metric::Lag, life.lag),
             (Metric::SessionCreate, life.create),
             (Metric::SessionReady, life.ready),
+            (Metric::SessionFirstByte, life.first_byte),
         ];
         for (metric, time) in times {
             if let Some(time) = time {
                 self.recorder.record(metric, super::clock::nanoseconds(time), false);
             }
+        }
+        if let Some(failure) = life.silent {
+            // It is one attach more, which its user would have made.
+            self.recorder.counts.attempted += 1;
+            match failure {
+                Failure::Status(_) => self.recorder.counts.refused += 1,
+                _ => self.recorder.counts.failed += 1,
+            }
+            self.recorder.fail(failure, |failure| Example {
+                failure,
+                at: life.at,
+                attach: format!("the first of session {number}"),
+                local: None,
+                said: None,
+            });
         }
         let wrong = match life.end {
             Some(Ok(terminal)) => return self.terminals.push(terminal),

@@ -1,6 +1,7 @@
 //! What all attaches of one engine share: its clock, what it records, buffers, and where keys and masks come from.
 
 use super::clock::Clock;
+use super::fan_out::FanOut;
 use super::recorder::Recorder;
 
 /// What all attaches of an engine share.
@@ -12,6 +13,8 @@ pub struct Shared {
     /// The steady part has begun at this moment, and not ended.
     pub steady_since: Option<u64>,
     pub secret: u64,
+    /// Where one types for all.
+    pub fan_out: Option<FanOut>,
     pub echo_every: u64,
     pub deadline: u64,
 }
@@ -35,6 +38,13 @@ impl Shared {
             (mixed >> 16) as u8,
             (mixed >> 24) as u8,
         ]
+    }
+
+    /// A frame of a terminal's output is over.
+    pub fn frame_ends(&mut self) {
+        if self.fan_out.as_ref().is_some_and(|fan_out| fan_out.typed() > 0) {
+            self.recorder.counts.frames_delivered += 1;
+        }
     }
 
     pub fn is_steady(&self, intended: u64) -> bool {

@@ -6,10 +6,13 @@ use super::cluster::TITLE as PODS;
 use super::http::{COLUMNS, HttpResult, TITLE};
 use super::objective::{Judged, Kept};
 use super::recorder::Second;
-use super::result::{Latency, LoadResult, Platform, Verdict};
+use super::result::{FannedOut, Latency, LoadResult, Platform, Verdict};
 
 /// Fewest attaches held that tell what one takes: of fewer, the memory is mostly the process's own.
 const FEWEST_HELD: u64 = 100;
+
+/// Columns of a latency's name, at least.
+const NAME: usize = 14;
 
 /// The line of a second.
 pub fn tick(second: &Second) -> String {
@@ -44,6 +47,22 @@ pub(super) fn attaches(count: u64) -> String {
     match count {
         1 => "1 attach".to_owned(),
         _ => format!("{count} attaches"),
+    }
+}
+
+/// So many of a thing, in words.
+pub(super) fn several(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+/// How often, in words.
+pub fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        _ => format!("{count} times"),
     }
 }
 
@@ -126,21 +145,40 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     if counts.probes > 0 {
         writeln!(
             out,
-            "  probes    {} without the right token: {} refused with 401, {} opened, {} otherwise",
+            "  probes    {} without the right token: {} refused with 401, {} opened, {} otherwise{}",
             attaches(counts.probes),
             counts.probes_refused,
             counts.probes_opened,
-            counts.probes_otherwise
+            counts.probes_otherwise,
+            match counts.probes_cut {
+                0 => String::new(),
+                cut => format!(", {cut} cut off while the platform changed"),
+            }
         )?;
     }
-    if !result.latencies.is_empty() {
+    if counts.unsettled > 0 {
         writeln!(
             out,
-            "\n  {:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "  meanwhile {} with the right token while the platform changed: {} opened, {} refused with 401, {} \
+             otherwise",
+            attaches(counts.unsettled),
+            counts.unsettled_opened,
+            counts.unsettled_refused,
+            counts.unsettled_otherwise
+        )?;
+    }
+    if let Some(fanned) = &result.fan_out {
+        writeln!(out, "  fan-out   {}", fan_out(fanned))?;
+    }
+    if !result.latencies.is_empty() {
+        let width = latencies(result).map(|(name, _)| name.len()).fold(NAME, usize::max);
+        writeln!(
+            out,
+            "\n  {:<width$} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "", "count", "p50", "p90", "p99", "p99.9", "max"
         )?;
         for (name, latency) in latencies(result) {
-            row(out, &name, latency)?;
+            row(out, width, &name, latency)?;
         }
     }
     cost(result, out)?;
@@ -177,10 +215,10 @@ pub(super) fn latencies(result: &LoadResult) -> impl Iterator<Item = (String, &L
     whole.chain(steady)
 }
 
-fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
+fn row(out: &mut String, width: usize, name: &str, latency: &Latency) -> std::fmt::Result {
     writeln!(
         out,
-        "  {name:<14} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "  {name:<width$} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         latency.count,
         milliseconds(latency.p50),
         milliseconds(latency.p90),
@@ -206,6 +244,17 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// What came of the keys that one typed for all, in words.
+pub(super) fn fan_out(fanned: &FannedOut) -> String {
+    format!(
+        "{} typed by one of them: {} of {} deliveries, {:.1} frames for each",
+        several(fanned.typed, "key"),
+        fanned.delivered,
+        fanned.deliveries,
+        fanned.frames_per_key
+    )
 }
 
 /// What the generator cost, in words.
@@ -358,6 +407,37 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\nin\n{text}");
         }
+    }
+
+    #[test]
+    fn what_came_while_the_platform_changed_stands_apart() {
+        let mut result = sample::passed();
+        assert!(!summary(&result).contains("meanwhile"));
+        result.counts.unsettled = 5;
+        result.counts.unsettled_opened = 3;
+        result.counts.unsettled_refused = 2;
+        result.counts.probes_cut = 1;
+        let text = summary(&result);
+        for part in [
+            " otherwise, 1 cut off while the platform changed\n",
+            "  meanwhile 5 attaches with the right token while the platform changed: 3 opened, 2 refused with 401, 0 \
+             otherwise\n",
+        ] {
+            assert!(text.contains(part), "{part}\nin\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_came_to_all_has_a_line() {
+        let mut result = sample::passed();
+        result.fan_out = Some(FannedOut {
+            typed: 20,
+            frames_per_key: 50.5,
+            deliveries: 1000,
+            delivered: 999,
+        });
+        let line = "  fan-out   20 keys typed by one of them: 999 of 1000 deliveries, 50.5 frames for each\n";
+        assert!(summary(&result).contains(line), "{}", summary(&result));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Due {
     Probe,
     /// The next echo of an attach.
     Echo(Slot),
+    /// The next key that one types for all.
+    Key,
     /// An attach's handshake, or its close, has to be over.
     Deadline(Slot),
     /// The next of the open terminals is to be closed.

@@ -238,6 +238,7 @@ async fn told(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Resu
         },
         () = stop.cancelled() => Err(Broken::Interrupted(story.under_way.clone())),
     };
+    story.context.stop_loads();
     let taken = ended.is_err() || story.record.is_bad();
     if taken {
         keep_evidence(story).await;

@@ -22,7 +22,7 @@ fn least(read: &Read<'_>) -> Intrusion {
             Intrusion::Use
         }
         "patch-secret" | "seed-token" | "restart" | "delete" => Intrusion::Disrupt,
-        "raw" | "timing" | "load" => Intrusion::Attack,
+        "raw" | "timing" | "load" | "turn-load" | "await-load" => Intrusion::Attack,
         _ => Intrusion::Observe,
     }
 }

@@ -11,7 +11,7 @@ use crate::yaml::node::{Kind, Node};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 18] = [
+const OBJECTS: [(&str, &str); 21] = [
     ("session", "session"),
     ("restart-session", "restart-session"),
     ("delete-session", "delete-session"),
@@ -27,6 +27,9 @@ const OBJECTS: [(&str, &str); 18] = [
     ("raw", "raw"),
     ("timing", "timing"),
     ("load", "load"),
+    ("turn-load", "turn-load"),
+    ("turn-load", "to"),
+    ("await-load", "await-load"),
     ("pods", "pods"),
     ("delete", "delete"),
     ("exec", "in"),

@@ -335,6 +335,37 @@ pub struct Load {
     /// `opened >= 100`, `error-ratio < 1%`, `attach.p99 < 500ms`. Default: `errors == 0`.
     #[schemars(length(min = 1))]
     pub objectives: Option<Vec<String>>,
+    /// Only one of them types, once all are open, and all have to see each key: they share one terminal. Default: no.
+    pub fan_out: Option<bool>,
+    /// The next steps begin when so many are open, and the load goes on beside them: bound with `as`, for `turn-load`
+    /// and `await-load`. Default: it is over before they begin.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub until_open: Option<u32>,
+}
+
+/// Tells a load that goes on that the platform changes, or has changed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TurnLoad {
+    /// What the `load` was bound to: `${l}`.
+    pub turn_load: Value,
+    /// The platform is about to change: until the next `turn-load` the right token may open or not, and the schedule
+    /// waits. Without the right token nobody may come in. Default: no, it has changed.
+    pub unsettled: Option<bool>,
+    /// The session that attaches go to from now on. Default: as before.
+    pub to: Option<Value>,
+    /// The right token from now on. Default: as before.
+    pub token: Option<String>,
+    /// A token that was right once, and has to be refused from now on, at the session of before as well.
+    pub old_token: Option<String>,
+}
+
+/// Waits until a load that goes on is over, and judges it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AwaitLoad {
+    /// What the `load` was bound to: `${l}`.
+    pub await_load: Value,
 }
 
 /// Reads a Secret.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::running::Running;
 use super::shell::Curl;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
@@ -151,6 +152,8 @@ pub struct StepContext {
     sessions: Mutex<Vec<String>>,
     terminals: Mutex<Vec<Arc<Terminal>>>,
     exchanges: Mutex<Vec<Exchange>>,
+    /// Loads that go on beside other steps.
+    loads: Mutex<Vec<Arc<Running>>>,
     /// The result of the last load, as JSON.
     load: Mutex<Option<String>>,
     answers: Mutex<Vec<Answer>>,
@@ -172,6 +175,7 @@ impl StepContext {
             sessions: Mutex::default(),
             terminals: Mutex::default(),
             exchanges: Mutex::default(),
+            loads: Mutex::default(),
             load: Mutex::default(),
             answers: Mutex::default(),
             tokens: Mutex::default(),
@@ -235,6 +239,31 @@ impl StepContext {
             parties: Vec::new(),
         });
         gone.to_string()
+    }
+
+    /// Has a load go on beside later steps; the number is how they name it.
+    pub fn keep_load_running(&self, load: Running) -> usize {
+        let mut loads = lock(&self.loads);
+        loads.push(Arc::new(load));
+        loads.len() - 1
+    }
+
+    /// The load that an observation of `load` names.
+    pub fn running_load(&self, observed: &Value) -> Result<Arc<Running>, StepError> {
+        let number = observed["running"].as_u64();
+        number
+            .and_then(|n| lock(&self.loads).get(n as usize).cloned())
+            .ok_or_else(|| {
+                StepError(
+                    "this is not a load that goes on: it takes what a `load` with `until-open` was bound to with `as`"
+                        .into(),
+                )
+            })
+    }
+
+    /// Stops the loads that still go on.
+    pub fn stop_loads(&self) {
+        lock(&self.loads).iter().for_each(|load| load.stop());
     }
 
     /// Keeps the result of a load, as JSON; that of the last one is what a verdict rests on.

@@ -4,7 +4,6 @@
 //! its latencies are no figures of a platform; what became of the attaches is.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,13 +13,14 @@ use serde_json::{Value, json};
 
 use super::arguments::Load;
 use super::attach::default_road;
-use super::context::{Exchange, Observation, StepContext, StepError};
+use super::context::{Observation, StepContext, StepError};
+use super::running::{Running, Told, Way, refuse_aside};
 use super::timing::length;
 use super::wire;
 use crate::load::objective::Objective;
-use crate::load::result::{Gauntlet, Load as Asked, Verdict};
+use crate::load::result::Load as Asked;
 use crate::load::schedule::Arrivals;
-use crate::load::{Control, LoadResult, Plan, TAGS, Target};
+use crate::load::{Control, Plan, TAGS};
 use crate::vocabulary::Road;
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
@@ -45,6 +45,7 @@ pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, 
     let road = arguments.road.unwrap_or_else(|| default_road(about));
     let what = format!("load of {} {}", subject::name(about), road.by());
     let size = Size::of(&arguments)?;
+    refuse_aside(&arguments)?;
     enough_descriptors(size.attaches, road, context)?;
     let door = match door(&context.world, road, Some(about)).await {
         Ok(door) => door,
@@ -55,47 +56,32 @@ pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, 
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
-    let plan = plan(&arguments, &size, &door, context)?;
-    let asked = asked(&what, &plan);
-    let started = Timestamp::now().to_string();
-    let control = Arc::new(Control::default());
-    // The step may be over before the load is: its time, the scenario's, the run's.
-    let _stopped = Stopped(control.clone());
-    let outcome = tokio::task::spawn_blocking(move || crate::load::run(&plan, &control))
-        .await
-        .map_err(|error| StepError::doing(&what, error))?
-        .map_err(|error| StepError::doing(&what, error))?;
-    let gauntlet = Gauntlet {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: option_env!("GAUNTLET_COMMIT").map(str::to_owned),
+    let way = way(&arguments, &door, context);
+    let plan = plan(&size, &door, &way, context)?;
+    let told = Told {
+        asked: asked(&what, &plan),
+        what,
+        objectives: size.objectives,
+        started: Timestamp::now().to_string(),
+        parties: parties(&door, Some(about)),
     };
-    let result = LoadResult::new((gauntlet, started), asked, outcome, &size.objectives, None);
-    let written = |error: serde_json::Error| StepError::doing("writing the load's result", error);
-    let value = serde_json::to_value(&result).map_err(written)?;
-    context.keep_load(format!("{}\n", serde_json::to_string_pretty(&value).map_err(written)?));
-    context.record(Exchange {
-        title: what.clone(),
-        text: crate::load::summary(&result).trim_start().to_owned(),
-        // Thousands of requests are no command to paste: the run itself is what shows it again.
-        curl: None,
-        parties: parties(&door, Some(&arguments.load)),
-    });
-    match result.verdict {
-        Verdict::Pass | Verdict::Fail => Ok(Observation {
-            what,
-            value: observed(value),
-        }),
-        Verdict::Error | Verdict::Interrupted => Err(StepError::doing(what, result.reasons.join("; "))),
-    }
-}
-
-/// Ends a load that nobody waits for any more.
-struct Stopped(Arc<Control>);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::Relaxed);
-    }
+    let control = Arc::new(Control::default());
+    let engine = {
+        let control = control.clone();
+        tokio::task::spawn_blocking(move || crate::load::run(&plan, &control))
+    };
+    // The step may be over before the load is: its time, the scenario's, the run's. Then it is stopped.
+    let running = Running::new(told, way, control, engine);
+    let Some(wanted) = arguments.until_open else {
+        return running.ends(context).await;
+    };
+    running.has_open(wanted).await;
+    let what = format!("begin the {}", running.what());
+    let number = context.keep_load_running(running);
+    Ok(Observation {
+        what,
+        value: json!({ "kind": "load", "verdict": "running", "running": number }),
+    })
 }
 
 /// How large a step wants it.
@@ -105,6 +91,8 @@ struct Size {
     arrivals: Arrivals,
     hold: Duration,
     echo_every: Duration,
+    /// One types, and all have to see it.
+    fan_out: bool,
     objectives: Vec<Objective>,
 }
 
@@ -137,6 +125,7 @@ impl Size {
             arrivals,
             hold: length("hold", arguments.hold.as_deref(), HOLD)?,
             echo_every: length("echo-every", arguments.echo_every.as_deref(), ECHO_EVERY)?,
+            fan_out: arguments.fan_out == Some(true),
             objectives,
         })
     }
@@ -168,33 +157,38 @@ fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Resul
     }
 }
 
-fn plan(arguments: &Load, size: &Size, door: &Door, context: &StepContext) -> Result<Plan, StepError> {
+/// Who comes, and who has to be refused.
+fn way(arguments: &Load, door: &Door, context: &StepContext) -> Way {
     let world = &context.world;
-    let wrong = context.redactor.plant("WRONG_TOKEN");
-    let path = door_path(world, door.road, Some(&arguments.load));
-    let target = Target {
-        path: &path,
-        right: arguments.token.as_deref().unwrap_or(&world.token),
-        wrong: wrong.expose(),
-        old: arguments.old_token.as_deref(),
-    };
+    Way {
+        road: door.road,
+        host: door.host.clone(),
+        path: door_path(world, door.road, Some(&arguments.load)),
+        right: arguments.token.clone().unwrap_or_else(|| world.token.clone()),
+        wrong: context.redactor.plant("WRONG_TOKEN"),
+        old: arguments.old_token.clone(),
+    }
+}
+
+fn plan(size: &Size, door: &Door, way: &Way, context: &StepContext) -> Result<Plan, StepError> {
     let tls = match door.tls {
         false => None,
         true => {
             let name = ServerName::try_from(door.name().to_owned())
                 .map_err(|error| StepError::doing(format!("TLS with {}", door.name()), error))?;
-            Some((Arc::new(wire::tls_config(&world.trust)?), name))
+            Some((Arc::new(wire::tls_config(&context.world.trust)?), name))
         }
     };
     Ok(Plan {
         addresses: vec![door.way],
         sources: Vec::new(),
         tls,
-        doors: vec![crate::load::Door::new(&door.host, &target, &[])],
+        doors: vec![way.door()],
         attaches: size.attaches,
         arrivals: size.arrivals.clone(),
         hold: size.hold,
         echo_every: Some(size.echo_every),
+        fan_out: size.fan_out,
         probe_every: Some(size.probe_every()),
         deadline: context.limits.answer,
         first_tag: rand::rng().random_range(0..TAGS - size.attaches),
@@ -223,7 +217,7 @@ fn asked(what: &str, plan: &Plan) -> Asked {
 }
 
 /// A result as steps see it, without what is only for other programs.
-fn observed(mut result: Value) -> Value {
+pub fn observed(mut result: Value) -> Value {
     if let Value::Object(fields) = &mut result {
         for left_out in ["apiVersion", "gauntlet", "seconds", "histograms", "steadyHistograms"] {
             fields.remove(left_out);
@@ -272,12 +266,5 @@ mod tests {
             let error = Size::of(&arguments(keys)).expect_err(key);
             assert!(error.0.starts_with(said), "{key}: {}", error.0);
         }
-    }
-
-    #[test]
-    fn a_load_that_nobody_waits_for_is_stopped() {
-        let control = Arc::new(Control::default());
-        drop(Stopped(control.clone()));
-        assert!(control.stop.load(Ordering::Relaxed));
     }
 }

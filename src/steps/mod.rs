@@ -17,6 +17,7 @@ mod phrase;
 mod pods;
 pub mod raw;
 mod rollout;
+mod running;
 mod search;
 mod secret;
 pub mod session;
@@ -137,6 +138,30 @@ const SESSION_FIELDS: &[&str] = &[
     "http",
 ];
 
+const LOAD_FIELDS: &[&str] = &[
+    "verdict",
+    "reasons",
+    "counts",
+    "failures",
+    "probeFailures",
+    "latencies",
+    "steady",
+    "mostOpen",
+    "objectives",
+    "generator",
+    "fanOut",
+];
+
+const LOAD_OBJECTS: &[&str] = &[
+    "counts",
+    "failures",
+    "probeFailures",
+    "latencies",
+    "steady",
+    "generator",
+    "fanOut",
+];
+
 /// All verbs, in the order of the documentation.
 pub const VERBS: &[Verb] = &[
     verb!("session": a::Session, session::session; reach: Reach::Api, each: None, default: Some("ready"),
@@ -178,9 +203,11 @@ pub const VERBS: &[Verb] = &[
             "smallest_effect_us_per_byte", "status"]),
     verb!("load": a::Load, load::run; reach: Reach::Door { subject: Some("load") }, each: None, default: Some("passes"),
         phrases: phrase::LOAD,
-        fields: &["verdict", "reasons", "counts", "failures", "probeFailures", "latencies", "steady", "mostOpen",
-            "objectives", "generator"],
-        objects: &["counts", "failures", "probeFailures", "latencies", "steady", "generator"]),
+        fields: LOAD_FIELDS, objects: LOAD_OBJECTS),
+    verb!("turn-load": a::TurnLoad, running::turn; reach: Reach::Open, each: None, default: Some("done"),
+        phrases: phrase::DONE, fields: &["done"]),
+    verb!("await-load": a::AwaitLoad, running::wait; reach: Reach::Open, each: None, default: Some("passes"),
+        phrases: phrase::LOAD, fields: LOAD_FIELDS, objects: LOAD_OBJECTS),
     verb!("secret": a::Secret, secret::read; reach: Reach::Cluster(|_| vec![Ask::ReadSecret]), each: None, default: None,
         phrases: phrase::SECRET,
         fields: &["exists", "data", "token", "master_key", "uid", "resource_version"], objects: &["data"]),

@@ -61,7 +61,10 @@ phrases! {
     ]
     TIMING: ["no leak", "the time of a refusal does not tell how much of the token was right, down to the smallest effect",
         {"conclusion": "no leak"};]
-    LOAD: ["passes", "each objective is kept, and nobody came in without the right token", {"verdict": "pass"};]
+    LOAD: [
+        "passes", "each objective is kept, and nobody came in without the right token", {"verdict": "pass"};
+        "runs", "it goes on beside the next steps", {"verdict": "running"};
+    ]
     SECRET: [
         "exists", "the secret is there", {"exists": true};
         "absent", "there is no such secret", {"exists": false};

@@ -303,7 +303,7 @@ fn another_status_is_an_error_of_the_platform() {
     let server = Server::start(Defect::InactiveIs401);
     let ran = ran(&server, load(folder.path(), &server, &["--hold", "2s"])).exits(1);
     assert!(
-        ran.stdout.contains("answers had another status than they must"),
+        ran.stdout.contains(" had another status than is right"),
         "{}",
         ran.stdout
     );

@@ -7,8 +7,13 @@ fn capacity(limit: &[&str], arguments: &[&str]) -> (u64, u64) {
     let folder = folder();
     let all = [&["capacity", "--out", "found.json"], limit, arguments].concat();
     let ran = run_in(folder.path(), &all).exits(0);
-    let found = json(&folder.path().join("found.json"));
-    let found = &found["found"];
+    let document = json(&folder.path().join("found.json"));
+    assert_eq!(document["gauntlet"]["version"], env!("CARGO_PKG_VERSION"), "{document}");
+    assert!(
+        document["seed"].is_u64() && document["started"].is_string(),
+        "{document}"
+    );
+    let found = &document["found"];
     assert_eq!(found["end"], "found", "{}\n{}", ran.stdout, ran.stderr);
     (
         found["kept"].as_u64().expect("kept"),

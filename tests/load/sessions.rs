@@ -106,6 +106,8 @@ fn sessions_are_made_and_deleted_again() {
         "session-ready.max < 60s",
         "--objective",
         "session-create.count >= 5",
+        "--objective",
+        "session-first-byte.max < 60s",
     ];
     for workers in ["1", "2"] {
         let all = [&arguments[..], &["--workers", workers]].concat();
@@ -118,7 +120,12 @@ fn sessions_are_made_and_deleted_again() {
         assert_eq!(counts["opened"].as_u64(), Some(10), "{counts}");
         assert_eq!(counts["probesRefused"], counts["probes"], "{counts}");
         assert!(counts["probes"].as_u64() >= Some(1), "{counts}");
-        for (metric, samples) in [("session-create", 5), ("session-ready", 5), ("attach", 10)] {
+        for (metric, samples) in [
+            ("session-create", 5),
+            ("session-ready", 5),
+            ("session-first-byte", 5),
+            ("attach", 10),
+        ] {
             assert_eq!(count(&result, metric), samples, "{metric}: {result}");
         }
         let target = format!("http://{}, 5 sessions at 20/s with 2 attaches each", up.address);
@@ -154,6 +161,9 @@ fn the_reference_platform_gives_sessions() {
         let result = result(folder.path());
         assert_eq!(result["counts"]["opened"].as_u64(), Some(6), "{}", result["counts"]);
         assert_eq!(count(&result, "session-ready"), 3, "{result}");
+        assert_eq!(count(&result, "session-first-byte"), 3, "{result}");
+        let median = |metric: &str| result["latencies"][metric]["p50"].as_f64().expect("milliseconds");
+        assert!(median("session-first-byte") >= median("session-ready"), "{result}");
         // Its kubeconfig lies there, and its command line names that.
         let ours = surroundings.display().to_string();
         until("the platform has ended", || {

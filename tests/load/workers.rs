@@ -56,6 +56,25 @@ fn is_worker(pid: &i32) -> bool {
     String::from_utf8_lossy(&line).contains("load-worker")
 }
 
+/// Who kills the coordinator ends the load: nobody is left to do it for.
+#[test]
+fn workers_end_with_their_coordinator() {
+    let folder = folder();
+    let door = Door::open(&[]);
+    let arguments = ["-n", "40", "--hold", "10m", "--workers", "2"];
+    let mut running = Running::start(&mut load(folder.path(), &door.url(), &arguments)).expect("gauntlet starts");
+    door.has_attached(40);
+    let workers: Vec<i32> = children(running.child.id()).into_iter().filter(is_worker).collect();
+    assert_eq!(workers.len(), 2);
+    running.child.kill().expect("killed");
+    until("no worker is left", || {
+        match workers.iter().find(|worker| is_worker(worker)) {
+            Some(worker) => Err(worker.to_string()),
+            None => Ok(()),
+        }
+    });
+}
+
 /// A worker that is killed is said to be lost, with its part; the load doesn't pass.
 #[test]
 fn a_lost_worker_is_never_a_silent_part() {

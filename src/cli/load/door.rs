@@ -186,6 +186,24 @@ impl DoorOptions {
         }
     }
 
+    /// Refuses terminals on which nobody sees what others type.
+    pub fn check_fan_out(&self, attaches: u32) -> Result<(), UsageError> {
+        let wrong = |why: String| Err(UsageError(format!("--fan-out: {why}")));
+        if self.echo_every.0.is_none() {
+            return wrong("with `--echo-every never` nobody types".into());
+        }
+        if self.url.is_some() {
+            return Ok(());
+        }
+        if self.terminal != TerminalName::Shared {
+            return wrong("all attaches have to be at one terminal: --terminal shared".into());
+        }
+        match attaches > EACH {
+            true => wrong(format!("{EACH} attaches are the most that share one terminal here")),
+            false => Ok(()),
+        }
+    }
+
     fn tokens(&self, process: &Process, redactor: &Redactor) -> Result<Tokens, UsageError> {
         let read = |name: &String| {
             let value = (process.variable)(name)
@@ -259,6 +277,8 @@ pub struct Size {
     pub attaches: u32,
     pub arrivals: Arrivals,
     pub hold: Duration,
+    /// One types, and all have to see it.
+    pub fan_out: bool,
 }
 
 /// A door that is ready to be loaded.
@@ -442,6 +462,16 @@ impl<'a> Ready<'a> {
             &self.options.objectives(),
             platform,
         )
+    }
+
+    /// What makes the load.
+    pub fn gauntlet(&self) -> &Gauntlet {
+        &self.gauntlet
+    }
+
+    /// Of random values.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// What is loaded, in words.

@@ -24,7 +24,7 @@ use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
-use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
+use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Plan, Second};
 use crate::redact::Redactor;
 use crate::report::printable;
 use cluster::{ClusterOptions, Found};
@@ -46,6 +46,9 @@ pub struct LoadOptions {
     /// How long all are held from when they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
+    /// Only one attach types, once all are open, and all have to see each key: they share one terminal
+    #[arg(long)]
+    pub fan_out: bool,
     /// Processes that make the load together
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
@@ -67,6 +70,25 @@ pub struct LoadOptions {
     pub http: HttpOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
+}
+
+impl LoadOptions {
+    /// Refuses what has no meaning.
+    fn check(&self) -> Result<(), UsageError> {
+        let apart = [
+            ("--workers", self.workers > 1, "all attaches are in one process"),
+            (
+                "--sessions",
+                self.sessions.sessions.is_some(),
+                "all attaches share one terminal",
+            ),
+        ];
+        match apart.into_iter().find(|(_, given, _)| *given && self.fan_out) {
+            Some((flag, _, why)) => Err(UsageError(format!("--fan-out and {flag} exclude each other: {why}"))),
+            None if self.fan_out => self.door.check_fan_out(self.attaches),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What becomes of a load of which a worker is lost.
@@ -101,6 +123,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
+    options.check()?;
     let redactor = Redactor::new();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     options.cluster.check(&options.door, &options.sessions, &options.http)?;
@@ -112,6 +135,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         attaches,
         arrivals: options.ramp,
         hold: options.hold,
+        fan_out: options.fan_out,
     };
     let found = match options.cluster.find(&process).await {
         Ok(found) => found,
@@ -212,7 +236,7 @@ async fn load(
         side.begin().await;
     }
     let watch = cluster::watch(on).await;
-    let outcome = make(&assignment, crew, process, options.quiet).await;
+    let outcome = make(&assignment, size, crew, process, options.quiet).await;
     let target_side = cluster::seen(watch, process).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
@@ -238,6 +262,7 @@ async fn load(
 /// Makes the load, and shows its seconds; gives what of its workers could not be taken away as well.
 async fn make(
     assignment: &Assignment,
+    size: &Size,
     crew: &Crew,
     process: &Process,
     quiet: bool,
@@ -258,7 +283,13 @@ async fn make(
         }
     };
     let (outcome, left) = match crew.workers {
-        1 if crew.pods.is_none() => (drive(assignment.plan()?, &stop, tell).await?, Vec::new()),
+        1 if crew.pods.is_none() => {
+            let plan = Plan {
+                fan_out: size.fan_out,
+                ..assignment.plan()?
+            };
+            (drive(plan, &stop, tell).await?, Vec::new())
+        }
         _ => crew.run(assignment, process, &stop, tell).await?,
     };
     let outcome = match (aborted, outcome.ending) {

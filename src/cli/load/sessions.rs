@@ -14,7 +14,7 @@ use crate::cli::process::Process;
 use crate::cli::run::mutants;
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Tls};
-use crate::load::{LoadResult, Order, Place, SessionApi, Sessions, Way};
+use crate::load::{FirstByte, LoadResult, Order, Place, SessionApi, Sessions, Way};
 use crate::redact::{Redactor, Secret};
 use crate::trust::Trust;
 
@@ -208,7 +208,8 @@ impl Asked<'_> {
         let (options, process) = (self.options, self.process);
         let ready = Ready::of_sessions(self.door, place(url)?, process, self.redactor).await?;
         // What this machine lacks for it is said before there is a session.
-        let seed = ready.assignment(self.size, self.crew.workers)?.seed;
+        let assignment = ready.assignment(self.size, self.crew.workers)?;
+        let first_byte = FirstByte::new(&assignment)?;
         let api = SessionApi::new(&Way {
             place: &ready.place,
             addresses: &ready.addresses,
@@ -221,14 +222,14 @@ impl Asked<'_> {
             sessions: options.sessions.unwrap_or_default(),
             attaches_each: options.each(),
             arrivals: options.rate(),
-            seed,
+            seed: assignment.seed,
             command,
         };
         let target = format!(
             "{target}, {} sessions at {} with {} attaches each",
             order.sessions, order.arrivals, order.attaches_each
         );
-        let sessions = Arc::new(Sessions::new(api, order, self.redactor));
+        let sessions = Arc::new(Sessions::new(api, first_byte, order, self.redactor));
         let loaded = self.through(&sessions, &ready).await;
         if process.stop.is_cancelled() && sessions.count() > 0 {
             tell(&format!("stopped: deleting {} sessions", sessions.count()));
@@ -277,7 +278,7 @@ impl Asked<'_> {
                     ..ready.assignment(&size, self.crew.workers)?
                 };
                 // Its workers are processes, of which none can stay.
-                let (outcome, _) = make(&assignment, self.crew, self.process, self.door.quiet).await?;
+                let (outcome, _) = make(&assignment, &size, self.crew, self.process, self.door.quiet).await?;
                 Some(outcome)
             }
             false => None,

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 
 use super::metric::Metric;
 use super::result::Verdict;
+use super::summary::times;
 use figure::{Figure, Share};
 pub use limit::Limit;
 pub use read::Saved;
@@ -328,8 +329,9 @@ fn limits_of(saved: &Saved) -> Vec<String> {
     let lacked = saved.result.lacked_here();
     if lacked > 0 {
         limits.push(format!(
-            "the machine of {} was the limit {lacked} times: errors are none of the platform's",
-            saved.name
+            "the machine of {} was the limit {}: errors are none of the platform's",
+            saved.name,
+            times(lacked)
         ));
     }
     let said_elsewhere = |reason: &str| SAID_ELSEWHERE.iter().any(|said| reason.starts_with(said));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Site, Task};
 use crate::load::result::{Latency, LoadResult, Verdict};
-use crate::load::summary::milliseconds;
+use crate::load::summary::{milliseconds, several, times};
 
 /// How its figures are labelled.
 const MODEL: &str = "closed";
@@ -148,12 +148,13 @@ impl HttpResult {
             let example = shown.map(|example| format!(", {}", example.text())).unwrap_or_default();
             found
                 .wrong
-                .push(format!("HTTP side: a shut door opened {opened} times{example}"));
+                .push(format!("HTTP side: a shut door opened {}{example}", times(opened)));
         }
         let unexpected: u64 = self.requests.values().map(|requests| requests.unexpected).sum();
         if unexpected > 0 {
             found.wrong.push(format!(
-                "HTTP side: {unexpected} answers had another status than they must"
+                "HTTP side: {} had another status than is right",
+                several(unexpected, "answer")
             ));
         }
         let failures = || self.requests.values().flat_map(|requests| &requests.failures);
@@ -164,12 +165,14 @@ impl HttpResult {
         let (failed, local) = (of(false), of(true));
         if failed > 0 {
             found.wrong.push(format!(
-                "HTTP side: {failed} requests had no answer, or one that was no use"
+                "HTTP side: {} had no answer, or one that was no use",
+                several(failed, "request")
             ));
         }
         if local > 0 {
             found.unclear.push(format!(
-                "HTTP side: this machine was the limit {local} times: see its failures that begin with `local`"
+                "HTTP side: this machine was the limit {}: see its failures that begin with `local`",
+                times(local)
             ));
         }
         if let Some(why) = &self.lost {
@@ -182,8 +185,8 @@ impl HttpResult {
         found.unclear.extend(notes);
         if self.unanswered > 0 {
             found.unclear.push(format!(
-                "HTTP side: {} requests still had no answer when it ended",
-                self.unanswered
+                "HTTP side: {} still had no answer when it ended",
+                several(self.unanswered, "request")
             ));
         }
         if let Some(first) = self.left.first() {
@@ -323,14 +326,14 @@ mod tests {
     fn what_is_wrong_fails_and_what_is_unclear_is_no_pass() {
         let (verdict, reasons) = judged(|http| bad(http).unexpected = 2);
         assert_eq!(verdict, Verdict::Fail);
-        assert_eq!(reasons, ["HTTP side: 2 answers had another status than they must"]);
+        assert_eq!(reasons, ["HTTP side: 2 answers had another status than is right"]);
 
         let (verdict, reasons) = judged(|http| {
             bad(http).failed = 1;
             bad(http).failures.insert("connection refused".into(), 1);
         });
         assert_eq!(verdict, Verdict::Fail);
-        assert_eq!(reasons, ["HTTP side: 1 requests had no answer, or one that was no use"]);
+        assert_eq!(reasons, ["HTTP side: 1 request had no answer, or one that was no use"]);
 
         let (verdict, reasons) = judged(|http| {
             bad(http).failed = 1;
@@ -339,7 +342,7 @@ mod tests {
                 .insert("local: no ports left (EADDRNOTAVAIL)".into(), 1);
         });
         assert_eq!(verdict, Verdict::Error);
-        assert!(reasons[0].contains("this machine was the limit 1 times"), "{reasons:?}");
+        assert!(reasons[0].contains("this machine was the limit once"), "{reasons:?}");
 
         let (verdict, reasons) = judged(|http| http.lost = Some("its worker has ended".into()));
         assert_eq!(verdict, Verdict::Error);

@@ -287,6 +287,7 @@ fn counts(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         ("of these refused with 401", counts.probes_refused),
         ("of these opened", counts.probes_opened),
         ("of these anything else", counts.probes_otherwise),
+        ("of these cut off while the platform changed", counts.probes_cut),
     ] {
         writeln!(out, "<tr><td>{name}</td><td class=\"number\">{count}</td></tr>")?;
     }

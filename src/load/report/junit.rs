@@ -9,7 +9,7 @@ use super::{plan, what};
 use crate::load::http::HttpResult;
 use crate::load::objective::{Judged, Kept};
 use crate::load::result::{LoadResult, Verdict};
-use crate::load::summary::summary;
+use crate::load::summary::{summary, times};
 use crate::report::{one_line, printable};
 
 const SUITE: &str = "gauntlet load";
@@ -75,7 +75,7 @@ fn objective(judged: &Judged, result: &LoadResult) -> TestCaseStatus {
 fn door(result: &LoadResult) -> TestCaseStatus {
     let counts = &result.counts;
     if counts.probes_opened > 0 {
-        let message = format!("the door opened {} times of {}", counts.probes_opened, counts.probes);
+        let message = format!("the door opened {} of {}", times(counts.probes_opened), counts.probes);
         return bad(NonSuccessKind::Failure, "opened", &message);
     }
     if counts.probes == 0 {
@@ -93,7 +93,7 @@ fn door(result: &LoadResult) -> TestCaseStatus {
 
 fn http(side: &HttpResult) -> TestCaseStatus {
     if side.opened() > 0 {
-        let message = format!("a shut door opened {} times", side.opened());
+        let message = format!("a shut door opened {}", times(side.opened()));
         return bad(NonSuccessKind::Failure, "opened", &message);
     }
     if let Some(why) = &side.lost {
@@ -117,9 +117,15 @@ fn whole(result: &LoadResult) -> TestCaseStatus {
         Verdict::Error => (NonSuccessKind::Error, "could-not-tell"),
         Verdict::Interrupted => (NonSuccessKind::Error, "interrupted"),
     };
-    let first = result.reasons.first().map_or(result.verdict.word(), String::as_str);
-    let mut status = bad(kind, name, first);
-    status.set_description(printable(&result.reasons.join("\n")));
+    let interrupted = (result.verdict == Verdict::Interrupted).then(|| {
+        format!(
+            "interrupted after {:.1} s: what follows is of a part of it",
+            result.ended
+        )
+    });
+    let reasons: Vec<&str> = interrupted.iter().chain(&result.reasons).map(String::as_str).collect();
+    let mut status = bad(kind, name, reasons.first().unwrap_or(&result.verdict.word()));
+    status.set_description(printable(&reasons.join("\n")));
     status
 }
 
@@ -167,6 +173,9 @@ mod tests {
         assert_eq!(counted(&result), (3, 0, 2, 0));
         result.verdict = Verdict::Interrupted;
         assert_eq!(counted(&result), (3, 0, 2, 0));
+        let text = render(&result).expect("a report");
+        let message = "message=\"interrupted after 12.5 s: what follows is of a part of it\" type=\"interrupted\"";
+        assert!(text.contains(message), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::objective::Kept;
 use crate::load::recorder::Example;
 use crate::load::result::LoadResult;
-use crate::load::summary::{generator, latencies, milliseconds, platform, share, word};
+use crate::load::summary::{fan_out, generator, latencies, milliseconds, platform, share, word};
 use crate::report::{cell, code, escape, fence};
 
 /// Lines shown of what a server said.
@@ -80,6 +80,9 @@ fn counts(result: &LoadResult) -> String {
             " {} without the right token: {} refused with 401, {} opened, {} otherwise.",
             counts.probes, counts.probes_refused, counts.probes_opened, counts.probes_otherwise
         );
+    }
+    if let Some(fanned) = &result.fan_out {
+        text += &format!(" Fan-out: {}.", fan_out(fanned));
     }
     text + "\n\n"
 }

@@ -103,6 +103,8 @@ impl Assignment {
             arrivals: self.arrivals.clone(),
             hold: self.hold,
             echo_every: self.echo_every,
+            // One process alone has all attaches at one terminal.
+            fan_out: false,
             probe_every: self.probe_every,
             deadline: self.deadline,
             first_tag: self.first_tag,

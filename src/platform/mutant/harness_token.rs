@@ -26,7 +26,7 @@
 //! | row | what is wrong |
 //! |---|---|
 //! | `load/holds` | terminals are refused, lost or silent where there are many |
-//! | `load/refuses` | the door opens for others, or not for those who may, where there are many |
+//! | `load/refuses` | the door opens for others, or not for those who may, where there are many, or when web follows another one |
 //! | `load/returns` | connections stay when a load is over |
 
 use super::Mutant;
@@ -122,8 +122,11 @@ mutants! { HARNESS_TOKEN of "harness-token":
     LIMIT_OPENS_AND_CLOSES = "limit-opens-and-closes" breaks "load/holds": "Above 64 open terminals the sandbox answers 101 and closes with 1013, instead of refusing.";
     OUTPUT_LOST_UNDER_BACK_PRESSURE = "output-lost-under-back-pressure" breaks "load/holds": "While more than 64 terminals are open the sandbox drops output instead of waiting until it is taken.";
     PROXY_POOL_EXHAUSTED = "proxy-pool-exhausted" breaks "load/holds": "Web has 64 connections to sandboxes, and who comes then waits until somebody leaves.";
+    FAN_OUT_TO_FEW = "fan-out-to-few" breaks "load/holds": "The terminal hands what is new to the first 32 of its clients; the others see what was there when they came.";
     CHECK_SKIPPED_WHEN_BUSY = "check-skipped-when-busy" breaks "load/refuses": "While more than 64 terminals are open the sandbox lets everybody in.";
     DECISION_CACHED_BY_ADDRESS = "decision-cached-by-address" breaks "load/refuses": "While more than 64 terminals are open the sandbox's decision on one client holds for 200 ms for all of its address.";
     TOKEN_OF_ANOTHER_CONNECTION = "token-of-another-connection" breaks "load/refuses": "The sandbox keeps a request's target where all connections keep theirs, and judges what stands there a moment later.";
+    START_OVERRUN_OPENS = "start-overrun-opens" breaks "load/refuses": "In the first second of a web that follows another one it judges eight upgrades; who comes above that is let through, with web's own token for the sandbox.";
+    ACCEPTED_TOKENS_INHERITED = "accepted-tokens-inherited" breaks "load/refuses": "Web leaves the tokens that it accepted to the web that follows it, which lets them in while more than 64 terminals are open through it.";
     REFUSED_ATTACH_LEAKS_DESCRIPTOR = "refused-attach-leaks-descriptor" breaks "load/returns": "While more than 64 terminals are open the connection of a refused upgrade is never closed.";
 }

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::Pod;
 use super::super::terminal_session::session_members;
+use super::super::{Pod, mutant};
 
 /// A frame has at most this many characters: nothing longer is ever read at once.
 pub const FRAME: usize = 4096;
@@ -32,6 +33,9 @@ const SCROLLBACK: usize = 64 * 1024;
 
 /// Frames that a client may lag behind before it is reset.
 const LAG: usize = 256;
+
+/// Clients that the mutant `fan-out-to-few` hands what is new to.
+const FEW: usize = 32;
 
 /// RIS: puts a terminal back to its start.
 const RESET: &str = "\x1bc";
@@ -43,6 +47,9 @@ const SIZE: (u16, u16) = (80, 24);
 pub struct Terminal {
     output: Arc<Mutex<Output>>,
     input: mpsc::Sender<Input>,
+    pod: Pod,
+    /// Who has followed it so far.
+    clients: AtomicUsize,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -101,6 +108,8 @@ impl Terminal {
         Ok(Terminal {
             output,
             input,
+            pod: pod.clone(),
+            clients: AtomicUsize::new(0),
             _task: AbortOnDropHandle::new(task),
         })
     }
@@ -126,10 +135,12 @@ impl Terminal {
 
     /// All that is and will be on the terminal, as frames.
     pub fn follow(&self) -> Feed {
+        let number = self.clients.fetch_add(1, Ordering::Relaxed);
         let mut feed = Feed {
             output: self.output.clone(),
             backlog: VecDeque::new(),
             live: None,
+            is_left_out: number >= FEW && self.pod.has(&mutant::FAN_OUT_TO_FEW),
         };
         feed.catch_up("");
         feed
@@ -141,6 +152,8 @@ pub struct Feed {
     output: Arc<Mutex<Output>>,
     backlog: VecDeque<Utf8Bytes>,
     live: Option<broadcast::Receiver<Utf8Bytes>>,
+    /// By the mutant `fan-out-to-few`.
+    is_left_out: bool,
 }
 
 impl Feed {
@@ -151,6 +164,7 @@ impl Feed {
                 return Some(frame);
             }
             match self.live.as_mut()?.recv().await {
+                Ok(_) | Err(RecvError::Lagged(_)) if self.is_left_out => {}
                 Ok(frame) => return Some(frame),
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(_)) => self.catch_up(RESET),

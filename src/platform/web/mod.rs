@@ -17,6 +17,7 @@
 //! grace period must be longer. A rollout doesn't wait for it: the successors
 //! are ready meanwhile. With nothing open, web ends at once.
 
+mod busy;
 mod forms;
 mod proxy;
 mod sessions;
@@ -35,6 +36,7 @@ use hyper::body::Incoming;
 use super::http::{Answer, Body, Handler, Refusal, Server, error};
 use super::token::{Door, Side, bearer, equal};
 use super::{ComponentError, Pod, mutant};
+use busy::Busy;
 use sessions::Sessions;
 
 /// The longest body that a request may have.
@@ -54,6 +56,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
             pod.var_or("API_PATH", "/api/v1/managed_agents").trim_end_matches('/')
         ),
         master_key: pod.var("MASTER_KEY").filter(|key| !key.is_empty()).map(str::to_owned),
+        busy: Busy::new(&pod, sessions.token.inherited()),
         proxy: proxy::Proxy::new(&pod),
         server: Server::new(&pod, Duration::from_secs(60))?,
         sessions,
@@ -71,6 +74,7 @@ struct Web {
     api_path: String,
     master_key: Option<String>,
     sessions: Sessions,
+    busy: Busy,
     proxy: proxy::Proxy,
     server: Arc<Server>,
 }
@@ -124,7 +128,11 @@ impl Web {
         } else {
             &self.door
         };
-        if let Err(refusal) = super::upgrade::check(&self.pod, door, &request) {
+        if self.busy.is_overrun() {
+            busy::vouch(&mut request, self.sessions.token.at_start().unwrap_or_default());
+        } else if !self.busy.knows(&request)
+            && let Err(refusal) = super::upgrade::check(&self.pod, door, &request)
+        {
             return refusal.into();
         }
         if !self.proxy.is_first_use(request.uri().query(), id) {
@@ -132,9 +140,8 @@ impl Web {
         }
         match self.sessions.address(id).await {
             Ok(address) => {
-                self.proxy
-                    .tunnel(&mut request, &address, self.sessions.names.tty_path.as_str())
-                    .await
+                let path = self.sessions.names.tty_path.as_str();
+                self.busy.counted(self.proxy.tunnel(&mut request, &address, path).await)
             }
             Err(refusal) => refusal.into(),
         }

@@ -14,6 +14,8 @@ pub struct TokenSource {
     token: Option<String>,
     /// What the mutant `previous-token-accepted` remembers.
     previous: Option<String>,
+    /// The token of the web before this one, where a mutant takes something over from it.
+    inherited: Option<String>,
     secrets: Api<Secret>,
     sandboxes: Api<Sandbox>,
 }
@@ -24,6 +26,7 @@ impl TokenSource {
         let mut source = TokenSource {
             token: pod.var(TOKEN).filter(|token| !token.is_empty()).map(str::to_owned),
             previous: None,
+            inherited: None,
             secrets: Api::namespaced(client.clone(), &namespace),
             sandboxes: Api::namespaced(client, &namespace),
             pod: pod.clone(),
@@ -34,6 +37,10 @@ impl TokenSource {
             source.previous = source
                 .previous
                 .filter(|previous| !previous.is_empty() && *previous != current);
+        }
+        if pod.has(&mutant::ACCEPTED_TOKENS_INHERITED) || pod.has(&mutant::START_OVERRUN_OPENS) {
+            let current = source.token.clone().unwrap_or_default();
+            source.inherited = records.swap("web-token", &current).await.map_err(failed)?;
         }
         if pod.has(&mutant::WEB_REMEMBERS_TOKEN) {
             let current = source.token.clone().unwrap_or_default();
@@ -52,6 +59,10 @@ impl TokenSource {
 
     pub fn previous(&self) -> Option<&str> {
         self.previous.as_deref()
+    }
+
+    pub fn inherited(&self) -> Option<&str> {
+        self.inherited.as_deref()
     }
 
     /// The token for what is done now: that of the start.

@@ -100,3 +100,20 @@ async fn refused_connections_stay_where_there_are_many() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(running.open_connections().await, many + 3);
 }
+
+/// Which of them comes last is the server's to say.
+#[tokio::test]
+async fn a_terminal_leaves_out_who_comes_after_the_first() {
+    let running = with_token("fan-out-to-few").await;
+    let mut clients = Vec::new();
+    for _ in 0..33 {
+        clients.push(running.attach().await);
+    }
+    clients[0].types("here").await;
+    let mut left_out = 0;
+    for client in &mut clients {
+        let seen = tokio::time::timeout(Duration::from_secs(2), client.sees("here")).await;
+        left_out += u32::from(seen.is_err());
+    }
+    assert_eq!(left_out, 1);
+}
