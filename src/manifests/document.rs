@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::scenario::node::{Kind, Node};
 use crate::scenario::{Problem, Source, Span};
+use crate::world::deploy::labels;
 
 /// An object of a stream.
 #[derive(Clone)]
@@ -38,6 +39,21 @@ pub fn list<'n>(node: &'n Node, path: &[&str]) -> &'n [Node] {
     }
 }
 
+/// The Deployments of a name, or else those whose pods a selector chooses.
+pub fn deployments<'d>(documents: &'d [Document], name: &str, selector: &str) -> Vec<&'d Document> {
+    let all = || documents.iter().filter(|document| document.kind() == "Deployment");
+    let named: Vec<&Document> = all().filter(|document| !name.is_empty() && document.name() == name).collect();
+    let Some(labels) = labels(selector).filter(|_| named.is_empty()) else {
+        return named;
+    };
+    let has = |document: &Document, key: &str, value: &str| {
+        text(&document.root, &["spec", "template", "metadata", "labels", key]) == value
+    };
+    all()
+        .filter(|document| labels.iter().all(|(key, value)| has(document, key, value)))
+        .collect()
+}
+
 impl Document {
     pub fn kind(&self) -> &str {
         text(&self.root, &["kind"])
@@ -66,10 +82,6 @@ impl Document {
         }
     }
 
-    pub fn has_label(&self, key: &str, value: &str) -> bool {
-        text(&self.root, &["metadata", "labels", key]) == value
-    }
-
     /// `Deployment litellm`.
     pub fn title(&self) -> String {
         format!("{} {}", self.kind(), self.name())
@@ -93,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_an_object_says_of_itself() {
-        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: a, namespace: n, labels: { app: x } }\n";
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: a, namespace: n }\n";
         let source = Source::new("t.yaml", text);
         let (mut nodes, _) = read_stream(&source).expect("a stream");
         let document = Document {
@@ -102,8 +114,28 @@ mod tests {
         };
         assert_eq!((document.title().as_str(), document.group()), ("Deployment a", "apps"));
         assert_eq!(document.namespace(), Some("n"));
-        assert!(document.has_label("app", "x") && !document.has_label("app", "y"));
         assert_eq!((document.place().line, document.place().column), (3, 19));
         assert!(list(&document.root, &["spec"]).is_empty());
+    }
+
+    #[test]
+    fn deployments_by_name_or_by_their_pods_labels() {
+        let text =
+            "kind: Deployment\nmetadata: { name: a }\nspec: { template: { metadata: { labels: { app: x } } } }\n";
+        let text = format!("{text}---\n{}", text.replace("name: a", "name: b"));
+        let source = Source::new("t.yaml", text);
+        let (nodes, _) = read_stream(&source).expect("a stream");
+        let document = |root| Document {
+            source: source.clone(),
+            root,
+        };
+        let documents: Vec<Document> = nodes.into_iter().map(document).collect();
+        let names = |name, selector| -> Vec<&str> {
+            let found = deployments(&documents, name, selector);
+            found.into_iter().map(Document::name).collect()
+        };
+        assert_eq!(names("b", "app=x"), ["b"]);
+        assert_eq!(names("c", "app=x"), ["a", "b"]);
+        assert!(names("c", "app=y").is_empty());
     }
 }

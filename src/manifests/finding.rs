@@ -48,17 +48,31 @@ pub struct Finding {
 impl Rule {
     /// What is wrong, or that nothing is.
     pub fn judge(self, subject: &Document, problems: Vec<Problem>) -> Vec<Finding> {
-        let (verdict, problems) = match problems.is_empty() {
-            true => (Verdict::Pass, vec![subject.problem(subject.place(), self.holds)]),
-            false => (Verdict::Fail, problems),
-        };
-        let found = problems.into_iter().map(|problem| Finding {
+        if problems.is_empty() {
+            return vec![self.pass(subject)];
+        }
+        let failed = problems.into_iter().map(|problem| self.fail(subject, problem));
+        failed.collect()
+    }
+
+    /// It is kept.
+    pub fn pass(self, subject: &Document) -> Finding {
+        Finding {
             rule: self.id,
-            verdict,
+            verdict: Verdict::Pass,
+            subject: Some(subject.title()),
+            problem: subject.problem(subject.place(), self.holds),
+        }
+    }
+
+    /// It is broken.
+    pub fn fail(self, subject: &Document, problem: Problem) -> Finding {
+        Finding {
+            rule: self.id,
+            verdict: Verdict::Fail,
             subject: Some(subject.title()),
             problem,
-        });
-        found.collect()
+        }
     }
 
     /// An object can't tell, for the reason that is the problem's message.
@@ -86,4 +100,11 @@ impl Rule {
 fn nowhere(message: impl Into<String>) -> Problem {
     let nothing: Arc<Source> = Source::new("these manifests", "");
     Problem::of_file(&nothing, message)
+}
+
+/// How a rule was judged, each time.
+#[cfg(test)]
+pub fn verdicts(found: &[Finding], rule: Rule) -> Vec<Verdict> {
+    let of_rule = found.iter().filter(|finding| finding.rule == rule.id);
+    of_rule.map(|finding| finding.verdict).collect()
 }

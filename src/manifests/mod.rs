@@ -13,6 +13,7 @@ mod harness_token;
 mod mask;
 mod pod;
 mod read;
+mod shared_secret;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,11 @@ pub use read::{Manifests, STANDARD_INPUT, read, read_texts};
 
 /// What an installation calls things: `secret.name` → `litellm-env`.
 pub type Names = BTreeMap<String, String>;
+
+/// What one thing is called; empty is nothing that gauntlet has a name for.
+fn named<'n>(names: &'n Names, name: &str) -> &'n str {
+    names.get(name).map_or("", String::as_str)
+}
 
 /// All that the contracts say of these manifests.
 pub fn check(manifests: &Manifests, names: &Names) -> Vec<Finding> {

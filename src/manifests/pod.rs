@@ -36,7 +36,13 @@ pub enum Origin<'d> {
     /// From a ConfigMap, or a field of the pod.
     Elsewhere(Span),
     /// The container takes all keys of a Secret or a ConfigMap, and this may be one.
-    Perhaps(Span),
+    Perhaps {
+        /// Which Secret.
+        secret: Option<&'d str>,
+        /// What is put before each key.
+        prefix: &'d str,
+        span: Span,
+    },
 }
 
 impl Origin<'_> {
@@ -45,7 +51,7 @@ impl Origin<'_> {
             Origin::Secret { span, .. }
             | Origin::Plain { span, .. }
             | Origin::Elsewhere(span)
-            | Origin::Perhaps(span) => span,
+            | Origin::Perhaps { span, .. } => span,
         }
     }
 }
@@ -79,7 +85,7 @@ impl<'d> Pod<'d> {
         let mut perhaps = None;
         for container in &self.containers {
             match container.variable(name) {
-                Some(Origin::Perhaps(span)) => perhaps = perhaps.or(Some((*container, Origin::Perhaps(span)))),
+                Some(origin @ Origin::Perhaps { .. }) => perhaps = perhaps.or(Some((*container, origin))),
                 Some(origin) => return Some((*container, origin)),
                 None => {}
             }
@@ -134,7 +140,11 @@ impl<'d> Container<'d> {
     fn from_all(&self, name: &str) -> Option<Origin<'d>> {
         let takes = |source: &&Node| name.starts_with(text(source, &["prefix"]));
         let source = list(self.node, &["envFrom"]).iter().find(takes)?;
-        Some(Origin::Perhaps(source.span))
+        Some(Origin::Perhaps {
+            secret: at(source, &["secretRef", "name"]).and_then(Node::as_text),
+            prefix: text(source, &["prefix"]),
+            span: source.span,
+        })
     }
 }
 
@@ -189,7 +199,7 @@ mod tests {
         ));
         assert!(matches!(of("C"), Some(Origin::Elsewhere(_))));
         assert!(matches!(of("D"), Some(Origin::Plain { value: None, .. })));
-        assert!(matches!(of("X_Y"), Some(Origin::Perhaps(_))));
+        assert!(matches!(of("X_Y"), Some(Origin::Perhaps { prefix: "X_", .. })));
         assert!(of("E").is_none());
         assert_eq!(pod.containers[0].from_secrets().count(), 1);
     }
