@@ -131,18 +131,11 @@ fn the_cli_as_an_init_container() {
 #[test]
 fn containers_that_are_missing_or_too_many() {
     let seed = "- name: codex-auth-seed";
-    breaks(
-        shape::SHAPE,
-        seed,
-        "- name: codex-auth-seed\n        - name: other",
-        "init container other is none of",
-    );
-    breaks(
-        shape::SHAPE,
-        seed,
-        "- name: codex-auth-seed\n        - name: codex-auth-seed",
-        "a second container is called",
-    );
+    let other = "- name: other\n        - name: codex-auth-seed";
+    breaks(shape::SHAPE, seed, other, "init container other is none of");
+    let mounts = "\n          volumeMounts: [{ name: chatgpt-auth, mountPath: /chatgpt-auth }]\n        ";
+    let twice = format!("{seed}{mounts}{seed}");
+    breaks(shape::SHAPE, seed, &twice, "a second container is called");
     let missing = changed(seed, "- name: codex-auth-sead");
     assert_eq!(missing[0].1, "there is no init container codex-auth-seed");
     assert_eq!(
@@ -261,7 +254,7 @@ fn replicas_interval_and_readiness() {
 }
 
 #[test]
-fn agents() {
+fn agents_have_a_key_a_token_and_a_state() {
     breaks(agents::KEY, "key: k, optional: true", "key: k", "is not optional");
     breaks(
         agents::KEY,
