@@ -122,12 +122,12 @@ impl<'d> Container<'d> {
             .rfind(|entry| text(entry, &["name"]) == name);
         match entry {
             Some(entry) => Some(origin(entry)),
-            None => self.from_all(name),
+            None => self.of_all_keys(name),
         }
     }
 
     /// All variables that come from a Secret, each with where from.
-    pub fn from_secrets(&self) -> impl Iterator<Item = Origin<'d>> + use<'d> {
+    pub fn secret_variables(&self) -> impl Iterator<Item = Origin<'d>> + use<'d> {
         let entries = list(self.node, &["env"]).iter().map(origin);
         entries.filter(|origin| matches!(origin, Origin::Secret { .. }))
     }
@@ -137,7 +137,7 @@ impl<'d> Container<'d> {
         list(self.node, &["volumeMounts"])
     }
 
-    fn from_all(&self, name: &str) -> Option<Origin<'d>> {
+    fn of_all_keys(&self, name: &str) -> Option<Origin<'d>> {
         let takes = |source: &&Node| name.starts_with(text(source, &["prefix"]));
         let source = list(self.node, &["envFrom"]).iter().find(takes)?;
         Some(Origin::Perhaps {
@@ -201,6 +201,6 @@ mod tests {
         assert!(matches!(of("D"), Some(Origin::Plain { value: None, .. })));
         assert!(matches!(of("X_Y"), Some(Origin::Perhaps { prefix: "X_", .. })));
         assert!(of("E").is_none());
-        assert_eq!(pod.containers[0].from_secrets().count(), 1);
+        assert_eq!(pod.containers[0].secret_variables().count(), 1);
     }
 }

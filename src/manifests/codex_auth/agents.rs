@@ -137,7 +137,7 @@ fn references(agent: &Pod<'_>, secret: &str) -> Vec<Reference> {
 }
 
 fn of_variables(container: Container<'_>, secret: &str) -> Vec<Reference> {
-    let single = container.from_secrets().filter_map(|origin| match origin {
+    let single = container.secret_variables().filter_map(|origin| match origin {
         Origin::Secret {
             name, optional, span, ..
         } => (name == secret).then_some(Reference { optional, span }),
