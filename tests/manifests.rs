@@ -22,7 +22,7 @@ fn files() -> PathBuf {
 /// Judges one of the files.
 fn judged(name: &str, more: &[&str]) -> Ran {
     let file = format!("{name}.yaml");
-    run_in(&files(), &[&["check-manifests", file.as_str()], more].concat())
+    run_in(&files(), &[&["check-manifests", file.as_str()][..], more].concat())
 }
 
 /// What comes in by standard input.
@@ -112,7 +112,7 @@ fn a_sidecar_among_the_init_containers() {
     let ran = judged("sidecar-as-init-container", &[]).exits(1);
     assert!(ran.stdout.contains("the pod would stay at Init:1/2"), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("sidecar-as-init-container.yaml:38:"),
+        ran.stdout.contains("sidecar-as-init-container.yaml:39:"),
         "{}",
         ran.stdout
     );
@@ -161,7 +161,8 @@ fn findings_as_json() {
     assert_eq!(failed[0]["rule"], "codex-auth/pod/shape");
     assert_eq!(failed[0]["subject"], "Deployment litellm");
     assert_eq!(failed[0]["file"], "sidecar-as-init-container.yaml");
-    assert_eq!((&failed[0]["line"], &failed[0]["column"]), (&38.into(), &17.into()));
+    assert_eq!(failed[0]["line"], 39);
+    assert_eq!(failed[0]["column"], 17);
     assert_eq!(judged["counts"]["failed"], 1);
     // What isn't there has no place.
     let skipped = findings
