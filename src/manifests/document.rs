@@ -42,7 +42,9 @@ pub fn list<'n>(node: &'n Node, path: &[&str]) -> &'n [Node] {
 /// The Deployments of a name, or else those whose pods a selector chooses.
 pub fn deployments<'d>(documents: &'d [Document], name: &str, selector: &str) -> Vec<&'d Document> {
     let all = || documents.iter().filter(|document| document.kind() == "Deployment");
-    let named: Vec<&Document> = all().filter(|document| !name.is_empty() && document.name() == name).collect();
+    let named: Vec<&Document> = all()
+        .filter(|document| !name.is_empty() && document.name() == name)
+        .collect();
     let Some(labels) = labels(selector).filter(|_| named.is_empty()) else {
         return named;
     };

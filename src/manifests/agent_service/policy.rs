@@ -158,9 +158,9 @@ impl<'d> Policies<'d> {
     fn guard_of_parents(&self, door: &Door<'_>) -> Guard<'_, 'd> {
         let parents = list(&door.route.root, &["spec", "parentRefs"]);
         let guards: Option<Vec<&Policy<'d>>> = parents.iter().map(|parent| self.guard_of_parent(parent)).collect();
-        match guards.as_deref() {
-            Some([first, ..]) => Guard::By(first),
-            _ => Guard::None,
+        match guards.and_then(|guards| guards.first().copied()) {
+            Some(policy) => Guard::By(policy),
+            None => Guard::None,
         }
     }
 
