@@ -175,6 +175,10 @@ fn blank(bytes: &mut [u8], start: usize, end: usize) {
     };
     for line in part.split_mut(|byte| *byte == b'\n') {
         let length = line.len();
+        // The indentation of what comes after a block.
+        if line.iter().all(|byte| *byte == b' ') {
+            continue;
+        }
         // Blanks: how long it is is nobody's business.
         line.fill(b' ');
         for (to, from) in line.iter_mut().zip(MASK.bytes()) {
