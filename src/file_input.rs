@@ -2,7 +2,7 @@
 //!
 //! All of them are read here, so that none can be waited for without end or fill the memory: what is no
 //! regular file is refused (a pipe, `/dev/zero`, what `<(…)` of a shell gives), and so is what is larger
-//! than any good file.
+//! than any good file. Standard input is what the user says it is, and has its limit too.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -85,10 +85,29 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Refusal> {
 /// # Errors
 /// As of [`read`], and if it is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, Refusal> {
-    String::from_utf8(read(path, limit)?).map_err(|error| Refusal::NotText {
+    text(read(path, limit)?)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Refusal> {
+    String::from_utf8(bytes).map_err(|error| Refusal::NotText {
         valid: error.utf8_error().valid_up_to(),
         bytes: error.into_bytes(),
     })
+}
+
+/// All of what comes out of a reader, as text: of standard input, which whoever runs gauntlet has at hand.
+///
+/// # Errors
+/// If it has more than `limit` bytes, can't be read, or is not UTF-8.
+pub fn read_stream(from: impl Read, limit: u64) -> Result<String, Refusal> {
+    let mut bytes = Vec::new();
+    from.take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| Refusal::System(format!("can't be read: {error}")))?;
+    match bytes.len() as u64 > limit {
+        true => Err(Refusal::Endless(limit)),
+        false => text(bytes),
+    }
 }
 
 /// Opens a file without waiting for anybody: the other end of a pipe may never come.
@@ -148,5 +167,13 @@ mod tests {
         assert!(read_text(status, SMALL).is_ok());
         std::fs::write(&path, b"ab\xff").expect("written");
         assert_eq!(refused(&path, 9), "not UTF-8 from byte 2 on");
+    }
+
+    #[test]
+    fn what_comes_out_of_a_reader() {
+        assert_eq!(read_stream(&b"abc"[..], 3).expect("read"), "abc");
+        let refused = read_stream(io::repeat(b'a'), 9).expect_err("endless").in_a_line();
+        assert_eq!(refused, "the file has more than 9 bytes, the most that are read");
+        assert!(read_stream(&b"\xff"[..], 9).is_err());
     }
 }

@@ -4,8 +4,8 @@
 //! The way through is one way, and modules form no circle: [`vocabulary`] ← [`yaml`], [`template`] ← [`platform`],
 //! [`profile`] ← [`world`] ← [`steps`] ← [`scenario`] ← [`runner`] ← [`cli`]. Scenario files are parsed and validated,
 //! [`runner`] plans and executes them with the verbs of [`steps`] in a [`world`], and what happens leaves as [`events`]
-//! for [`report`]. [`load`] measures, for the verb `load` and for the command line. The [`platform`] is the system under
-//! test that gauntlet brings along; it knows nothing of the harness.
+//! for [`report`]. [`load`] measures, for the verb `load` and for the command line; [`manifests`] judges what is not
+//! deployed yet. The [`platform`] is the system under test that gauntlet brings along; it knows nothing of the harness.
 
 pub mod cli;
 pub mod events;
@@ -13,6 +13,7 @@ pub mod expected;
 pub mod file_input;
 pub mod hmac;
 pub mod load;
+pub mod manifests;
 pub mod platform;
 pub mod profile;
 pub mod redact;

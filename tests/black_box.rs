@@ -13,6 +13,7 @@ mod interop;
 mod kind;
 mod load;
 mod load_reports;
+mod manifests;
 mod profiles;
 mod reports;
 mod reproduce;

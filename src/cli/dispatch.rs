@@ -78,6 +78,12 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
                 Err(error) => shown(Err(error)),
             }
         }
+        Command::CheckManifests(options) => {
+            let variable = |name: &str| start.environment.get(name).cloned();
+            let input = std::io::stdin();
+            let (text, code) = cli::check_manifests::check_manifests(&options, input, &variable).await?;
+            shown(std::io::stdout().lock().write_all(text.as_bytes())).map(|_| code)
+        }
         Command::Explain(options) => {
             let scenarios = scenarios(options.scenarios.as_deref())?;
             let ids = || scenarios.iter().map(|scenario| scenario.id.as_str());

@@ -2,6 +2,7 @@
 
 pub mod capacity;
 pub mod check;
+pub mod check_manifests;
 pub mod compare;
 pub mod conclude;
 pub mod dispatch;
@@ -66,6 +67,8 @@ pub enum Command {
     List(List),
     /// Validate scenarios, profiles and files of expected failures without running them
     Check(Check),
+    /// Judge rendered Kubernetes manifests by the contracts, before anything is deployed
+    CheckManifests(CheckManifests),
     /// Show a rule: its source, its steps, the mutants that it kills
     Explain(Explain),
     /// Prove that every check can fail: each mutant of the reference platform against its row
@@ -135,6 +138,33 @@ pub struct Check {
     /// Files of scenarios, profiles or expected failures, or folders of scenarios [default: the built-in scenarios]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckManifests {
+    /// Files of manifests as `helm template` prints them; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What the installation calls things [default: the contracts' names]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name on top of the profile: secret.name=my-env
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// Ask a cluster's API server too whether it takes each object; nothing is applied
+    #[arg(long)]
+    pub server_dry_run: bool,
+    /// The kubeconfig of that cluster [default: $KUBECONFIG, or that of kubectl]
+    #[arg(long, value_name = "FILE", requires = "server_dry_run")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, requires = "server_dry_run")]
+    pub context: Option<String>,
+    /// The namespace of objects that don't say theirs [default: the context's]
+    #[arg(long, short, value_name = "NAME", requires = "server_dry_run")]
+    pub namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

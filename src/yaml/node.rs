@@ -1,8 +1,10 @@
 //! YAML as a tree in which every key and every value knows its place.
 //!
-//! The subset is what JSON can say: no anchors, aliases or tags (a scenario has
-//! `vars`), no duplicate keys, one document, keys are texts.
+//! Of gauntlet's own files the subset is what JSON can say: no anchors, aliases or tags (a scenario has
+//! `vars`), no duplicate keys, one document, keys are texts. A [stream](read_stream) that others wrote has
+//! many documents, and the rest of YAML.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Number, Value};
@@ -15,6 +17,10 @@ use super::source::{Source, Span};
 pub const MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 32;
+/// The same of a stream that others wrote. Definitions of custom resources are deep.
+const MAX_DEPTH_OF_STREAM: usize = 128;
+/// Most values of a stream, those that aliases repeat counted each time.
+const MAX_VALUES: usize = 2_000_000;
 
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,17 +135,7 @@ pub fn read(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
         );
         return (None, vec![problem]);
     }
-    let options = serde_saphyr::granit_parser::options! {
-        emit_comments: false,
-        disallow_directives: true,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    let mut reader = Reader {
-        source,
-        parser: Parser::new_from_str_with_options(&source.text, options),
-        problems: Vec::new(),
-    };
+    let mut reader = Reader::new(source, Language::Json);
     match reader.document() {
         Ok(node) => (Some(node), reader.problems),
         Err(problem) => {
@@ -149,15 +145,82 @@ pub fn read(source: &Arc<Source>) -> (Option<Node>, Vec<Problem>) {
     }
 }
 
+/// Reads a stream of YAML documents that others wrote, with anchors, aliases, merge keys, tags and directives.
+/// Documents that say nothing are left out. How long the text may be is for whoever reads it from a file to say.
+///
+/// # Errors
+/// Where it can't be read to its end. Problems that leave trees (a duplicate key) come beside them.
+pub fn read_stream(source: &Arc<Source>) -> Result<(Vec<Node>, Vec<Problem>), Box<Problem>> {
+    let mut reader = Reader::new(source, Language::Yaml);
+    let documents = reader.documents()?;
+    Ok((documents, reader.problems))
+}
+
+/// What of YAML there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    /// What JSON can say.
+    Json,
+    Yaml,
+}
+
+impl Language {
+    fn depth(self) -> usize {
+        match self {
+            Language::Json => MAX_DEPTH,
+            Language::Yaml => MAX_DEPTH_OF_STREAM,
+        }
+    }
+}
+
 struct Reader<'s> {
     source: &'s Arc<Source>,
+    language: Language,
     parser: Parser<'s, serde_saphyr::granit_parser::StrInput<'s>>,
     problems: Vec<Problem>,
+    /// What has an anchor and is read to its end, each with how many values it is.
+    anchors: HashMap<usize, (Node, usize)>,
+    /// How many values were read.
+    values: usize,
 }
 
 type Fatal = Box<Problem>;
 
 impl<'s> Reader<'s> {
+    fn new(source: &'s Arc<Source>, language: Language) -> Reader<'s> {
+        let options = serde_saphyr::granit_parser::options! {
+            emit_comments: false,
+            disallow_directives: language == Language::Json,
+            flow_nesting_limit: language.depth(),
+            block_nesting_limit: language.depth(),
+        };
+        Reader {
+            source,
+            language,
+            parser: Parser::new_from_str_with_options(&source.text, options),
+            problems: Vec::new(),
+            anchors: HashMap::new(),
+            values: 0,
+        }
+    }
+
+    fn documents(&mut self) -> Result<Vec<Node>, Fatal> {
+        let mut documents = Vec::new();
+        while let Some((event, at)) = self.next()? {
+            match event {
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
+                Event::StreamEnd => break,
+                event => {
+                    let node = self.node(event, at, 0)?;
+                    if node.kind != Kind::Null {
+                        documents.push(node);
+                    }
+                }
+            }
+        }
+        Ok(documents)
+    }
+
     fn document(&mut self) -> Result<Node, Fatal> {
         let mut root = None;
         while let Some((event, at)) = self.next()? {
@@ -200,9 +263,7 @@ impl<'s> Reader<'s> {
         match error.kind() {
             ErrorKind::DirectiveDisallowed => problem.with_help("directives are not part of the language"),
             ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => problem.with_help("indent with spaces"),
-            ErrorKind::RecursionLimitExceeded => {
-                Problem::new(self.source, span, format!("nested deeper than {MAX_DEPTH} levels"))
-            }
+            ErrorKind::RecursionLimitExceeded => Problem::new(self.source, span, self.too_deep()),
             ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
                 if line.contains("${") =>
             {
@@ -215,9 +276,11 @@ impl<'s> Reader<'s> {
 
     fn node(&mut self, event: Event<'s>, at: YamlSpan, depth: usize) -> Result<Node, Fatal> {
         let span = self.span(at);
-        if depth > MAX_DEPTH {
-            let message = format!("nested deeper than {MAX_DEPTH} levels");
-            return Err(Box::new(Problem::new(self.source, span, message)));
+        if depth > self.language.depth() {
+            return Err(Box::new(Problem::new(self.source, span, self.too_deep())));
+        }
+        if self.language == Language::Yaml {
+            return self.any_node(event, at, depth);
         }
         let (anchor, tagged) = match &event {
             Event::Scalar(_, _, anchor, tag)
@@ -243,6 +306,71 @@ impl<'s> Reader<'s> {
                     .with_help("put a text that starts with `!` in quotes"),
             );
         }
+        self.content(event, span, depth)
+    }
+
+    /// A value of a stream that others wrote.
+    fn any_node(&mut self, event: Event<'s>, at: YamlSpan, depth: usize) -> Result<Node, Fatal> {
+        let span = self.span(at);
+        let before = self.values;
+        if let Event::Alias(anchor) = event {
+            // Before it is copied: a copy of too much is what is to be refused.
+            let values = self.anchors.get(&anchor).map_or(0, |(_, values)| *values);
+            self.count(values, span)?;
+            return match self.anchors.get(&anchor) {
+                Some((node, _)) => Ok(node.clone()),
+                None => {
+                    let message = "an alias (`*`) in what it stands for";
+                    Err(Box::new(Problem::new(self.source, span, message)))
+                }
+            };
+        }
+        let (anchor, tag) = match &event {
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(_, anchor, tag)
+            | Event::MappingStart(_, anchor, tag) => {
+                let tag = tag.as_ref().and_then(|tag| tag.core_suffix());
+                (*anchor, tag.map(str::to_owned))
+            }
+            _ => (0, None),
+        };
+        self.count(1, span)?;
+        let text = match &event {
+            Event::Scalar(text, ..) => Some(text.to_string()),
+            _ => None,
+        };
+        let mut node = self.content(event, span, depth)?;
+        match (tag.as_deref(), text) {
+            (Some("str"), Some(text)) => node.kind = Kind::Text(text),
+            // A tag says that quotes don't count.
+            (Some("int" | "float" | "bool" | "null"), Some(text)) => node.kind = scalar(&text, ScalarStyle::Plain),
+            _ => {}
+        }
+        if anchor != 0 {
+            let values = self.values.saturating_sub(before);
+            self.count(values, span)?;
+            self.anchors.insert(anchor, (node.clone(), values));
+        }
+        Ok(node)
+    }
+
+    /// Counts values, and refuses more than anybody means: aliases of aliases multiply.
+    fn count(&mut self, values: usize, span: Span) -> Result<(), Fatal> {
+        self.values = self.values.saturating_add(values);
+        match self.values > MAX_VALUES {
+            true => {
+                let message = format!("more than {MAX_VALUES} values, with all that aliases (`*`) repeat");
+                Err(Box::new(Problem::new(self.source, span, message)))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn too_deep(&self) -> String {
+        format!("nested deeper than {} levels", self.language.depth())
+    }
+
+    fn content(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, Fatal> {
         match event {
             Event::Scalar(text, style, _, _) => Ok(Node {
                 kind: scalar(&text, style),
@@ -284,10 +412,13 @@ impl<'s> Reader<'s> {
                 },
                 None => {
                     let message = format!("a key must be a text, not {}", key_node.describe());
-                    return Err(Box::new(
-                        Problem::new(self.source, key_node.span, message)
-                            .with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\""),
-                    ));
+                    let problem = Problem::new(self.source, key_node.span, message);
+                    return Err(Box::new(match self.language {
+                        Language::Json => {
+                            problem.with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\"")
+                        }
+                        Language::Yaml => problem,
+                    }));
                 }
             };
             let Some((event, at)) = self.next()? else {
@@ -312,6 +443,9 @@ impl<'s> Reader<'s> {
                 None => entries.push((key, value)),
             }
         }
+        if self.language == Language::Yaml {
+            merge(&mut entries);
+        }
         Ok(Node {
             kind: Kind::Map(entries),
             span,
@@ -326,6 +460,27 @@ impl<'s> Reader<'s> {
             end,
             line: at.start.line() as u32,
             column: at.start.col() as u32 + 1,
+        }
+    }
+}
+
+/// Puts what merge keys (`<<`) name into a map, where the map doesn't say it itself.
+fn merge(entries: &mut Vec<(Key, Node)>) {
+    let is_merge = |(key, value): &(Key, Node)| key.name == "<<" && matches!(value.kind, Kind::Map(_) | Kind::List(_));
+    let Some(index) = entries.iter().position(is_merge) else {
+        return;
+    };
+    let (_, merged) = entries.remove(index);
+    let maps = match merged.kind {
+        Kind::List(items) => items,
+        _ => vec![merged],
+    };
+    for map in maps {
+        let Kind::Map(more) = map.kind else { continue };
+        for (key, value) in more {
+            if !entries.iter().any(|(known, _)| known.name == key.name) {
+                entries.push((key, value));
+            }
         }
     }
 }
@@ -415,6 +570,37 @@ mod tests {
         assert_eq!(xyz.span.end - xyz.span.start, 3);
     }
 
+    fn stream(text: &str) -> Vec<Value> {
+        let (nodes, problems) = read_stream(&Source::new("t.yaml", text)).expect("a stream");
+        assert!(problems.is_empty(), "{problems:?}");
+        nodes.iter().map(Node::to_value).collect()
+    }
+
+    #[test]
+    fn a_stream_has_documents_with_all_of_yaml() {
+        let text = "%YAML 1.1\n---\n# nothing\n---\na: &x {b: 1, c: 2}\nd:\n  <<: *x\n  c: 3\n---\n- !!str 1\n- !!int \"2\"\n- !own y\n---\n";
+        assert_eq!(
+            stream(text),
+            [
+                serde_json::json!({"a": {"b": 1, "c": 2}, "d": {"c": 3, "b": 1}}),
+                serde_json::json!(["1", 2, "y"]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stream_that_multiplies_is_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..9 {
+            let before = vec![format!("*a{}", n - 1); 10].join(", ");
+            text.push_str(&format!("a{n}: &a{n} [{before}]\n"));
+        }
+        let refused = read_stream(&Source::new("t.yaml", text)).expect_err("too much");
+        assert!(refused.message.contains("aliases"), "{}", refused.message);
+        let of_itself = read_stream(&Source::new("t.yaml", "a: &a [*a]\n")).expect_err("of itself");
+        assert!(of_itself.message.contains("alias"), "{}", of_itself.message);
+    }
+
     proptest! {
         #[test]
         fn never_panics(text in "\\PC{0,200}") {
@@ -423,7 +609,8 @@ mod tests {
 
         #[test]
         fn never_panics_on_yaml_like(text in "([ \\-\\[\\]{},:?&*!|>'\"%#a-c0-9\n$]|\\$\\{){0,80}") {
-            let _ = read(&Source::new("t.yaml", text));
+            let _ = read(&Source::new("t.yaml", text.clone()));
+            let _ = read_stream(&Source::new("t.yaml", text));
         }
     }
 }

@@ -63,8 +63,13 @@ impl Problem {
         self
     }
 
+    /// With the line, a caret under the place, and help; no colours, fixed width.
+    pub fn render(&self) -> String {
+        render(self)
+    }
+
     /// Whether there is a line to show: not of a file that is empty or can't be read.
-    fn has_place(&self) -> bool {
+    pub fn has_place(&self) -> bool {
         !self.source.text.is_empty()
     }
 

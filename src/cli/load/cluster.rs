@@ -18,7 +18,7 @@ use crate::load::cluster::{DOOR, Pods, ReferencePods, ReferenceSettings, TargetS
 use crate::load::result::Platform;
 use crate::redact::Redactor;
 use crate::world::gateways::Images;
-use crate::world::installation::{Place, Reached};
+use crate::world::installation::{Place, connect};
 use crate::world::kind::KindCluster;
 use crate::world::kind::namespace::Namespace;
 
@@ -165,7 +165,7 @@ impl ClusterOptions {
             context: self.context.clone(),
             namespace: self.namespace.clone(),
         };
-        let reached = Reached::at(&place).await.map_err(|error| error.to_string())?;
+        let reached = connect(&place).await.map_err(|error| error.to_string())?;
         Ok(Found {
             workers: self.workers_in_cluster.zip(self.worker_image.clone()),
             selector: self.pods.clone(),

@@ -132,38 +132,6 @@ pub struct Installation {
     given: Given,
 }
 
-/// A cluster that answers.
-pub struct Reached {
-    pub client: kube::Client,
-    /// That of the place, or of its context.
-    pub namespace: String,
-    /// The kubeconfig's context that leads there.
-    pub context: Option<String>,
-}
-
-impl Reached {
-    /// # Errors
-    /// A kubeconfig that leads nowhere, a cluster that doesn't answer.
-    pub async fn at(place: &Place) -> Result<Reached, InstallationError> {
-        let (mut config, context) = config(place).await?;
-        // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
-        config.connect_timeout = Some(std::time::Duration::from_secs(10));
-        let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
-        let server = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config)
-            .map_err(|error| InstallationError::asking(format!("making a client of {server}"), error))?;
-        client
-            .apiserver_version()
-            .await
-            .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
-        Ok(Reached {
-            client,
-            namespace,
-            context,
-        })
-    }
-}
-
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -182,11 +150,11 @@ impl Installation {
         allowed: Intrusion,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Installation, InstallationError> {
-        let Reached {
+        let Connected {
             client,
             namespace,
             context,
-        } = Reached::at(place).await?;
+        } = connect(place).await?;
         Ok(Installation {
             forwards: Forwards::new(Api::namespaced(client.clone(), &namespace)),
             trust,
@@ -333,6 +301,38 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
         ways.insert(Road::Balancer, tls);
     }
     ways
+}
+
+/// A cluster that answers.
+pub struct Connected {
+    pub client: kube::Client,
+    /// The one that is meant where nothing says another one.
+    pub namespace: String,
+    /// None without a kubeconfig.
+    pub context: Option<String>,
+}
+
+/// A client of the cluster that is at a place.
+///
+/// # Errors
+/// If nothing says where it is, or it doesn't answer.
+pub async fn connect(place: &Place) -> Result<Connected, InstallationError> {
+    let (mut config, context) = config(place).await?;
+    // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
+    config.connect_timeout = Some(std::time::Duration::from_secs(10));
+    let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
+    let server = config.cluster_url.to_string();
+    let client = kube::Client::try_from(config)
+        .map_err(|error| InstallationError::asking(format!("making a client of {server}"), error))?;
+    client
+        .apiserver_version()
+        .await
+        .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
+    Ok(Connected {
+        client,
+        namespace,
+        context,
+    })
 }
 
 /// The configuration that a place has, and the name of its context.

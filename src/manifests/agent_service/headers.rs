@@ -1,0 +1,118 @@
+//! Whose headers arrive at the service: the authorizer's, and none of the client's.
+
+use regex::Regex;
+
+use super::policy::{ENVOY_GATEWAY, Policy};
+use super::route::Door;
+use crate::manifests::document::{Document, at, list, text};
+use crate::manifests::finding::{Finding, Rule};
+use crate::yaml::node::Node;
+
+/// "Both … strip `x-user-*` from the client before the authorization, and add those of the authorizer."
+pub const TRUSTED: Rule = Rule {
+    id: "agent-service/headers/trusted",
+    holds: "the service gets x-user-id, x-user-name and x-user-email of access control, and none of the client",
+};
+
+/// "answers 200 with `x-user-id`, `x-user-name`, `x-user-email`."
+const HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
+
+/// Whether a policy passes on what access control says of the user.
+pub fn passed_on(policy: &Policy<'_>) -> Vec<Finding> {
+    let document = policy.document;
+    // Another kind of asking has no such list.
+    let Some(http) = policy.asked().and_then(|asked| asked.get("http")) else {
+        return Vec::new();
+    };
+    let passed = list(http, &["headersToBackend"]);
+    let is_passed = |header: &str| {
+        let mut names = passed.iter().filter_map(Node::as_text);
+        names.any(|name| name.eq_ignore_ascii_case(header))
+    };
+    let missing: Vec<&str> = HEADERS.into_iter().filter(|header| !is_passed(header)).collect();
+    if missing.is_empty() {
+        return vec![TRUSTED.pass(document)];
+    }
+    let span = http.get("headersToBackend").map_or(http.span, |headers| headers.span);
+    let message = format!("{} of access control would not reach the service", missing.join(", "));
+    let help = format!("`headersToBackend: [{}]`", HEADERS.join(", "));
+    vec![TRUSTED.fail(document, document.problem(span, message).with_help(help))]
+}
+
+/// Whether each gateway takes out what a client says of itself.
+pub fn stripped(doors: &[Door<'_>], documents: &[Document]) -> Vec<Finding> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut findings = Vec::new();
+    for door in doors {
+        for parent in list(&door.route.root, &["spec", "parentRefs"]) {
+            let name = text(parent, &["name"]);
+            if !names.contains(&name) {
+                names.push(name);
+                findings.push(of_gateway(name, door, parent, documents));
+            }
+        }
+    }
+    findings
+}
+
+fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]) -> Finding {
+    let gateway = documents
+        .iter()
+        .find(|document| document.kind() == "Gateway" && document.name() == name);
+    let policies: Vec<Policy<'_>> = documents
+        .iter()
+        .filter(|document| document.kind() == "ClientTrafficPolicy" && document.group() == ENVOY_GATEWAY)
+        .map(Policy::of)
+        .filter(|policy| {
+            let selects = gateway.is_some_and(|gateway| policy.selects(gateway) != Some(false));
+            policy.names("Gateway", name) || selects
+        })
+        .collect();
+    let removed = |header: &str| policies.iter().any(|policy| removes(policy.document, header));
+    let kept: Vec<&str> = HEADERS.into_iter().filter(|header| !removed(header)).collect();
+    let patched = documents.iter().any(|document| document.kind() == "EnvoyPatchPolicy");
+    let first = policies.first().map(|policy| policy.document);
+    match (gateway, first) {
+        (Some(gateway), _) if kept.is_empty() => TRUSTED.pass(gateway),
+        (None, Some(policy)) if kept.is_empty() => TRUSTED.pass(policy),
+        (None, _) => {
+            let why =
+                format!("no Gateway {name} in these manifests: whether it takes out a client's x-user-* can't be told");
+            TRUSTED.skip(door.route, door.route.problem(parent.span, why))
+        }
+        (Some(gateway), _) if patched => {
+            let why = "an EnvoyPatchPolicy is there: whether it takes out a client's x-user-* can't be told";
+            TRUSTED.skip(gateway, gateway.problem(gateway.place(), why))
+        }
+        (Some(gateway), first) => {
+            let message = format!(
+                "a client's {} would reach the service where access control sends none",
+                kept.join(", ")
+            );
+            let help = format!(
+                "a ClientTrafficPolicy of Gateway {name} with `headers: {{ earlyRequestHeaders: {{ remove: [{}] }} }}`",
+                HEADERS.join(", ")
+            );
+            let document = first.unwrap_or(gateway);
+            TRUSTED.fail(document, document.problem(document.place(), message).with_help(help))
+        }
+    }
+}
+
+/// Whether a header is taken out before anybody is asked.
+fn removes(policy: &Document, header: &str) -> bool {
+    let Some(early) = at(&policy.root, &["spec", "headers", "earlyRequestHeaders"]) else {
+        return false;
+    };
+    let mut removed = list(early, &["remove"]).iter().filter_map(Node::as_text);
+    let is_match = |matched: &Node| {
+        let value = text(matched, &["value"]).to_ascii_lowercase();
+        match text(matched, &["type"]) {
+            "Prefix" => header.starts_with(&value),
+            "Suffix" => header.ends_with(&value),
+            "RegularExpression" => Regex::new(&format!("^(?:{value})$")).is_ok_and(|pattern| pattern.is_match(header)),
+            _ => header == value,
+        }
+    };
+    removed.any(|name| name.eq_ignore_ascii_case(header)) || list(early, &["removeOnMatch"]).iter().any(is_match)
+}
