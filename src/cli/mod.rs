@@ -203,6 +203,8 @@ pub enum ContractName {
     HarnessToken,
     /// The JWT gateway before the agent service
     AgentService,
+    /// The codex login inside the cluster
+    CodexAuth,
 }
 
 impl From<ContractName> for Contract {
@@ -210,6 +212,7 @@ impl From<ContractName> for Contract {
         match name {
             ContractName::HarnessToken => Contract::HarnessToken,
             ContractName::AgentService => Contract::AgentService,
+            ContractName::CodexAuth => Contract::CodexAuth,
         }
     }
 }

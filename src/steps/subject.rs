@@ -33,6 +33,8 @@ pub fn by(road: Road) -> &'static str {
         Road::Nginx => "through nginx",
         Road::Envoy => "through Envoy",
         Road::Witness => "of the witness",
+        Road::Litellm => "at LiteLLM",
+        Road::Vendor => "at the vendor",
     }
 }
 

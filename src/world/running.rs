@@ -10,12 +10,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
 use super::contract::Contract;
 use super::deploy::{self, DeployError, Values};
-use super::embedded::{Cluster, Options, Program, StartError};
+use super::embedded::{Address, Cluster, Options, Program, StartError};
 use super::forward::WayError;
 use super::gateways::lane::Lane;
 use super::gateways::{GatewayError, GatewayPod, envoy_gateway};
@@ -30,7 +31,7 @@ use super::said::said;
 use super::trust::Trust;
 use super::wait::{WaitError, until};
 use crate::profile::way::Way;
-use crate::scenario::{SecretState, WorldSpec};
+use crate::scenario::{AgentState, SecretState, WorldSpec};
 use crate::steps::arguments::Road;
 
 /// Longest time that a platform may take to come up, as tasks of this process and as containers.
@@ -44,6 +45,8 @@ const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// Why a world could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
+    #[error("reserving an address of loopback: {0}")]
+    Address(std::io::Error),
     #[error("starting the embedded cluster: {0}")]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -79,11 +82,11 @@ pub struct World {
     pub contract: Contract,
     /// Names of the installation, the contract's by default.
     pub names: Arc<BTreeMap<String, String>>,
-    /// The token that the secret has, or is to get.
+    /// The token that the secret has, or is to get; of codex-auth the key that an agent has at LiteLLM.
     pub token: String,
-    /// The session API's key, or that of LiteLLM behind the agent service.
+    /// The session API's key, or LiteLLM's.
     pub master_key: String,
-    /// What JWTs are signed with.
+    /// What JWTs are signed with; of codex-auth an agent's runtime token.
     pub jwt_secret: String,
     /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
     pub clock: Option<f64>,
@@ -96,6 +99,8 @@ pub struct World {
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
     lane: Option<Lane>,
+    /// Addresses of this machine that its pods have and that are told to others.
+    _held: Vec<Address>,
     /// The Envoys that Envoy Gateway runs for it.
     pub data_plane: Option<DataPlane>,
 }
@@ -212,6 +217,7 @@ impl World {
         let secrets = match (contract, &installation.agents) {
             // Those that need them are skipped.
             (Contract::AgentService, Some(Err(_))) => Secrets::default(),
+            (Contract::CodexAuth, _) => installation.codex.clone(),
             _ => installation.secrets(&names, contract).await?,
         };
         Ok(World {
@@ -228,6 +234,7 @@ impl World {
             has_platform: true,
             ground: Ground::Installation(installation),
             lane: None,
+            _held: Vec::new(),
             data_plane: None,
         })
     }
@@ -250,6 +257,21 @@ impl World {
             )?),
             false => None,
         };
+        let (mut values, mut held) = (
+            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods),
+            Vec::new(),
+        );
+        if let (Contract::CodexAuth, Ground::Embedded(_)) = (setup.contract, &ground) {
+            let vendor = Address::reserve().map_err(WorldError::Address)?;
+            // Two pods can't have one address, so that LiteLLM has one only where an agent asks for it.
+            let litellm = match spec.agent {
+                AgentState::None => None,
+                _ => Some(Address::reserve().map_err(WorldError::Address)?),
+            };
+            values = values.at(vendor.ip, litellm.as_ref().map(|address| address.ip));
+            held.push(vendor);
+            held.extend(litellm);
+        }
         let client = ground.client();
         let world = World {
             contract: setup.contract,
@@ -260,7 +282,7 @@ impl World {
                 controller_replicas: u32::from(!ground.has_controller()),
                 service_address: address(Lane::service),
                 authorizer_address: address(Lane::access_control),
-                ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods)
+                ..values
             },
             names: setup.names,
             token: setup.token,
@@ -271,10 +293,12 @@ impl World {
             has_platform: spec.platform,
             ground,
             lane,
+            _held: held,
         };
         match setup.contract {
             Contract::HarnessToken => world.create_token_secret(spec.secret).await?,
             Contract::AgentService => world.create_jwt_secret().await?,
+            Contract::CodexAuth => world.create_codex_secrets(spec.agent).await?,
         }
         let platform = deploy::objects(deploy::platform(setup.contract), &world.values)?;
         // What the seed may do it may do before there is a platform.
@@ -285,7 +309,9 @@ impl World {
             deploy::create(&world.kubernetes, &world.namespace, gateways, |_| true).await?;
         }
         deploy::create(&world.kubernetes, &world.namespace, objects, |_| true).await?;
-        world.await_deployments().await?;
+        if spec.complete {
+            world.await_deployments().await?;
+        }
         if let Some(data_plane) = &world.data_plane {
             let programmed = data_plane.programmed(world.ground.start_within()).await;
             programmed.map_err(WorldError::EnvoyGateway)?;
@@ -361,6 +387,7 @@ impl World {
         let secret = match self.contract {
             Contract::HarnessToken => "secret.name",
             Contract::AgentService => "jwt.secret-name",
+            Contract::CodexAuth => "litellm.key-secret",
         };
         (now != was).then(|| format!("the secret {} was changed meanwhile", self.name(secret)))
     }
@@ -450,6 +477,26 @@ impl World {
         let master_key = (self.name("litellm.secret-key"), self.master_key.as_str());
         self.create_secret(self.name("jwt.secret-name"), &[jwt_secret, master_key])
             .await
+    }
+
+    /// LiteLLM's keys, and a codex agent's.
+    async fn create_codex_secrets(&self, agent: AgentState) -> Result<(), WorldError> {
+        let models = match agent {
+            AgentState::ForbiddenKey => "gauntlet-small",
+            _ => self.name("codex.model"),
+        };
+        let keys = json!([{ "key": self.token, "models": [models] }]).to_string();
+        let master_key = (self.name("litellm.secret-key"), self.master_key.as_str());
+        self.create_secret(self.name("litellm.key-secret"), &[master_key, ("VIRTUAL_KEYS", &keys)])
+            .await?;
+        let of_agent = format!("{}{}", self.name("agent.prefix"), self.name("agent.name"));
+        let runtime_token = ("RUNTIME_TOKEN", self.jwt_secret.as_str());
+        self.create_secret(&format!("{of_agent}-token"), &[runtime_token]).await?;
+        if matches!(agent, AgentState::WithKey | AgentState::ForbiddenKey) {
+            let key = ("LITELLM_API_KEY", self.token.as_str());
+            self.create_secret(&format!("{of_agent}-litellm-key"), &[key]).await?;
+        }
+        Ok(())
     }
 
     async fn create_secret(&self, name: &str, data: &[(&str, &str)]) -> Result<(), WorldError> {

@@ -1,5 +1,6 @@
 //! The reference platform's manifests: filled in and sent to a cluster.
 
+mod manifest_mutant;
 mod values;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,14 @@ use super::contract::Contract;
 use super::said::said;
 use crate::scenario::{Scope, TemplateError, render_string};
 
-pub use values::Values;
+pub use values::{ROTATION_INTERVAL, ROTATION_POLL, Values};
 
 /// The platform of contract 1.
 const HARNESS_TOKEN: &str = include_str!("../../../deploy/harness-token.yaml");
 /// The platform of contract 3.
 const AGENT_SERVICE: &str = include_str!("../../../deploy/agent-service.yaml");
+/// The platform of contract 2.
+const CODEX_AUTH: &str = include_str!("../../../deploy/codex-auth.yaml");
 /// Real gateways before the agent service.
 pub const GATEWAYS: &str = include_str!("../../../deploy/gateways.yaml");
 /// The deploy pipeline's step.
@@ -29,6 +32,7 @@ pub fn platform(contract: Contract) -> &'static str {
     match contract {
         Contract::HarnessToken => HARNESS_TOKEN,
         Contract::AgentService => AGENT_SERVICE,
+        Contract::CodexAuth => CODEX_AUTH,
     }
 }
 
@@ -83,7 +87,7 @@ pub fn labels(selector: &str) -> Option<BTreeMap<String, String>> {
 }
 
 /// A manifest's objects, its variables filled in. Objects that would do nothing
-/// (deployments of no replicas) are left out.
+/// (deployments of no replicas, claims of no bytes) are left out.
 pub fn objects(manifest: &str, values: &impl Serialize) -> Result<Vec<DynamicObject>, DeployError> {
     let mut scope = Scope::new(0);
     if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(values) {
@@ -97,6 +101,7 @@ pub fn objects(manifest: &str, values: &impl Serialize) -> Result<Vec<DynamicObj
     Ok(objects
         .into_iter()
         .filter(|object| object.data.pointer("/spec/replicas") != Some(&0.into()))
+        .filter(|object| object.data.pointer("/spec/resources/requests/storage") != Some(&"0".into()))
         .collect())
 }
 
@@ -174,6 +179,54 @@ mod tests {
             .filter_map(|variable| variable["value"].as_str())
             .collect();
         assert_eq!(kinds, ["loop"; 2]);
+    }
+
+    /// The deployment of LiteLLM as a world asks for it, and the kinds of all objects.
+    fn codex_auth(spec: &crate::scenario::WorldSpec, mutants: &[&str]) -> (serde_json::Value, Vec<String>) {
+        let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
+        let values = Values::new("gauntlet", spec, &crate::world::names::contract(), &mutants, None);
+        let objects = objects(CODEX_AUTH, &values).expect("a manifest");
+        let is_litellm = |object: &&DynamicObject| object.metadata.name.as_deref() == Some("litellm");
+        let mut litellm = objects.iter().filter(is_litellm);
+        let deployment = litellm.find_map(|object| object.data.get("spec").filter(|spec| spec["template"].is_object()));
+        let kind = |object: &DynamicObject| object.types.as_ref().map(|types| types.kind.clone());
+        let kinds = objects.iter().filter_map(kind).collect();
+        (deployment.cloned().expect("a deployment"), kinds)
+    }
+
+    fn names_in(containers: &serde_json::Value) -> Vec<&str> {
+        let containers = containers.as_array().into_iter().flatten();
+        containers.filter_map(|container| container["name"].as_str()).collect()
+    }
+
+    #[test]
+    fn logins_are_on_a_claim_or_on_none() {
+        let spec = |persistence| crate::scenario::WorldSpec {
+            persistence,
+            ..crate::scenario::WorldSpec::default()
+        };
+        let (kept, kinds) = codex_auth(&spec(true), &[]);
+        assert_eq!(kept["strategy"]["type"], "Recreate");
+        let volume = &kept["template"]["spec"]["volumes"][0];
+        assert_eq!(volume["persistentVolumeClaim"]["claimName"], "litellm-chatgpt-auth");
+        assert!(kinds.iter().any(|kind| kind == "PersistentVolumeClaim"), "{kinds:?}");
+        let (lost, kinds) = codex_auth(&spec(false), &[]);
+        assert_eq!(lost["strategy"]["type"], "RollingUpdate");
+        assert!(lost["template"]["spec"]["volumes"][0]["emptyDir"].is_object());
+        assert!(!kinds.iter().any(|kind| kind == "PersistentVolumeClaim"), "{kinds:?}");
+    }
+
+    #[test]
+    fn what_never_ends_is_no_init_container_but_as_a_mutant() {
+        let spec = crate::scenario::WorldSpec::default();
+        let (good, _) = codex_auth(&spec, &[]);
+        let pod = &good["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed"]);
+        assert_eq!(names_in(&pod["containers"]), ["codex-cli", "litellm", "codex-auth-rotator"]);
+        let (bad, _) = codex_auth(&spec, &["codex-cli-is-init"]);
+        let pod = &bad["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
+        assert_eq!(names_in(&pod["containers"]), ["litellm", "codex-auth-rotator"]);
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! The values of the manifests' variables.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
-use crate::scenario::{AuthorizerState, TerminalSpec, WorldSpec};
+use super::manifest_mutant as mutant;
+use crate::scenario::{AgentState, AuthorizerState, TerminalSpec, WorldSpec, duration};
 use crate::steps::arguments::Road;
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
+
+/// How long a codex account is used, and how often logins and signals are looked at, where a scenario doesn't say.
+pub const ROTATION_INTERVAL: &str = "1s";
+pub const ROTATION_POLL: &str = "100ms";
 
 /// The values of a manifest's variables; the manifest's head says what each is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -50,6 +56,21 @@ pub struct Values {
     pub envoy_replicas: u32,
     pub envoy_image: String,
     pub envoy_configuration: String,
+    pub rotation_interval: String,
+    pub rotation_poll: String,
+    pub agent_replicas: u32,
+    pub vendor_host: String,
+    pub vendor_address: String,
+    pub litellm_host: String,
+    pub litellm_address: String,
+    /// Where logins are kept.
+    pub auth_volume: Value,
+    /// Of the claim for it; 0 where there is none.
+    pub auth_storage: String,
+    /// What becomes of the old pod of LiteLLM in an upgrade.
+    pub litellm_strategy: String,
+    /// Whether codex-cli stands among the init containers.
+    pub codex_cli_is_init: bool,
     /// As [`grouped`] gives them.
     pub names: Value,
 }
@@ -64,6 +85,7 @@ impl Values {
         certificate: Option<&Certificate>,
     ) -> Values {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
+        let is = |of: &str| mutants.iter().any(|mutant| mutant == of);
         let balancer = spec.balancer.as_ref();
         let grouped = grouped(names);
         let targets = json!([
@@ -117,8 +139,39 @@ impl Values {
             litellm_replicas: spec.litellm.into(),
             gateway_targets: gateway_targets.to_string(),
             gateway_policy: spec.gateway_policy,
+            rotation_interval: seconds(spec.rotation_interval.as_deref(), ROTATION_INTERVAL),
+            rotation_poll: seconds(spec.rotation_poll.as_deref(), ROTATION_POLL),
+            agent_replicas: (spec.agent != AgentState::None).into(),
+            vendor_host: "vendor".into(),
+            litellm_host: name("litellm.deployment"),
+            auth_volume: match spec.persistence && !is(mutant::PERSISTENCE_IGNORED) {
+                true => json!({
+                    "name": name("auth.volume"),
+                    "persistentVolumeClaim": { "claimName": name("auth.claim") },
+                }),
+                false => json!({ "name": name("auth.volume"), "emptyDir": {} }),
+            },
+            auth_storage: if spec.persistence { "64Mi" } else { "0" }.into(),
+            litellm_strategy: match spec.persistence && !is(mutant::ROLLS_WITH_CLAIM) {
+                true => "Recreate",
+                false => "RollingUpdate",
+            }
+            .into(),
+            codex_cli_is_init: is(mutant::CODEX_CLI_IS_INIT),
             names: grouped,
             ..Values::default()
+        }
+    }
+
+    /// The same with a vendor, and a LiteLLM where one is said, at addresses of this machine.
+    pub fn at(self, vendor: Ipv4Addr, litellm: Option<Ipv4Addr>) -> Values {
+        let litellm = litellm.map(|address| address.to_string());
+        Values {
+            vendor_host: vendor.to_string(),
+            vendor_address: vendor.to_string(),
+            litellm_host: litellm.clone().unwrap_or(self.litellm_host),
+            litellm_address: litellm.unwrap_or_default(),
+            ..self
         }
     }
 
@@ -146,5 +199,23 @@ impl Values {
             gateway_peers: peers.join(","),
             ..self
         }
+    }
+}
+
+/// A length of time as a decimal number of seconds.
+fn seconds(said: Option<&str>, usual: &str) -> String {
+    let of = |text| duration::parse(text).map(|time| time.as_secs_f64().to_string());
+    said.and_then(of).or_else(|| of(usual)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_in_seconds() {
+        assert_eq!(seconds(None, "1s"), "1");
+        assert_eq!(seconds(Some("2ms"), "1s"), "0.002");
+        assert_eq!(seconds(Some("soon"), "100ms"), "0.1");
     }
 }
