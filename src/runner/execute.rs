@@ -306,7 +306,14 @@ fn variables(
     redactor: &Redactor,
 ) -> Result<(), String> {
     let (names, policies) = (&world.names, policies(planned, shared, world));
-    set_built_in(scope, names, &policies, &world.token, &world.master_key, &world.jwt_secret);
+    set_built_in(
+        scope,
+        names,
+        &policies,
+        &world.token,
+        &world.master_key,
+        &world.jwt_secret,
+    );
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;

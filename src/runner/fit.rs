@@ -10,7 +10,8 @@ use super::plan::Planned;
 use crate::profile::way::Way;
 use crate::scenario::policy::{POLICIES, Policy};
 use crate::scenario::{
-    AgentState, AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, Step, TerminalSpec, WorldSpec, duration,
+    AgentState, AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, Step, TerminalSpec, WorldSpec,
+    duration,
 };
 use crate::steps::arguments::Road;
 use crate::steps::{Reach, verb};

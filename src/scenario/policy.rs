@@ -315,7 +315,9 @@ impl Policies {
     pub fn in_templates(&self) -> Value {
         let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
         for policy in POLICIES {
-            let value = self.choice(policy.name).and_then(|declared| policy.in_templates(declared));
+            let value = self
+                .choice(policy.name)
+                .and_then(|declared| policy.in_templates(declared));
             if let (Some(value), Some((group, leaf))) = (value, policy.name.split_once('.')) {
                 groups.entry(group).or_default().insert(leaf, value);
             }

@@ -111,7 +111,9 @@ fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
         let known: Vec<&str> = contract.roads().iter().map(|road| road.name()).collect();
         let message = format!("a world of `{group}` has no road `{name}`");
         let mut all = Contract::ALL.into_iter();
-        let other = all.find(|contract| contract.roads().contains(&road)).map_or("", Contract::name);
+        let other = all
+            .find(|contract| contract.roads().contains(&road))
+            .map_or("", Contract::name);
         let known = known.join(", ");
         return Some((message, format!("it has {known}; `{name}` is for ids of `{other}/`")));
     }

@@ -11,7 +11,7 @@ use super::template::{TemplateError, object_for_text};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 18] = [
+const OBJECTS: [(&str, &str); 22] = [
     ("session", "session"),
     ("restart-session", "restart-session"),
     ("delete-session", "delete-session"),
@@ -30,6 +30,10 @@ const OBJECTS: [(&str, &str); 18] = [
     ("pods", "pods"),
     ("delete", "delete"),
     ("exec", "in"),
+    ("login", "in"),
+    ("file", "in"),
+    ("logs", "logs"),
+    ("delete-pods", "delete-pods"),
 ];
 
 /// Refuses a step in which `${t}` stands for a text, and the variable is an object.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
@@ -61,6 +62,7 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
     let of = |place| match place {
         "logs" => vec![Ask::FindPods, Ask::ReadLogs],
         "events" => vec![Ask::ReadEvents],
+        "config" => vec![Ask::FindPods, Ask::ReadConfig],
         "processes" => vec![Ask::FindPods, Ask::Exec],
         _ => Vec::new(),
     };
@@ -120,7 +122,7 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
 /// Reads until the proof stands there: logs and events come a moment after what they tell of.
 async fn read_proven(arguments: &Search, haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, StepError> {
     let patience = match haystack {
-        Haystack::Logs | Haystack::Events | Haystack::Processes => context.limits.screen,
+        Haystack::Logs | Haystack::Events | Haystack::Config | Haystack::Processes => context.limits.screen,
         // What was answered is here already.
         Haystack::Errors | Haystack::Redirects => Duration::ZERO,
     };
@@ -153,6 +155,7 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
     match haystack {
         Haystack::Logs => logs(context).await,
         Haystack::Events => events(context).await,
+        Haystack::Config => config(context).await,
         Haystack::Processes => processes(context).await,
         Haystack::Errors => Ok(answers(context, "error answers", |_| true)),
         Haystack::Redirects => Ok(answers(context, "redirects", |status| (300..400).contains(&status))),
@@ -253,6 +256,19 @@ async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
         .map_err(|error| StepError::asking("listing events", error))?;
     let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
     Ok(vec![Place::with("events".into(), text)])
+}
+
+/// What the platform is made of, less its Secrets.
+async fn config(context: &StepContext) -> Result<Vec<Place>, StepError> {
+    let (client, namespace) = (&context.world.kubernetes, &context.world.namespace);
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let deployments = deployments.list(&ListParams::default()).await;
+    let deployments = deployments.map_err(|error| StepError::asking("listing deployments", error))?;
+    let maps = maps.list(&ListParams::default()).await;
+    let maps = maps.map_err(|error| StepError::asking("listing ConfigMaps", error))?;
+    let listed = json!({ "deployments": deployments.items, "configMaps": maps.items, "pods": pods(context).await? });
+    Ok(vec![Place::with("configuration".into(), listed.to_string())])
 }
 
 /// Command lines of all processes that a sandbox can see.

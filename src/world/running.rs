@@ -491,7 +491,8 @@ impl World {
             .await?;
         let of_agent = format!("{}{}", self.name("agent.prefix"), self.name("agent.name"));
         let runtime_token = ("RUNTIME_TOKEN", self.jwt_secret.as_str());
-        self.create_secret(&format!("{of_agent}-token"), &[runtime_token]).await?;
+        self.create_secret(&format!("{of_agent}-token"), &[runtime_token])
+            .await?;
         if matches!(agent, AgentState::WithKey | AgentState::ForbiddenKey) {
             let key = ("LITELLM_API_KEY", self.token.as_str());
             self.create_secret(&format!("{of_agent}-litellm-key"), &[key]).await?;

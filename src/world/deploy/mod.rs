@@ -1,6 +1,5 @@
 //! The reference platform's manifests: filled in and sent to a cluster.
 
-mod manifest_mutant;
 mod values;
 
 use std::collections::BTreeMap;
@@ -222,11 +221,41 @@ mod tests {
         let (good, _) = codex_auth(&spec, &[]);
         let pod = &good["template"]["spec"];
         assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed"]);
-        assert_eq!(names_in(&pod["containers"]), ["codex-cli", "litellm", "codex-auth-rotator"]);
-        let (bad, _) = codex_auth(&spec, &["codex-cli-is-init"]);
+        assert_eq!(
+            names_in(&pod["containers"]),
+            ["codex-cli", "litellm", "codex-auth-rotator"]
+        );
+        let (bad, _) = codex_auth(&spec, &["codex-cli-is-init-container"]);
         let pod = &bad["template"]["spec"];
         assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
         assert_eq!(names_in(&pod["containers"]), ["litellm", "codex-auth-rotator"]);
+        let (twice, _) = codex_auth(&spec, &["codex-cli-in-both-lists"]);
+        let pod = &twice["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
+        assert_eq!(
+            names_in(&pod["containers"]),
+            ["codex-cli", "litellm", "codex-auth-rotator"]
+        );
+    }
+
+    #[test]
+    fn what_a_chart_gets_wrong() {
+        let spec = |persistence| crate::scenario::WorldSpec {
+            persistence,
+            ..crate::scenario::WorldSpec::default()
+        };
+        let volume = |persistence, mutant| {
+            let (litellm, _) = codex_auth(&spec(persistence), &[mutant]);
+            litellm["template"]["spec"]["volumes"][0].clone()
+        };
+        assert!(volume(true, "emptydir-with-persistence")["emptyDir"].is_object());
+        assert!(volume(false, "claim-without-persistence")["persistentVolumeClaim"].is_object());
+        let (rolling, _) = codex_auth(&spec(true), &["rolling-with-claim"]);
+        assert_eq!(rolling["strategy"]["type"], "RollingUpdate");
+        let (apart, _) = codex_auth(&spec(true), &["rotator-without-volume"]);
+        let pod = &apart["template"]["spec"];
+        assert_eq!(pod["containers"][2]["volumeMounts"][0]["name"], "elsewhere");
+        assert_eq!(pod["volumes"][2]["name"], "elsewhere");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
-use super::manifest_mutant as mutant;
 use crate::scenario::{AgentState, AuthorizerState, TerminalSpec, WorldSpec, duration};
 use crate::steps::arguments::Road;
 use crate::world::certificate::Certificate;
@@ -63,14 +62,7 @@ pub struct Values {
     pub vendor_address: String,
     pub litellm_host: String,
     pub litellm_address: String,
-    /// Where logins are kept.
-    pub auth_volume: Value,
-    /// Of the claim for it; 0 where there is none.
-    pub auth_storage: String,
-    /// What becomes of the old pod of LiteLLM in an upgrade.
-    pub litellm_strategy: String,
-    /// Whether codex-cli stands among the init containers.
-    pub codex_cli_is_init: bool,
+    pub persistence: bool,
     /// As [`grouped`] gives them.
     pub names: Value,
 }
@@ -85,7 +77,6 @@ impl Values {
         certificate: Option<&Certificate>,
     ) -> Values {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
-        let is = |of: &str| mutants.iter().any(|mutant| mutant == of);
         let balancer = spec.balancer.as_ref();
         let grouped = grouped(names);
         let targets = json!([
@@ -144,20 +135,7 @@ impl Values {
             agent_replicas: (spec.agent != AgentState::None).into(),
             vendor_host: "vendor".into(),
             litellm_host: name("litellm.deployment"),
-            auth_volume: match spec.persistence && !is(mutant::PERSISTENCE_IGNORED) {
-                true => json!({
-                    "name": name("auth.volume"),
-                    "persistentVolumeClaim": { "claimName": name("auth.claim") },
-                }),
-                false => json!({ "name": name("auth.volume"), "emptyDir": {} }),
-            },
-            auth_storage: if spec.persistence { "64Mi" } else { "0" }.into(),
-            litellm_strategy: match spec.persistence && !is(mutant::ROLLS_WITH_CLAIM) {
-                true => "Recreate",
-                false => "RollingUpdate",
-            }
-            .into(),
-            codex_cli_is_init: is(mutant::CODEX_CLI_IS_INIT),
+            persistence: spec.persistence,
             names: grouped,
             ..Values::default()
         }

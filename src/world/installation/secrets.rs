@@ -115,9 +115,10 @@ impl Installation {
         let of_agent = format!("{}{}-litellm-key", name("agent.prefix"), name("agent.name"));
         let master_key = match self.given.get(Needed::LitellmKey) {
             Some(given) => given,
-            None => self
-                .value_of(&name("litellm.key-secret"), &name("litellm.secret-key"))
-                .await?,
+            None => {
+                self.value_of(&name("litellm.key-secret"), &name("litellm.secret-key"))
+                    .await?
+            }
         };
         Ok(Secrets {
             token: self.value_of(&of_agent, "LITELLM_API_KEY").await?,
@@ -138,7 +139,9 @@ impl Installation {
             .await
             .map_err(|error| InstallationError::asking(doing(), error))?;
         let value = read.and_then(|read| read.data?.remove(key));
-        Ok(value.and_then(|value| String::from_utf8(value.0).ok()).unwrap_or_default())
+        Ok(value
+            .and_then(|value| String::from_utf8(value.0).ok())
+            .unwrap_or_default())
     }
 
     /// The Secret of that name, where there is a cluster to ask for what is not given.
