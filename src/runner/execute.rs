@@ -339,6 +339,7 @@ fn policies(planned: &Planned, shared: &Shared, world: &World) -> Policies {
     for (name, asked) in [
         ("rotation.interval", &spec.rotation_interval),
         ("rotation.poll", &spec.rotation_poll),
+        ("park.transient", &spec.park_transient),
     ] {
         if let Some(asked) = asked {
             policies.declare(name, asked);

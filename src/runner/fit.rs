@@ -121,6 +121,9 @@ impl Fit<'_> {
         if let Some(why) = self.too_slow(world) {
             return Some(why);
         }
+        if world.park_transient.is_some() {
+            return of_its_own("whose parked accounts come back soon");
+        }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
             return of_its_own("with an agent whose key is not what it should be");
         }

@@ -103,6 +103,10 @@ pub struct WorldSpec {
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub rotation_poll: Option<String>,
+    /// codex-auth: for how long an account is parked that was asked too much of for a moment, as `5m`. Default: 5m.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub park_transient: Option<String>,
     /// codex-auth: the codex agent beside LiteLLM.
     #[serde(default)]
     pub agent: AgentState,
@@ -128,6 +132,7 @@ impl Default for WorldSpec {
             persistence: false,
             rotation_interval: None,
             rotation_poll: None,
+            park_transient: None,
             agent: AgentState::default(),
             complete: yes(),
         }

@@ -11,7 +11,7 @@ use super::template::{TemplateError, object_for_text};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 22] = [
+const OBJECTS: [(&str, &str); 23] = [
     ("session", "session"),
     ("restart-session", "restart-session"),
     ("delete-session", "delete-session"),
@@ -30,6 +30,7 @@ const OBJECTS: [(&str, &str); 22] = [
     ("pods", "pods"),
     ("delete", "delete"),
     ("exec", "in"),
+    ("login", "login"),
     ("login", "in"),
     ("file", "in"),
     ("logs", "logs"),

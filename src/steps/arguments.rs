@@ -502,8 +502,8 @@ pub enum Person {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Login {
-    /// The number of the account: 1, 2 or 3.
-    pub login: u32,
+    /// The number of the account: 1, 2 or 3. What the script has to refuse may be any text; an empty one is no argument.
+    pub login: Value,
     /// The pod.
     pub r#in: Value,
     /// Default: `approves`.
@@ -561,8 +561,10 @@ pub enum Haystack {
     /// Logs of all pods of the platform, also of containers before they were started again.
     Logs,
     Events,
-    /// Deployments, pods and ConfigMaps, as they stand in the cluster.
+    /// Deployments, pods and ConfigMaps, as they stand in the cluster, and what codex agents write for codex.
     Config,
+    /// What the rotator keeps beside the logins.
+    State,
     /// Command lines of all processes that can be seen from the sandboxes.
     Processes,
     /// Answers of the platform's doors that were not 2xx, in this scenario so far.
@@ -577,6 +579,7 @@ impl std::fmt::Display for Haystack {
             Haystack::Logs => "the logs",
             Haystack::Events => "the events",
             Haystack::Config => "the configuration",
+            Haystack::State => "the state",
             Haystack::Processes => "the processes",
             Haystack::Errors => "the error answers",
             Haystack::Redirects => "the redirects",

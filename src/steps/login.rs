@@ -17,7 +17,11 @@ use crate::world::roads::door;
 pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation, StepError> {
     let world = &context.world;
     let pod = exec::pod_name(&arguments.r#in, context).await?;
-    let (number, person) = (arguments.login, arguments.person.unwrap_or_default());
+    let person = arguments.person.unwrap_or_default();
+    let number = match &arguments.login {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
     let what = format!("log account {number} in, in {pod}");
     let params = AttachParams {
         container: Some(world.name("codex.container").to_owned()),
@@ -27,7 +31,8 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
         tty: true,
         ..AttachParams::default()
     };
-    let command = [world.name("login.script").to_owned(), number.to_string()];
+    let words = [world.name("login.script"), number.as_str()];
+    let command: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let api: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let process = api.exec(&pod, command, &params).await;
     let mut process = process.map_err(|error| StepError::asking(&what, error))?;

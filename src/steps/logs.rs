@@ -35,7 +35,7 @@ pub async fn run(arguments: Logs, context: &StepContext) -> Result<Observation, 
 }
 
 fn observed(text: &str, pattern: Option<&Regex>, since: Option<Timestamp>) -> Value {
-    let timed = |line: &'_ str| -> Option<(Timestamp, String)> {
+    let timed = |line: &str| -> Option<(Timestamp, String)> {
         let (at, text) = line.split_once(' ').unwrap_or((line, ""));
         Some((at.parse().ok()?, text.to_owned()))
     };

@@ -208,7 +208,7 @@ pub const VERBS: &[Verb] = &[
     verb!("logs": a::Logs, logs::run; reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]), each: Some("logs"), default: None,
         phrases: &[], fields: &["lines", "count", "said", "gaps_ms", "last"]),
     verb!("upgrade": a::Upgrade, upgrade::run; reach: Reach::Cluster(|_| vec![Ask::UpgradeCodex, Ask::FindPods]), each: None, default: Some("done"),
-        phrases: phrase::DONE, fields: &["done", "strategy", "claim", "most_live", "outage_ms"]),
+        phrases: phrase::DONE, fields: &["done", "strategy", "most_live", "outage_ms"]),
     verb!("delete-pods": a::DeletePods, pods::delete_pods; reach: Reach::Cluster(|_| vec![Ask::DeletePods, Ask::FindPods]), each: None, default: Some("done"),
         phrases: phrase::DONE, fields: &["done", "names"]),
     verb!("search": a::Search, search::run; reach: Reach::Cluster(search::asks), each: None, default: None,

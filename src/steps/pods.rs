@@ -92,7 +92,18 @@ fn observed(pod: &Pod) -> Value {
         "labels": pod.metadata.labels,
         "containers": names(pod.spec.as_ref().map(|spec| &spec.containers)),
         "init_containers": names(pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref())),
+        "claims": claims(pod),
     })
+}
+
+/// The claims that a pod mounts.
+fn claims(pod: &Pod) -> Vec<&str> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let claims = volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.map(|claim| claim.claim_name.as_str()).collect()
 }
 
 fn names(containers: Option<&Vec<Container>>) -> Vec<&str> {

@@ -18,7 +18,7 @@ use super::context::{Observation, StepContext, StepError};
 use super::rollout;
 use crate::world::pod::is_ready;
 
-/// Upgrades a deployment: `strategy`, `claim` (whether its pods mount one), `most_live` (the most pods that were there at
+/// Upgrades a deployment: `strategy`, `most_live` (the most pods that were there at
 /// once and had not ended), `outage_ms` (how long none of them was ready).
 pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observation, StepError> {
     let (world, role) = (&context.world, arguments.upgrade.as_str());
@@ -45,11 +45,9 @@ pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observatio
         lost = seen.watch(&mut events, &what) => lost?,
     }
     let spec = found.spec.unwrap_or_default();
-    let volumes = spec.template.spec.and_then(|spec| spec.volumes).unwrap_or_default();
     let value = json!({
         "done": true,
         "strategy": spec.strategy.and_then(|strategy| strategy.type_),
-        "claim": volumes.iter().any(|volume| volume.persistent_volume_claim.is_some()),
         "most_live": seen.most,
         "outage_ms": seen.outage().as_millis() as u64,
     });

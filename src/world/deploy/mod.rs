@@ -13,7 +13,7 @@ use super::contract::Contract;
 use super::said::said;
 use crate::scenario::{Scope, TemplateError, render_string};
 
-pub use values::{ROTATION_INTERVAL, ROTATION_POLL, Values};
+pub use values::Values;
 
 /// The platform of contract 1.
 const HARNESS_TOKEN: &str = include_str!("../../../deploy/harness-token.yaml");

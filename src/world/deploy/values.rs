@@ -12,9 +12,11 @@ use crate::steps::arguments::Road;
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
 
-/// How long a codex account is used, and how often logins and signals are looked at, where a scenario doesn't say.
-pub const ROTATION_INTERVAL: &str = "1s";
-pub const ROTATION_POLL: &str = "100ms";
+/// How long a codex account is used, how often logins and signals are looked at, and how long an account is parked that
+/// was asked too much of for a moment, where a scenario doesn't say.
+const ROTATION_INTERVAL: &str = "1s";
+const ROTATION_POLL: &str = "100ms";
+const PARK_TRANSIENT: &str = "5m";
 
 /// The values of a manifest's variables; the manifest's head says what each is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -57,6 +59,7 @@ pub struct Values {
     pub envoy_configuration: String,
     pub rotation_interval: String,
     pub rotation_poll: String,
+    pub park_transient: String,
     pub agent_replicas: u32,
     pub vendor_host: String,
     pub vendor_address: String,
@@ -132,6 +135,7 @@ impl Values {
             gateway_policy: spec.gateway_policy,
             rotation_interval: seconds(spec.rotation_interval.as_deref(), ROTATION_INTERVAL),
             rotation_poll: seconds(spec.rotation_poll.as_deref(), ROTATION_POLL),
+            park_transient: seconds(spec.park_transient.as_deref(), PARK_TRANSIENT),
             agent_replicas: (spec.agent != AgentState::None).into(),
             vendor_host: "vendor".into(),
             litellm_host: name("litellm.deployment"),
