@@ -1,6 +1,7 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Worlds in which something went wrong stay, where they can.
     pub keep_failed: bool,
+    /// This program's own file, which commands in containers of the embedded target run.
+    pub binary: Option<PathBuf>,
     pub seed: u64,
     /// Longest time of a scenario that doesn't say its own.
     pub timeout: Duration,
@@ -233,6 +236,7 @@ fn setup(scope: &Scope, planned: &Planned, shared: &Shared, secrets: &Redactor) 
         jwt_secret: random()?,
         contract: planned.contract(),
         gateways: real_gateways(planned),
+        binary: shared.binary.clone(),
     };
     let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
     know(secrets, setup.contract, own.map(String::as_str))?;

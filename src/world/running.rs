@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,8 @@ pub struct Setup {
     pub contract: Contract,
     /// The real gateways that its requests go through.
     pub gateways: Vec<Road>,
+    /// This program's own file, which commands in containers of the embedded target run.
+    pub binary: Option<PathBuf>,
 }
 
 impl World {
@@ -268,7 +271,11 @@ impl World {
                 AgentState::None => None,
                 _ => Some(Address::reserve().map_err(WorldError::Address)?),
             };
-            values = values.at(vendor.ip, litellm.as_ref().map(|address| address.ip));
+            let binary = setup.binary.as_ref().map(|binary| binary.display().to_string());
+            values = Values {
+                gauntlet: binary.unwrap_or_default(),
+                ..values.at(vendor.ip, litellm.as_ref().map(|address| address.ip))
+            };
             held.push(vendor);
             held.extend(litellm);
         }

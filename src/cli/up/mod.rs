@@ -58,6 +58,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         jwt_secret: random(),
         contract,
         gateways,
+        binary: process.binary.clone().ok(),
     };
     // Without them its components fail one after the other, and none says why.
     if options.target == MadeTarget::Embedded

@@ -61,6 +61,7 @@ pub struct Values {
     pub rotation_poll: String,
     pub park_transient: String,
     pub agent_replicas: u32,
+    pub gauntlet: String,
     pub vendor_host: String,
     pub vendor_address: String,
     pub litellm_host: String,
