@@ -50,6 +50,18 @@ pub enum DeployError {
     },
 }
 
+impl DeployError {
+    /// Whether the cluster says that an object can't be.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            DeployError::Create { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if status.code == 422)
+            }
+            DeployError::Template(_) | DeployError::Yaml(_) => false,
+        }
+    }
+}
+
 /// The names of an installation as manifests use them: `names.web.deployment`, and beside each
 /// selector its labels: `names.web.labels`.
 pub fn grouped(names: &BTreeMap<String, String>) -> Value {
