@@ -40,8 +40,9 @@ pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observatio
     let mut seen = Seen::default();
     let listed = timeout(context.limits.ready, seen.list(&mut events, &what)).await;
     listed.map_err(|_| StepError::doing(&what, "its pods were not listed in time"))??;
+    let names = [name.as_str()];
     tokio::select! {
-        rolled = rollout::roll(context, &[&name]) => rolled?,
+        rolled = rollout::roll(context, &names) => rolled?,
         lost = seen.watch(&mut events, &what) => lost?,
     }
     let spec = found.spec.unwrap_or_default();
