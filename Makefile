@@ -4,6 +4,8 @@ CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 # How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
 PROFILE ?= release
+# Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
+FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
@@ -30,13 +32,13 @@ load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; L
 	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 20s $(LOAD)
 
 build: ## the program, as target/release/gauntlet
-	$(CARGO) build --profile $(PROFILE)
+	$(CARGO) build --profile $(PROFILE) $(FEATURES)
 
 bench: ## what parsing, a fresh world, an attach and the parts of a load cost
-	$(CARGO) bench --bench scenarios --bench world --bench load
+	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load
 
 bench-echo: build ## what an echo costs the load engine beside a bare epoll client; ECHO is more flags, as ECHO=--check
-	$(CARGO) bench --profile $(PROFILE) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)
+	$(CARGO) bench --profile $(PROFILE) $(FEATURES) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)
 
 bench-load: build ## what a load costs gauntlet, k6, Artillery and tsung at the same server; LOAD is more flags, as LOAD="-n 5000"
 	benches/load/install

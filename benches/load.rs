@@ -12,7 +12,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use gauntlet::load::schedule::Arrivals;
 use gauntlet::load::{Control, Finder, Histograms, Metric, RUB_OUT, Recorder, frames, nonce};
 use gauntlet::platform::pod::Log;
-use gauntlet::platform::{self, Component, Pod};
+use gauntlet::platform::{self, Component, Mounts, Pod};
 use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -153,6 +153,7 @@ fn sandbox(runtime: &Runtime) -> SocketAddr {
         env: Arc::new(environment.into()),
         ip: Ipv4Addr::LOCALHOST.into(),
         log: Log::new(move |line| drop(lines.send(line.to_owned()))),
+        mounts: Mounts::default(),
         kubernetes: None,
         stop: CancellationToken::new(),
     };

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gauntlet::cli::platform::program;
 use gauntlet::redact::Redactor;
-use gauntlet::scenario::WorldSpec;
 use gauntlet::steps::{Limits, StepContext, verb};
-use gauntlet::world::contract::Contract;
+use gauntlet::vocabulary::Contract;
+use gauntlet::vocabulary::WorldSpec;
+use gauntlet::vocabulary::names;
+use gauntlet::world::World;
 use gauntlet::world::running::Setup;
-use gauntlet::world::{World, names};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 

@@ -12,8 +12,8 @@ use gauntlet::steps::Limits;
 use gauntlet::steps::attach::token_query;
 use gauntlet::steps::terminal::Terminal;
 use gauntlet::steps::wire::{Connected, Recorded, connect};
+use gauntlet::trust::Trust;
 use gauntlet::world::Door;
-use gauntlet::world::trust::Trust;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -159,7 +159,7 @@ fn node_client_at_our_door() {
 /// Our client's way in: a recorded connection, and the upgrade over it.
 async fn attach(address: SocketAddr, query: &str) -> Result<WebSocketStream<Recorded>, Error> {
     let door = Door {
-        road: gauntlet::steps::arguments::Road::Direct,
+        road: gauntlet::vocabulary::Road::Direct,
         address,
         way: address,
         host: address.to_string(),

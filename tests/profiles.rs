@@ -2,8 +2,8 @@
 
 use crate::binary::{Ran, json, run_in};
 use gauntlet::profile::Profile;
-use gauntlet::scenario::Source;
-use gauntlet::world::names::NAMES;
+use gauntlet::vocabulary::names::NAMES;
+use gauntlet::yaml::Source;
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use gauntlet::scenario::{Problems, Source, load_sources};
+use gauntlet::scenario::load_sources;
+use gauntlet::yaml::{Problems, Source};
 
 /// Loads a file as if it lay in a folder of scenarios: a file's path is its id.
 fn problems_of(path: &Path) -> Problems {

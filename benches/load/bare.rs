@@ -74,9 +74,9 @@ struct Flags {
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    gauntlet::scenario::duration::parse(text)
+    gauntlet::vocabulary::duration::parse(text)
         .filter(|length| !length.is_zero())
-        .ok_or_else(|| format!("not {}", gauntlet::scenario::duration::FORM))
+        .ok_or_else(|| format!("not {}", gauntlet::vocabulary::duration::FORM))
 }
 
 fn main() -> ExitCode {

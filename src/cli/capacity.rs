@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, unless_gone, writable, write};
-use super::run::{Process, UsageError};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::load::capacity::{End, Found, Search, Trial};
 use crate::load::result::Verdict;
 use crate::load::schedule::Arrivals;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::expected::{ExpectedFailures, is_expected_failures};
 use crate::profile::{Profile, is_profile};
-use crate::scenario::{self, Problems, Source};
+use crate::scenario::{self};
+use crate::yaml::{Problems, Source};
 
 /// Checks files, folders of scenarios, or without any the built-in scenarios. What is wrong is
 /// told all at once; what was checked is written to `out`.

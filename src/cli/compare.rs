@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::load::{Comparison, Limit, Saved};
 
 #[derive(Clone, Debug, Args)]

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::run::exit_code;
+use crate::cli::exit::exit_code;
+use crate::events::RunResult;
 use crate::redact::{Leak, Redactor};
 use crate::report::{Finished, Problem, verdict_line};
-use crate::runner::events::RunResult;
 
 /// Places of secrets that are told of one output.
 const PLACES: usize = 10;

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Process, UsageError};
 use super::{Cli, Command, ListFormat, selection};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::report::{ConsoleSettings, Verbosity};
 use crate::{cli, scenario};
 
@@ -85,7 +86,7 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
                 .find(|scenario| scenario.id == options.id)
                 .ok_or_else(|| {
                     let below = format!("{}/", options.id.trim_end_matches('/'));
-                    let near = scenario::problem::nearest(&options.id, ids());
+                    let near = crate::vocabulary::similar::nearest(&options.id, ids());
                     let hint = match (ids().any(|id| id.starts_with(&below)), near) {
                         (true, _) => format!("; `gauntlet list {}` shows those below it", options.id),
                         (false, Some(near)) => format!("; did you mean {near}?"),

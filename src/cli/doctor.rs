@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::run::Process;
+use crate::cli::process::Process;
 use crate::world::kind::cluster;
 
 /// What is found out of one target.

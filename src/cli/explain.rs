@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::platform::mutant;
-use crate::scenario::duration::show;
 use crate::scenario::expectation_in_words;
-use crate::scenario::policy::policy;
 use crate::scenario::select::level_name;
-use crate::scenario::{Claim, ExpectationKind, Scenario, Step};
+use crate::scenario::{Claim, Scenario, Step};
+use crate::vocabulary::ExpectationKind;
+use crate::vocabulary::duration::show;
+use crate::vocabulary::policy::policy;
 
 /// The rule, where it comes from, the steps, the policies that it depends on, and the mutants
 /// that it is there to catch.

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::Value;
 
 use super::Jwt;
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::steps::arguments;
 use crate::steps::jwt::{make, now};
 

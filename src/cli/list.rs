@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::scenario::{Intrusion, Level, Scenario, select::level_name};
+use crate::scenario::{Scenario, select::level_name};
+use crate::vocabulary::{Intrusion, Level};
 
 /// A scenario as the list has it.
 #[derive(Serialize)]

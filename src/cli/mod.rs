@@ -1,20 +1,22 @@
 //! The command line: one definition per flag, and what each command does with them.
 
-pub mod again;
 pub mod capacity;
 pub mod check;
 pub mod compare;
 pub mod conclude;
 pub mod dispatch;
 pub mod doctor;
+pub mod exit;
 pub mod explain;
 pub mod jwt;
 pub mod list;
 pub mod load;
 pub mod platform;
+pub mod process;
 pub mod profile;
 pub mod prove;
 pub mod recover;
+pub mod reproduce_flags;
 pub mod rerun;
 pub mod run;
 pub mod schema;
@@ -27,11 +29,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::events::seed::LARGEST;
 use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
-use crate::runner::seed::LARGEST;
-use crate::world::contract::Contract;
-use run::UsageError;
+use crate::vocabulary::Contract;
+use exit::UsageError;
 use target::{GatewayOptions, KindOptions, TargetOptions};
 
 /// Exit codes, as `--help` shows them.
@@ -470,10 +472,10 @@ where
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    match crate::scenario::duration::parse(text) {
+    match crate::vocabulary::duration::parse(text) {
         Some(Duration::ZERO) => Err("no time at all".to_owned()),
         Some(duration) => Ok(duration),
-        None => Err(format!("not {}", crate::scenario::duration::FORM)),
+        None => Err(format!("not {}", crate::vocabulary::duration::FORM)),
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::platform::pod::Log;
-use crate::platform::{self, Component, ComponentError, Pod};
+use crate::platform::{self, Component, ComponentError, Mounts, Pod};
 use crate::world::embedded::Program;
 
 /// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
@@ -43,7 +43,7 @@ pub fn program() -> Program {
 pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
     let component = Component::from_name(name).ok_or_else(|| {
         let known: Vec<&str> = Component::ALL.into_iter().map(Component::name).collect();
-        let near = crate::scenario::problem::nearest(name, known.iter().copied());
+        let near = crate::vocabulary::similar::nearest(name, known.iter().copied());
         let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
         UsageError(format!(
             "there is no component {name}{hint} (there are {})",
@@ -83,6 +83,7 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
         env: Arc::new(env),
         ip,
         log: log.clone(),
+        mounts: Mounts::default(),
         kubernetes,
         stop,
     };

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::TargetName;
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
+use crate::profile::unsupported;
 use crate::profile::{self, Profile};
-use crate::scenario::{self, Problem, Problems, Source};
-use crate::world::fit;
+use crate::scenario::{self};
+use crate::yaml::{Problem, Problems, Source};
 
 /// The help where the embedded target can't be what a profile says.
 const LEAVE_OUT: &str = "leave it out for a run on the embedded target";
@@ -91,7 +92,7 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
             _ => told.push(format!("{message}; {help}")),
         }
     };
-    for misfit in fit::misfits(&profile.names) {
+    for misfit in unsupported::misfits(&profile.names) {
         let message = format!(
             "the reference platform can't have this `{}`: {}",
             misfit.name, misfit.why

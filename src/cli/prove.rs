@@ -8,22 +8,25 @@ use globset::Glob;
 
 use super::Prove;
 use super::conclude::{not_run, refuse, settle, tell};
-use super::run::{INTERRUPTED, Process, UsageError, mutants, shared, through};
 use super::selection::select;
 use super::target::{self, NotStarted, TargetOptions};
+use crate::cli::exit::{INTERRUPTED, UsageError};
+use crate::cli::process::Process;
+use crate::cli::run::{mutants, shared, through};
+use crate::events::matrix::Matrix;
+use crate::events::seed;
 use crate::platform::Mutant;
 use crate::platform::mutant;
 use crate::profile::Profile;
 use crate::redact::Redactor;
-use crate::report::{Finished, Matrix, Problem, check_file, deliver, progress};
-use crate::runner::execute::Shared;
-use crate::runner::fit::real_gateways;
+use crate::report::{Finished, Problem, check_file, deliver, progress};
+use crate::runner::context::RunContext;
+use crate::runner::eligibility::real_gateways;
 use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
-use crate::runner::seed;
 use crate::scenario::Scenario;
-use crate::steps::arguments::Road;
-use crate::world::names;
+use crate::vocabulary::Road;
+use crate::vocabulary::names;
 
 /// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
@@ -77,7 +80,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         started.end(false, &names::contract()).await;
         return Ok(not_run(&why));
     }
-    let make = |names| Shared {
+    let make = |names| RunContext {
         limits: started.limits(),
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
         ..shared(&started.target, &process, &redactor, seed, names)

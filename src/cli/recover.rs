@@ -1,6 +1,5 @@
 //! `gauntlet recover`: puts back what interrupted runs changed.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +7,14 @@ use std::time::Duration;
 
 use super::Recover;
 use super::conclude::tell;
-use super::run::{Process, UsageError};
 use super::target::installation::{journals, trust};
+use super::target::sessions::delete_sessions;
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
-use crate::redact::Redactor;
-use crate::scenario::Intrusion;
-use crate::steps::arguments::Road;
-use crate::steps::{Limits, StepContext, session};
-use crate::world::World;
-use crate::world::contract::Contract;
+use crate::vocabulary::Intrusion;
+use crate::vocabulary::Road;
 use crate::world::installation::changes::Changes;
 use crate::world::installation::journal::{Head, Journal};
 use crate::world::installation::lease::Held;
@@ -152,25 +149,6 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
         }
     };
     found.map_err(|error| error.to_string())
-}
-
-/// Deletes the run's sessions through the session API; gives how many there were.
-pub async fn delete_sessions(
-    installation: &Arc<Installation>,
-    names: &BTreeMap<String, String>,
-) -> Result<usize, String> {
-    let Some(changes) = &installation.changes else {
-        return Ok(0);
-    };
-    if changes.sessions_begun() == 0 && changes.sessions().is_empty() {
-        return Ok(0);
-    }
-    let names = Arc::new(names.clone());
-    let world = World::shared(installation.clone(), names, Contract::HarnessToken).await;
-    let world = Arc::new(world.map_err(|error| error.to_string())?);
-    let context = StepContext::new(world, Redactor::new(), Limits::of_a_cluster());
-    let deleted = session::delete_all(&context, changes).await;
-    deleted.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
+use crate::events::{RunOf, RunVerdict};
 use crate::report::Report;
-use crate::runner::events::{RunOf, RunVerdict};
 use crate::runner::plan::Planned;
 use crate::runner::run::NOT_STARTED;
 use crate::scenario::Scenario;
-use crate::scenario::problem::nearest;
+use crate::vocabulary::similar::nearest;
 
 /// The runs to run again.
 #[derive(Debug)]

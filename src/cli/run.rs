@@ -1,62 +1,38 @@
 //! `gauntlet run`.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tokio_util::sync::CancellationToken;
 
 use super::conclude::{conclude, not_run, refuse, tell};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
 use super::target::{self, Goes, NotStarted};
-use super::{LevelName, Run, TargetName, again};
+use super::{LevelName, Run, TargetName, reproduce_flags};
+use crate::cli::exit::{UsageError, exit_code};
+use crate::cli::process::Process;
+use crate::events::seed;
+use crate::events::{RunInfo, RunVerdict};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
-use crate::report::{ConsoleSettings, Reporters, RunFolder, Settings, Streams, clash};
-use crate::runner::events::{RunInfo, RunVerdict};
-use crate::runner::execute::Shared;
-use crate::runner::fit::{gateways, real_gateways};
+use crate::report::{Reporters, RunFolder, Settings, Streams, clash};
+use crate::runner::context::Flags;
+use crate::runner::context::RunContext;
+use crate::runner::eligibility::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
-use crate::runner::reproduce::Flags;
 use crate::runner::run::{Terms, run as run_all};
-use crate::runner::seed;
-use crate::scenario::{self, Policies, Problem, Problems, Scenario};
+use crate::scenario::{self, Scenario};
 use crate::steps::Limits;
-use crate::steps::arguments::Road;
-use crate::world::embedded::Program;
-use crate::world::{Target, names};
-
-/// Gives variables of the environment.
-pub type Variable = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
-/// What `main` knows of the process.
-pub struct Process {
-    pub stdout: Box<dyn Write + Send>,
-    pub console: ConsoleSettings,
-    /// Processors that may be used.
-    pub processors: usize,
-    /// Files that may be open at once; none where there is no limit.
-    pub descriptors: Option<u64>,
-    /// Cancelled by the first Ctrl-C or SIGTERM.
-    pub stop: CancellationToken,
-    /// What containers of the embedded target run.
-    pub program: Program,
-    /// The file that this process runs; why that isn't known otherwise.
-    pub binary: Result<PathBuf, String>,
-    /// A variable of the environment, where it is set and is text.
-    pub variable: Variable,
-    /// RFC 3339.
-    pub started: String,
-    pub version: &'static str,
-    pub commit: Option<&'static str>,
-}
+use crate::vocabulary::Policies;
+use crate::vocabulary::Road;
+use crate::vocabulary::names;
+use crate::world::Target;
+use crate::yaml::{Problem, Problems};
 
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -64,52 +40,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// The folder for reports, where the command line says none.
 const REPORTS: &str = "reports";
 
-/// Descriptors of the process itself: reports, the runtime, and what it was started with.
-const DESCRIPTORS_ITSELF: u64 = 24;
-
-/// Descriptors that a scenario's world has open at its busiest, and its clients.
-const DESCRIPTORS_EACH: u64 = 72;
-
-impl Process {
-    /// How many scenarios run at once on the embedded target: as many as are asked for, or the processors are good
-    /// for, and the open files are enough for.
-    ///
-    /// # Errors
-    /// In words: too few open files for a single one.
-    pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, String> {
-        self.files_for("a scenario")?;
-        let wanted = asked.map_or(self.processors * 4, NonZeroUsize::get);
-        let Some(most) = self.descriptors else {
-            return Ok(wanted);
-        };
-        let each = most.saturating_sub(DESCRIPTORS_ITSELF) / DESCRIPTORS_EACH;
-        Ok(wanted.min(usize::try_from(each).unwrap_or(usize::MAX)))
-    }
-
-    /// Whether there are open files enough for `what`, a world on the embedded target.
-    ///
-    /// # Errors
-    /// In words: too few. What a platform does without them says nothing of it.
-    pub fn files_for(&self, what: &str) -> Result<(), String> {
-        let needed = DESCRIPTORS_ITSELF + DESCRIPTORS_EACH;
-        match self.descriptors {
-            Some(most) if most < needed => Err(format!(
-                "this process may open {most} files, and {what} on the embedded target needs {needed}: \
-                 raise the limit, as with `ulimit -n 1024`"
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Why a run could not start: the command line or a file is wrong.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub String);
-
 /// Runs scenarios; gives the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
-    let flags = again::flags(&options);
+    let flags = reproduce_flags::flags(&options);
     options.target.check()?;
     if let Some(clash) = clash(&options.report) {
         return Err(UsageError(clash));
@@ -182,7 +115,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         Err(NotStarted::Interrupted) => return Ok(exit_code(RunVerdict::Interrupted)),
     };
     let names = Arc::new(profile.names);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(RunContext {
         names: names.clone(),
         policies: profile.policies,
         flags,
@@ -244,8 +177,8 @@ pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, U
 }
 
 /// What the runs of a command share.
-pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> Shared {
-    Shared {
+pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> RunContext {
+    RunContext {
         target: target.with_mutants(&mutants),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
@@ -285,25 +218,10 @@ pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
     let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
     for name in names {
         if !known().any(|mutant| mutant == name) {
-            let near = crate::scenario::problem::nearest(name, known());
+            let near = crate::vocabulary::similar::nearest(name, known());
             let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(UsageError(format!("there is no mutant {name}{hint}")));
         }
     }
     Ok(names.to_vec())
-}
-
-/// The exit code of a command that was interrupted, and has cleaned up.
-pub const INTERRUPTED: u8 = 130;
-
-/// The exit code of a run (the table in `--help`).
-pub fn exit_code(verdict: RunVerdict) -> u8 {
-    match verdict {
-        RunVerdict::Passed => 0,
-        RunVerdict::Failed => 1,
-        RunVerdict::Error => 3,
-        RunVerdict::NothingRan => 4,
-        RunVerdict::Partial => 5,
-        RunVerdict::Interrupted => INTERRUPTED,
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::LevelName;
-use super::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::runner::plan::{Levels, Planned, plan};
 use crate::scenario::Scenario;
 use crate::scenario::select::{Selectable, select as select_runs};

@@ -7,15 +7,16 @@ use std::sync::{Arc, LazyLock};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::runner::events::{ScenarioResult, Verdict};
-use crate::scenario::checker::Checker;
-use crate::scenario::node::{self, Kind, Node};
-use crate::scenario::problem::Problem;
-use crate::scenario::{Scenario, Source, Span, shape};
+use crate::events::{ScenarioResult, Verdict};
+use crate::scenario::Scenario;
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{self, Kind, Node};
+use crate::yaml::problem::Problem;
+use crate::yaml::{Source, Span, shape};
 
 use pattern::Pattern;
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+static SCHEMA: LazyLock<shape::Schema> = LazyLock::new(|| shape::Schema::new(schema()));
 
 /// A file of expected failures.
 #[derive(Clone, Debug, Default)]
@@ -218,8 +219,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runner::events::RunOf;
-    use crate::scenario::Level;
+    use crate::events::RunOf;
+    use crate::vocabulary::Level;
 
     fn file(entries: &[[&str; 3]]) -> ExpectedFailures {
         let entries = entries.iter().map(|[scenario, reason, expires]| {

@@ -2,9 +2,9 @@
 
 use globset::{Glob, GlobMatcher};
 
-use crate::runner::events::RunOf;
+use crate::events::RunOf;
 use crate::scenario::Scenario;
-use crate::scenario::problem::nearest;
+use crate::vocabulary::similar::nearest;
 
 /// Which runs of which scenarios: `a/b/c`, `a/b/c[proxy]`, `a/*/c[proxy]`.
 #[derive(Clone, Debug)]

@@ -316,7 +316,7 @@ fn figure(name: &str) -> Result<Figure, String> {
             .into_iter()
             .chain(COUNTS.map(|(name, _)| name))
             .chain(["error-ratio"]);
-        let near = crate::scenario::problem::nearest(rest.split('.').next().unwrap_or_default(), known);
+        let near = crate::vocabulary::similar::nearest(rest.split('.').next().unwrap_or_default(), known);
         let hint = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
         format!("there is no figure {name:?}{hint}")
     };

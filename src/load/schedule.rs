@@ -130,7 +130,7 @@ impl FromStr for Arrivals {
                 .split(',')
                 .map(|step| {
                     let (at, lasts) = step.split_once('@')?;
-                    Some((rate(at)?, crate::scenario::duration::parse(lasts.trim())?))
+                    Some((rate(at)?, crate::vocabulary::duration::parse(lasts.trim())?))
                 })
                 .collect();
             steps.zip(rate(last)).map(|(steps, last)| Arrivals::Steps(steps, last))

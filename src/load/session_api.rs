@@ -19,7 +19,7 @@ use super::metric::Metric;
 use super::url::Place;
 use super::worker::Terminal;
 use crate::redact::{Redactor, Secret};
-use crate::world::trust::Trust;
+use crate::trust::Trust;
 
 /// Where the API is, under an address that has no path.
 const PATH: &str = "/api/v1/managed_agents";

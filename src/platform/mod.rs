@@ -7,6 +7,7 @@
 //!
 //! Everything that a component starts ends when its future is dropped.
 
+pub mod mounts;
 pub mod mutant;
 mod paths;
 pub mod pod;
@@ -37,6 +38,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use mounts::Mounts;
 pub use mutant::Mutant;
 pub use pod::Pod;
 

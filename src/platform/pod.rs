@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{ComponentError, Mutant};
+use super::{ComponentError, Mounts, Mutant};
 
 /// A pod as its component sees it.
 ///
@@ -22,6 +23,8 @@ pub struct Pod {
     pub ip: IpAddr,
     /// The container's log.
     pub log: Log,
+    /// Where the paths of the container's volumes lead; paths are what they say in a process.
+    pub mounts: Mounts,
     /// The Kubernetes API of the cluster that the pod is in; `None` where there is none.
     pub kubernetes: Option<kube::Client>,
     /// Cancelled when the pod is asked to stop (SIGTERM). What runs ends soon after.
@@ -57,6 +60,13 @@ impl Pod {
             Some(text) => parse_duration(text)
                 .ok_or_else(|| ComponentError(format!("{name} is not a duration like 500ms, 10s or 2m: {text:?}"))),
         }
+    }
+
+    /// The real path behind one of the container: `/chatgpt-auth/auth.json` below the folder of the volume
+    /// that is mounted at `/chatgpt-auth`. Values of the environment and arguments are translated already,
+    /// and stay as they are.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.mounts.path(path)
     }
 
     /// Whether this pod was started with a defect.
@@ -138,6 +148,7 @@ pub mod tests {
             ),
             ip: IpAddr::from(ip),
             log: Log::new(move |line| drop(lines.send(line.to_owned()))),
+            mounts: Mounts::default(),
             kubernetes: None,
             stop: CancellationToken::new(),
         };

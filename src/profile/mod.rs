@@ -2,28 +2,30 @@
 //! that the contract leaves open.
 
 mod refuse;
+pub mod route_address;
 mod schema;
 pub mod secret_source;
-pub mod way;
+pub mod unsupported;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use refuse::refuse_name;
+use route_address::Way;
 pub use schema::schema;
 use secret_source::{Needed, SecretSource};
-use way::Way;
 
-use crate::scenario::checker::Checker;
-use crate::scenario::node::{self, Kind, Node};
-use crate::scenario::policy::{POLICIES, Policies, Values, policy};
-use crate::scenario::problem::{Problem, suggestion};
-use crate::scenario::{Source, Span, shape};
-use crate::steps::arguments::Road;
-use crate::world::names::{self, NAMES};
+use crate::vocabulary::Road;
+use crate::vocabulary::names::{self, NAMES};
+use crate::vocabulary::policy::{POLICIES, Policies, Values, policy};
+use crate::vocabulary::similar::suggestion;
+use crate::yaml::Problem;
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{self, Kind, Node};
+use crate::yaml::{Source, Span, shape};
 
 /// What a person could take for a name and set, and what is a secret: a command line is seen by
 /// every process of the machine, and kept in histories.
@@ -42,7 +44,7 @@ const SECRETS: [&str; 12] = [
     "MASTER_KEY",
 ];
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+static SCHEMA: LazyLock<shape::Schema> = LazyLock::new(|| shape::Schema::new(schema()));
 
 /// An installation.
 #[derive(Clone, Debug, PartialEq, Eq)]

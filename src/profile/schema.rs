@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::secret_source::Needed;
-use crate::scenario::policy::{POLICIES, Values};
-use crate::steps::arguments::Road;
-use crate::world::names::NAMES;
+use crate::vocabulary::Road;
+use crate::vocabulary::names::NAMES;
+use crate::vocabulary::policy::{POLICIES, Values};
 
 /// The JSON Schema of a profile.
 pub fn schema() -> Value {

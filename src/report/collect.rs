@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::words::Outcome;
-use crate::runner::events::{Event, RunInfo, RunOf, RunResult, RunVerdict, ScenarioResult, Summary};
+use crate::events::{Event, RunInfo, RunOf, RunResult, RunVerdict, ScenarioResult, Summary};
 
 /// What has happened so far.
 #[derive(Default)]

@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::words;
+use crate::events::seed::LARGEST;
+use crate::events::{At, CheckResult, FactResult, RunVerdict, ScenarioResult, Verdict};
 use crate::file_input;
-use crate::runner::events::{At, CheckResult, FactResult, RunVerdict, ScenarioResult, Verdict};
-use crate::runner::seed::LARGEST;
-use crate::scenario::{ExpectationKind, Level};
+use crate::vocabulary::{ExpectationKind, Level};
 
 /// The version of the report's shape.
 pub const API_VERSION: &str = "gauntlet/v1";

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{Reporter, RunFolder, Written, atomic};
-use crate::runner::events::{Event, RunOf, ScenarioResult};
+use crate::events::{Event, RunOf, ScenarioResult};
 
 /// Longest name of a file or folder; file systems take 255 bytes, and a
 /// temporary file's name is longer than the file's own.

@@ -10,8 +10,8 @@ use super::file::{FileReport, Render, To};
 use super::spec::{Destination, Format};
 use super::tee::{Printed, Tee};
 use super::{ConsoleSettings, ReportSpec, Reporter, RunFolder, Written, atomic, json, junit, markdown, redacted};
+use crate::events::{Event, Evidence, ScenarioResult};
 use crate::redact::{Audit, AuditError, Leak, Redactor};
-use crate::runner::events::{Event, Evidence, ScenarioResult};
 
 /// Bytes of a piece of evidence that reporters get; the whole lies in the evidence folder.
 const EXCERPT: usize = 16 * 1024;

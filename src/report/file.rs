@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::{Collected, Run};
 use super::{Reporter, RunFolder, Written, atomic};
-use crate::runner::events::Event;
+use crate::events::Event;
 
 /// Makes a report's text of a run; names files of a folder of evidence.
 pub(super) type Render = fn(&Run, &Path) -> io::Result<String>;

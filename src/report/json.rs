@@ -16,11 +16,11 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::events::Event;
     use crate::report::atomic;
     use crate::report::document::schema;
     use crate::report::file::written;
     use crate::report::sample;
-    use crate::runner::events::Event;
 
     /// The report of `events`, and as it is read back.
     fn read_back(events: &[Event]) -> (String, Report) {
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_run_that_broke_off_is_no_good_run() {
         let (_, report) = read_back(&sample::broken_off());
-        assert_eq!(report.summary.verdict, crate::runner::events::RunVerdict::Error);
+        assert_eq!(report.summary.verdict, crate::events::RunVerdict::Error);
         assert_eq!(report.summary.pass, 1);
         insta::assert_snapshot!(report.notes.join("\n"), @"the run broke off after 1 of 9 scenarios: gauntlet itself has failed");
     }

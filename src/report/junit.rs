@@ -10,8 +10,8 @@ use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::text::{last_lines, one_line, printable};
 use super::words::{self, Outcome};
-use crate::runner::events::{CheckResult, RunInfo, ScenarioResult, Verdict};
-use crate::scenario::{ExpectationKind, Level};
+use crate::events::{CheckResult, RunInfo, ScenarioResult, Verdict};
+use crate::vocabulary::{ExpectationKind, Level};
 
 /// Lines shown of a piece of evidence.
 const EXCERPT: usize = 40;

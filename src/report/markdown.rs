@@ -11,7 +11,7 @@ use super::junit::group;
 use super::roads::{self, Compared};
 use super::text::{last_lines, one_line, printable, seconds};
 use super::words::{self, Outcome};
-use crate::runner::events::{CheckResult, FactResult, RunOf, ScenarioResult};
+use crate::events::{CheckResult, FactResult, RunOf, ScenarioResult};
 
 /// Lines shown of a piece of evidence.
 const EXCERPT: usize = 20;

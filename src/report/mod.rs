@@ -1,6 +1,6 @@
 //! What a run tells its users: on the terminal, to a CI server, to keep.
 //!
-//! A reporter sees [events](crate::runner::events) and nothing else.
+//! A reporter sees [events](crate::events) and nothing else.
 //! [`Reporters`] hands each event, redacted, to all that were asked for.
 
 mod atomic;
@@ -29,7 +29,7 @@ mod words;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::runner::events::Event;
+use crate::events::Event;
 
 pub use atomic::write as write_file;
 pub use console::{ConsoleSettings, Verbosity, progress};
@@ -37,7 +37,6 @@ pub use document::{Report, schema};
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
 pub use folder::RunFolder;
 pub(crate) use markdown::{cell, code, escape, fence};
-pub use matrix::{Cell, CellResult, Matrix, Mutant, Row};
 pub use spec::{Destination, Formats, ReportSpec, Spec, clash, same_file};
 pub(crate) use text::{one_line, printable};
 pub use words::verdict_line;

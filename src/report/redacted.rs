@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::events::{At, CheckResult, Event, Evidence, FactResult, RunInfo, RunOf, RunResult, ScenarioResult, Summary};
 use crate::redact::Redactor;
-use crate::runner::events::{
-    At, CheckResult, Event, Evidence, FactResult, RunInfo, RunOf, RunResult, ScenarioResult, Summary,
-};
 
 /// The event with all its texts redacted.
 pub(super) fn event(redactor: &Redactor, event: &Event) -> Event {
@@ -222,8 +220,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::runner::events::{RunVerdict, Verdict};
-    use crate::scenario::{ExpectationKind, Level};
+    use crate::events::{RunVerdict, Verdict};
+    use crate::vocabulary::{ExpectationKind, Level};
 
     /// An event of each kind, with `secret` in every text that it has.
     fn every(secret: &str) -> [Event; 5] {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::events::{FactResult, RunOf, ScenarioResult};
 use crate::report::text::one_line;
-use crate::runner::events::{FactResult, RunOf, ScenarioResult};
 
 /// The variable of a matrix whose values are roads.
 const ROAD: &str = "road";

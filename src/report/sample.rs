@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::RunFolder;
-use crate::runner::events::*;
-use crate::scenario::{ExpectationKind, Level};
+use crate::events::*;
+use crate::vocabulary::{ExpectationKind, Level};
 
 /// The folder of the run that all of them are of: `reports/20260102T030405Z`.
 pub(super) fn folder() -> RunFolder {

@@ -1,6 +1,6 @@
 //! The words that all reports have in common.
 
-use crate::runner::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+use crate::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 
 /// A scenario run's verdict, with what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

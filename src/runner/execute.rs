@@ -1,49 +1,26 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
-use super::events::{Event, RunOf, ScenarioResult, Verdict};
+use super::context::RunContext;
+use super::eligibility::{Fit, real_gateways};
 use super::evidence;
-use super::fit::{Fit, real_gateways};
 use super::plan::Planned;
-use super::reproduce::{Flags, reproduce};
+use super::reproduce::reproduce;
 use super::story::{Record, Story};
+use crate::events::{Event, RunOf, ScenarioResult, Verdict};
 use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
-use crate::scenario::{Policies, Scope, duration, render, render_string};
-use crate::steps::{Limits, StepContext, session};
-use crate::world::contract::Contract;
+use crate::steps::{StepContext, session};
+use crate::template::{Scope, render, render_string};
+use crate::vocabulary::{Contract, Policies, duration};
 use crate::world::running::Setup;
 use crate::world::{Target, World};
-
-/// What all runs share.
-pub struct Shared {
-    pub target: Target,
-    pub names: Arc<std::collections::BTreeMap<String, String>>,
-    pub policies: Policies,
-    pub redactor: Redactor,
-    pub limits: Limits,
-    /// Worlds in which something went wrong stay, where they can.
-    pub keep_failed: bool,
-    /// This program's own file, which commands in containers of the embedded target run.
-    pub binary: Option<PathBuf>,
-    pub seed: u64,
-    /// Longest time of a scenario that doesn't say its own.
-    pub timeout: Duration,
-    /// Mutants that every world is started with.
-    pub mutants: Vec<String>,
-    /// Flags that commands need to show a failure again.
-    pub flags: Flags,
-    /// Cancelled when the run is to end early.
-    pub stop: CancellationToken,
-}
 
 /// Longest time that the taking of evidence may take.
 const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
@@ -60,7 +37,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// Runs a scenario to its verdict. `tell` hears of the steps, `secrets` of what must not be told.
 pub async fn execute(
     planned: &Planned,
-    shared: &Shared,
+    shared: &RunContext,
     secrets: &Redactor,
     tell: &(dyn Fn(Event) + Send + Sync),
 ) -> ScenarioResult {
@@ -69,7 +46,7 @@ pub async fn execute(
         return ScenarioResult {
             verdict: Verdict::Skip,
             reason: Some(reason),
-            ..ScenarioResult::of(planned, Duration::ZERO)
+            ..planned.result(Duration::ZERO)
         };
     }
     let (mut record, since) = (Record::default(), Timestamp::now());
@@ -105,12 +82,12 @@ pub async fn execute(
         facts: record.facts,
         evidence: record.evidence,
         reproduce: record.reproduce,
-        ..ScenarioResult::of(planned, duration)
+        ..planned.result(duration)
     }
 }
 
 /// Why a run can't be on the target.
-fn unfit(planned: &Planned, shared: &Shared) -> Option<String> {
+fn unfit(planned: &Planned, shared: &RunContext) -> Option<String> {
     match &shared.target {
         Target::Installation(installation) => Fit {
             installation,
@@ -148,7 +125,7 @@ impl From<String> for Broken {
 /// The world's life around the steps. `Err` says why the harness could not tell.
 async fn live(
     planned: &Planned,
-    shared: &Shared,
+    shared: &RunContext,
     secrets: &Redactor,
     tell: &(dyn Fn(Event) + Send + Sync),
     record: &mut Record,
@@ -210,7 +187,7 @@ async fn live(
 }
 
 /// Leaves a platform that isn't ours as it was found.
-async fn put_back(world: &World, shared: &Shared) -> Result<(), Broken> {
+async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     let Some(changes) = world.changes().filter(|changes| changes.is_changed()) else {
         return Ok(());
     };
@@ -226,7 +203,7 @@ async fn put_back(world: &World, shared: &Shared) -> Result<(), Broken> {
 }
 
 /// What a world is made of, its secrets known to the redactor.
-fn setup(scope: &Scope, planned: &Planned, shared: &Shared, secrets: &Redactor) -> Result<Setup, String> {
+fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
         names: shared.names.clone(),
@@ -305,7 +282,7 @@ fn seed_of(run: &RunOf, seed: u64) -> u64 {
 fn variables(
     scope: &mut Scope,
     planned: &Planned,
-    shared: &Shared,
+    shared: &RunContext,
     world: &World,
     redactor: &Redactor,
 ) -> Result<(), String> {
@@ -335,7 +312,7 @@ fn variables(
 }
 
 /// The policies that templates name: in a world of the scenario's own, what it asks for and the reference platform does.
-fn policies(planned: &Planned, shared: &Shared, world: &World) -> Policies {
+fn policies(planned: &Planned, shared: &RunContext, world: &World) -> Policies {
     if world.installation().is_some() {
         return shared.policies.clone();
     }

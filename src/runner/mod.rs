@@ -1,14 +1,13 @@
 //! Plans, executes and judges.
 
-pub mod events;
+pub mod context;
+pub mod eligibility;
 mod evidence;
 pub mod execute;
-pub mod fit;
 pub mod plan;
 pub mod prove;
 pub mod reproduce;
 pub mod run;
 mod schedule;
-pub mod seed;
 mod step;
 mod story;

@@ -1,12 +1,14 @@
 //! What runs: scenarios times matrix times repetitions, in a stable order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::events::RunOf;
-use crate::scenario::{Level, Scenario};
-use crate::world::contract::Contract;
+use crate::events::{RunOf, ScenarioResult, Verdict};
+use crate::scenario::Scenario;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Level;
 
 /// Which levels run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +52,26 @@ impl Planned {
     /// The contract that it is about.
     pub fn contract(&self) -> Contract {
         Contract::named(self.scenario.contract())
+    }
+
+    /// The result of a run of which nothing is known but that it was planned: an `error` so far.
+    pub fn result(&self, duration: Duration) -> ScenarioResult {
+        ScenarioResult {
+            run: self.run.clone(),
+            title: self.scenario.title.clone(),
+            spec: self.scenario.spec.clone(),
+            level: self.scenario.level,
+            verdict: Verdict::Error,
+            reason: None,
+            interrupted: false,
+            duration,
+            checks: Vec::new(),
+            facts: Vec::new(),
+            evidence: Vec::new(),
+            reproduce: Vec::new(),
+            expected_failure: None,
+            expired_expectation: None,
+        }
     }
 }
 

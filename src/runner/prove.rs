@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::events::{ScenarioResult, Verdict};
-use super::execute::Shared;
 use super::plan::Planned;
 use super::schedule::{Ended, Told, job, schedule};
+use crate::events::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
+use crate::events::{ScenarioResult, Verdict};
 use crate::platform::Mutant;
-use crate::report::{Cell, CellResult, Matrix, Mutant as Defect, Row};
-use crate::scenario::{ExpectationKind, Scenario};
+use crate::runner::context::RunContext;
+use crate::scenario::Scenario;
+use crate::vocabulary::ExpectationKind;
 
 /// Runs the matrix: all that is planned without a mutant, then each row's runs with each of its mutants.
 ///
@@ -19,7 +20,7 @@ use crate::scenario::{ExpectationKind, Scenario};
 pub async fn prove(
     planned: &[Planned],
     mutants: &[&'static Mutant],
-    shared: impl Fn(Vec<String>) -> Shared,
+    shared: impl Fn(Vec<String>) -> RunContext,
     jobs: usize,
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {

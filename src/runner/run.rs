@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
-use super::execute::Shared;
 use super::plan::Planned;
 use super::schedule::{Ended, Told, job, schedule};
+use crate::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 use crate::expected::Expected;
-use crate::scenario::Level;
+use crate::runner::context::RunContext;
+use crate::vocabulary::Level;
 
 /// The end of what is noted where a run ended early.
 pub const NOT_STARTED: &str = "not started";
@@ -32,7 +32,7 @@ pub struct Terms {
 /// Runs all that is planned. `tell` hears of everything, in order.
 pub async fn run(
     planned: Vec<Planned>,
-    shared: Arc<Shared>,
+    shared: Arc<RunContext>,
     terms: Terms,
     info: RunInfo,
     mut tell: impl FnMut(Event),
@@ -77,7 +77,7 @@ fn failed(result: &ScenarioResult) -> bool {
     }
 }
 
-fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &Shared, terms: Terms, started: Instant) -> RunResult {
+fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &RunContext, terms: Terms, started: Instant) -> RunResult {
     let mut summary = Summary::default();
     for result in results {
         match result.verdict {

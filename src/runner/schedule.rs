@@ -11,10 +11,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::events::{Event, ScenarioResult};
-use super::execute::{Shared, execute};
+use super::context::RunContext;
+use super::execute::execute;
 use super::plan::Planned;
 use super::reproduce::reproduce;
+use crate::events::{Event, ScenarioResult};
 use crate::redact::Redactor;
 
 /// Something that waits for its turn.
@@ -40,7 +41,7 @@ pub struct Ended<K> {
 }
 
 /// The job of one run.
-pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<Shared>) -> Job<Ended<K>> {
+pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunContext>) -> Job<Ended<K>> {
     let secrets = shared.redactor.scope();
     let (planned_again, shared_again, secrets_again) = (planned.clone(), shared.clone(), secrets.clone());
     Job {
@@ -61,7 +62,7 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<Share
             result: ScenarioResult {
                 reason: Some("the harness itself broke; what it said is on standard error".into()),
                 reproduce: reproduce(&planned_again, &shared_again, None, None),
-                ..ScenarioResult::of(&planned_again, ran)
+                ..planned_again.result(ran)
             },
             secrets: secrets_again,
         }),

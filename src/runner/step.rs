@@ -5,14 +5,16 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::events::Verdict;
-use crate::scenario::{
-    Claim, Expectation, ExpectationKind, JudgeError, Place, Policies, Scope, Step, facts, judge, refuse_objects, render,
-};
-use crate::steps::arguments::Road;
+use crate::events::Verdict;
+use crate::scenario::{Claim, Expectation, JudgeError, Step, facts, judge, refuse_objects};
 use crate::steps::attach::default_road;
-use crate::steps::{Observation, StepContext, StepError, Verb, subject, verb};
+use crate::steps::{Observation, StepContext, StepError, Verb, verb};
+use crate::template::{Scope, render};
+use crate::vocabulary::Road;
+use crate::vocabulary::{ExpectationKind, Policies};
 use crate::world::roads::door_path;
+use crate::world::subject;
+use crate::yaml::Place;
 
 /// Between two tries, where the step doesn't say: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));

@@ -1,11 +1,13 @@
 //! The steps of one run on their way, and what they leave behind.
 
-use super::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
-use super::execute::Shared;
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};
-use crate::scenario::{Place, Scope, Step, render};
+use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
+use crate::runner::context::RunContext;
+use crate::scenario::Step;
 use crate::steps::{StepContext, StepError};
+use crate::template::{Scope, render};
+use crate::yaml::Place;
 
 /// What is known of a run so far.
 #[derive(Default)]
@@ -55,7 +57,7 @@ impl Record {
 /// The steps of a scenario on their way.
 pub struct Story<'a> {
     pub planned: &'a Planned,
-    pub shared: &'a Shared,
+    pub shared: &'a RunContext,
     tell: &'a (dyn Fn(Event) + Send + Sync),
     pub context: &'a StepContext,
     scope: Scope,
@@ -71,7 +73,7 @@ pub struct Story<'a> {
 impl<'a> Story<'a> {
     pub fn new(
         planned: &'a Planned,
-        shared: &'a Shared,
+        shared: &'a RunContext,
         tell: &'a (dyn Fn(Event) + Send + Sync),
         context: &'a StepContext,
         scope: Scope,

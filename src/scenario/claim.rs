@@ -4,17 +4,18 @@ use indexmap::IndexMap;
 use regex::Regex;
 use serde_json::Value;
 
-use super::checker::Checker;
-use super::expression::is_template;
 use super::field::FieldPath;
-use super::model::{Claim, ExpectationKind, Predicate};
-use super::node::{Kind, Node};
+use super::model::{Claim, Predicate};
 use super::phrase;
-use super::policy::{POLICIES, Policy, policy};
 use super::predicate::OPERATORS;
-use super::problem::{nearest, suggestion};
-use super::source::{Source, Span};
 use crate::steps::Verb;
+use crate::template::expression::is_template;
+use crate::vocabulary::ExpectationKind;
+use crate::vocabulary::policy::{POLICIES, Policy, policy};
+use crate::vocabulary::similar::{nearest, suggestion};
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{Kind, Node};
+use crate::yaml::{Source, Span};
 
 /// Reads what stands at `check`, `given`, `until`, `needs`: one claim or a list of them.
 pub(super) fn claims(node: &Node, kind: ExpectationKind, verb: &Verb, checker: &mut Checker) -> Vec<(Claim, Span)> {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::expression::{self, Piece, Use};
-use super::node::{Kind, Node};
-use super::scope::Scope;
-use super::template::render_text;
+use crate::template::Scope;
+use crate::template::expression::{self, Piece, Use};
+use crate::template::render_text;
+use crate::yaml::node::{Kind, Node};
 
 /// Most runs of a matrix that are looked at.
 const MOST_RUNS: usize = 512;

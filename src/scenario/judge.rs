@@ -6,12 +6,12 @@ use serde_json::Value;
 use super::field::{FieldPath, Found};
 use super::model::{Claim, Predicate};
 use super::phrase;
-use super::policy::Policies;
 use super::predicate::Truth;
-use super::scope::Scope;
-use super::template::{TemplateError, render_string};
 use super::words;
 use crate::steps::Verb;
+use crate::template::Scope;
+use crate::template::{TemplateError, render_string};
+use crate::vocabulary::policy::Policies;
 
 /// Most elements of a list that a judgement tells of.
 const SHOWN_ELEMENTS: usize = 3;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use include_dir::{Dir, include_dir};
 
 use super::model::Scenario;
-use super::node::MAX_BYTES;
 use super::parse::{parse_checked, parse_with_id};
-use super::problem::{Problem, Problems};
-use super::source::{Source, Span};
 use crate::file_input::{self, Refusal, because};
+use crate::yaml::node::MAX_BYTES;
+use crate::yaml::problem::{Problem, Problems};
+use crate::yaml::{Source, Span};
 
 static BUILT_IN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 

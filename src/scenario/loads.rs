@@ -2,12 +2,12 @@
 
 use std::str::FromStr;
 
-use super::checker::Checker;
-use super::expression::is_template;
-use super::node::{Kind, Node};
 use super::step::Read;
 use crate::load::objective::{self, Objective};
 use crate::load::schedule::{self, Arrivals};
+use crate::template::expression::is_template;
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{Kind, Node};
 
 /// Reports what the engine would not take. Templates are filled in only when it runs.
 pub(super) fn check<'r>(steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut Checker) {

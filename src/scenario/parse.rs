@@ -6,20 +6,21 @@ use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::checker::Checker;
-use super::duration;
 use super::file::API_VERSION;
 use super::loads;
-use super::model::{Choice, Intrusion, Level, Scenario, WorldSpec};
-use super::node::{self, Kind, Node};
-use super::problem::Problem;
+use super::model::{Choice, Scenario};
 use super::references::Known;
 use super::roads;
 use super::schema::SCHEMA;
-use super::shape;
 use super::soundness;
-use super::source::{Source, Span};
 use super::step::{self, Read};
+use crate::vocabulary::duration;
+use crate::vocabulary::{Intrusion, Level, WorldSpec};
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{self, Kind, Node};
+use crate::yaml::problem::Problem;
+use crate::yaml::shape;
+use crate::yaml::{Source, Span};
 
 /// Reads a scenario, with the place of its id; all that is wrong with it otherwise, in the order of the file.
 pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Vec<Problem>> {
@@ -282,7 +283,8 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Claim, ExpectationKind, Predicate};
+    use crate::scenario::{Claim, Predicate};
+    use crate::vocabulary::ExpectationKind;
     use proptest::prelude::*;
     use serde_json::json;
     use std::time::Duration;
@@ -332,7 +334,7 @@ finally:
 
     fn read(text: &str) -> Scenario {
         let read = parse_with_id(&Source::new("a/b/c.yaml", text));
-        read.unwrap_or_else(|problems| panic!("{}", super::super::Problems(problems)))
+        read.unwrap_or_else(|problems| panic!("{}", crate::yaml::Problems(problems)))
             .0
     }
 
@@ -404,7 +406,7 @@ finally:
                 for problem in &problems {
                     prop_assert!(problem.span.end <= source.text.len());
                 }
-                let _ = super::super::Problems(problems).render();
+                let _ = crate::yaml::Problems(problems).render();
             }
         }
     }

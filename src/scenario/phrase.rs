@@ -4,11 +4,11 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::claim;
-use super::expression::{self, Piece};
 use super::model::Predicate;
-use super::node::Node;
-use super::problem::nearest;
 use crate::steps::{Phrase, Verb};
+use crate::template::expression::{self, Piece};
+use crate::vocabulary::similar::nearest;
+use crate::yaml::node::Node;
 
 /// Stands for an expression whose value isn't known yet.
 const LATER: char = '\u{1}';

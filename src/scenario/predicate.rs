@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::field::Found;
 use super::model::Predicate;
-use super::scope::Scope;
-use super::template::{TemplateError, render, render_string};
+use crate::template::Scope;
+use crate::template::{TemplateError, render, render_string};
 
 /// Operators of a predicate, with what they mean.
 pub const OPERATORS: &[(&str, &str)] = &[

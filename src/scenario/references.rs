@@ -6,17 +6,17 @@ use indexmap::IndexMap;
 use minijinja::{Environment, ErrorKind};
 use serde_json::Value;
 
-use super::checker::Checker;
-use super::expression::{self, Name, Piece, Use};
-use super::node::{Kind, Node};
-use super::problem::{nearest, suggestion};
-use super::scope::{FILTERS, FUNCTIONS, Scope, canonical, lookup};
-use super::source::{Source, Span};
 use super::step::Read;
-use super::template::{explain, object_for_text};
 use super::texts;
 use super::variables;
 use crate::steps::Verb;
+use crate::template::expression::{self, Name, Piece, Use};
+use crate::template::{FILTERS, FUNCTIONS, Scope, canonical, lookup};
+use crate::template::{explain, object_for_text};
+use crate::vocabulary::similar::{nearest, suggestion};
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{Kind, Node};
+use crate::yaml::{Source, Span};
 
 /// Functions and filters are looked up here; nothing is drawn from it.
 static LANGUAGE: LazyLock<Scope> = LazyLock::new(|| Scope::new(0));

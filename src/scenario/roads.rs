@@ -3,16 +3,16 @@
 //! On a road that isn't there nobody answers: a refusal that is expected holds, and an answer that is
 //! expected is missed. Neither says anything of the platform.
 
-use super::checker::Checker;
 use super::constant;
-use super::expression;
-use super::node::{Kind, Node};
-use super::scope::canonical;
-use super::source::Span;
 use super::step::Read;
 use crate::steps::Reach;
-use crate::steps::arguments::Road;
-use crate::world::contract::Contract;
+use crate::template::canonical;
+use crate::template::expression;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
+use crate::yaml::Span;
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{Kind, Node};
 
 /// Reports each road that the world lacks, once, where it is first said.
 pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut Checker) {
@@ -165,7 +165,7 @@ fn is_zero(kind: &Kind) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::scenario::parse::parse_with_id;
-    use crate::scenario::{Problems, Source};
+    use crate::yaml::{Problems, Source};
 
     /// What is wrong with a scenario that has this in it, and a road of it.
     fn told(id: &str, head: &str, step: &str) -> String {

@@ -12,15 +12,13 @@ use serde_json::{Map, Value, json};
 use self::tidy::{allow_templates_inside, tidy};
 use super::file::API_VERSION;
 use super::model::{Scenario, Step};
-use super::policy::POLICIES;
 use super::predicate::OPERATORS;
 use crate::steps::{Phrase, VERBS, Verb};
-
-/// Definitions that the parser checks with messages of its own. Their schema is for editors.
-pub(super) const CHECKED_ELSEWHERE: [&str; 4] = ["step", "claims-", "facts-", "predicate"];
+use crate::vocabulary::policy::POLICIES;
+use crate::yaml::shape::Schema;
 
 /// The schema that files are held against, made once.
-pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+pub(super) static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::new(schema()));
 
 /// The JSON Schema of a scenario file.
 pub fn schema() -> Value {

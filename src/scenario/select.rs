@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use globset::{Glob, GlobMatcher};
 use indexmap::IndexSet;
 
-use super::model::Level;
-use super::problem::{nearest, suggestion};
+use crate::vocabulary::Level;
+use crate::vocabulary::similar::{nearest, suggestion};
 
 /// What a selector can know of a scenario's run.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,14 +4,15 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::checker::Checker;
 use super::field::Found;
-use super::model::{Claim, Expectation, ExpectationKind, Intrusion, Predicate};
-use super::node::Node;
+use super::model::{Claim, Expectation, Predicate};
 use super::phrase;
 use super::predicate::Truth;
-use super::source::Span;
 use super::step::Read;
+use crate::vocabulary::{ExpectationKind, Intrusion};
+use crate::yaml::Span;
+use crate::yaml::checker::Checker;
+use crate::yaml::node::Node;
 
 /// The least intrusion that a step is.
 fn least(read: &Read<'_>) -> Intrusion {

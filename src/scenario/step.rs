@@ -5,15 +5,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::checker::Checker;
 use super::claim;
-use super::duration;
-use super::model::{Claim, Expectation, ExpectationKind, Step};
-use super::node::{Key, Kind, Node};
-use super::problem::{nearest, suggestion};
+use super::model::{Claim, Expectation, Step};
 use super::schema::{SCHEMA, step_name};
-use super::shape;
 use crate::steps::{VERBS, Verb};
+use crate::vocabulary::ExpectationKind;
+use crate::vocabulary::duration;
+use crate::vocabulary::similar::{nearest, suggestion};
+use crate::yaml::checker::Checker;
+use crate::yaml::node::{Key, Kind, Node};
+use crate::yaml::shape;
 
 /// Keys that every step can have beside its verb's own.
 pub(super) const COMMON: [&str; 10] = [

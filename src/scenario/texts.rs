@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::expression::{self, Piece};
-use super::node::{Kind, Node};
 use super::schema::{SCHEMA, step_name};
-use super::scope::Scope;
 use super::step::COMMON;
-use super::template::{TemplateError, object_for_text};
+use crate::template::Scope;
+use crate::template::expression::{self, Piece};
+use crate::template::{TemplateError, object_for_text};
+use crate::yaml::node::{Kind, Node};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::policy::Policies;
-use super::scope::Scope;
-use crate::world::names;
+use crate::template::Scope;
+use crate::vocabulary::{Policies, names};
 
 /// The variables that every scenario has, by name.
 ///

@@ -10,13 +10,15 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::arguments::{Attach, HeaderValues, Road};
+use super::arguments::{Attach, HeaderValues};
 use super::context::{Exchange, Observation, StepContext, StepError};
+use super::credentials;
 use super::shell::Curl;
 use super::terminal::Terminal;
 use super::wire::{self, Connected, Recorded, Transcript};
-use super::{credentials, subject};
+use crate::vocabulary::Road;
 use crate::world::roads::{Door, RoadError, door, door_path, parties};
+use crate::world::subject;
 
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -42,7 +44,7 @@ pub fn default_road(subject: &Value) -> Road {
 pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
-    let what = format!("attach to {} {}", subject::name(subject), subject::by(road));
+    let what = format!("attach to {} {}", subject::name(subject), road.by());
     let door = match door(&context.world, road, Some(subject)).await {
         Ok(door) => door,
         Err(gone @ RoadError::NoPod { .. }) => {

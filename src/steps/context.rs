@@ -13,8 +13,8 @@ use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::world::World;
 use crate::world::exhausted::Exhausted;
+use crate::world::kube_error::kube_error;
 use crate::world::roads::RoadError;
-use crate::world::said::said;
 
 /// How long the harness waits for an answer before it says that there was none.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl StepError {
     /// `asking what: what the cluster said`.
     pub fn asking(what: impl std::fmt::Display, error: impl std::error::Error + 'static) -> StepError {
         Exhausted::note(&error);
-        StepError(format!("{what}: {}", said(&error)))
+        StepError(format!("{what}: {}", kube_error(&error)))
     }
 
     /// Whether an error is for the step to observe, as one of the other side's doing is.
@@ -78,7 +78,7 @@ impl StepError {
         error: &(dyn std::error::Error + 'static),
     ) -> Result<(), StepError> {
         match Exhausted::note(error) {
-            Some(_) => Err(StepError(format!("{doing}: {}", said(error)))),
+            Some(_) => Err(StepError(format!("{doing}: {}", kube_error(error)))),
             None => Ok(()),
         }
     }

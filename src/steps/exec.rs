@@ -14,21 +14,31 @@ use super::pods;
 /// Bytes of each of a command's outputs that are read.
 const OUTPUT_READ: u64 = 1 << 20;
 
+/// The annotation of a pod that says which of its containers is meant where none is named.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
 /// Runs a command: `exit_code`, `stdout`, `stderr`.
 pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, StepError> {
     let pod = pod_name(&arguments.r#in, context).await?;
     let what = format!("exec {} in {pod}", arguments.exec.join(" "));
     let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
     let tty = arguments.tty.unwrap_or(false);
+    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
+    let container = match arguments.container {
+        Some(container) => Some(container),
+        None => {
+            let pod = api.get(&pod).await.map_err(|error| StepError::asking(&what, error))?;
+            default_container(&pod)
+        }
+    };
     let params = AttachParams {
-        container: arguments.container,
+        container,
         stdin: arguments.stdin.is_some(),
         stdout: true,
         stderr: !tty,
         tty,
         ..AttachParams::default()
     };
-    let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let process = api
         .exec(&pod, &arguments.exec, &params)
         .await
@@ -38,6 +48,22 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         .map_err(|_| failed(&format!("it had not ended after {:?}", context.limits.ready)))?
         .map_err(|e| failed(&e))?;
     Ok(Observation { what, value })
+}
+
+/// The container that kubectl takes where none is named: that of the annotation, or the first. The API
+/// itself refuses to choose among several.
+fn default_container(pod: &Pod) -> Option<String> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let annotated = pod
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(DEFAULT_CONTAINER));
+    containers
+        .iter()
+        .find(|container| Some(&container.name) == annotated)
+        .or(containers.first())
+        .map(|container| container.name.clone())
 }
 
 /// The pod that a session or pod names.
@@ -97,4 +123,25 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
         let _broken = stream.take(OUTPUT_READ).read_to_end(&mut bytes).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_container_is_the_annotated_one_or_the_first() {
+        let chosen = |annotation: &str| {
+            let pod = serde_json::from_value(json!({
+                "metadata": { "annotations": { DEFAULT_CONTAINER: annotation } },
+                "spec": { "containers": [{ "name": "proxy" }, { "name": "cli" }] },
+            }));
+            default_container(&pod.expect("a pod"))
+        };
+        assert_eq!(chosen("cli").as_deref(), Some("cli"));
+        assert_eq!(chosen("nobody").as_deref(), Some("proxy"));
+        let pod = json!({ "spec": { "containers": [{ "name": "proxy" }, { "name": "cli" }] } });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        assert_eq!(default_container(&pod).as_deref(), Some("proxy"));
+    }
 }

@@ -4,8 +4,7 @@ use serde_json::json;
 
 use super::arguments::Gateway;
 use super::context::{Observation, StepContext, StepError};
-use super::subject;
-use crate::world::policy;
+use crate::world::gateways::status;
 
 /// Looks: `reported` (whether anything says something), `accepted`, `by`, `conditions`.
 ///
@@ -14,7 +13,7 @@ use crate::world::policy;
 pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.gateway;
     let world = &context.world;
-    let what = format!("ask what is said of the gateway {}", subject::by(road));
+    let what = format!("ask what is said of the gateway {}", road.by());
     let by_file = world.installation().is_none() && !world.goes_by_objects(road);
     let value = match by_file {
         true => json!({
@@ -25,7 +24,7 @@ pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observatio
         }),
         false => {
             let agents = world.name("agents.path");
-            let said = policy::said_of(&world.kubernetes, &world.namespace, agents).await;
+            let said = status::said_of(&world.kubernetes, &world.namespace, agents).await;
             match said.map_err(|error| StepError::asking(&what, error))? {
                 None => json!({ "reported": false }),
                 Some(said) => json!({

@@ -6,11 +6,12 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::arguments::{Http, Road};
+use super::arguments::Http;
 use super::attach::{header_fields, headers};
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::shell::Curl;
-use super::{credentials, subject, wire};
+use super::{credentials, wire};
+use crate::vocabulary::Road;
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, parties, path_on};
 
@@ -24,7 +25,7 @@ const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 77, 0, 1));
 /// Carries out an `http` step.
 pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road.unwrap_or(Road::Proxy);
-    let what = format!("{} {}", arguments.http, subject::by(road));
+    let what = format!("{} {}", arguments.http, road.by());
     let (method, path) = arguments.http.split_once(' ').unwrap_or(("GET", &arguments.http));
     let path = path_on(&context.world, road, path.trim());
     let door = match door(&context.world, road, arguments.to.as_ref()).await {

@@ -12,17 +12,19 @@ use rand::RngExt;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 
-use super::arguments::{Load, Road};
+use super::arguments::Load;
 use super::attach::default_road;
 use super::context::{Exchange, Observation, StepContext, StepError};
 use super::timing::length;
-use super::{subject, wire};
+use super::wire;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load as Asked, Verdict};
 use crate::load::schedule::Arrivals;
 use crate::load::{Control, LoadResult, Plan, TAGS, Target};
+use crate::vocabulary::Road;
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
+use crate::world::subject;
 
 /// Attaches a second, where a step says nothing.
 const RATE: f64 = 200.0;
@@ -41,7 +43,7 @@ const DESCRIPTORS_ITSELF: u64 = 256;
 pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, StepError> {
     let about = &arguments.load;
     let road = arguments.road.unwrap_or_else(|| default_road(about));
-    let what = format!("load of {} {}", subject::name(about), subject::by(road));
+    let what = format!("load of {} {}", subject::name(about), road.by());
     let size = Size::of(&arguments)?;
     enough_descriptors(size.attaches, road, context)?;
     let door = match door(&context.world, road, Some(about)).await {

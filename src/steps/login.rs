@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-use super::arguments::{Login, Person, Road};
+use super::arguments::{Login, Person};
 use super::context::{Observation, StepContext, StepError};
+use super::exec;
 use super::http::{Request, send};
-use super::{exec, subject};
+use crate::vocabulary::Road;
 use crate::world::roads::door;
 
 /// Logs in: `shown` (`address` and `code`, where the terminal showed both), `exit_code` (none where the command was not
@@ -83,7 +84,7 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
 
 /// Has the vendor do what a person would do in a browser.
 async fn tell_vendor(path: &str, body: Value, context: &StepContext) -> Result<(), StepError> {
-    let what = format!("POST {path} {}", subject::by(Road::Vendor));
+    let what = format!("POST {path} {}", Road::Vendor.by());
     let found = door(&context.world, Road::Vendor, None).await;
     let door = found.map_err(|error| StepError::doing(&what, error))?;
     let mut request = Request::new("POST", path);

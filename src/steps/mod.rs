@@ -24,7 +24,6 @@ mod search;
 mod secret;
 pub mod session;
 pub mod shell;
-pub mod subject;
 pub mod terminal;
 mod timing;
 mod typing;

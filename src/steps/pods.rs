@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::arguments::{Delete, DeletePods, Pods};
 use super::context::{Observation, StepContext, StepError};
-use super::subject;
 use crate::world::pod::is_ready;
+use crate::world::subject;
 use crate::world::wait::{WaitError, until};
 
 fn api(context: &StepContext) -> Api<Pod> {

@@ -9,13 +9,15 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::arguments::{Raw, RawFrame, RawPart, Road, UpgradeHead};
+use super::arguments::{Raw, RawFrame, RawPart, UpgradeHead};
 use super::attach::{default_road, token_query};
 use super::context::{Exchange, Observation, StepContext, StepError};
+use super::credentials;
 use super::wire::{self, Connected, Recorded, head_end};
-use super::{credentials, subject};
+use crate::vocabulary::Road;
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
+use crate::world::subject;
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;
@@ -36,8 +38,8 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
         .map(|about| format!(" to {}", subject::name(about)))
         .unwrap_or_default();
     let what = match count {
-        1 => format!("raw bytes{to} {}", subject::by(road)),
-        n => format!("{n} raw connections{to} {}", subject::by(road)),
+        1 => format!("raw bytes{to} {}", road.by()),
+        n => format!("{n} raw connections{to} {}", road.by()),
     };
     let door = match door(&context.world, road, about).await {
         Ok(door) => door,
@@ -49,7 +51,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     };
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
-        Some(text) => crate::scenario::duration::parse(text)
+        Some(text) => crate::vocabulary::duration::parse(text)
             .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
     let bytes = Bytes {

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 use crate::world::Door;
 
 /// A request by other means.

@@ -11,7 +11,6 @@ use tokio_tungstenite::tungstenite::Message;
 use super::arguments::Websocket;
 use super::attach::{self, Upgraded};
 use super::context::{Exchange, Observation, StepContext, StepError};
-use super::subject;
 use super::wire::Recorded;
 use crate::world::roads::{RoadError, door, parties, path_on};
 
@@ -22,7 +21,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road;
     let target = path_on(&context.world, road, &arguments.websocket);
-    let what = format!("open {target} {}", subject::by(road));
+    let what = format!("open {target} {}", road.by());
     let door = match door(&context.world, road, None).await {
         Ok(door) => door,
         Err(gone @ RoadError::NoPod { .. }) => {

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::context::{Limits, StepError, lock};
+use crate::trust::Trust;
 use crate::world::Door;
-use crate::world::trust::Trust;
 
 /// Bytes of each transcript that are kept; the rest is counted.
 const KEPT: usize = 16 * 1024;

@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_smallest_role() {
-        let names = crate::world::names::contract();
+        let names = crate::vocabulary::names::contract();
         let asks = [
             Ask::ReadSecret,
             Ask::ChangeSecret,
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_permission_reads_as_kubectl_has_it() {
-        let names = crate::world::names::contract();
+        let names = crate::vocabulary::names::contract();
         let shown = |ask: Ask| -> Vec<String> { ask.permissions(&names).iter().map(ToString::to_string).collect() };
         assert_eq!(shown(Ask::ReadSecret), ["get secrets litellm-env"]);
         assert_eq!(shown(Ask::DeleteSandboxes), ["delete sandboxes.agents.x-k8s.io"]);

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::world::exhausted::Exhausted;
-use crate::world::said::said;
+use crate::world::kube_error::kube_error;
 
 /// Between two tries to take a connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,9 +23,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Why there is no way to a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum WayError {
-    #[error("finding the pod: {}", said(.0.as_ref()))]
+    #[error("finding the pod: {}", kube_error(.0.as_ref()))]
     Find(#[from] Box<kube::Error>),
-    #[error("a listener on loopback: {}", said(.0))]
+    #[error("a listener on loopback: {}", kube_error(.0))]
     Listen(#[from] io::Error),
 }
 

@@ -5,7 +5,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 use kube::config::Kubeconfig;
 
 use crate::file_input;
-use crate::world::said::said;
+use crate::world::kube_error::kube_error;
 
 /// Reads a kubeconfig. What it names by a relative path lies beside it, as for kubectl.
 ///
@@ -13,7 +13,7 @@ use crate::world::said::said;
 /// What can't be read or is no kubeconfig: in words, without the path.
 pub fn read(path: &Path) -> Result<Kubeconfig, String> {
     let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
-    let mut config = Kubeconfig::from_yaml(&text).map_err(|error| said(&error))?;
+    let mut config = Kubeconfig::from_yaml(&text).map_err(|error| kube_error(&error))?;
     let Some(folder) = path.parent() else {
         return Ok(config);
     };

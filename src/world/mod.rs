@@ -2,25 +2,21 @@
 
 pub mod access;
 mod certificate;
-pub mod contract;
 pub mod deploy;
 pub mod embedded;
 pub mod exhausted;
-pub mod fit;
 pub mod forward;
 pub mod gateways;
 pub mod installation;
 pub mod kind;
+pub mod kube_error;
 pub mod kubeconfig;
 mod labels;
-pub mod names;
 pub mod pod;
-pub mod policy;
 pub mod roads;
 pub mod rollout;
 pub mod running;
-pub mod said;
-pub mod trust;
+pub mod subject;
 pub mod wait;
 
 use std::sync::Arc;
@@ -31,8 +27,8 @@ pub use running::{World, WorldError};
 use jiff::Timestamp;
 
 use crate::platform::Mutant;
-use crate::scenario::WorldSpec;
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
+use crate::vocabulary::WorldSpec;
 use embedded::Program;
 use exhausted::Exhausted;
 use gateways::{Gateways, envoy_gateway};
@@ -57,11 +53,11 @@ impl Target {
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
             Target::Embedded(program, gateways) => {
-                let lane = match setup.gateways.as_slice() {
+                let slot = match setup.gateways.as_slice() {
                     [] => None,
-                    roads => Some(gateways.lane(roads, spec.gateway_policy).await?),
+                    roads => Some(gateways.slot(roads, spec.gateway_policy).await?),
                 };
-                World::embedded(spec, setup, program.clone(), lane).await
+                World::embedded(spec, setup, program.clone(), slot).await
             }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;

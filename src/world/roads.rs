@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
-use crate::profile::way::{Address, Way};
-use crate::steps::arguments::Road;
-use crate::steps::subject;
+use crate::profile::route_address::{Address, Way};
+use crate::vocabulary::Road;
 use crate::world::World;
 use crate::world::forward::WayError;
+use crate::world::kube_error::kube_error;
 use crate::world::pod::is_ready;
-use crate::world::said::said;
+use crate::world::subject;
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Door {
 /// Why there is no way to a door.
 #[derive(Debug, thiserror::Error)]
 pub enum RoadError {
-    #[error("listing pods with {selector}: {}", said(source.as_ref()))]
+    #[error("listing pods with {selector}: {}", kube_error(source.as_ref()))]
     List { selector: String, source: Box<kube::Error> },
     #[error("there is no ready pod with {selector}")]
     NoPod { selector: String },

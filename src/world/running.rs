@@ -15,25 +15,25 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
-use super::contract::Contract;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Address, Cluster, Options, Program, StartError};
 use super::forward::WayError;
-use super::gateways::lane::Lane;
+use super::gateways::upstream_slot::UpstreamSlot;
 use super::gateways::{GatewayError, GatewayPod, envoy_gateway};
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError, Secrets};
 use super::kind::cluster::KindCluster;
 use super::kind::data_plane::DataPlane;
 use super::kind::namespace::{Namespace, NamespaceError};
+use super::kube_error::kube_error;
 use super::pod::{is_sandbox, waits_for};
 use super::roads::door;
-use super::said::said;
-use super::trust::Trust;
 use super::wait::{WaitError, until};
-use crate::profile::way::Way;
-use crate::scenario::{AgentState, SecretState, WorldSpec};
-use crate::steps::arguments::Road;
+use crate::profile::route_address::Way;
+use crate::trust::Trust;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
+use crate::vocabulary::{AgentState, SecretState, WorldSpec};
 
 /// Longest time that a platform may take to come up, as tasks of this process and as containers.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub enum WorldError {
     Start(#[from] StartError),
     #[error(transparent)]
     Deploy(#[from] DeployError),
-    #[error("creating secret {name}: {}", said(source.as_ref()))]
+    #[error("creating secret {name}: {}", kube_error(source.as_ref()))]
     Secret { name: String, source: Box<kube::Error> },
     #[error("waiting for the platform's deployments: {0}")]
     Wait(String),
@@ -99,7 +99,7 @@ pub struct World {
     pub has_platform: bool,
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
-    lane: Option<Lane>,
+    slot: Option<UpstreamSlot>,
     /// Addresses of this machine that its pods have and that are told to others.
     _held: Vec<Address>,
     /// The Envoys that Envoy Gateway runs for it.
@@ -116,7 +116,7 @@ enum Ground {
 /// The real gateways before a world.
 enum Before {
     /// Those of this machine, which lead there.
-    Lane(Option<Lane>),
+    UpstreamSlot(Option<UpstreamSlot>),
     /// Its own: pods, and objects by which Envoy Gateway makes one.
     Pods {
         pods: Vec<GatewayPod>,
@@ -146,7 +146,7 @@ impl World {
         spec: &WorldSpec,
         setup: Setup,
         program: Program,
-        lane: Option<Lane>,
+        slot: Option<UpstreamSlot>,
     ) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program)).await?;
         World::on(
@@ -154,7 +154,7 @@ impl World {
             "gauntlet",
             spec,
             setup,
-            Before::Lane(lane),
+            Before::UpstreamSlot(slot),
         )
         .await
     }
@@ -164,7 +164,7 @@ impl World {
         spec: &WorldSpec,
         setup: Setup,
         program: Program,
-        lane: Option<Lane>,
+        slot: Option<UpstreamSlot>,
     ) -> Result<World, WorldError> {
         let cluster = Cluster::start(Options::new(program).with_tls()).await?;
         World::on(
@@ -172,7 +172,7 @@ impl World {
             "gauntlet",
             spec,
             setup,
-            Before::Lane(lane),
+            Before::UpstreamSlot(slot),
         )
         .await
     }
@@ -236,7 +236,7 @@ impl World {
             values: Values::default(),
             has_platform: true,
             ground: Ground::Installation(installation),
-            lane: None,
+            slot: None,
             _held: Vec::new(),
             data_plane: None,
         })
@@ -249,11 +249,12 @@ impl World {
         setup: Setup,
         before: Before,
     ) -> Result<World, WorldError> {
-        let (lane, pods, objects) = match before {
-            Before::Lane(lane) => (lane, Vec::new(), Vec::new()),
+        let (slot, pods, objects) = match before {
+            Before::UpstreamSlot(slot) => (slot, Vec::new(), Vec::new()),
             Before::Pods { pods, objects } => (None, pods, objects),
         };
-        let address = |of: fn(&Lane) -> Ipv4Addr| lane.as_ref().map(|lane| of(lane).to_string()).unwrap_or_default();
+        let address =
+            |of: fn(&UpstreamSlot) -> Ipv4Addr| slot.as_ref().map(|slot| of(slot).to_string()).unwrap_or_default();
         let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
             true => Some(Certificate::new(
                 setup.names.get("balancer.tls-name").map_or("", String::as_str),
@@ -287,8 +288,8 @@ impl World {
             namespace: ground.namespace().to_owned(),
             values: Values {
                 controller_replicas: u32::from(!ground.has_controller()),
-                service_address: address(Lane::service),
-                authorizer_address: address(Lane::access_control),
+                service_address: address(UpstreamSlot::service),
+                authorizer_address: address(UpstreamSlot::access_control),
                 ..values
             },
             names: setup.names,
@@ -299,7 +300,7 @@ impl World {
             trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
             has_platform: spec.platform,
             ground,
-            lane,
+            slot,
             _held: held,
         };
         match setup.contract {
@@ -344,7 +345,7 @@ impl World {
             Ground::Installation(_) => {}
         }
         // Nobody listens on its addresses any more: the next world may.
-        drop(self.lane);
+        drop(self.slot);
         Ok(())
     }
 
@@ -415,7 +416,7 @@ impl World {
 
     /// Where a real gateway of this machine takes its requests, where one leads here.
     pub fn gateway(&self, road: Road) -> Option<SocketAddr> {
-        self.lane.as_ref()?.front(road)
+        self.slot.as_ref()?.front(road)
     }
 
     /// Whether the gateway of a road is told what to do by objects of the cluster.
@@ -425,7 +426,7 @@ impl World {
 
     /// The configurations of the gateways that lead here, by their files' names.
     pub fn gateway_files(&self) -> Vec<(&'static str, String)> {
-        let mut files = self.lane.as_ref().map(Lane::files).unwrap_or_default();
+        let mut files = self.slot.as_ref().map(UpstreamSlot::files).unwrap_or_default();
         let pods = [
             ("nginx.conf", &self.values.nginx_configuration),
             ("envoy.json", &self.values.envoy_configuration),
@@ -536,7 +537,7 @@ impl World {
         let listed = api
             .list(&ListParams::default())
             .await
-            .map_err(|error| WorldError::Wait(said(&error)))?;
+            .map_err(|error| WorldError::Wait(kube_error(&error)))?;
         for deployment in listed {
             let name = deployment.metadata.name.unwrap_or_default();
             let within = self.ground.start_within();

@@ -9,7 +9,7 @@ use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::said::said;
+use super::kube_error::kube_error;
 
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub enum WaitError {
     #[error("not so after {0:?}")]
     Late(Duration),
-    #[error("{}", said(.0))]
+    #[error("{}", kube_error(.0))]
     Asking(#[from] Error),
 }
 

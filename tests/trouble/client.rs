@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use gauntlet::cli::platform::program;
 use gauntlet::redact::Redactor;
-use gauntlet::scenario::WorldSpec;
 use gauntlet::steps::http::{self, Request};
 use gauntlet::steps::{Limits, StepContext, attach, raw};
-use gauntlet::world::contract::Contract;
+use gauntlet::vocabulary::Contract;
+use gauntlet::vocabulary::WorldSpec;
+use gauntlet::vocabulary::names;
 use gauntlet::world::running::Setup;
-use gauntlet::world::{Door, World, names};
+use gauntlet::world::{Door, World};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -103,7 +104,7 @@ impl Hostile {
 
     async fn get(&self) -> Value {
         let door = Door {
-            road: gauntlet::steps::arguments::Road::Direct,
+            road: gauntlet::vocabulary::Road::Direct,
             address: self.address,
             way: self.address,
             host: self.address.to_string(),

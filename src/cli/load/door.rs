@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::RngExt;
 
-use crate::cli::run::{Process, UsageError};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
+use crate::events::seed;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Terminal, Tls};
 use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private, is_secret};
 use crate::redact::{Redactor, Secret};
-use crate::runner::seed;
 
 /// Probes a second at least, where the command line says nothing.
 const PROBES: f64 = 2.0;

@@ -10,9 +10,10 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use super::door::{DoorOptions, NotReady, resolve};
 use super::workers::start;
 use crate::cli::conclude::tell;
-use crate::cli::run::{Process, UsageError};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::load::Place;
-use crate::load::http::{Api, HttpResult, Measured, Models, Site, Task, Word, serve, with_bad_signature};
+use crate::load::http::{Api, HttpResult, MISSING, Measured, Models, Site, Task, Word, serve, with_bad_signature};
 use crate::redact::{Redactor, Secret};
 
 /// What its worker's process is started with; nobody types it.
@@ -59,6 +60,9 @@ impl HttpOptions {
         let Some(users) = self.http_users else {
             return Ok(None);
         };
+        if let Some(why) = MISSING {
+            return Err(UsageError(format!("--http-users: {why}")).into());
+        }
         if self.http_api.is_none() && self.http_models.is_none() {
             let why = "--http-users wants --http-api or --http-models: what they ask";
             return Err(UsageError(why.into()).into());

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::cli::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::load::{LoadReportSpec, LoadResult, render};
 use crate::redact::Redactor;
 use crate::report::{Destination, Spec, check_file, clash, same_file, write_file};

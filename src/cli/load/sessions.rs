@@ -9,12 +9,14 @@ use super::make;
 use super::platform::{Platform, RoadName};
 use super::workers::Crew;
 use crate::cli::conclude::tell;
-use crate::cli::run::{Process, UsageError, mutants};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
+use crate::cli::run::mutants;
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Tls};
 use crate::load::{LoadResult, Order, Place, SessionApi, Sessions, Way};
 use crate::redact::{Redactor, Secret};
-use crate::world::trust::Trust;
+use crate::trust::Trust;
 
 /// Most attaches that can be asked for, as of `--attaches`.
 const MOST: u32 = 1 << 20;

@@ -8,7 +8,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::conclude::tell;
-use crate::cli::run::Process;
+use crate::cli::process::Process;
 use crate::load::abort::AbortOn;
 use crate::load::worker::{self, Assignment, IfLost, Member};
 use crate::load::{Outcome, Second};

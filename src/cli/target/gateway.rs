@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::TargetName;
 use crate::profile::Profile;
-use crate::profile::way::Way;
-use crate::steps::arguments::Road;
+use crate::profile::route_address::Way;
+use crate::vocabulary::Road;
 use crate::world::gateways::Images;
 
 /// Which gateways, and what the real ones are made of.

@@ -8,23 +8,24 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::super::TargetName;
-use super::super::run::{Process, UsageError};
+use super::sessions::delete_sessions;
 use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
 use crate::cli::conclude::tell;
-use crate::cli::recover::delete_sessions;
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
-use crate::runner::fit::Fit;
+use crate::runner::eligibility::Fit;
 use crate::runner::plan::Planned;
-use crate::scenario::Intrusion;
+use crate::trust::Trust;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Intrusion;
 use crate::world::access::{self, Permission};
-use crate::world::contract::Contract;
 use crate::world::installation::changes::Changes;
 use crate::world::installation::journal::{ClusterAt, Head, Journal};
 use crate::world::installation::lease::{Held, release};
 use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
-use crate::world::trust::Trust;
 
 /// Longest time that the giving back of a Lease may take that may have been taken.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);

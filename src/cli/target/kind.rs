@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::super::TargetName;
 use super::super::conclude::tell;
-use super::super::run::{Process, UsageError};
 use super::{NotStarted, only_for, tell_of_failure, until_stopped};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
 use crate::world::Target;
 use crate::world::gateways::Images;
 use crate::world::kind::cluster::{self, KindCluster, Options};

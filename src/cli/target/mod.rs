@@ -3,6 +3,7 @@
 mod gateway;
 pub mod installation;
 mod kind;
+pub mod sessions;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::TargetName;
 use super::conclude::tell;
-use super::run::{Process, TIMEOUT, UsageError};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
+use crate::cli::run::TIMEOUT;
 use crate::profile::Profile;
 use crate::runner::plan::Planned;
-use crate::scenario::Intrusion;
 use crate::steps::Limits;
+use crate::vocabulary::Intrusion;
 use crate::world::Target;
 use crate::world::gateways::{Gateways, Settings as GatewaySettings};
 use crate::world::installation::lease::Held;
@@ -170,7 +173,7 @@ pub async fn start(
     let (target, end) = match options.target {
         TargetName::Embedded => {
             let gateways = Gateways::new(GatewaySettings {
-                lanes: process.jobs(None).map_err(NotStarted::Failed)?,
+                slots: process.jobs(None).map_err(NotStarted::Failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
             });

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 use crate::world::World;
 use crate::world::forward::accept;
 use crate::world::roads::door;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::doors::Doors;
 use super::kubeconfig::KubeconfigFile;
 use super::{FAILED, failed, instructions, spec, with_agent};
-use crate::cli::run::Process;
-use crate::steps::arguments::Road;
+use crate::cli::process::Process;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
 use crate::world::World;
-use crate::world::contract::Contract;
 use crate::world::embedded::Cluster;
 use crate::world::gateways::{Gateways, Settings};
 use crate::world::roads::door;
@@ -29,18 +29,18 @@ pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: imp
 async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: impl Write) -> Result<(), String> {
     let starting = |error: &dyn std::fmt::Display| failed("starting the platform", error);
     let gateways = Gateways::new(Settings {
-        lanes: 1,
+        slots: 1,
         names: setup.names.clone(),
         path: (process.variable)("PATH"),
     })
     .with(&setup.mutants);
-    let lane = match setup.gateways.as_slice() {
+    let slot = match setup.gateways.as_slice() {
         [] => None,
-        roads => Some(gateways.lane(roads, true).await.map_err(|error| starting(&error))?),
+        roads => Some(gateways.slot(roads, true).await.map_err(|error| starting(&error))?),
     };
     let doors = doors_of(&setup);
     let spec = spec(setup.contract);
-    let world = World::embedded_with_kubectl(&spec, setup, process.program.clone(), lane)
+    let world = World::embedded_with_kubectl(&spec, setup, process.program.clone(), slot)
         .await
         .map_err(|error| starting(&error))?;
     let world = Arc::new(world);

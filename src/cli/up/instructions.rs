@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::world::contract::Contract;
+use crate::vocabulary::Contract;
 
 /// The names of a platform: `secret.name` → `litellm-env`.
 pub type Names = BTreeMap<String, String>;
@@ -75,7 +75,7 @@ pub fn doors(doors: &[(&str, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::names;
+    use crate::vocabulary::names;
 
     #[test]
     fn what_reaches_an_agent_service() {

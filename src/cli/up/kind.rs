@@ -12,19 +12,19 @@ use kube::config::Kubeconfig;
 use super::kubeconfig::KubeconfigFile;
 use super::{FAILED, failed, instructions, spec, with_agent};
 use crate::cli::conclude::tell;
-use crate::cli::run::Process;
+use crate::cli::process::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
 use crate::cli::{Down, Status, Up};
+use crate::vocabulary::Contract;
 use crate::world::World;
-use crate::world::contract::Contract;
 use crate::world::installation::changes::fingerprint;
 use crate::world::kind::cluster::{self, KindCluster, Options};
 use crate::world::kind::making::Making;
 use crate::world::kind::namespace::{self, Namespace};
+use crate::world::kube_error::kube_error;
 use crate::world::kubeconfig;
 use crate::world::pod::is_ready;
 use crate::world::running::Setup;
-use crate::world::said::said;
 
 /// The namespace that the platform is in.
 const NAMESPACE: &str = "gauntlet";
@@ -150,7 +150,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     for name in deployments_of(setup) {
         let found = deployments.get_opt(&name).await;
-        let found = found.map_err(|error| failed(&format!("looking for deployment {name}"), &said(&error)))?;
+        let found = found.map_err(|error| failed(&format!("looking for deployment {name}"), &kube_error(&error)))?;
         if found.is_none() {
             return Ok(There::Part(format!("deployment {name}")));
         }
@@ -280,7 +280,7 @@ pub async fn status(options: &Status, mut out: impl Write) -> u8 {
         let listed = pods
             .list(&ListParams::default())
             .await
-            .map_err(|error| failed("listing pods", &said(&error)))?;
+            .map_err(|error| failed("listing pods", &kube_error(&error)))?;
         Ok::<_, String>(shown(name, &listed.items))
     };
     match looked.await {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kube::config::Kubeconfig;
 use tokio::net::TcpStream;
 
-use crate::cli::run::UsageError;
+use crate::cli::exit::UsageError;
 use crate::file_input;
 use crate::world::kubeconfig;
 

@@ -19,15 +19,17 @@ use kubeconfig::KubeconfigFile;
 
 use super::conclude::tell;
 use super::profile::{Effective, effective};
-use super::run::{Process, UsageError, mutants};
 use super::target::{GATEWAYS, Goes};
 use super::{MadeTarget, TargetName, Up};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
+use crate::cli::run::mutants;
 use crate::redact::Redactor;
-use crate::scenario::{AgentState, BalancerSpec, WorldSpec};
-use crate::steps::arguments::Road;
 use crate::steps::{Limits, StepContext, session};
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
+use crate::vocabulary::{AgentState, BalancerSpec, WorldSpec};
 use crate::world::World;
-use crate::world::contract::Contract;
 use crate::world::running::Setup;
 
 /// Exit code of what could not be done.

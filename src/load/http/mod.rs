@@ -14,10 +14,14 @@
 //!
 //! A worker whose coordinator goes away stops as if it was told to.
 
+#[cfg(feature = "goose")]
 mod answer;
+#[cfg(feature = "goose")]
 mod drive;
+#[cfg(feature = "goose")]
 mod judge;
 mod result;
+#[cfg(feature = "goose")]
 mod users;
 
 use std::net::SocketAddr;
@@ -25,9 +29,44 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "goose")]
 pub use drive::serve;
-pub use judge::with_bad_signature;
 pub use result::{COLUMNS, Example, HttpResult, Measured, Requests, TITLE};
+
+/// Why a build without goose has no HTTP side, and what has one; `None` where it is there.
+pub const MISSING: Option<&str> = if cfg!(feature = "goose") {
+    None
+} else {
+    Some("this build leaves out goose, which drives the HTTP side: `cargo build --release` builds it in")
+};
+
+/// Stands in for the worker in a build without goose: says that there is none.
+///
+/// # Errors
+/// Always: [`MISSING`].
+#[cfg(not(feature = "goose"))]
+pub async fn serve(
+    _orders: impl tokio::io::AsyncBufRead + Unpin,
+    _words: impl tokio::io::AsyncWrite + Unpin,
+) -> Result<(), String> {
+    Err(MISSING.unwrap_or_default().to_owned())
+}
+
+/// A JWT like this one, with another signature; none where it isn't one.
+///
+/// The very last character may be half padding, so that a decoder may ignore a part of it: four are changed, and stay
+/// what base64url has.
+pub fn with_bad_signature(jwt: &str) -> Option<String> {
+    let (signed, signature) = jwt.rsplit_once('.')?;
+    let signed_parts = signed.split('.').filter(|part| !part.is_empty()).count();
+    if signed_parts != 2 || signed.split('.').count() != 2 || !signature.is_ascii() || signature.len() < 8 {
+        return None;
+    }
+    let (kept, changed) = signature.split_at(signature.len() - 4);
+    // Both end in zero bits, which is what a canonical last character has.
+    let changed: String = changed.chars().map(|c| if c == 'A' { 'Q' } else { 'A' }).collect();
+    Some(format!("{signed}.{kept}{changed}"))
+}
 
 /// What a worker is to do. It carries secrets, and so it doesn't print.
 #[derive(Clone, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::answer::{body, failure, first_agent, id_of, status_of};
 use super::judge::{Call, Judgement, Record};
 use super::{Api, Measured, Site, Task};
-use crate::world::trust::Trust;
+use crate::trust::Trust;
 
 /// How often it is asked whether a session is ready.
 const POLL: Duration = Duration::from_millis(100);

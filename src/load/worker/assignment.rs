@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::plan::{Door, Plan, Target};
 use crate::load::schedule::Arrivals;
-use crate::world::trust::Trust;
+use crate::trust::Trust;
 
 /// What a load is made of. It carries the tokens, and so it doesn't print.
 #[derive(Clone, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ macro_rules! mutants {
     };
 }
 
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 
 mod agent_service;
 mod gateways;

@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Component, run};
-use crate::world::contract::Contract;
+use crate::vocabulary::Contract;
 use crate::world::deploy::{self, Values};
 use crate::world::embedded::{Cluster, Options};
 use crate::world::rollout;
@@ -105,7 +105,7 @@ impl World {
             probe_replicas: setup.balancer.into(),
             controller_replicas: 1,
             seed: "seed".into(),
-            names: deploy::grouped(&crate::world::names::contract()),
+            names: deploy::grouped(&crate::vocabulary::names::contract()),
             ..Values::default()
         };
         let world = World {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Console, ConsoleSettings};
+use crate::events::Event;
 use crate::report::{Reporter, RunFolder, Written, atomic};
-use crate::runner::events::Event;
 
 /// Writes what the console prints to a file when the run is over.
 pub(in crate::report) struct FileCopy {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Style;
+use crate::events::{FactResult, RunOf, RunResult, ScenarioResult};
 use crate::report::roads::{self, Compared, Row};
 use crate::report::text::{one_line, seconds, wrap};
 use crate::report::words;
-use crate::runner::events::{FactResult, RunOf, RunResult, ScenarioResult};
 
 /// Facts as tables, apart from verdicts: roads side by side where they differ, and the rest. Empty without facts.
 pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usize) -> String {

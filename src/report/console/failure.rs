@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Style;
+use crate::events::{At, CheckResult, ScenarioResult};
 use crate::report::evidence::{evidence_folder, evidence_paths};
 use crate::report::text::{cut, last_lines, one_line, pointed, printable, wrap};
 use crate::report::words::{self, Outcome};
-use crate::runner::events::{At, CheckResult, ScenarioResult};
-use crate::scenario::ExpectationKind;
+use crate::vocabulary::ExpectationKind;
 
 /// Pieces of evidence named, the most telling ones; the folder is named for the rest.
 const NAMED: usize = 3;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::events::RunOf;
 use crate::report::text::cut;
-use crate::runner::events::RunOf;
 
 /// Most scenarios that have a line; the bar tells of the rest.
 const LINES: usize = 8;

@@ -1,7 +1,7 @@
 //! Colours, where they are wanted.
 
+use crate::events::RunVerdict;
 use crate::report::words::Outcome;
-use crate::runner::events::RunVerdict;
 
 /// Whether and how to colour.
 #[derive(Clone, Copy)]

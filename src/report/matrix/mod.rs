@@ -1,177 +1,136 @@
-//! The matrix of rules and mutants: whether every check can fail.
+//! The matrix of rules and mutants as text, Markdown and JSON.
 
-mod render;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-/// A row of a contract's table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// `harness-token/token/refuse`.
-    pub id: String,
-    /// The rule, in a sentence.
-    pub title: String,
-}
+use crate::events::matrix::{Fate, Matrix};
+use crate::report::document::API_VERSION;
+use crate::report::markdown::{cell, escape};
+use crate::report::text::{one_line, without_commands, wrap};
 
-/// A named defect that was tried.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Mutant {
-    pub name: String,
-    /// The row that it breaks.
-    pub row: String,
-    /// What is broken, in a sentence.
-    pub defect: String,
-}
-
-/// What became of one row's checks on the platform with one mutant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "result")]
-pub enum CellResult {
-    /// This check failed, and didn't without the mutant.
-    Killed {
-        check: String,
-    },
-    /// All checks passed.
-    Survived,
-    NotRun,
-    /// It could not be told.
-    Error {
-        reason: String,
-    },
-}
-
-/// One row on the platform with one mutant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Cell {
-    /// The mutant's name.
-    pub mutant: String,
-    /// The row's id.
-    pub row: String,
-    #[serde(flatten)]
-    pub result: CellResult,
-}
-
-/// The verdict on a mutant: whether its own row notices it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate<'m> {
-    Dead { check: &'m str },
-    Survived,
-    CouldNotTell { why: String },
-}
-
-/// Rules, mutants, and what became of them.
-#[derive(Clone, Debug, Default)]
-pub struct Matrix {
-    pub rows: Vec<Row>,
-    pub mutants: Vec<Mutant>,
-    pub cells: Vec<Cell>,
-    /// It ended early: what could not be told is so for that reason.
-    pub interrupted: bool,
-}
-
-/// How many mutants met which fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    pub mutants: usize,
-    pub dead: usize,
-    pub survived: usize,
-    pub could_not_tell: usize,
-    pub rows: usize,
-    pub rows_without_killer: usize,
-}
+/// Columns before a text that has a label.
+const LABEL: usize = 12;
 
 impl Matrix {
-    /// What the checks of the mutant's own row say. Other rows' don't count.
-    pub fn fate(&self, mutant: &Mutant) -> Fate<'_> {
-        let could_not_tell = |why: String| Fate::CouldNotTell { why };
-        let cell = self
-            .cells
-            .iter()
-            .find(|c| c.mutant == mutant.name && c.row == mutant.row);
-        match cell.map(|c| &c.result) {
-            Some(CellResult::Killed { check }) => Fate::Dead { check },
-            Some(CellResult::Survived) => Fate::Survived,
-            Some(CellResult::Error { reason }) => could_not_tell(reason.clone()),
-            Some(CellResult::NotRun) => could_not_tell("its row was not run".to_owned()),
-            None if self.rows.iter().any(|r| r.id == mutant.row) => could_not_tell("its row was not run".to_owned()),
-            None => could_not_tell(format!("there is no row {}", mutant.row)),
-        }
-    }
-
-    /// Names of the mutants that a check of this row killed, those that break
-    /// another row among them.
-    pub fn killers(&self, row: &Row) -> Vec<&str> {
-        self.mutants
-            .iter()
-            .map(|m| m.name.as_str())
-            .filter(|name| {
-                self.cells
-                    .iter()
-                    .any(|c| c.mutant == *name && c.row == row.id && matches!(c.result, CellResult::Killed { .. }))
-            })
-            .collect()
-    }
-
-    /// Counts.
-    pub fn tally(&self) -> Tally {
-        let mut tally = Tally {
-            mutants: self.mutants.len(),
-            rows: self.rows.len(),
-            ..Tally::default()
-        };
+    /// For a person: each mutant with its fate, each row with its killers.
+    pub fn console(&self, width: usize) -> String {
+        let mut text = String::from("Mutants: what each broke, and which check noticed\n\n");
         for mutant in &self.mutants {
-            match self.fate(mutant) {
-                Fate::Dead { .. } => tally.dead += 1,
-                Fate::Survived => tally.survived += 1,
-                Fate::CouldNotTell { .. } => tally.could_not_tell += 1,
-            }
+            let (word, label, detail) = match self.fate(mutant) {
+                Fate::Dead { check } => ("DEAD", "killed by", check.to_owned()),
+                Fate::Survived => (
+                    "SURVIVED",
+                    "but",
+                    "no check of its row failed: the row can't notice this defect".to_owned(),
+                ),
+                Fate::CouldNotTell { why } => ("COULD NOT TELL", "why", why),
+            };
+            text += &format!("{word}  {}\n", mutant.name);
+            text += &labelled("breaks", &mutant.row, width);
+            text += &labelled("defect", &mutant.defect, width);
+            text += &labelled(label, &detail, width);
         }
-        let without = self.rows.iter().filter(|r| self.killers(r).is_empty());
-        tally.rows_without_killer = without.count();
-        tally
+        text += "\nRows: the mutants that each has caught\n\n";
+        for row in &self.rows {
+            text += &format!("{}\n", row.id);
+            let killers = match self.killers(row).join(", ") {
+                none if none.is_empty() => "NONE: it is not shown that this row can fail".to_owned(),
+                some => some,
+            };
+            text += &labelled("killers", &killers, width);
+        }
+        text += &format!("\n{}\n", wrap(&self.summary(), width).join("\n"));
+        without_commands(&text).into_owned()
     }
 
-    /// Whether something is shown to be wrong: a mutant survived, or a row has no killer though all of its
-    /// mutants could be told.
-    pub fn is_broken(&self) -> bool {
-        let told = |row: &Row| {
-            let mut mutants = self.mutants.iter().filter(|mutant| mutant.row == row.id);
-            mutants.all(|mutant| !matches!(self.fate(mutant), Fate::CouldNotTell { .. }))
-        };
-        let mut without = self.rows.iter().filter(|row| self.killers(row).is_empty());
-        self.tally().survived > 0 || without.any(told)
+    fn verdict(&self) -> &'static str {
+        match self.holds() {
+            true => "PASSED",
+            false if self.interrupted => "INTERRUPTED",
+            false if self.is_broken() => "FAILED",
+            false => "COULD NOT TELL",
+        }
     }
 
-    /// Whether every mutant is dead and every row has a killer. Nothing tried
-    /// shows nothing.
-    pub fn holds(&self) -> bool {
-        let tally = self.tally();
-        tally.mutants > 0 && tally.dead == tally.mutants && tally.rows_without_killer == 0
+    /// For a CI summary.
+    pub fn markdown(&self) -> String {
+        let mut text = format!(
+            "# gauntlet prove: {}\n\n{}\n\n## Mutants\n\n| mutant | row | defect | verdict | by, or why |\n|---|---|---|---|---|\n",
+            self.verdict(),
+            self.summary()
+        );
+        for mutant in &self.mutants {
+            let (verdict, detail) = match self.fate(mutant) {
+                Fate::Dead { check } => ("dead", cell(check)),
+                Fate::Survived => ("**survived**", "no check of its row failed".to_owned()),
+                Fate::CouldNotTell { why } => ("**could not tell**", escape(&why)),
+            };
+            text += &format!(
+                "| {} | {} | {} | {verdict} | {detail} |\n",
+                cell(&mutant.name),
+                cell(&mutant.row),
+                escape(&mutant.defect)
+            );
+        }
+        text += "\n## Rows\n\n| row | rule | killers |\n|---|---|---|\n";
+        for row in &self.rows {
+            let killers = match self.killers(row).into_iter().map(cell).collect::<Vec<_>>() {
+                none if none.is_empty() => "**none**".to_owned(),
+                some => some.join(", "),
+            };
+            text += &format!("| {} | {} | {killers} |\n", cell(&row.id), escape(&row.title));
+        }
+        text
     }
 
-    /// `36 mutants: 36 dead, 0 survived, 0 could not tell; 38 rows, each with a killer`.
-    pub fn summary(&self) -> String {
-        let Tally {
-            mutants,
-            dead,
-            survived,
-            could_not_tell,
-            rows,
-            rows_without_killer,
-        } = self.tally();
-        let s = |n: usize| if n == 1 { "" } else { "s" };
-        let killers = match rows_without_killer {
-            0 => "each with a killer".to_owned(),
-            n => format!("{n} without a killer"),
-        };
-        format!(
-            "{}{mutants} mutant{}: {dead} dead, {survived} survived, {could_not_tell} could not \
-             tell; {rows} row{}, {killers}",
-            if self.interrupted { "interrupted; " } else { "" },
-            s(mutants),
-            s(rows)
-        )
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let mutants: Vec<Value> = self
+            .mutants
+            .iter()
+            .map(|mutant| {
+                let (verdict, check, reason) = match self.fate(mutant) {
+                    Fate::Dead { check } => ("dead", Some(check), None),
+                    Fate::Survived => ("survived", None, None),
+                    Fate::CouldNotTell { why } => ("could-not-tell", None, Some(why)),
+                };
+                json!({
+                    "name": mutant.name,
+                    "row": mutant.row,
+                    "defect": mutant.defect,
+                    "verdict": verdict,
+                    "killed_by": check,
+                    "reason": reason,
+                })
+            })
+            .collect();
+        let rows: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| json!({"id": row.id, "title": row.title, "killers": self.killers(row)}))
+            .collect();
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": "Matrix",
+            "holds": self.holds(),
+            "interrupted": self.interrupted,
+            "summary": self.tally(),
+            "mutants": mutants,
+            "rows": rows,
+            "cells": self.cells,
+        })
     }
+}
+
+fn labelled(label: &str, text: &str, width: usize) -> String {
+    wrap(&one_line(text), width.saturating_sub(LABEL))
+        .iter()
+        .enumerate()
+        .map(|(n, line)| {
+            let label = if n == 0 { label } else { "" };
+            format!("{label:>10}  {line}\n")
+        })
+        .collect()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::events::matrix::{Cell, CellResult, Mutant, Row};
 
 fn matrix() -> Matrix {
     let row = |id: &str, title: &str| Row {

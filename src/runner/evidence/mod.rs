@@ -8,10 +8,10 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 
-use crate::runner::events::Evidence;
+use crate::events::Evidence;
 use crate::steps::StepContext;
+use crate::world::kube_error::kube_error;
 use crate::world::pod::{containers, has_restarted};
-use crate::world::said::said;
 
 /// Lines of each log that are kept.
 const LOG_LINES: i64 = 5_000;
@@ -39,7 +39,11 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     }
     let mut others = Vec::new();
     match world.pods().await {
-        Err(error) => others.push(text("pods", "pods.yaml", format!("listing pods: {}", said(&error)))),
+        Err(error) => others.push(text(
+            "pods",
+            "pods.yaml",
+            format!("listing pods: {}", kube_error(&error)),
+        )),
         Ok(listed) => {
             match objects::shown(&listed, &context.redactor) {
                 Ok(shown) => others.push(text("pods", "pods.yaml", shown)),
@@ -64,7 +68,7 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     }
     let events: Api<Event> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let listed = match events.list(&ListParams::default()).await {
-        Err(error) => format!("listing events: {}", said(&error)),
+        Err(error) => format!("listing events: {}", kube_error(&error)),
         Ok(listed) => listed.items.iter().map(event_line).collect(),
     };
     evidence.push(text("events", "events.txt", listed));
@@ -139,7 +143,7 @@ async fn log(pods: &Api<Pod>, pod: &str, container: &str, previous: bool) -> Str
     };
     match pods.logs(pod, &params).await {
         Ok(log) => log,
-        Err(error) => format!("reading the log: {}", said(&error)),
+        Err(error) => format!("reading the log: {}", kube_error(&error)),
     }
 }
 

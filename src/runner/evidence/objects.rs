@@ -8,14 +8,14 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, O
 use serde::Serialize;
 
 use super::text;
+use crate::events::Evidence;
 use crate::redact::{RedactError, Redactor};
-use crate::runner::events::Evidence;
 use crate::steps::credentials;
-use crate::world::contract::Contract;
+use crate::vocabulary::Contract;
+use crate::world::gateways::status;
 use crate::world::installation::Installation;
-use crate::world::policy;
+use crate::world::kube_error::kube_error;
 use crate::world::running::World;
-use crate::world::said::said;
 
 /// Deployments, Sandboxes, and of the token's secret what it has without what that is.
 pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
@@ -49,12 +49,12 @@ async fn of_parts(world: &World, redactor: &Redactor) -> Vec<Evidence> {
                     separate(&mut shown, &shown_or_why(&deployment, redactor));
                 }
             }
-            Err(error) => separate(&mut shown, &format!("# listing deployments: {}\n", said(&error))),
+            Err(error) => separate(&mut shown, &format!("# listing deployments: {}\n", kube_error(&error))),
         }
     }
     let mut evidence = vec![text("deployments", "deployments.yaml", shown)];
     let mut routes = String::new();
-    for mut object in policy::objects(&world.kubernetes, &world.namespace).await {
+    for mut object in status::objects(&world.kubernetes, &world.namespace).await {
         bare(&mut object.metadata);
         separate(&mut routes, &shown_or_why(&object, redactor));
     }
@@ -82,7 +82,7 @@ async fn deployments(world: &World, redactor: &Redactor) -> String {
                 shown_or_why(&deployment, redactor)
             }
             Ok(None) => format!("# there is no deployment {name}\n"),
-            Err(error) => format!("# reading the deployment {name}: {}\n", said(&error)),
+            Err(error) => format!("# reading the deployment {name}: {}\n", kube_error(&error)),
         };
         separate(&mut shown, &told);
     }
@@ -95,7 +95,7 @@ async fn sandboxes(world: &World, redactor: &Redactor) -> String {
     let all: Api<DynamicObject> = Api::namespaced_with(world.kubernetes.clone(), &world.namespace, &resource);
     let listed = match all.list(&ListParams::default()).await {
         Ok(listed) => listed.items,
-        Err(error) => return format!("# listing sandboxes: {}\n", said(&error)),
+        Err(error) => return format!("# listing sandboxes: {}\n", kube_error(&error)),
     };
     let mut shown = String::new();
     for mut sandbox in listed {
@@ -115,7 +115,7 @@ async fn secret(world: &World, of: &str) -> String {
     match all.get_opt(name).await {
         Ok(Some(secret)) => described(name, &secret),
         Ok(None) => format!("there is no secret {name}\n"),
-        Err(error) => format!("reading the secret {name}: {}\n", said(&error)),
+        Err(error) => format!("reading the secret {name}: {}\n", kube_error(&error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a search found, shown where it stands.
 
 use super::platform::Platform;
-use crate::runner::execute::Shared;
+use crate::runner::context::RunContext;
 use crate::steps::StepContext;
 use crate::world::Target;
 
@@ -10,7 +10,7 @@ const MOST_FOUND: usize = 3;
 
 /// What shows the lines of logs in which the last search found something. None where they are gone with their world:
 /// the evidence has them.
-pub(super) fn found(shared: &Shared, context: &StepContext) -> Option<Vec<String>> {
+pub(super) fn found(shared: &RunContext, context: &StepContext) -> Option<Vec<String>> {
     let (platform, found) = (Platform::of(shared, &context.world), context.lines_found());
     if platform.is_gone() || found.is_empty() {
         return None;

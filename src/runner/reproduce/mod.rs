@@ -5,38 +5,26 @@ mod platform;
 
 use std::collections::BTreeSet;
 
-use super::execute::Shared;
 use super::plan::Planned;
+use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
-use crate::profile::way::Way;
-use crate::scenario::{Level, Step};
+use crate::runner::context::RunContext;
+use crate::scenario::Step;
 use crate::steps::StepContext;
-use crate::steps::arguments::Road;
 use crate::steps::shell::{Curl, quoted};
-use crate::world::contract::Contract;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Level;
+use crate::vocabulary::Road;
 use crate::world::roads::{api_road, behind};
 use crate::world::{Target, World};
 use found::found;
 use platform::Platform;
 
-/// Flags of a run that its commands need as well, each with a space before it: ` --profile p.yaml`.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// Of `gauntlet run`, beside level, mutants and seed.
-    pub run: String,
-    /// Of `gauntlet up`, beside the mutants and the gateway.
-    pub up: String,
-    /// Of `kubectl`, beside the namespace.
-    pub kubectl: String,
-    /// Of `curl`.
-    pub curl: String,
-}
-
 /// The command that makes the same run, and what shows how it ended by other means: the last request of it, or where
 /// its last step found what it searched for. Secrets stand in them as `$NAME`, with the line that fills it.
 pub fn reproduce(
     planned: &Planned,
-    shared: &Shared,
+    shared: &RunContext,
     context: Option<&StepContext>,
     last: Option<&Step>,
 ) -> Vec<String> {
@@ -55,7 +43,7 @@ pub fn reproduce(
 }
 
 /// The same run, alone.
-fn again(planned: &Planned, shared: &Shared, mutants: &str) -> String {
+fn again(planned: &Planned, shared: &RunContext, mutants: &str) -> String {
     let level = match planned.scenario.level {
         Level::Core => "",
         Level::Extended => " --level all",
@@ -76,7 +64,7 @@ fn again(planned: &Planned, shared: &Shared, mutants: &str) -> String {
 struct Request<'a> {
     curl: Curl,
     planned: &'a Planned,
-    shared: &'a Shared,
+    shared: &'a RunContext,
     context: &'a StepContext,
     mutants: &'a str,
     platform: Platform,
@@ -87,7 +75,7 @@ const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {
     /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
-    fn last(planned: &'a Planned, shared: &'a Shared, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
+    fn last(planned: &'a Planned, shared: &'a RunContext, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
         let platform = Platform::of(shared, world);

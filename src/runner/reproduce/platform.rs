@@ -1,6 +1,6 @@
 //! Where the platform of a run is when somebody wants to see its failure again.
 
-use crate::runner::execute::Shared;
+use crate::runner::context::RunContext;
 use crate::world::{Target, World};
 
 /// What becomes of the platform that a request was made to.
@@ -17,7 +17,7 @@ pub(super) enum Platform {
 }
 
 impl Platform {
-    pub(super) fn of(shared: &Shared, world: &World) -> Platform {
+    pub(super) fn of(shared: &RunContext, world: &World) -> Platform {
         match &shared.target {
             Target::Installation(_) => Platform::Theirs,
             Target::Kind(_) if shared.keep_failed && world.can_stay() => Platform::Stays,
@@ -32,7 +32,7 @@ impl Platform {
     }
 
     /// `kubectl` with what leads it to the platform.
-    pub(super) fn kubectl(self, shared: &Shared, world: &World) -> String {
+    pub(super) fn kubectl(self, shared: &RunContext, world: &World) -> String {
         match (self, &shared.target) {
             (Platform::Embedded | Platform::Kind, _) => "kubectl".to_owned(),
             (Platform::Stays, Target::Kind(cluster)) => {

@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use super::arguments::Timing;
 use super::attach::default_road;
 use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use super::subject;
-use crate::scenario::duration;
+use crate::vocabulary::duration;
 use crate::world::roads::{RoadError, door, door_path, parties};
+use crate::world::subject;
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
 
@@ -52,7 +52,7 @@ enum Kind {
 pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation, StepError> {
     let subject = &arguments.timing;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
-    let what = format!("timing of refusals at {} {}", subject::name(subject), subject::by(road));
+    let what = format!("timing of refusals at {} {}", subject::name(subject), road.by());
     let per_byte = length("smallest-effect", arguments.smallest_effect.as_deref(), SMALLEST_EFFECT)?;
     let at_most = length("at-most", arguments.at_most.as_deref(), AT_MOST)?;
     let tokens = Tokens::of(&arguments.token)?;

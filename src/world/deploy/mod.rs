@@ -9,10 +9,11 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::contract::Contract;
-use super::said::said;
-use crate::scenario::{Scope, TemplateError, render_string};
+use super::kube_error::kube_error;
+use crate::template::{Scope, TemplateError, render_string};
+use crate::vocabulary::Contract;
 
+pub use crate::vocabulary::selector::{labels, selector};
 pub use values::Values;
 
 /// The platform of contract 1.
@@ -42,7 +43,7 @@ pub enum DeployError {
     Template(#[from] TemplateError),
     #[error("reading the platform's manifest as filled in: {0}")]
     Yaml(String),
-    #[error("creating {kind} {name}: {}", said(source.as_ref()))]
+    #[error("creating {kind} {name}: {}", kube_error(source.as_ref()))]
     Create {
         kind: String,
         name: String,
@@ -78,23 +79,6 @@ pub fn grouped(names: &BTreeMap<String, String>) -> Value {
         }
     }
     json!(groups)
-}
-
-/// Labels as the platform's components take them: `app=web,tier=front`.
-pub fn selector(labels: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.join(",")
-}
-
-/// The labels that a selector asks for; none where it asks for something other than equality.
-pub fn labels(selector: &str) -> Option<BTreeMap<String, String>> {
-    let label = |text: &str| {
-        let (key, value) = text.split_once('=')?;
-        let (key, value) = (key.trim(), value.strip_prefix('=').unwrap_or(value).trim());
-        let plain = |text: &str| !text.is_empty() && !text.contains(|c: char| "!=()".contains(c) || c.is_whitespace());
-        (plain(key) && plain(value)).then(|| (key.to_owned(), value.to_owned()))
-    };
-    selector.split(',').map(label).collect()
 }
 
 /// A manifest's objects, its variables filled in. Objects that would do nothing
@@ -156,7 +140,7 @@ mod tests {
             web_replicas: 1,
             controller_replicas: 1,
             terminal: r#"["/bin/sh","-c","echo $$ $(id)"]"#.into(),
-            names: grouped(&crate::world::names::contract()),
+            names: grouped(&crate::vocabulary::names::contract()),
             ..Values::default()
         };
         let objects = objects(HARNESS_TOKEN, &values).expect("a manifest");
@@ -173,13 +157,13 @@ mod tests {
     /// Web and worker both make sandboxes.
     #[test]
     fn a_kind_of_terminal_is_told_to_who_makes_sandboxes() {
-        let spec = crate::scenario::WorldSpec {
-            terminal: Some(crate::scenario::TerminalSpec::Named(
-                crate::scenario::NamedTerminal::Loop,
+        let spec = crate::vocabulary::WorldSpec {
+            terminal: Some(crate::vocabulary::TerminalSpec::Named(
+                crate::vocabulary::NamedTerminal::Loop,
             )),
-            ..crate::scenario::WorldSpec::default()
+            ..crate::vocabulary::WorldSpec::default()
         };
-        let values = Values::new("gauntlet", &spec, &crate::world::names::contract(), &[], None);
+        let values = Values::new("gauntlet", &spec, &crate::vocabulary::names::contract(), &[], None);
         assert_eq!(values.terminal, "");
         let objects = objects(HARNESS_TOKEN, &values).expect("a manifest");
         let kinds: Vec<&str> = objects
@@ -193,9 +177,9 @@ mod tests {
     }
 
     /// The deployment of LiteLLM as a world asks for it, and the kinds of all objects.
-    fn codex_auth(spec: &crate::scenario::WorldSpec, mutants: &[&str]) -> (serde_json::Value, Vec<String>) {
+    fn codex_auth(spec: &crate::vocabulary::WorldSpec, mutants: &[&str]) -> (serde_json::Value, Vec<String>) {
         let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
-        let values = Values::new("gauntlet", spec, &crate::world::names::contract(), &mutants, None);
+        let values = Values::new("gauntlet", spec, &crate::vocabulary::names::contract(), &mutants, None);
         let objects = objects(CODEX_AUTH, &values).expect("a manifest");
         let is_litellm = |object: &&DynamicObject| object.metadata.name.as_deref() == Some("litellm");
         let mut litellm = objects.iter().filter(is_litellm);
@@ -212,9 +196,9 @@ mod tests {
 
     #[test]
     fn logins_are_on_a_claim_or_on_none() {
-        let spec = |persistence| crate::scenario::WorldSpec {
+        let spec = |persistence| crate::vocabulary::WorldSpec {
             persistence,
-            ..crate::scenario::WorldSpec::default()
+            ..crate::vocabulary::WorldSpec::default()
         };
         let (kept, kinds) = codex_auth(&spec(true), &[]);
         assert_eq!(kept["strategy"]["type"], "Recreate");
@@ -229,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_no_init_container_but_as_a_mutant() {
-        let spec = crate::scenario::WorldSpec::default();
+        let spec = crate::vocabulary::WorldSpec::default();
         let (good, _) = codex_auth(&spec, &[]);
         let pod = &good["template"]["spec"];
         assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed"]);
@@ -252,9 +236,9 @@ mod tests {
 
     #[test]
     fn what_a_chart_gets_wrong() {
-        let spec = |persistence| crate::scenario::WorldSpec {
+        let spec = |persistence| crate::vocabulary::WorldSpec {
             persistence,
-            ..crate::scenario::WorldSpec::default()
+            ..crate::vocabulary::WorldSpec::default()
         };
         let volume = |persistence, mutant| {
             let (litellm, _) = codex_auth(&spec(persistence), &[mutant]);

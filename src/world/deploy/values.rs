@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
-use crate::scenario::{AgentState, AuthorizerState, TerminalSpec, WorldSpec, duration};
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
+use crate::vocabulary::duration;
+use crate::vocabulary::{AgentState, AuthorizerState, TerminalSpec, WorldSpec};
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
 

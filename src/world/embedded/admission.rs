@@ -11,6 +11,7 @@ use super::object::{self, text};
 use super::store::{DeleteOptions, Part, Propagation, object_mut};
 
 mod validate;
+mod volumes;
 
 use validate::{immutable, is_name, validate};
 
@@ -25,6 +26,9 @@ const SERVER_SIDE: [&str; 8] = [
     "managedFields",
     "selfLink",
 ];
+
+/// The finalizer that holds a claim until no pod uses it.
+pub const CLAIM_IN_USE: &str = "kubernetes.io/pvc-protection";
 
 /// The finalizer that holds an owner until what it owns is gone.
 pub const FOREGROUND: &str = "foregroundDeletion";
@@ -255,7 +259,7 @@ fn defaults(kind: Kind, value: &mut Value) {
     match kind {
         Kind::Namespace => value["status"] = json!({ "phase": "Active" }),
         Kind::Secret => default(value, "type", json!("Opaque")),
-        Kind::PersistentVolumeClaim => value["status"] = json!({ "phase": "Pending" }),
+        Kind::PersistentVolumeClaim => claim(value),
         Kind::Service => value["status"] = json!({ "loadBalancer": {} }),
         Kind::Pod => {
             let spec = &mut value["spec"];
@@ -286,6 +290,24 @@ fn defaults(kind: Kind, value: &mut Value) {
             value["status"] = json!({ "replicas": 0 });
         }
         _ => {}
+    }
+}
+
+/// A claim is bound when it is made: its volume is a folder, and there is always room for one.
+fn claim(value: &mut Value) {
+    default(&mut value["spec"], "volumeMode", json!("Filesystem"));
+    value["status"] = json!({
+        "phase": "Bound",
+        "accessModes": value["spec"]["accessModes"],
+        "capacity": { "storage": value["spec"]["resources"]["requests"]["storage"] },
+    });
+    let metadata = object_mut(&mut value["metadata"]);
+    match metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
+        Some(finalizers) if finalizers.iter().any(|finalizer| finalizer == CLAIM_IN_USE) => {}
+        Some(finalizers) => finalizers.push(CLAIM_IN_USE.into()),
+        None => {
+            metadata.insert("finalizers".into(), json!([CLAIM_IN_USE]));
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A [`Cluster`] serves the Kubernetes API on loopback. Behind it are a store
 //! of objects, the controllers of Deployments and of garbage, and a kubelet that
-//! runs containers as tasks, each pod with a loopback address of its own. All that
-//! is done to it goes through [`kube::Client`] as to any other cluster.
+//! runs containers as tasks, each pod with a loopback address of its own and with real folders
+//! for its volumes. All that is done to it goes through [`kube::Client`] as to any other cluster.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -71,7 +71,8 @@ use tasks::Tasks;
 /// The name of the only node.
 const NODE: &str = "embedded";
 
-/// What a container runs: gets its argv (`command` and `args` of its spec) and its pod.
+/// What a container runs: gets its argv (`command` and `args` of its spec, with the paths of its volumes
+/// translated) and its pod.
 ///
 /// `Ok` is exit code 0; an error or a panic is exit code 1 with the text in the log.
 /// When `pod.stop` is cancelled it should end; it is aborted when its grace period is over.
@@ -157,7 +158,8 @@ impl Cluster {
         });
         tasks.spawn(gc::run(store.clone(), garbage));
         tasks.spawn(deployment::run(store));
-        tasks.spawn(kubelet.run());
+        tasks.spawn(kubelet.clone().run());
+        tasks.spawn(kubelet.run_claims());
         tasks.spawn(server::run(api.clone(), listener, None));
         let mut endpoint = (address, None);
         if let Some((listener, tls::Server { acceptor, ca })) = secure {

@@ -29,6 +29,7 @@ mod exec;
 mod lifecycle;
 mod objects;
 mod rollouts;
+mod volumes;
 
 /// Every wait in these tests ends by then: a hang is a failure that says where.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -59,6 +60,22 @@ async fn program(argv: Vec<String>, pod: Inside) -> Result<(), ComponentError> {
             for word in &argv[1..] {
                 pod.log.line(word);
             }
+            Ok(())
+        }
+        // Writes a file into the volume at /data, then waits.
+        Some("write") => {
+            std::fs::write(pod.path("/data").join(&argv[1]), &argv[2]).map_err(error)?;
+            pod.stop.cancelled().await;
+            Ok(())
+        }
+        // Fails the first time that it runs with the volume at /data.
+        Some("fail-once") => {
+            let marker = pod.path("/data/marker");
+            if !marker.exists() {
+                std::fs::write(marker, "failed").map_err(error)?;
+                return Err(ComponentError("it failed once".into()));
+            }
+            pod.stop.cancelled().await;
             Ok(())
         }
         // Never ends by itself, whoever asks.

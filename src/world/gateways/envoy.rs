@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lane::{Hops, Route};
+use super::upstream_slot::{Hops, Route};
 use crate::platform::Mutant;
 use crate::platform::mutant;
 
@@ -10,13 +10,13 @@ const USER_HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
 
 const TYPES: &str = "type.googleapis.com/envoy";
 
-/// The bootstrap configuration of an Envoy that has these lanes, as JSON.
+/// The bootstrap configuration of an Envoy that has these slots, as JSON.
 ///
 /// What the client says of itself is taken out before anybody is asked (early header mutation: `ext_authz`
 /// alone keeps a header that access control doesn't send); names with an underscore are dropped.
-pub fn configuration(lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
+pub fn configuration(slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
-    let numbered = || lanes.iter().enumerate();
+    let numbered = || slots.iter().enumerate();
     let listeners = numbered().map(|(n, (listen, hops))| listener(n, listen, hops, route, &has));
     let listeners: Vec<Value> = listeners.collect();
     let clusters: Vec<Value> = numbered()
@@ -71,7 +71,7 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
     };
     let manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-        "stat_prefix": format!("lane-{number}"),
+        "stat_prefix": format!("slot-{number}"),
         "use_remote_address": true,
         "normalize_path": true,
         "merge_slashes": true,
@@ -83,7 +83,7 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
         "http_filters": filters,
     });
     json!({
-        "name": format!("lane-{number}"),
+        "name": format!("slot-{number}"),
         "address": address(listen),
         "filter_chains": [{ "filters": [{
             "name": "envoy.filters.network.http_connection_manager",

@@ -88,7 +88,7 @@ pub fn told(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::names;
+    use crate::vocabulary::names;
 
     fn kinds(mutants: &[&str], asks: bool) -> Vec<String> {
         let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();

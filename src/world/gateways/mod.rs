@@ -1,13 +1,14 @@
 //! Real gateways before the agent service: nginx with `auth_request`, Envoy with `ext_authz`.
 //!
-//! On the embedded target one process of each serves all worlds of a run: it has as many lanes as worlds can
-//! be there at once, and the pods of a world get the addresses that its lane leads to.
+//! On the embedded target one process of each serves all worlds of a run: it has as many slots as worlds can
+//! be there at once, and the pods of a world get the addresses that its slot leads to.
 
 mod envoy;
 pub mod envoy_gateway;
-pub mod lane;
 mod nginx;
 mod program;
+pub mod status;
+pub mod upstream_slot;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,12 +16,12 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use lane::{Addresses, Hops, Lane, Lanes, Route};
 pub use program::GatewayError;
 use program::{Program, Running};
+use upstream_slot::{Addresses, Hops, Route, UpstreamSlot, UpstreamSlots};
 
 use crate::platform::mutant;
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 
 /// How long a gateway waits for access control.
 pub const AUTHORIZER_TIMEOUT: &str = "1s";
@@ -29,7 +30,7 @@ pub const AUTHORIZER_TIMEOUT: &str = "1s";
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// How many worlds can be there at once.
-    pub lanes: usize,
+    pub slots: usize,
     pub names: Arc<BTreeMap<String, String>>,
     /// Where programs are: the folders of `PATH`.
     pub path: Option<String>,
@@ -40,7 +41,7 @@ pub struct Gateways {
     settings: Settings,
     /// Defects of their configurations.
     mutants: Vec<String>,
-    lanes: OnceCell<Arc<Lanes>>,
+    slots: OnceCell<Arc<UpstreamSlots>>,
     nginx: OnceCell<Running>,
     envoy: OnceCell<Running>,
 }
@@ -53,7 +54,7 @@ struct Kind {
     configuration: Configuration,
 }
 
-/// Makes a gateway's configuration: its files' folder, where each lane's gateway takes requests and where they
+/// Makes a gateway's configuration: its files' folder, where each slot's gateway takes requests and where they
 /// go, what is known of the platform, mutants.
 type Configuration = fn(&str, &[(String, Hops)], &Route, &[String]) -> String;
 
@@ -66,10 +67,10 @@ const NGINX: Kind = Kind {
 const ENVOY: Kind = Kind {
     program: program::ENVOY,
     file: "envoy.json",
-    configuration: |_folder, lanes, route, mutants| envoy::configuration(lanes, route, mutants),
+    configuration: |_folder, slots, route, mutants| envoy::configuration(slots, route, mutants),
 };
 
-/// The gateway of a road, and the port on which it takes requests on the address of each lane.
+/// The gateway of a road, and the port on which it takes requests on the address of each slot.
 fn kind(road: Road) -> Option<(&'static Kind, u16)> {
     match road {
         Road::Nginx => Some((&NGINX, 8010)),
@@ -143,7 +144,7 @@ impl Gateways {
         Gateways {
             settings,
             mutants,
-            lanes: OnceCell::new(),
+            slots: OnceCell::new(),
             nginx: OnceCell::new(),
             envoy: OnceCell::new(),
         }
@@ -162,7 +163,7 @@ impl Gateways {
     /// Starts the gateways of these roads, where they don't run yet; gives each with its version:
     /// `nginx 1.22.1`.
     pub async fn start(&self, roads: &[Road]) -> Result<Vec<String>, GatewayError> {
-        let lanes = self.lanes().await?;
+        let slots = self.slots().await?;
         let mut versions = Vec::new();
         for road in roads {
             let Some((kind, port)) = kind(*road) else { continue };
@@ -170,59 +171,59 @@ impl Gateways {
                 Road::Nginx => &self.nginx,
                 _ => &self.envoy,
             };
-            let running = cell.get_or_try_init(|| self.started(kind, port, lanes)).await?;
+            let running = cell.get_or_try_init(|| self.started(kind, port, slots)).await?;
             versions.push(running.version());
         }
         Ok(versions)
     }
 
-    /// A lane for a world whose requests go by these roads, waited for. `asks`: whether its gateways have
+    /// A slot for a world whose requests go by these roads, waited for. `asks`: whether its gateways have
     /// their policy.
-    pub async fn lane(&self, roads: &[Road], asks: bool) -> Result<Lane, GatewayError> {
+    pub async fn slot(&self, roads: &[Road], asks: bool) -> Result<UpstreamSlot, GatewayError> {
         self.start(roads).await?;
-        let lanes = self.lanes().await?;
+        let slots = self.slots().await?;
         let gateways = roads.iter().filter_map(|road| Some((*road, kind(*road)?)));
         let mut fronts = BTreeMap::new();
-        let lane = lanes.take().await;
+        let slot = slots.take().await;
         for (road, (kind, port)) in gateways {
             let port = if asks { port } else { port + UNASKED };
-            let only = [self.leads(lane.addresses(), port, asks)];
+            let only = [self.leads(slot.addresses(), port, asks)];
             let text = (kind.configuration)("", &only, &Route::of(&self.settings.names), &self.mutants);
             fronts.insert(road, (port, kind.file, text));
         }
-        Ok(lane.with(fronts))
+        Ok(slot.with(fronts))
     }
 
-    async fn lanes(&self) -> Result<&Arc<Lanes>, GatewayError> {
+    async fn slots(&self) -> Result<&Arc<UpstreamSlots>, GatewayError> {
         let reserve = async || {
-            let all: Result<Vec<Addresses>, _> = (0..self.settings.lanes).map(|_| Addresses::reserve()).collect();
-            Ok(Lanes::new(all.map_err(GatewayError::Address)?))
+            let all: Result<Vec<Addresses>, _> = (0..self.settings.slots).map(|_| Addresses::reserve()).collect();
+            Ok(UpstreamSlots::new(all.map_err(GatewayError::Address)?))
         };
-        self.lanes.get_or_try_init(reserve).await
+        self.slots.get_or_try_init(reserve).await
     }
 
-    async fn started(&self, kind: &Kind, port: u16, lanes: &Lanes) -> Result<Running, GatewayError> {
+    async fn started(&self, kind: &Kind, port: u16, slots: &UpstreamSlots) -> Result<Running, GatewayError> {
         let folder = tempfile::tempdir().map_err(GatewayError::Folder)?;
-        let both = |lane| [self.leads(lane, port, true), self.leads(lane, port + UNASKED, false)];
-        let leads: Vec<_> = lanes.all().iter().flat_map(both).collect();
+        let both = |slot| [self.leads(slot, port, true), self.leads(slot, port + UNASKED, false)];
+        let leads: Vec<_> = slots.all().iter().flat_map(both).collect();
         let place = folder.path().display().to_string();
         let route = Route::of(&self.settings.names);
         let text = (kind.configuration)(&place, &leads, &route, &self.mutants);
         let file: &Path = &folder.path().join(kind.file);
         std::fs::write(file, text).map_err(GatewayError::Folder)?;
-        let both = |lane: &Addresses| [(lane.front.ip, port).into(), (lane.front.ip, port + UNASKED).into()];
-        let fronts: Vec<_> = lanes.all().iter().flat_map(both).collect();
+        let both = |slot: &Addresses| [(slot.front.ip, port).into(), (slot.front.ip, port + UNASKED).into()];
+        let fronts: Vec<_> = slots.all().iter().flat_map(both).collect();
         Running::start(kind.program, self.settings.path.as_deref(), folder, kind.file, &fronts).await
     }
 
-    /// Where a lane's gateway takes its requests, and where they go.
-    fn leads(&self, lane: &Addresses, port: u16, asks: bool) -> (String, Hops) {
-        let authorizer = || format!("{}:{}", lane.access_control.ip, self.name("access-control.port"));
+    /// Where a slot's gateway takes its requests, and where they go.
+    fn leads(&self, slot: &Addresses, port: u16, asks: bool) -> (String, Hops) {
+        let authorizer = || format!("{}:{}", slot.access_control.ip, self.name("access-control.port"));
         let hops = Hops {
-            service: format!("{}:{}", lane.service.ip, self.name("agent-service.port")),
+            service: format!("{}:{}", slot.service.ip, self.name("agent-service.port")),
             access_control: asks.then(authorizer),
         };
-        (format!("{}:{port}", lane.front.ip), hops)
+        (format!("{}:{port}", slot.front.ip), hops)
     }
 
     fn name(&self, of: &str) -> &str {

@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use super::lane::{Hops, Route};
+use super::upstream_slot::{Hops, Route};
 use crate::platform::Mutant;
 use crate::platform::mutant;
 
-/// The configuration of an nginx that has these lanes, its files in `folder`.
+/// The configuration of an nginx that has these slots, its files in `folder`.
 ///
 /// What the client says of itself in the three headers is replaced by what access control says, or taken
 /// out where it says nothing, and taken out before access control is asked; names with an underscore nginx
 /// drops itself. A path is matched as nginx reads it, and both are asked about it as it came.
-pub fn configuration(folder: &str, lanes: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
+pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
     let mut text = format!(
         "daemon off;
@@ -37,14 +37,14 @@ http {{
     if has(&mutant::NGINX_DECISIONS_CACHED) {
         let _infallible = writeln!(text, "  proxy_cache_path {folder}/decisions keys_zone=decisions:1m;");
     }
-    for (number, (listen, hops)) in lanes.iter().enumerate() {
+    for (number, (listen, hops)) in slots.iter().enumerate() {
         server(&mut text, number, listen, hops, route, &has);
     }
     text.push_str("}\n");
     text
 }
 
-/// Names that have no other meaning: those of a lane's upstreams.
+/// Names that have no other meaning: those of a slot's upstreams.
 fn upstream(number: usize, name: &str, address: &str) -> String {
     format!("  upstream {name}_{number} {{ server {address}; }}\n")
 }

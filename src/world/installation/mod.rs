@@ -16,19 +16,19 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::contract::Contract;
 use super::forward::Forwards;
+use super::kube_error::kube_error;
 use super::kubeconfig;
 use super::pod::is_ready;
-use super::said::said;
-use super::trust::Trust;
 use super::wait::is_passing;
 use crate::profile::Profile;
+use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
-use crate::profile::way::Way;
-use crate::scenario::Intrusion;
-use crate::scenario::problem::suggestion;
-use crate::steps::arguments::Road;
+use crate::trust::Trust;
+use crate::vocabulary::Contract;
+use crate::vocabulary::Intrusion;
+use crate::vocabulary::Road;
+use crate::vocabulary::similar::suggestion;
 use changes::Changes;
 use journal::JournalError;
 use secrets::Given;
@@ -39,7 +39,7 @@ pub use secrets::Secrets;
 pub enum InstallationError {
     #[error("reading the kubeconfig{}: {why}", .files.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
     Kubeconfig { files: Vec<PathBuf>, why: String },
-    #[error("{doing}: {}", said(source.as_ref()))]
+    #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
         "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
@@ -351,7 +351,7 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
             // Of several the one that is wrong.
             _ => failed(format!("{}: {why}", file.display())),
         })?;
-        merged = merged.merge(read).map_err(|error| failed(said(&error)))?;
+        merged = merged.merge(read).map_err(|error| failed(kube_error(&error)))?;
     }
     if let Some(context) = &place.context
         && !merged.contexts.iter().any(|known| known.name == *context)
@@ -368,5 +368,5 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
     };
     let context = place.context.clone().or(merged.current_context.clone());
     let config = kube::Config::from_custom_kubeconfig(merged, &options).await;
-    Ok((config.map_err(|error| failed(said(&error)))?, context))
+    Ok((config.map_err(|error| failed(kube_error(&error)))?, context))
 }

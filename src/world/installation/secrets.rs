@@ -8,7 +8,7 @@ use kube::api::Api;
 use super::{Installation, InstallationError};
 use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
-use crate::world::contract::Contract;
+use crate::vocabulary::Contract;
 
 /// What a run needs to know; empty is what its contract has none of.
 #[derive(Clone, Default, PartialEq, Eq)]

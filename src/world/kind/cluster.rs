@@ -12,9 +12,9 @@ use super::image::{Image, ImageError};
 use super::making::Making;
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 use crate::world::gateways::Images;
-use crate::world::said::said;
+use crate::world::kube_error::kube_error;
 
 /// What the cluster is made of, unless a user's own file says otherwise.
 const CONFIG: &str = include_str!("../../../kind-config.yaml");
@@ -323,7 +323,7 @@ async fn prepare(
     let controller = define_sandbox(&client).await?;
     let gateway_class = data_plane::class(&client).await.map_err(|error| KindError::Classes {
         name: name.to_owned(),
-        why: said(&error),
+        why: kube_error(&error),
     })?;
     if let Some(class) = &gateway_class {
         tell(&format!("the road envoy goes through Envoy Gateway (class {class})"));

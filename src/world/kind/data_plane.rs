@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::world::forward::{Forwards, WayError};
 use crate::world::gateways::envoy_gateway::GATEWAY;
+use crate::world::kube_error::kube_error;
 use crate::world::pod::is_ready;
-use crate::world::said::said;
 
 /// The controller's name in the classes that it serves.
 const CONTROLLER: &str = "gateway.envoyproxy.io/gatewayclass-controller";
@@ -95,7 +95,7 @@ impl DataPlane {
             let missing = match self.missing().await {
                 Ok(None) => return Ok(()),
                 Ok(Some(missing)) => missing,
-                Err(error) => said(&error),
+                Err(error) => kube_error(&error),
             };
             if Instant::now() > deadline {
                 return Err(format!("after {within:?} {missing}"));

@@ -13,8 +13,8 @@ use kube::runtime::wait::await_condition;
 use tokio::time::{Instant, sleep};
 
 use crate::world::forward::Forwards;
+use crate::world::kube_error::kube_error;
 use crate::world::labels::{self, MANAGED_BY};
-use crate::world::said::said;
 use crate::world::wait::{Patience, is_passing};
 
 /// The definition of Sandbox.
@@ -35,11 +35,11 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(30);
 /// Why there is no namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
-    #[error("creating a namespace: {}", said(.0.as_ref()))]
+    #[error("creating a namespace: {}", kube_error(.0.as_ref()))]
     Create(#[source] Box<kube::Error>),
-    #[error("looking for a namespace: {}", said(.0.as_ref()))]
+    #[error("looking for a namespace: {}", kube_error(.0.as_ref()))]
     Find(#[source] Box<kube::Error>),
-    #[error("deleting the namespace {name}: {}", said(source.as_ref()))]
+    #[error("deleting the namespace {name}: {}", kube_error(source.as_ref()))]
     Delete { name: String, source: Box<kube::Error> },
     #[error("the cluster has not ended the namespaces {0} within {GONE_WITHIN:?}")]
     Stays(String),
@@ -279,7 +279,7 @@ async fn delete(client: &kube::Client, name: &str) -> Result<(), NamespaceError>
 /// Brings the definition of Sandbox to a cluster that has none, and waits until it is served. One that
 /// somebody else brought stays as it is, and so does the controller that came with it.
 pub async fn define_sandbox(client: &kube::Client) -> Result<Controller, NamespaceError> {
-    let failed = |error: &(dyn std::error::Error + 'static)| NamespaceError::Definition(said(error));
+    let failed = |error: &(dyn std::error::Error + 'static)| NamespaceError::Definition(kube_error(error));
     let mut definition: CustomResourceDefinition = serde_saphyr::from_str(SANDBOX).map_err(|e| failed(&e))?;
     let name = definition.metadata.name.clone().unwrap_or_default();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());

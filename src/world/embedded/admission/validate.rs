@@ -13,13 +13,24 @@ pub fn validate(kind: Kind, name: &str, value: &Value) -> Result<(), ApiError> {
     let invalid = |why: String| Err(ApiError::invalid(kind, name, &why));
     match kind {
         Kind::Secret | Kind::ConfigMap => {
-            for key in value["data"].as_object().into_iter().flat_map(Map::keys) {
+            let maps = ["data", "binaryData"].map(|field| value[field].as_object());
+            for key in maps.into_iter().flatten().flat_map(Map::keys) {
                 let fine = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-                if key.is_empty() || !key.chars().all(fine) {
+                // A volume is written with names of its own, which start with "..".
+                if key.is_empty() || key == "." || key.starts_with("..") || !key.chars().all(fine) {
                     return invalid(format!(
                         "data[{key}]: Invalid value: \"{key}\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
                     ));
                 }
+            }
+        }
+        Kind::PersistentVolumeClaim => {
+            let spec = &value["spec"];
+            if items(&spec["accessModes"]).next().is_none() {
+                return invalid("spec.accessModes: Required value: at least 1 access mode is required".into());
+            }
+            if spec["resources"]["requests"]["storage"].is_null() {
+                return invalid("spec.resources[storage]: Required value".into());
             }
         }
         Kind::Pod => return pod_spec(kind, name, "spec", &value["spec"]),
@@ -58,6 +69,7 @@ fn pod_spec(kind: Kind, name: &str, path: &str, spec: &Value) -> Result<(), ApiE
     if items(&spec["containers"]).next().is_none() {
         return invalid(format!("{path}.containers: Required value"));
     }
+    super::volumes::volumes(path, spec).or_else(invalid)?;
     let mut seen = Vec::new();
     for field in ["initContainers", "containers"] {
         for (at, container) in items(&spec[field]).enumerate() {
@@ -71,6 +83,7 @@ fn pod_spec(kind: Kind, name: &str, path: &str, spec: &Value) -> Result<(), ApiE
                 ));
             }
             seen.push(container_name);
+            super::volumes::mounts(&format!("{path}.{field}[{at}]"), spec, container).or_else(invalid)?;
             let probe = &container["readinessProbe"];
             if probe.is_object() && !probe["httpGet"].is_object() && !probe["tcpSocket"].is_object() {
                 return invalid(format!(
@@ -89,6 +102,9 @@ pub fn immutable(kind: Kind, name: &str, old: &Value, new: &Value) -> Result<(),
         Kind::Pod if !same_pod(&old["spec"], &new["spec"]) => invalid(
             "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         ),
+        Kind::PersistentVolumeClaim if !same_claim(&old["spec"], &new["spec"]) => invalid(
+            "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
+        ),
         Kind::Deployment | Kind::ReplicaSet if old["spec"]["selector"] != new["spec"]["selector"] => {
             invalid("spec.selector: Invalid value: field is immutable")
         }
@@ -102,6 +118,18 @@ pub fn immutable(kind: Kind, name: &str, old: &Value, new: &Value) -> Result<(),
         }
         _ => Ok(()),
     }
+}
+
+/// Whether two specs of a claim differ in nothing but what is asked for; `volumeMode` has a default.
+fn same_claim(old: &Value, new: &Value) -> bool {
+    let strip = |spec: &Value| {
+        let mut spec = spec.clone();
+        for field in ["resources", "volumeAttributesClassName", "volumeMode"] {
+            object_mut(&mut spec).shift_remove(field);
+        }
+        spec
+    };
+    strip(old) == strip(new)
 }
 
 fn same_pod(old: &Value, new: &Value) -> bool {

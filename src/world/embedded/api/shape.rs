@@ -134,7 +134,8 @@ fn columns(kind: Kind) -> &'static [&'static str] {
         Kind::ReplicaSet => &["Name", "Desired", "Current", "Ready", "Age"],
         Kind::Secret => &["Name", "Type", "Data", "Age"],
         Kind::ConfigMap => &["Name", "Data", "Age"],
-        Kind::Namespace | Kind::PersistentVolumeClaim => &["Name", "Status", "Age"],
+        Kind::Namespace => &["Name", "Status", "Age"],
+        Kind::PersistentVolumeClaim => &["Name", "Status", "Capacity", "Access Modes", "Age"],
         Kind::Event => &["Last Seen", "Type", "Reason", "Object", "Message"],
         Kind::Lease => &["Name", "Holder", "Age"],
         Kind::Service | Kind::ServiceAccount | Kind::Sandbox => &["Name", "Age"],
@@ -186,6 +187,12 @@ fn cell(kind: Kind, column: &str, object: &Object) -> String {
         (Kind::ReplicaSet, "Desired") => count(&spec["replicas"]).to_string(),
         (Kind::ReplicaSet, "Current") => count(&status["replicas"]).to_string(),
         (Kind::ReplicaSet, "Ready") => count(&status["readyReplicas"]).to_string(),
+        (Kind::PersistentVolumeClaim, "Status") if object.deleting() => "Terminating".to_string(),
+        (Kind::PersistentVolumeClaim, "Capacity") => text(&status["capacity"]["storage"]).to_string(),
+        (Kind::PersistentVolumeClaim, "Access Modes") => {
+            let modes: Vec<&str> = items(&status["accessModes"]).map(access_mode).collect();
+            modes.join(",")
+        }
         (_, "Data") => object["data"].as_object().map_or(0, |data| data.len()).to_string(),
         (Kind::Event, "Last Seen") => age(&object["lastTimestamp"]),
         (Kind::Event, "Object") => {
@@ -213,6 +220,17 @@ fn of_containers(spec: &Value, field: &str) -> String {
     let containers = items(&spec["template"]["spec"]["containers"]);
     let values: Vec<&str> = containers.map(|container| text(&container[field])).collect();
     values.join(",")
+}
+
+/// An access mode as kubectl abbreviates it.
+fn access_mode(mode: &Value) -> &str {
+    match text(mode) {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        "ReadWriteOncePod" => "RWOP",
+        other => other,
+    }
 }
 
 fn pod_status(pod: &Object) -> String {

@@ -2,6 +2,14 @@
 //!
 //! A container is a task here, so the command runs as a process of this machine
 //! with the container's environment, in a process group of its own.
+//!
+//! It sees the machine's files: there is no mount namespace. So that it finds its container's
+//! volumes, paths at or below a mount path are translated to the volume's folder, as
+//! [`Mounts`](crate::platform::Mounts) says: in the command's words, also within one
+//! (`sh -c 'cat /chatgpt-auth/auth.json'`), in the values of the environment, `HOME` included, and in
+//! the container's `workingDir`. What the command prints isn't translated back, and what files say
+//! isn't translated at all: a script that is mounted finds other volumes by variables
+//! (`$CHATGPT_AUTH_DIR`), not by paths of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +53,9 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The subprotocols, the better one first. They differ only in [`CLOSE`].
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
+/// The home of a container's user, unless its environment says another.
+const HOME: &str = "/root";
+
 /// How long output may still come when the command has ended.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -65,13 +76,25 @@ pub fn container_name(pod: &Object, given: Option<&str>) -> Result<String, ApiEr
             match names.as_slice() {
                 [name] => Ok((*name).to_string()),
                 _ => Err(ApiError::bad_request(format!(
-                    "a container name must be specified for pod {}, choose one of: [{}]",
+                    "a container name must be specified for pod {}, choose one of: [{}]{}",
                     pod.name(),
-                    names.join(" ")
+                    names.join(" "),
+                    or_inits(spec)
                 ))),
             }
         }
     }
+}
+
+/// The init containers as the API server offers them beside the others.
+fn or_inits(spec: &Value) -> String {
+    let names: Vec<&str> = items(&spec["initContainers"])
+        .map(|container| text(&container["name"]))
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(" or one of the init containers: [{}]", names.join(" "))
 }
 
 /// Upgrades the connection and runs the command.
@@ -104,9 +127,13 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
         return Err(ApiError::method_not_allowed());
     }
     let command = Command {
-        argv: query.all("command").map(str::to_string).collect(),
+        argv: query
+            .all("command")
+            .map(|word| container.mounts.translate(word))
+            .collect(),
         env: container.env.clone(),
-        directory: text(&container.spec["workingDir"]).to_string(),
+        home: container.mounts.translate(HOME),
+        directory: container.mounts.translate(text(&container.spec["workingDir"])),
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
@@ -134,7 +161,7 @@ pub fn answer(api: &Arc<Api>, mut request: Request<Incoming>, query: &Query, pod
 /// Serves one command until it, its client or its container has ended.
 async fn session(socket: Socket, command: Command, gone: CancellationToken) {
     let (mut sink, mut stream) = socket.split();
-    let process = match command.start() {
+    let process = match command.start().await {
         Ok(process) => process,
         Err(why) => {
             let message = format!(

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -17,10 +18,18 @@ use crate::platform::terminal_session::session_members;
 /// What images set; a container's own value comes first.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// How often a file that is busy is tried, and how long it has in between. A script that a volume has just
+/// got can't be run while a process that was started meanwhile has yet to let go of its writer's descriptor,
+/// which nothing tells.
+const BUSY_TRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+
 /// What is to be run, and with which streams.
 pub struct Command {
     pub argv: Vec<String>,
     pub env: Arc<BTreeMap<String, String>>,
+    /// `HOME`, where `env` has none.
+    pub home: String,
     /// Empty for the root directory.
     pub directory: String,
     pub stdin: bool,
@@ -56,9 +65,19 @@ pub enum Stdin {
 impl Command {
     /// # Errors
     /// Why the program could not be run, as a container runtime says it.
-    pub fn start(self) -> Result<Process, String> {
-        let program = self.argv[0].clone();
-        self.spawn().map_err(|why| match why.kind() {
+    pub async fn start(&self) -> Result<Process, String> {
+        let program = &self.argv[0];
+        let mut tries = 1;
+        let spawned = loop {
+            match self.spawn() {
+                Err(why) if why.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                spawned => break spawned,
+            }
+        };
+        spawned.map_err(|why| match why.kind() {
             io::ErrorKind::NotFound if program.contains('/') => {
                 format!("exec: \"{program}\": stat {program}: no such file or directory")
             }
@@ -70,13 +89,13 @@ impl Command {
         })
     }
 
-    fn spawn(self) -> io::Result<Process> {
+    fn spawn(&self) -> io::Result<Process> {
         let mut command = tokio::process::Command::new(&self.argv[0]);
         command
             .args(&self.argv[1..])
             .env_clear()
             .env("PATH", PATH)
-            .env("HOME", "/root");
+            .env("HOME", &self.home);
         if self.tty {
             command.env("TERM", "xterm");
         }
@@ -93,7 +112,7 @@ impl Command {
         }
     }
 
-    fn on_pipes(self, mut command: tokio::process::Command) -> io::Result<Process> {
+    fn on_pipes(&self, mut command: tokio::process::Command) -> io::Result<Process> {
         let piped = |wanted| {
             if wanted { Stdio::piped() } else { Stdio::null() }
         };
@@ -112,7 +131,7 @@ impl Command {
         })
     }
 
-    fn on_terminal(self, command: tokio::process::Command) -> io::Result<Process> {
+    fn on_terminal(&self, command: tokio::process::Command) -> io::Result<Process> {
         let (pty, pts) = pty_process::open().map_err(terminal_error)?;
         pty.resize(pty_process::Size::new(24, 80)).map_err(terminal_error)?;
         let child = pty_process::Command::from(command).spawn(pts).map_err(terminal_error)?;

@@ -46,7 +46,7 @@ pub async fn run(pod: &PodRun, kubelet: &Arc<Kubelet>, at: usize) -> bool {
         let Some(env) = environment(pod, kubelet, at, &spec).await else {
             return false;
         };
-        let ended = once(pod, kubelet, at, &spec, Arc::new(env)).await;
+        let ended = once(pod, kubelet, at, &spec, env).await;
         let well = ended.exit_code == 0;
         let again = match policy {
             "Always" => !(init && well),
@@ -140,22 +140,29 @@ async fn once(
     kubelet: &Arc<Kubelet>,
     at: usize,
     spec: &Value,
-    env: Arc<BTreeMap<String, String>>,
+    env: BTreeMap<String, String>,
 ) -> Terminated {
     let store = &kubelet.store;
     let started = Timestamp::now();
     let log = LogBuffer::new();
     let gone = CancellationToken::new();
     let probe = Probe::of(spec, pod.ip());
+    let mounts = pod.containers()[at].mounts.clone();
     let argv = items(&spec["command"])
         .chain(items(&spec["args"]))
-        .map(|word| env::expand(text(word), &env))
+        .map(|word| mounts.translate(&env::expand(text(word), &env)))
         .collect();
+    let env: BTreeMap<String, String> = env
+        .into_iter()
+        .map(|(name, value)| (name, mounts.translate(&value)))
+        .collect();
+    let env = Arc::new(env);
     let sink = log.clone();
     let inside = Pod {
         env: env.clone(),
         ip: IpAddr::V4(pod.ip()),
         log: Log::new(move |line| sink.push(line)),
+        mounts,
         kubernetes: Some(kubelet.clients.of(pod.object.namespace())),
         stop: pod.stop.child_token(),
     };

@@ -54,12 +54,13 @@ pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Resul
     Ok(env)
 }
 
-fn missing(error: &ApiError) -> String {
-    // As the kubelet says it: `secret "x" not found`.
+/// That an object isn't there, as the kubelet says it: `secret "x" not found`.
+pub fn missing(error: &ApiError) -> String {
     error
         .message
         .replacen("secrets ", "secret ", 1)
         .replacen("configmaps ", "configmap ", 1)
+        .replacen("persistentvolumeclaims ", "persistentvolumeclaim ", 1)
 }
 
 /// The value behind a `secretKeyRef` or `configMapKeyRef`; `None` if it is optional and missing.

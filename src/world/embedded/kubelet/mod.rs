@@ -12,14 +12,18 @@ use super::store::{Store, Verb};
 use super::tasks::Tasks;
 
 mod address;
+mod claims;
 mod container;
 mod env;
+mod files;
 mod pod;
 mod probe;
 mod status;
+mod volumes;
 
 pub use address::Address;
 pub use pod::{PodRun, State};
+use volumes::Volumes;
 
 /// The node's address as pods see it.
 pub const HOST_IP: &str = "127.0.0.1";
@@ -32,6 +36,7 @@ pub struct Kubelet {
     tasks: Tasks,
     program: Program,
     clients: Clients,
+    volumes: Volumes,
     /// By uid: pods that run or have run, as long as their object is there.
     pods: Mutex<HashMap<String, Arc<PodRun>>>,
 }
@@ -43,6 +48,7 @@ impl Kubelet {
             tasks,
             program,
             clients,
+            volumes: Volumes::default(),
             pods: Mutex::default(),
         })
     }

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, FIXED};
-use super::{COMPONENT, Kubelet, container, status};
+use super::volumes::{self, Volume};
+use super::{COMPONENT, Kubelet, container, files, status};
+use crate::platform::Mounts;
 use crate::world::embedded::events;
 use crate::world::embedded::kinds::Kind;
 use crate::world::embedded::logs::LogBuffer;
@@ -51,6 +53,8 @@ pub struct Container {
     pub last: Option<Terminated>,
     pub restarts: u64,
     pub ready: bool,
+    /// Where its volumes are, once they are there.
+    pub mounts: Mounts,
     /// The environment that it was started with.
     pub env: Arc<BTreeMap<String, String>>,
     pub log: Option<LogBuffer>,
@@ -102,6 +106,7 @@ impl PodRun {
             last: None,
             restarts: 0,
             ready: false,
+            mounts: Mounts::default(),
             env: Arc::default(),
             log: None,
             previous_log: None,
@@ -199,8 +204,11 @@ impl PodRun {
         }
         self.kill_in_time(kubelet, &mut deletion, work, done).await;
         if !power.is_cancelled() {
+            let uid = self.object.uid();
+            kubelet.volumes.remove_pod(uid).await;
             store.remove(Kind::Pod, &self.object);
-            kubelet.pods().remove(self.object.uid());
+            kubelet.pods().remove(uid);
+            kubelet.volumes.claims.let_go(uid);
         }
     }
 
@@ -246,9 +254,49 @@ impl PodRun {
         work.await;
     }
 
-    /// Runs the init containers one after another, then the others together, until all have
-    /// ended for good.
+    /// Runs the containers as soon as their volumes are there, until all have ended for good.
     async fn work(&self, kubelet: &Arc<Kubelet>) {
+        let Some(mut volumes) = self.volumes(kubelet).await else {
+            return;
+        };
+        tokio::select! {
+            () = self.run_containers(kubelet) => {}
+            never = files::renew(&kubelet.store, &self.object, &mut volumes) => match never {},
+        }
+    }
+
+    /// The pod's volumes, as soon as all are there; `None` if the pod ends first.
+    async fn volumes(&self, kubelet: &Kubelet) -> Option<BTreeMap<String, Volume>> {
+        let store = &kubelet.store;
+        loop {
+            if self.stop.is_cancelled() {
+                return None;
+            }
+            let version = store.version();
+            let why = match self.mount(kubelet) {
+                Ok(volumes) => return Some(volumes),
+                Err(why) => why,
+            };
+            events::record(store, &self.object, "Warning", "FailedMount", &why, COMPONENT);
+            tokio::select! {
+                // What is too old to be waited for has happened.
+                _ = files::changed(store, version) => {}
+                () = self.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Makes the volumes and tells the containers where they are.
+    fn mount(&self, kubelet: &Kubelet) -> Result<BTreeMap<String, Volume>, String> {
+        let volumes = kubelet.volumes.set_up(&kubelet.store, &self.object)?;
+        for container in self.containers().iter_mut() {
+            container.mounts = volumes::mounts(&volumes, &container.spec)?;
+        }
+        Ok(volumes)
+    }
+
+    /// Runs the init containers one after another, then the others together.
+    async fn run_containers(&self, kubelet: &Arc<Kubelet>) {
         let (inits, all) = {
             let containers = self.containers();
             (

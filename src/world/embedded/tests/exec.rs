@@ -125,6 +125,57 @@ async fn a_terminal_has_a_size_and_takes_keystrokes() {
     cluster.stop().await;
 }
 
+#[tokio::test]
+async fn a_command_runs_in_the_container_that_is_named() {
+    let cluster = cluster().await;
+    let pods = Api::<Pod>::default_namespaced(cluster.client());
+    let container = |name: &str| json!({ "name": name, "image": "test", "args": ["wait"], "env": [{ "name": "WHO", "value": name }] });
+    let several = json!({
+        "metadata": { "name": "several" },
+        "spec": {
+            "initContainers": [{ "name": "seed", "image": "test", "args": ["log", "seeded"] }],
+            "containers": [container("proxy"), container("rotator"), container("cli")],
+        },
+    });
+    create(&pods, several).await;
+    running(&pods, "several").await;
+    for name in ["proxy", "rotator", "cli"] {
+        let params = AttachParams::default().container(name);
+        let mut process = pods.exec("several", ["sh", "-c", "echo $WHO"], &params).await.unwrap();
+        assert_eq!(read(process.stdout()).await, format!("{name}\n"));
+    }
+
+    let params = AttachParams::interactive_tty().container("cli");
+    let mut process = pods.exec("several", ["sh"], &params).await.unwrap();
+    let size = TerminalSize { width: 123, height: 45 };
+    process.terminal_size().unwrap().send(size).await.unwrap();
+    let script = "until [ \"$(stty size)\" = '45 123' ]; do :; done; echo \"=$WHO=\"; exit\n";
+    process.stdin().unwrap().write_all(script.as_bytes()).await.unwrap();
+    let screen = read(process.stdout()).await;
+    assert!(screen.contains("=cli="), "{screen:?}");
+
+    let message = async |params: AttachParams| match pods.exec("several", ["env"], &params).await.err().unwrap() {
+        kube::Error::Api(status) => (status.code, status.message.clone()),
+        other => panic!("not an answer of the API: {other}"),
+    };
+    // The API chooses none: kubectl does, by the annotation or the first.
+    assert_eq!(
+        message(AttachParams::default()).await,
+        (
+            400,
+            "a container name must be specified for pod several, choose one of: [proxy rotator cli] or one of the init containers: [seed]"
+                .to_string()
+        )
+    );
+    assert_eq!(
+        message(AttachParams::default().container("other")).await,
+        (400, "container other is not valid for pod several".to_string())
+    );
+    // One that has ended is there, and runs nothing.
+    assert_eq!(message(AttachParams::default().container("seed")).await.0, 500);
+    cluster.stop().await;
+}
+
 /// Starts a command that tells its process's number and then never ends.
 async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i32) {
     let script = "echo $$; sleep 1000 & while :; do sleep 1000; done";

@@ -1,3 +1,5 @@
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
 use super::*;
 
 fn restart(at: &str) -> Patch<Value> {
@@ -175,6 +177,68 @@ async fn deployments_scale_replace_and_go() {
     // A new one of the same name starts from nothing.
     create(&api, deployment("web", &["serve"])).await;
     rolled_out(&api, "web").await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn recreate_never_has_two_pods_and_its_volume_stays() {
+    let cluster = cluster().await;
+    let client = cluster.client();
+    let claims = Api::<PersistentVolumeClaim>::default_namespaced(client.clone());
+    let spec = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
+    create(&claims, json!({ "metadata": { "name": "auth" }, "spec": spec })).await;
+    let api = Api::<Deployment>::default_namespaced(client.clone());
+    let mut web = deployment("web", &["serve"]);
+    web["spec"]["strategy"] = json!({ "type": "Recreate" });
+    let spec = &mut web["spec"]["template"]["spec"];
+    spec["volumes"] = json!([{ "name": "auth", "persistentVolumeClaim": { "claimName": "auth" } }]);
+    spec["containers"][0]["volumeMounts"] = json!([{ "name": "auth", "mountPath": "/auth" }]);
+    let pods = Api::<Pod>::default_namespaced(client.clone());
+    let version = pods
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .metadata
+        .resource_version;
+    let mut watch = pods
+        .watch(&WatchParams::default(), &version.unwrap())
+        .await
+        .unwrap()
+        .boxed();
+    create(&api, web).await;
+    rolled_out(&api, "web").await;
+    for at in ["first", "second"] {
+        api.patch("web", &PatchParams::default(), &restart(at)).await.unwrap();
+        rolled_out(&api, "web").await;
+    }
+    // One change of mind in the middle of a rollout.
+    for at in ["third", "fourth"] {
+        api.patch("web", &PatchParams::default(), &restart(at)).await.unwrap();
+    }
+    rolled_out(&api, "web").await;
+    let [last] = pods_of(&client, "web").await.try_into().unwrap();
+    let last = last.name_any();
+    let mut live = std::collections::BTreeSet::new();
+    let mut made = 0;
+    while !live.contains(&last) {
+        match tokio::time::timeout(LIMIT, watch.try_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+        {
+            WatchEvent::Added(pod) => {
+                live.insert(pod.name_any());
+                made += 1;
+            }
+            WatchEvent::Deleted(pod) => {
+                live.remove(&pod.name_any());
+            }
+            _ => {}
+        }
+        assert!(live.len() <= 1, "{live:?}");
+    }
+    assert!(made >= 4, "{made}");
     cluster.stop().await;
 }
 

@@ -7,7 +7,7 @@ use super::exhausted::Exhausted;
 /// An error of the Kubernetes client as a person reads it: what the API server said where it said
 /// something (`pods "x" not found (404 NotFound)`), what stood in the way of asking it otherwise; and what to do
 /// where that is something that this machine has no more of.
-pub fn said(error: &(dyn Error + 'static)) -> String {
+pub fn kube_error(error: &(dyn Error + 'static)) -> String {
     let chain = || {
         std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
             let error: &(dyn Error + 'static) = *error;
@@ -59,22 +59,22 @@ mod tests {
                     .boxed(),
             )
         };
-        assert_eq!(said(&refusal()), "pods \"x\" not found (404 NotFound)");
+        assert_eq!(kube_error(&refusal()), "pods \"x\" not found (404 NotFound)");
         let waiting =
             kube::runtime::wait::Error::ProbeFailed(kube::runtime::watcher::Error::InitialListFailed(refusal()));
-        assert_eq!(said(&waiting), "pods \"x\" not found (404 NotFound)");
+        assert_eq!(kube_error(&waiting), "pods \"x\" not found (404 NotFound)");
     }
 
     #[test]
     fn what_was_in_the_way_is_told_to_its_end() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let service = kube::Error::Service(Box::new(refused));
-        assert_eq!(said(&service), "ServiceError: connection refused");
+        assert_eq!(kube_error(&service), "ServiceError: connection refused");
     }
 
     #[test]
     fn what_ran_out_is_told_with_what_to_do() {
         let exhausted = std::io::Error::from(rustix::io::Errno::MFILE);
-        insta::assert_snapshot!(said(&kube::Error::Service(exhausted.into())), @"ServiceError: Too many open files (os error 24): this process has no file descriptor left (EMFILE): raise the limit, as with `ulimit -n 20000`, or run fewer scenarios at once with `--jobs`");
+        insta::assert_snapshot!(kube_error(&kube::Error::Service(exhausted.into())), @"ServiceError: Too many open files (os error 24): this process has no file descriptor left (EMFILE): raise the limit, as with `ulimit -n 20000`, or run fewer scenarios at once with `--jobs`");
     }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::{Run, TargetName};
-use crate::runner::reproduce::Flags;
-use crate::scenario::{Intrusion, duration};
+use crate::runner::context::Flags;
 use crate::steps::shell::quoted;
+use crate::vocabulary::{Intrusion, duration};
 
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, and what other commands need to
 /// meet the same. Level, mutants and seed are not among them: they are the runner's to say.

@@ -69,7 +69,7 @@ impl Scope {
     }
 
     /// What stands at a path: a variable, and fields of it, as templates name them.
-    pub(super) fn at(&self, path: &[String]) -> Option<&Value> {
+    pub(crate) fn at(&self, path: &[String]) -> Option<&Value> {
         let (root, fields) = path.split_first()?;
         fields
             .iter()
@@ -81,12 +81,12 @@ impl Scope {
         self.variables.keys().map(String::as_str)
     }
 
-    pub(super) fn engine(&self) -> &Environment<'static> {
+    pub(crate) fn engine(&self) -> &Environment<'static> {
         &self.engine
     }
 
     /// The variables as the template engine's context; nothing is copied until it is used.
-    pub(super) fn context(&self) -> EngineValue {
+    pub(crate) fn context(&self) -> EngineValue {
         EngineValue::from_object(Root(Arc::clone(&self.variables)))
     }
 }
@@ -177,7 +177,7 @@ impl Object for Map {
 }
 
 /// The value of a key; where there is none, of the one that differs only in `-` and `_`.
-pub(super) fn lookup<'v>(map: &'v serde_json::Map<String, Value>, key: &str) -> Option<&'v Value> {
+pub(crate) fn lookup<'v>(map: &'v serde_json::Map<String, Value>, key: &str) -> Option<&'v Value> {
     map.get(key).or_else(|| {
         let key = canonical(key);
         map.iter()

@@ -6,9 +6,13 @@
 
 use serde_json::Value;
 
-use super::expression::{self, Piece, Use};
-use super::problem::nearest;
-use super::scope::{Scope, canonical, lookup};
+pub mod expression;
+mod scope;
+
+use crate::vocabulary::similar::nearest;
+use expression::{Piece, Use};
+pub use scope::{FILTERS, FUNCTIONS, Scope};
+pub(crate) use scope::{canonical, lookup};
 
 /// Why a template can't be filled in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +91,7 @@ const MOST_SUGGESTED: usize = 4;
 
 /// What is said of an expression whose value is an object where a text must be, and what to do: the field
 /// with the name of the place is meant, or one that is what an object is mostly asked for.
-pub(super) fn object_for_text<'f>(
+pub(crate) fn object_for_text<'f>(
     source: &str,
     fields: impl IntoIterator<Item = &'f str>,
     place: &str,
@@ -144,7 +148,7 @@ fn error(template: &str, message: String) -> TemplateError {
 }
 
 /// The engine's message without its place, which is one in a text that nobody wrote.
-pub(super) fn explain(error: &minijinja::Error) -> String {
+pub(crate) fn explain(error: &minijinja::Error) -> String {
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),

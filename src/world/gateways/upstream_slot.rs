@@ -1,4 +1,4 @@
-//! Lanes: what a gateway leads to. Each world has one to itself while it lives.
+//! UpstreamSlots: what a gateway leads to. Each world has one to itself while it lives.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::AUTHORIZER_TIMEOUT;
-use crate::steps::arguments::Road;
+use crate::vocabulary::Road;
 use crate::world::embedded::Address;
 
 /// Where a gateway's requests go: `host:port` of each.
@@ -42,7 +42,7 @@ impl Route {
     }
 }
 
-/// The addresses of a lane, which are nobody else's on this machine.
+/// The addresses of a slot, which are nobody else's on this machine.
 pub struct Addresses {
     pub service: Address,
     pub access_control: Address,
@@ -60,16 +60,16 @@ impl Addresses {
     }
 }
 
-/// All lanes, and which of them are free.
-pub struct Lanes {
+/// All slots, and which of them are free.
+pub struct UpstreamSlots {
     all: Vec<Addresses>,
     free: Mutex<Vec<usize>>,
     permits: Arc<Semaphore>,
 }
 
-impl Lanes {
-    pub fn new(all: Vec<Addresses>) -> Arc<Lanes> {
-        Arc::new(Lanes {
+impl UpstreamSlots {
+    pub fn new(all: Vec<Addresses>) -> Arc<UpstreamSlots> {
+        Arc::new(UpstreamSlots {
             free: Mutex::new((0..all.len()).collect()),
             permits: Arc::new(Semaphore::new(all.len())),
             all,
@@ -81,12 +81,12 @@ impl Lanes {
     }
 
     /// One that is free, waited for.
-    pub async fn take(self: &Arc<Lanes>) -> Lane {
+    pub async fn take(self: &Arc<UpstreamSlots>) -> UpstreamSlot {
         let permit = self.permits.clone().acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        let index = self.lock().pop().expect("there are as many free lanes as permits");
-        Lane {
-            lanes: self.clone(),
+        let index = self.lock().pop().expect("there are as many free slots as permits");
+        UpstreamSlot {
+            slots: self.clone(),
             index,
             fronts: BTreeMap::new(),
             _permit: permit,
@@ -98,21 +98,21 @@ impl Lanes {
     }
 }
 
-/// A gateway's port on a lane, the name of its file, and the part of it that is the lane's.
+/// A gateway's port on a slot, the name of its file, and the part of it that is the slot's.
 type Front = (u16, &'static str, String);
 
-/// A lane that is taken. Dropped, it is free again.
-pub struct Lane {
-    lanes: Arc<Lanes>,
+/// A slot that is taken. Dropped, it is free again.
+pub struct UpstreamSlot {
+    slots: Arc<UpstreamSlots>,
     index: usize,
     fronts: BTreeMap<Road, Front>,
     /// Given back after the index: fields are dropped when `drop` is done.
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lane {
+impl UpstreamSlot {
     /// The same with gateways that lead to it.
-    pub fn with(mut self, fronts: BTreeMap<Road, Front>) -> Lane {
+    pub fn with(mut self, fronts: BTreeMap<Road, Front>) -> UpstreamSlot {
         self.fronts = fronts;
         self
     }
@@ -140,12 +140,12 @@ impl Lane {
     }
 
     pub fn addresses(&self) -> &Addresses {
-        &self.lanes.all[self.index]
+        &self.slots.all[self.index]
     }
 }
 
-impl Drop for Lane {
+impl Drop for UpstreamSlot {
     fn drop(&mut self) {
-        self.lanes.lock().push(self.index);
+        self.slots.lock().push(self.index);
     }
 }

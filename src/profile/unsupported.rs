@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::deploy::labels;
+use crate::vocabulary::selector::labels;
 
 /// A name of a profile that the reference platform can't have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
-    /// As in [`super::names::NAMES`].
+    /// As in [`crate::vocabulary::names::NAMES`].
     pub name: &'static str,
     /// Another name that it can't be together with.
     pub other: Option<&'static str>,
@@ -124,7 +124,7 @@ fn selectors<'n>(of: &impl Fn(&str) -> &'n str, report: &mut impl FnMut(&'static
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::names::{NAMES, contract};
+    use crate::vocabulary::names::{NAMES, contract};
 
     fn told(changes: &[(&str, &str)]) -> String {
         let mut names = contract();

@@ -1,6 +1,6 @@
 //! The contracts, each with a reference platform of its own.
 
-use crate::steps::arguments::Road;
+use super::Road;
 
 /// A contract that the reference platform keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

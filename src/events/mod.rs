@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::plan::Planned;
-use super::seed;
-use crate::scenario::{ExpectationKind, Level};
+pub mod matrix;
+pub mod seed;
+
+use crate::vocabulary::{ExpectationKind, Level};
 
 /// A judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -195,29 +196,6 @@ pub struct ScenarioResult {
     pub expected_failure: Option<String>,
     /// A failure that was expected until a day that is over: what to say of that.
     pub expired_expectation: Option<String>,
-}
-
-impl ScenarioResult {
-    /// Of a run of which nothing is known but that it was planned: an `error` so far.
-    pub fn of(planned: &Planned, duration: Duration) -> ScenarioResult {
-        let scenario = &planned.scenario;
-        ScenarioResult {
-            run: planned.run.clone(),
-            title: scenario.title.clone(),
-            spec: scenario.spec.clone(),
-            level: scenario.level,
-            verdict: Verdict::Error,
-            reason: None,
-            interrupted: false,
-            duration,
-            checks: Vec::new(),
-            facts: Vec::new(),
-            evidence: Vec::new(),
-            reproduce: Vec::new(),
-            expected_failure: None,
-            expired_expectation: None,
-        }
-    }
 }
 
 /// Counts of scenario runs by verdict.

@@ -7,16 +7,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
-use crate::profile::way::Way;
-use crate::scenario::policy::{POLICIES, Policy};
-use crate::scenario::{
-    AgentState, AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, Step, TerminalSpec, WorldSpec,
-    duration,
-};
-use crate::steps::arguments::Road;
+use crate::profile::route_address::Way;
+use crate::scenario::Step;
 use crate::steps::{Reach, verb};
+use crate::vocabulary::Contract;
+use crate::vocabulary::Road;
+use crate::vocabulary::duration;
+use crate::vocabulary::policy::{POLICIES, Policy};
+use crate::vocabulary::{
+    AgentState, AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, TerminalSpec, WorldSpec,
+};
 use crate::world::access::Ask;
-use crate::world::contract::Contract;
 use crate::world::installation::Installation;
 use crate::world::roads::api_road;
 

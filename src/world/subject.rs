@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use super::arguments::Road;
-
 /// How a message names a session or pod.
 pub fn name(subject: &Value) -> String {
     let kind = subject["kind"].as_str().unwrap_or("subject");
@@ -18,24 +16,6 @@ pub fn host(session: &Value) -> &str {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
     let authority = url.split("://").nth(1).unwrap_or(url);
     authority.split([':', '/']).next().unwrap_or_default()
-}
-
-/// How a message names a road.
-pub fn by(road: Road) -> &'static str {
-    match road {
-        Road::Direct => "directly",
-        Road::Proxy => "through the proxy",
-        Road::Balancer => "through the balancer",
-        Road::BalancerTls => "through the balancer over TLS",
-        Road::Service => "straight to the agent service",
-        Road::AccessControl => "as access control is asked",
-        Road::Builtin => "through the built-in gateway",
-        Road::Nginx => "through nginx",
-        Road::Envoy => "through Envoy",
-        Road::Witness => "of the witness",
-        Road::Litellm => "at LiteLLM",
-        Road::Vendor => "at the vendor",
-    }
 }
 
 /// The pods that a list of them holds; `None` for anything that isn't a list of pods.

@@ -1,26 +1,66 @@
 //! Holds a tree against the schema: unknown keys, wrong types, what is missing.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::ops::Deref;
 
 use regex::Regex;
 use serde_json::Value;
 
 use super::checker::Checker;
-use super::expression::is_template;
 use super::node::{Kind, Node};
-use super::problem::suggestion;
-use super::schema::{CHECKED_ELSEWHERE, SCHEMA};
+use super::problem::Problem;
 use super::source::Span;
+use crate::template::expression::is_template;
+use crate::vocabulary::similar::{nearest, suggestion};
 
-/// Holds a node against a schema whose definitions are in `root`. `what` names the node in
-/// messages: `title`, `attach`.
-pub(crate) fn check(root: &Value, schema: &Value, node: &Node, what: &str, checker: &mut Checker) {
+/// Definitions that their own code checks, with messages of its own; `-` at the end stands for any ending.
+pub(crate) const CHECKED_ELSEWHERE: [&str; 4] = ["step", "claims-", "facts-", "predicate"];
+
+/// A JSON Schema, with the patterns of its definitions (names, ids, lengths of time) compiled once.
+pub(crate) struct Schema {
+    root: Value,
+    patterns: HashMap<String, Regex>,
+}
+
+impl Schema {
+    pub(crate) fn new(root: Value) -> Schema {
+        let definitions = root["definitions"].as_object();
+        let patterns = definitions
+            .into_iter()
+            .flat_map(|definitions| definitions.values())
+            .filter_map(|definition| {
+                let pattern = definition.get("pattern")?.as_str()?;
+                Some((pattern.to_owned(), Regex::new(pattern).ok()?))
+            })
+            .collect();
+        Schema { root, patterns }
+    }
+
+    /// Whether a text is of one of its patterns. One that is no pattern (a test compiles them all) lets everything
+    /// through.
+    fn pattern_matches(&self, pattern: &str, text: &str) -> bool {
+        match self.patterns.get(pattern) {
+            Some(pattern) => pattern.is_match(text),
+            None => Regex::new(pattern).map_or(true, |pattern| pattern.is_match(text)),
+        }
+    }
+}
+
+impl Deref for Schema {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.root
+    }
+}
+
+/// Holds a node against a part of a schema. `what` names the node in messages: `title`, `attach`.
+pub(crate) fn check(root: &Schema, schema: &Value, node: &Node, what: &str, checker: &mut Checker) {
     Walker { root }.check(schema, node, what, checker);
 }
 
 struct Walker<'s> {
-    root: &'s Value,
+    root: &'s Schema,
 }
 
 const TEMPLATE: &str = "#/definitions/template";
@@ -91,7 +131,7 @@ impl<'s> Walker<'s> {
         if let Some(known) = enumerated(schema) {
             if !known.contains(&text) {
                 let message = format!("{what} must be {}, not `{text}`", or(&known));
-                match super::problem::nearest(text, known.iter().copied()) {
+                match nearest(text, known.iter().copied()) {
                     Some(near) => {
                         checker.report_with_help(span, message, format!("did you mean `{near}`?"));
                     }
@@ -103,7 +143,7 @@ impl<'s> Walker<'s> {
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else {
             return;
         };
-        if !pattern_matches(pattern, text) {
+        if !self.root.pattern_matches(pattern, text) {
             let message = format!("`{text}` is not right for {what}");
             match schema.get("patternErrorMessage").and_then(Value::as_str) {
                 Some(help) => checker.report_with_help(span, message, help),
@@ -133,7 +173,7 @@ impl<'s> Walker<'s> {
                         .into_iter()
                         .flat_map(|known| known.keys().map(String::as_str));
                     let help = suggestion(&key.name, known.clone(), "keys");
-                    meant.extend(super::problem::nearest(&key.name, known));
+                    meant.extend(nearest(&key.name, known));
                     checker.report_with_help(key.span, format!("{what} has no key `{}`", key.name), help);
                 }
                 other => {
@@ -169,7 +209,7 @@ impl<'s> Walker<'s> {
             .iter()
             .filter(|schema| template || schema.get("$ref").is_none_or(|to| to != TEMPLATE))
             .collect();
-        let mut nearest: Option<Vec<super::problem::Problem>> = None;
+        let mut nearest: Option<Vec<Problem>> = None;
         for schema in candidates.iter().filter(|schema| match self.resolve(schema) {
             None => true,
             Some(schema) => alternatives_of(schema) || self.admits(schema, node),
@@ -279,28 +319,6 @@ impl<'s> Walker<'s> {
             }
             _ => "any value".to_owned(),
         }
-    }
-}
-
-/// The patterns of the definitions of texts (names, ids, lengths of time), compiled once.
-static PATTERNS: LazyLock<HashMap<&'static str, Regex>> = LazyLock::new(|| {
-    let definitions = SCHEMA["definitions"].as_object();
-    definitions
-        .into_iter()
-        .flat_map(|definitions| definitions.values())
-        .filter_map(|definition| {
-            let pattern = definition.get("pattern")?.as_str()?;
-            Some((pattern, Regex::new(pattern).ok()?))
-        })
-        .collect()
-});
-
-/// Whether a text is of a pattern of a schema. One that is no pattern (a test compiles them
-/// all) lets everything through.
-fn pattern_matches(pattern: &str, text: &str) -> bool {
-    match PATTERNS.get(pattern) {
-        Some(pattern) => pattern.is_match(text),
-        None => Regex::new(pattern).map_or(true, |pattern| pattern.is_match(text)),
     }
 }
 

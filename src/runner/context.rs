@@ -1,0 +1,48 @@
+//! What all runs of one command share.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::redact::Redactor;
+use crate::steps::Limits;
+use crate::vocabulary::Policies;
+use crate::world::Target;
+
+/// What all runs share.
+pub struct RunContext {
+    pub target: Target,
+    pub names: Arc<BTreeMap<String, String>>,
+    pub policies: Policies,
+    pub redactor: Redactor,
+    pub limits: Limits,
+    /// Worlds in which something went wrong stay, where they can.
+    pub keep_failed: bool,
+    /// This program's own file, which commands in containers of the embedded target run.
+    pub binary: Option<PathBuf>,
+    pub seed: u64,
+    /// Longest time of a scenario that doesn't say its own.
+    pub timeout: Duration,
+    /// Mutants that every world is started with.
+    pub mutants: Vec<String>,
+    /// Flags that commands need to show a failure again.
+    pub flags: Flags,
+    /// Cancelled when the run is to end early.
+    pub stop: CancellationToken,
+}
+
+/// Flags of a run that its commands need as well, each with a space before it: ` --profile p.yaml`.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Of `gauntlet run`, beside level, mutants and seed.
+    pub run: String,
+    /// Of `gauntlet up`, beside the mutants and the gateway.
+    pub up: String,
+    /// Of `kubectl`, beside the namespace.
+    pub kubectl: String,
+    /// Of `curl`.
+    pub curl: String,
+}
