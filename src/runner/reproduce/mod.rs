@@ -79,7 +79,10 @@ impl<'a> Request<'a> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
         let platform = Platform::of(shared, world);
-        let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness) || world.clock.is_some();
+        // What a codex login answers depends on the logins, which are gone with the world.
+        let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness)
+            || world.clock.is_some()
+            || world.contract == Contract::CodexAuth;
         (!platform.is_gone() || !is_another).then_some(Request {
             curl,
             planned,
