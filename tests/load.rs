@@ -1,6 +1,7 @@
 //! `gauntlet load`: its counts against the door's own, its latencies against pauses that were made, and its verdicts
 //! against doors that don't hold. All on loopback.
 
+mod cluster;
 mod http;
 mod search;
 mod session_failures;

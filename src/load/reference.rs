@@ -154,7 +154,7 @@ impl Sandbox {
 }
 
 /// `sandbox: 12 attaches opened, 3 refused`.
-fn read(line: &str) -> Option<Counted> {
+pub(super) fn read(line: &str) -> Option<Counted> {
     let line = line.strip_prefix("sandbox: ")?.strip_suffix(" refused")?;
     let (opened, refused) = line.split_once(" attaches opened, ")?;
     Some(Counted {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::cluster::TargetSide;
 use super::cost::Cost;
 use super::http::HttpResult;
 use super::metric::{Histograms, Metric};
@@ -74,6 +75,9 @@ pub struct LoadResult {
     pub generator: Generator,
     /// The reference platform's own count and cost, where it was the target.
     pub platform: Option<Platform>,
+    /// What it cost the pods of the target, where that is on a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_side: Option<TargetSide>,
     /// Its HTTP side, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpResult>,
@@ -305,6 +309,7 @@ impl LoadResult {
             seconds: recorder.seconds,
             generator,
             platform,
+            target_side: None,
             http: None,
             histograms: recorder.whole.encode(),
             steady_histograms: recorder.steady.encode(),

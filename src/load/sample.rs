@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cluster::{PodCost, TargetSide};
 use super::http::{self, HttpResult, Requests};
 use super::metric::{Histograms, Metric, empty, encode};
 use super::objective::{Judged, Kept};
@@ -68,6 +69,7 @@ pub fn measured(attach: impl IntoIterator<Item = u64>, echo: impl IntoIterator<I
             ..Generator::default()
         },
         platform: None,
+        target_side: None,
         http: None,
         histograms: whole.encode(),
         steady_histograms: steady.encode(),
@@ -149,6 +151,22 @@ pub fn http() -> HttpResult {
         notes: Vec::new(),
         unanswered: 0,
         lost: None,
+    }
+}
+
+/// Pods of which one was started again, and one is unknown.
+pub fn target_side() -> TargetSide {
+    let web = PodCost {
+        processor: Some(2.5),
+        peak_working_set: Some(51_000_000),
+        processes: Some(3),
+        restarts: 1,
+    };
+    TargetSide {
+        namespace: "agents".into(),
+        selector: Some("app in (web, worker)".into()),
+        pods: BTreeMap::from([("web-1".into(), web), ("worker-1".into(), PodCost::default())]),
+        notes: vec!["node <a> did not answer".into()],
     }
 }
 

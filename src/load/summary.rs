@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::cluster::TITLE as PODS;
 use super::http::{COLUMNS, HttpResult, TITLE};
 use super::objective::{Judged, Kept};
 use super::recorder::Second;
@@ -191,10 +192,20 @@ fn row(out: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
 
 fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\n  generator  {}", generator(result))?;
-    match &result.platform {
-        Some(counted) => writeln!(out, "  platform   {}", platform(counted)),
-        None => Ok(()),
+    if let Some(counted) = &result.platform {
+        writeln!(out, "  platform   {}", platform(counted))?;
     }
+    let Some(side) = &result.target_side else {
+        return Ok(());
+    };
+    let lines = side.lines();
+    let width = lines.iter().map(|(pod, _)| pod.len()).max().unwrap_or_default();
+    writeln!(out, "\n  {PODS}: {}", side.what())?;
+    for (pod, cost) in lines {
+        let line = format!("    {pod:<width$}  {cost}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
 }
 
 /// What the generator cost, in words.
@@ -378,6 +389,16 @@ mod tests {
                 "{open}"
             );
         }
+    }
+
+    #[test]
+    fn the_targets_pods_stand_behind_the_generator() {
+        let text = summary(&sample::passed().with_target_side(Some(sample::target_side())));
+        let part = "\n  Pods of the target: those of namespace agents with app in (web, worker)\n    \
+                    web-1     2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART\n    \
+                    worker-1  no restart\n              \
+                    node <a> did not answer\n";
+        assert!(text.contains(part), "{text}");
     }
 
     #[test]

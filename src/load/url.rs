@@ -1,6 +1,6 @@
 //! A terminal's address as a user gives it: `ws://127.0.0.1:4096/tty`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::Uri;
 
@@ -90,6 +90,61 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
+/// Whether a host, seen from a pod, is a Service of the pod's cluster: `web`, `web.agents.svc`,
+/// `web.agents.svc.cluster.local`. What such a name leads to is the cluster's own, whatever its addresses.
+pub fn is_service(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        plain && !label.is_empty() && label.len() <= 63
+    };
+    let labels: Vec<&str> = host.split('.').collect();
+    if host.parse::<IpAddr>().is_ok() || is_itself(&host) || !labels.iter().all(|part| label(part)) {
+        return false;
+    }
+    match labels[..] {
+        // A number, as 0x7f000001, is an address to some resolvers; a Service begins with a letter.
+        [name] => name.starts_with(|first: char| first.is_ascii_alphabetic()),
+        [_, _, "svc"] | [_, _, "svc", "cluster", "local"] => true,
+        // A pod of a headless Service.
+        [_, _, _, "svc"] | [_, _, _, "svc", "cluster", "local"] => true,
+        _ => false,
+    }
+}
+
+/// Whether a host is the machine itself that goes there; for a pod, the pod.
+pub fn is_itself(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback() || address.is_unspecified();
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
+}
+
+/// The addresses of a host, as this machine finds them.
+///
+/// # Errors
+/// In words: there are none, or one is on a public network and the target isn't said to be one's own.
+pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| format!("resolving {host}: {error}"))?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    if addresses.is_empty() {
+        return Err(format!("resolving {host}: there is no address"));
+    }
+    match addresses.iter().find(|address| !is_private(address.ip())) {
+        Some(public) if !owned => Err(public_network(host, public.ip())),
+        _ => Ok(addresses),
+    }
+}
+
+/// Why no load goes to an address of the public network.
+pub fn public_network(host: &str, address: IpAddr) -> String {
+    format!(
+        "{host} is on a public network ({address}): a load there can do harm to others; where it is yours to load, say \
+         so by --i-own-this-target"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +176,57 @@ mod tests {
             assert!(said.starts_with(why), "{wrong}: {said}");
             assert!(!said.contains("secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn services_of_a_cluster_are_known_by_their_names() {
+        for service in [
+            "web",
+            "litellm-web",
+            "web.agents.svc",
+            "web.agents.svc.",
+            "Web.Agents.SVC.cluster.local",
+            "db-0.db.agents.svc",
+        ] {
+            assert!(is_service(service), "{service}");
+        }
+        for other in [
+            "web.agents",
+            "agents.example",
+            "svc.example.com",
+            "web.agents.svc.example.com",
+            "web..svc",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "3232235777",
+            "0x08080808",
+            "",
+        ] {
+            assert!(!is_service(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_no_target_of_its_own() {
+        for itself in ["localhost", "LOCALHOST.", "a.localhost", "127.3.2.1", "::1", "0.0.0.0"] {
+            assert!(is_itself(itself), "{itself}");
+        }
+        for other in ["web", "10.0.0.1", "localhost.example"] {
+            assert!(!is_itself(other), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_address_wants_an_owner() {
+        // TEST-NET-1 (RFC 5737): nothing is sent there.
+        let said = resolve("192.0.2.1", 80, false).await.expect_err("public");
+        assert!(
+            said.starts_with("192.0.2.1 is on a public network (192.0.2.1): "),
+            "{said}"
+        );
+        assert!(resolve("192.0.2.1", 80, true).await.is_ok());
+        assert!(resolve("10.0.0.1", 80, false).await.is_ok());
     }
 
     #[test]

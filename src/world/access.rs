@@ -31,6 +31,8 @@ pub enum Ask {
     RunSeed,
     /// Keeps what is changed under a Lease, and puts it back.
     PutBack,
+    /// Has a load made by the pods of a Job.
+    LoadFromPods,
 }
 
 /// Names of an installation: `secret.name` → `litellm-env`.
@@ -101,6 +103,13 @@ impl Ask {
                 on("", "pods", &["create", "delete"]),
                 on("", "secrets", &["create"]),
                 on("", "serviceaccounts", &["create"]),
+            ]
+            .concat(),
+            Ask::LoadFromPods => [
+                on("batch", "jobs", &["create", "delete", "get"]),
+                // Clusters ask for one verb or the other.
+                on("", "pods/attach", &["create", "get"]),
+                Ask::FindPods.permissions(names),
             ]
             .concat(),
             Ask::PutBack => {

@@ -11,7 +11,7 @@ pub mod installation;
 pub mod kind;
 pub mod kube_error;
 pub mod kubeconfig;
-mod labels;
+pub mod labels;
 pub mod pod;
 pub mod roads;
 pub mod rollout;

@@ -10,7 +10,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
 use crate::binary::faulty::Faulty;
-use crate::binary::{self, Ran, folder, gauntlet};
+use crate::binary::{self, Ran, folder, gauntlet, gauntlet_with_signals};
 
 /// A cluster with a platform on it that has the names of `tests/installation/names.yaml`.
 ///
@@ -80,6 +80,17 @@ impl Standing {
             .current_dir(self.folder.path())
             .args(["run", "--target", "kind", "--reuse", "--cluster-name", &self.name])
             .args(["--report", "json=r.json"])
+            .args(arguments);
+        command
+    }
+
+    /// A load of the reference platform on it, with its result in `load.json`.
+    pub fn load(&self, arguments: &[&str]) -> Command {
+        let mut command = gauntlet_with_signals();
+        command
+            .current_dir(self.folder.path())
+            .args(["load", "--target", "kind", "--reuse", "--cluster-name", &self.name])
+            .args(["--out", "load.json"])
             .args(arguments);
         command
     }

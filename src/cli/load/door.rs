@@ -14,8 +14,11 @@ use crate::events::seed;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::{Assignment, Terminal, Tls};
-use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_private, is_secret};
+use crate::load::worker::{Assignment, Named, Terminal, Tls};
+use crate::load::{
+    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_itself, is_private, is_secret, is_service,
+    public_network,
+};
 use crate::redact::{Redactor, Secret};
 
 /// Probes a second at least, where the command line says nothing.
@@ -40,7 +43,7 @@ pub enum TerminalName {
 }
 
 impl TerminalName {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             TerminalName::Loop => "loop",
             TerminalName::Own => "own",
@@ -136,8 +139,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-struct Tokens {
-    right: Secret,
+pub(super) struct Tokens {
+    pub(super) right: Secret,
     wrong: Secret,
     old: Option<Secret>,
 }
@@ -229,6 +232,19 @@ impl DoorOptions {
         }
     }
 
+    /// Variables that limit the reference platform.
+    pub(super) fn limits(&self) -> Vec<(&'static str, String)> {
+        let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
+        let time = |time: Duration| format!("{}ms", time.as_millis());
+        let limits = [
+            ("MOST_ATTACHES", number(self.most_attaches)),
+            ("MOST_HANDSHAKES", number(self.most_handshakes)),
+            ("ECHO_TIME", self.echo_time.map(time)),
+        ];
+        let given = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.collect()
+    }
+
     pub fn objectives(&self) -> Vec<Objective> {
         match self.objective.as_slice() {
             [] => vec![Objective::no_errors()],
@@ -250,9 +266,11 @@ pub struct Ready<'a> {
     options: &'a DoorOptions,
     pub(super) place: Place,
     pub(super) addresses: Vec<SocketAddr>,
+    /// The door as the workers find it, where they are in the cluster that it is of.
+    named: Option<Named>,
     resolve: Duration,
     pub(super) tls: Option<Tls>,
-    tokens: Tokens,
+    pub(super) tokens: Tokens,
     reference: Option<Reference>,
     seed: u64,
     gauntlet: Gauntlet,
@@ -263,6 +281,7 @@ pub struct Ready<'a> {
 /// Why a door isn't ready.
 pub enum NotReady {
     Usage(UsageError),
+    Interrupted,
     /// In words.
     CouldNotTell(String),
 }
@@ -318,6 +337,26 @@ impl<'a> Ready<'a> {
         Ready::at(options, (place, addresses, resolving.elapsed()), tokens, None, process)
     }
 
+    /// A door as pods of its cluster find it: what its name leads to only they know.
+    pub(super) fn from_pods(
+        options: &'a DoorOptions,
+        url: &str,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Ready<'a>, NotReady> {
+        options.check()?;
+        let place = Place::parse(url).map_err(|why| UsageError(format!("--url: {why}")))?;
+        let named = named(&place, options.i_own_this_target)?;
+        let tokens = options.tokens(process, redactor)?;
+        options.keep_secret(&place, redactor);
+        let found = (place, Vec::new(), Duration::ZERO);
+        let ready = Ready::at(options, found, tokens, None, process)?;
+        Ok(Ready {
+            named: Some(named),
+            ..ready
+        })
+    }
+
     fn at(
         options: &'a DoorOptions,
         (place, addresses, resolve): (Place, Vec<SocketAddr>, Duration),
@@ -331,6 +370,7 @@ impl<'a> Ready<'a> {
             tls: tls(options, &place)?,
             place,
             addresses,
+            named: None,
             tokens,
             reference,
             seed: options.seed.unwrap_or_else(seed::random),
@@ -346,10 +386,18 @@ impl<'a> Ready<'a> {
     /// # Errors
     /// In words: this machine has too few descriptors or ports for it.
     pub fn assignment(&self, size: &Size, workers: u32) -> Result<Assignment, String> {
-        enough_descriptors(size.attaches.div_ceil(workers), self.descriptors)?;
+        let sources = match self.named {
+            // Descriptors and ports are the pods' own.
+            Some(_) => Vec::new(),
+            None => {
+                enough_descriptors(size.attaches.div_ceil(workers), self.descriptors)?;
+                sources(&self.options.source, size.attaches, &self.addresses)?
+            }
+        };
         Ok(Assignment {
             addresses: self.addresses.clone(),
-            sources: sources(&self.options.source, size.attaches, &self.addresses)?,
+            named: self.named.clone(),
+            sources,
             tls: self.tls.clone(),
             authority: self.place.authority.clone(),
             headers: self.options.header.clone(),
@@ -413,24 +461,13 @@ impl<'a> Ready<'a> {
 }
 
 async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, String> {
-    let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
     let settings = ReferenceSettings {
         binary: process.binary.as_ref().map_err(String::clone)?,
         processes: most.div_ceil(EACH),
         token,
         terminal: options.terminal.name(),
         mutants: &options.mutant,
-        limits: [
-            ("MOST_ATTACHES", number(options.most_attaches)),
-            ("MOST_HANDSHAKES", number(options.most_handshakes)),
-            (
-                "ECHO_TIME",
-                options.echo_time.map(|time| format!("{}ms", time.as_millis())),
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect(),
+        limits: options.limits(),
     };
     Reference::start(&settings).await
 }
@@ -446,23 +483,27 @@ fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
     }
 }
 
+/// The door for those who look it up in a cluster. A Service is the cluster's own; what any other name leads to they
+/// find out, and go to no public network.
+fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
+    let host = &place.host;
+    if is_itself(host) {
+        let why =
+            format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
+        return Err(UsageError(why).into());
+    }
+    match host.parse::<IpAddr>() {
+        Ok(address) if !owned && !is_private(address) => Err(public_network(host, address).into()),
+        _ => Ok(Named {
+            host: host.clone(),
+            port: place.port,
+            owned: owned || is_service(host),
+        }),
+    }
+}
+
 pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
-    let found = tokio::net::lookup_host((place.host.as_str(), place.port))
-        .await
-        .map_err(|error| format!("resolving {}: {error}", place.host))?;
-    let addresses: Vec<SocketAddr> = found.collect();
-    if addresses.is_empty() {
-        return Err(format!("resolving {}: there is no address", place.host));
-    }
-    match addresses.iter().find(|address| !is_private(address.ip())) {
-        Some(public) if !owned => Err(format!(
-            "{} is on a public network ({}): a load there can do harm to others; where it is yours to load, say so by \
-             --i-own-this-target",
-            place.host,
-            public.ip()
-        )),
-        _ => Ok(addresses),
-    }
+    crate::load::resolve(&place.host, place.port, owned).await
 }
 
 /// Where connections come from, so that there are ports enough for all.

@@ -1,5 +1,6 @@
 //! `gauntlet load`.
 
+mod cluster;
 mod door;
 mod drive;
 mod http;
@@ -26,6 +27,7 @@ use crate::load::worker::{Assignment, IfLost};
 use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Second};
 use crate::redact::Redactor;
 use crate::report::printable;
+use cluster::{ClusterOptions, Found};
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
@@ -63,6 +65,8 @@ pub struct LoadOptions {
     pub door: DoorOptions,
     #[command(flatten)]
     pub http: HttpOptions,
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
 }
 
 /// What becomes of a load of which a worker is lost.
@@ -99,6 +103,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     let redactor = Redactor::new();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
+    options.cluster.check(&options.door, &options.sessions, &options.http)?;
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
     if let Err(why) = reports.check().and_then(|()| writable(options.door.out.as_deref())) {
         return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
@@ -108,8 +113,14 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         arrivals: options.ramp,
         hold: options.hold,
     };
+    let found = match options.cluster.find(&process).await {
+        Ok(found) => found,
+        Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
+    };
+    let pods = found.as_ref().and_then(|found| found.workers(attaches));
     let crew = Crew {
-        workers: options.workers.min(attaches),
+        workers: pods.as_ref().map_or(options.workers.min(attaches), |pods| pods.workers),
+        pods,
         if_lost: match options.if_worker_lost {
             LostName::Stop => IfLost::Stop,
             LostName::GoOn => IfLost::GoOn,
@@ -117,11 +128,22 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
         abort_on: options.abort_on,
     };
     let loaded = match options.sessions.sessions {
-        Some(_) => sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await,
-        None => load(&options.door, &options.http, &size, &crew, &process, &redactor)
-            .await
-            .map(|result| (result, Vec::new())),
+        Some(_) => {
+            let watch = cluster::watch(found.as_ref()).await;
+            let loaded = sessions::load(&options.sessions, &options.door, &size, &crew, &process, &redactor).await;
+            let side = cluster::seen(watch, &process).await;
+            loaded.map(|(result, problems)| (result.with_target_side(side), problems))
+        }
+        None => {
+            let on = found.as_ref();
+            load(&options.door, &options.http, &size, &crew, on, &process, &redactor).await
+        }
     };
+    if let Some(found) = found {
+        found
+            .end(matches!(&loaded, Ok((result, _)) if result.exit_code() == 0))
+            .await;
+    }
     let (result, mut problems) = match loaded {
         Ok(loaded) => loaded,
         Err(not_ready) => return refused(not_ready, "no load was made", &redactor),
@@ -172,11 +194,15 @@ async fn load(
     http: &HttpOptions,
     size: &Size,
     crew: &Crew,
+    on: Option<&Found>,
     process: &Process,
     redactor: &Redactor,
-) -> Result<LoadResult, NotReady> {
+) -> Result<(LoadResult, Vec<String>), NotReady> {
     let task = http.task(options, process, redactor).await?;
-    let mut ready = Ready::new(options, size.attaches, process, redactor).await?;
+    let (mut ready, reference) = match on.filter(|_| crew.pods.is_some()) {
+        Some(on) => on.ready(options, size.attaches, process, redactor).await?,
+        None => (Ready::new(options, size.attaches, process, redactor).await?, None),
+    };
     let assignment = ready.assignment(size, crew.workers)?;
     let mut side = match task {
         Some(task) => Some(Side::start(task, process).await?),
@@ -185,23 +211,37 @@ async fn load(
     if let Some(side) = &mut side {
         side.begin().await;
     }
+    let watch = cluster::watch(on).await;
     let outcome = make(&assignment, crew, process, options.quiet).await;
+    let target_side = cluster::seen(watch, process).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
         Some(side) => Some(side.end().await),
         None => None,
     };
-    let outcome = outcome?;
-    let platform = ready.end().await;
-    let result = ready.result(size, outcome, platform);
-    Ok(match http {
+    let (outcome, left) = outcome?;
+    let platform = match reference {
+        Some(reference) => Some(cluster::counted(reference).await),
+        None => ready.end().await,
+    };
+    let mut result = ready.result(size, outcome, platform).with_target_side(target_side);
+    if let Some(place) = on.and_then(Found::place) {
+        result.load.target = format!("{}, {place}", result.load.target);
+    }
+    let result = match http {
         Some(http) => result.with_http(http),
         None => result,
-    })
+    };
+    Ok((result, left))
 }
 
-/// Makes the load, and shows its seconds.
-async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bool) -> Result<Outcome, String> {
+/// Makes the load, and shows its seconds; gives what of its workers could not be taken away as well.
+async fn make(
+    assignment: &Assignment,
+    crew: &Crew,
+    process: &Process,
+    quiet: bool,
+) -> Result<(Outcome, Vec<String>), String> {
     let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
@@ -217,11 +257,11 @@ async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bo
             show(second);
         }
     };
-    let outcome = match crew.workers {
-        1 => drive(assignment.plan()?, &stop, tell).await?,
+    let (outcome, left) = match crew.workers {
+        1 if crew.pods.is_none() => (drive(assignment.plan()?, &stop, tell).await?, Vec::new()),
         _ => crew.run(assignment, process, &stop, tell).await?,
     };
-    Ok(match (aborted, outcome.ending) {
+    let outcome = match (aborted, outcome.ending) {
         // It was stopped for that, and by nobody else.
         (Some(aborted), Ending::Stopped) => Outcome {
             ending: Ending::Complete,
@@ -229,7 +269,8 @@ async fn make(assignment: &Assignment, crew: &Crew, process: &Process, quiet: bo
             ..outcome
         },
         _ => outcome,
-    })
+    };
+    Ok((outcome, left))
 }
 
 fn show(second: &Second) {
@@ -241,6 +282,10 @@ fn show(second: &Second) {
 pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, UsageError> {
     match why {
         NotReady::Usage(error) => Err(error),
+        NotReady::Interrupted => {
+            tell(so);
+            Ok(130)
+        }
         NotReady::CouldNotTell(why) => {
             tell(&redactor.redact(&why));
             tell(so);

@@ -276,7 +276,9 @@ impl Asked<'_> {
                     terminals,
                     ..ready.assignment(&size, self.crew.workers)?
                 };
-                Some(make(&assignment, self.crew, self.process, self.door.quiet).await?)
+                // Its workers are processes, of which none can stay.
+                let (outcome, _) = make(&assignment, self.crew, self.process, self.door.quiet).await?;
+                Some(outcome)
             }
             false => None,
         };

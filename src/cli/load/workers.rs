@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::conclude::tell;
 use crate::cli::process::Process;
 use crate::load::abort::AbortOn;
+use crate::load::cluster::{WorkerSettings, Workers, longest};
 use crate::load::worker::{self, Assignment, IfLost, Member};
 use crate::load::{Outcome, Second};
 
@@ -22,17 +23,22 @@ pub struct Crew {
     pub if_lost: IfLost,
     /// What ends the load early.
     pub abort_on: Vec<AbortOn>,
+    /// Where they are pods.
+    pub pods: Option<WorkerSettings>,
 }
 
 impl Crew {
-    /// Starts the workers, has them make the load, and ends them.
+    /// Starts the workers, has them make the load, and ends them; gives what of them could not be taken away as well.
     pub async fn run(
         &self,
         assignment: &Assignment,
         process: &Process,
         stop: &CancellationToken,
         tell: impl FnMut(&Second),
-    ) -> Result<Outcome, String> {
+    ) -> Result<(Outcome, Vec<String>), String> {
+        if let Some(pods) = &self.pods {
+            return self.run_in_pods(pods, assignment, stop, tell).await;
+        }
         let binary = process.binary.as_ref().map_err(String::clone)?;
         let mut members = Vec::new();
         // Dropped, they are killed.
@@ -47,7 +53,30 @@ impl Crew {
             });
             children.push(child);
         }
-        worker::run(members, assignment, self.if_lost, stop, tell).await
+        let outcome = worker::run(members, assignment, self.if_lost, stop, tell).await?;
+        Ok((outcome, Vec::new()))
+    }
+
+    /// The same with workers in pods, of which none stays.
+    async fn run_in_pods(
+        &self,
+        pods: &WorkerSettings,
+        assignment: &Assignment,
+        stop: &CancellationToken,
+        tell: impl FnMut(&Second),
+    ) -> Result<(Outcome, Vec<String>), String> {
+        let mut workers = Workers::new(pods.clone());
+        let run = async {
+            let members = workers.start(longest(assignment), stop).await?;
+            worker::run(members, assignment, self.if_lost, stop, tell).await
+        };
+        let outcome = run.await;
+        let left = workers.end().await.err();
+        match (outcome, left) {
+            (Ok(outcome), left) => Ok((outcome, left.into_iter().collect())),
+            (Err(why), None) => Err(why),
+            (Err(why), Some(left)) => Err(format!("{why}\n{left}")),
+        }
     }
 }
 

@@ -243,7 +243,7 @@ async fn found(
 }
 
 /// As kubectl finds it: the flag, the variable, the file in the home folder.
-fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+pub fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     if let Some(file) = asked {
         return vec![file.to_owned()];
     }

@@ -75,12 +75,22 @@ fn name(options: &KindOptions) -> String {
     }
 }
 
-/// Makes or finds it. Interrupted, it leaves nothing behind.
+/// Makes or finds it, as a target. Interrupted, it leaves nothing behind.
 pub async fn start(
     options: &KindOptions,
     gateway_images: Images,
     process: &Process,
 ) -> Result<(Target, End), NotStarted> {
+    let (cluster, end) = find(options, gateway_images, process).await?;
+    Ok((Target::Kind(Arc::new(cluster)), end))
+}
+
+/// Makes or finds it. Interrupted, it leaves nothing behind.
+pub async fn find(
+    options: &KindOptions,
+    gateway_images: Images,
+    process: &Process,
+) -> Result<(KindCluster, End), NotStarted> {
     let name = name(options);
     let binary = process.binary.clone().map_err(NotStarted::Failed)?;
     let wanted = Options {
@@ -110,7 +120,7 @@ pub async fn start(
         (false, true) => End::StaysOnFailure,
         (false, false) => End::Deleted,
     };
-    Ok((Target::Kind(Arc::new(cluster)), end))
+    Ok((cluster, end))
 }
 
 /// A cluster of kind's that worlds can stand on.

@@ -2,7 +2,7 @@
 
 mod gateway;
 pub mod installation;
-mod kind;
+pub mod kind;
 pub mod sessions;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::chart::{Along, Chart, Line, NINES};
 use super::{failures, plan, what};
+use crate::load::cluster::TITLE as PODS;
 use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::metric::Metric;
 use crate::load::metric::decode;
@@ -68,6 +69,10 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     let mut costs = vec![("generator", generator(result))];
     costs.extend(result.platform.as_ref().map(|counted| ("platform", platform(counted))));
     pairs("Cost", &costs, out)?;
+    if let Some(side) = &result.target_side {
+        pairs(PODS, &side.lines(), out)?;
+        writeln!(out, "<p>{}</p>", text(&side.what()))?;
+    }
     pairs("Plan", &plan(result), out)?;
     writeln!(out, "</body>\n</html>")
 }
@@ -363,7 +368,7 @@ fn head(title: &str, columns: &[&str], out: &mut String) -> std::fmt::Result {
 fn pairs(title: &str, pairs: &[(&str, String)], out: &mut String) -> std::fmt::Result {
     writeln!(out, "<h2>{title}</h2>\n<table>")?;
     for (name, value) in pairs {
-        writeln!(out, "<tr><th>{name}</th><td>{}</td></tr>", text(value))?;
+        writeln!(out, "<tr><th>{}</th><td>{}</td></tr>", text(name), text(value))?;
     }
     writeln!(out, "</table>")
 }
@@ -419,6 +424,18 @@ mod tests {
         for part in parts {
             let found = page[at..].find(part);
             at += found.unwrap_or_else(|| panic!("{part}\nis not in, or not behind the others in\n{page}"));
+        }
+    }
+
+    #[test]
+    fn the_targets_pods_have_a_table() {
+        let page = render(&sample::passed().with_target_side(Some(sample::target_side())));
+        for part in [
+            "<p>those of namespace agents with app in (web, worker)</p>",
+            "<tr><th>web-1</th><td>2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART</td></tr>",
+            "<tr><th></th><td>node &lt;a&gt; did not answer</td></tr>",
+        ] {
+            assert!(page.contains(part), "{part}\nis not in\n{page}");
         }
     }
 

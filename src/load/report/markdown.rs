@@ -1,6 +1,7 @@
 //! Markdown, for a CI summary or a comment on a change.
 
 use super::{failures, plan, what};
+use crate::load::cluster::{TITLE as PODS, TargetSide};
 use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::objective::Kept;
 use crate::load::recorder::Example;
@@ -36,6 +37,7 @@ pub fn render(result: &LoadResult) -> String {
     if let Some(counted) = &result.platform {
         text += &format!("Platform: {}\n\n", escape(&platform(counted)));
     }
+    text += &result.target_side.as_ref().map(pods).unwrap_or_default();
     let plan: Vec<String> = plan(result)
         .iter()
         .map(|(name, value)| format!("{name}: {}", escape(value)))
@@ -139,6 +141,20 @@ fn examples(examples: &[Example]) -> String {
     text + "</details>\n\n"
 }
 
+/// What it cost the target's pods.
+fn pods(side: &TargetSide) -> String {
+    let mut text = format!("{PODS}: {}\n\n", escape(&side.what()));
+    for (pod, cost) in side.lines() {
+        let name = if pod.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", code(pod))
+        };
+        text += &format!("- {name}{}\n", escape(&cost));
+    }
+    text + "\n"
+}
+
 /// The HTTP side: its figures are of another model, and stand apart.
 fn http(side: &HttpResult) -> String {
     let mut text = format!("## {TITLE}\n\n{}\n\n", escape(&side.what()));
@@ -223,6 +239,17 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\nin\n{text}");
         }
+    }
+
+    #[test]
+    fn the_targets_pods_stand_behind_the_generator() {
+        let text = render(&sample::passed().with_target_side(Some(sample::target_side())));
+        let part = "Generator: lag p99 0.50 ms\n\n\
+                    Pods of the target: those of namespace agents with app in (web, worker)\n\n\
+                    - `web-1`: 2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART\n\
+                    - `worker-1`: no restart\n";
+        assert!(text.contains(part), "{text}");
+        assert!(!text.contains("<a>"), "{text}");
     }
 
     #[test]

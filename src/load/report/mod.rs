@@ -97,6 +97,9 @@ fn redacted(result: &LoadResult, redactor: &Redactor) -> LoadResult {
         clean(&mut example.attach);
         example.local.iter_mut().chain(&mut example.said).for_each(clean);
     }
+    if let Some(side) = &mut result.target_side {
+        side.notes.iter_mut().for_each(clean);
+    }
     if let Some(http) = &mut result.http {
         let places = http.api.iter_mut().chain(&mut http.models);
         places

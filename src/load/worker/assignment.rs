@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::plan::{Door, Plan, Target};
 use crate::load::schedule::Arrivals;
+use crate::load::url::resolve;
 use crate::trust::Trust;
 
 /// What a load is made of. It carries the tokens, and so it doesn't print.
@@ -16,6 +17,8 @@ use crate::trust::Trust;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assignment {
     pub addresses: Vec<SocketAddr>,
+    /// What the worker looks up itself, in place of addresses.
+    pub named: Option<Named>,
     pub sources: Vec<IpAddr>,
     pub tls: Option<Tls>,
     /// As the `Host` field has it.
@@ -35,6 +38,16 @@ pub struct Assignment {
     pub seed: u64,
     pub turn: u32,
     pub workers: u32,
+}
+
+/// A host that is looked up where the worker is: names of a cluster lead somewhere only there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Named {
+    pub host: String,
+    pub port: u16,
+    /// It may be on a public network.
+    pub owned: bool,
 }
 
 /// A terminal, with the token for it.
@@ -58,6 +71,17 @@ pub struct Tls {
 }
 
 impl Assignment {
+    /// The plan of a worker, with the addresses that its names have here.
+    ///
+    /// # Errors
+    /// A name that leads nowhere, or where no load may go; certificates that can't be judged; in words.
+    pub async fn located(mut self) -> Result<Plan, String> {
+        if let Some(Named { host, port, owned }) = self.named.take() {
+            self.addresses = resolve(&host, port, owned).await?;
+        }
+        self.plan()
+    }
+
     /// # Errors
     /// Certificates that can't be judged, in words.
     pub fn plan(&self) -> Result<Plan, String> {

@@ -22,23 +22,28 @@ mod serve;
 mod team;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
-pub use assignment::{Assignment, Terminal, Tls};
+pub use assignment::{Assignment, Named, Terminal, Tls};
 pub use serve::serve;
 pub use team::{IfLost, Member, run};
 
 /// Of the messages: workers and coordinators of another one don't work together.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What a coordinator says.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 enum Order {
-    Prepare { protocol: u32, assignment: Box<Assignment> },
+    /// The assignment is read once it is known to be of the same protocol.
+    Prepare {
+        protocol: u32,
+        assignment: Value,
+    },
     Start,
     Hold,
     Stop,

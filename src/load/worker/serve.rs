@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, Lines};
 
-use super::{Order, PROTOCOL, Share, Word, say};
+use super::{Assignment, Order, PROTOCOL, Share, Word, say};
 use crate::load::control::Control;
 use crate::load::engine::{self, EngineError};
 use crate::load::outcome::Outcome;
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let plan = match next(&mut orders).await? {
-        Some(Order::Prepare { protocol, assignment }) if protocol == PROTOCOL => assignment.plan(),
+        Some(Order::Prepare { protocol, assignment }) if protocol == PROTOCOL => located(assignment).await,
         Some(Order::Prepare { protocol, .. }) => Err(format!(
             "the coordinator speaks protocol {protocol}, and this worker {PROTOCOL}: they are of two versions"
         )),
@@ -46,6 +47,14 @@ pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite
         }
     };
     tell(&mut words, &done).await
+}
+
+/// The plan of an assignment, with the addresses that its names have here.
+async fn located(assignment: Value) -> Result<Plan, String> {
+    // What is wrong with it isn't shown: it has the tokens in it.
+    let assignment: Assignment = serde_json::from_value(assignment)
+        .map_err(|_| "the coordinator's assignment is none: they are of two versions".to_owned())?;
+    assignment.located().await
 }
 
 /// Runs the engine on a thread of its own.

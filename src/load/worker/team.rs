@@ -98,7 +98,7 @@ pub async fn run(
         };
         let prepare = Order::Prepare {
             protocol: PROTOCOL,
-            assignment: Box::new(part),
+            assignment: serde_json::to_value(&part).map_err(|error| format!("writing an assignment: {error}"))?,
         };
         worker.order(&prepare).await;
         workers.push(worker);

@@ -134,6 +134,38 @@ pub struct Installation {
     given: Given,
 }
 
+/// A cluster that answers.
+pub struct Reached {
+    pub client: kube::Client,
+    /// That of the place, or of its context.
+    pub namespace: String,
+    /// The kubeconfig's context that leads there.
+    pub context: Option<String>,
+}
+
+impl Reached {
+    /// # Errors
+    /// A kubeconfig that leads nowhere, a cluster that doesn't answer.
+    pub async fn at(place: &Place) -> Result<Reached, InstallationError> {
+        let (mut config, context) = config(place).await?;
+        // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
+        config.connect_timeout = Some(std::time::Duration::from_secs(10));
+        let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
+        let server = config.cluster_url.to_string();
+        let client = kube::Client::try_from(config)
+            .map_err(|error| InstallationError::asking(format!("making a client of {server}"), error))?;
+        client
+            .apiserver_version()
+            .await
+            .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
+        Ok(Reached {
+            client,
+            namespace,
+            context,
+        })
+    }
+}
+
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -152,17 +184,11 @@ impl Installation {
         allowed: Intrusion,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Installation, InstallationError> {
-        let (mut config, context) = config(place).await?;
-        // A watch is quiet as long as nothing happens; a cluster that is gone is known by its connections.
-        config.connect_timeout = Some(std::time::Duration::from_secs(10));
-        let namespace = place.namespace.clone().unwrap_or(config.default_namespace.clone());
-        let server = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config)
-            .map_err(|error| InstallationError::asking(format!("making a client of {server}"), error))?;
-        client
-            .apiserver_version()
-            .await
-            .map_err(|error| InstallationError::asking(format!("asking {server} for its version"), error))?;
+        let Reached {
+            client,
+            namespace,
+            context,
+        } = Reached::at(place).await?;
         Ok(Installation {
             forwards: Forwards::new(Api::namespaced(client.clone(), &namespace)),
             trust,

@@ -1,9 +1,9 @@
 //! Teams of workers that only say what they are told to.
 
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::load::worker::Terminal;
+use crate::load::worker::{Named, Terminal, serve};
 
 /// What a worker does once it is ready.
 enum Part {
@@ -18,6 +18,7 @@ enum Part {
 fn assignment() -> Assignment {
     Assignment {
         addresses: Vec::new(),
+        named: None,
         sources: Vec::new(),
         tls: None,
         authority: "a".into(),
@@ -148,4 +149,79 @@ async fn where_all_are_lost_it_is_said_what_was_open() {
     let begins = "no worker has come to its end, with 30 attaches open at their last words: worker ";
     assert!(said.starts_with(begins), "{said}");
     assert_eq!(said.matches(" was lost after ").count(), 2, "{said}");
+}
+
+/// A coordinator and a worker with its engine: whatever stream is between them, as that to a pod.
+async fn through_streams(named: Named, attaches: u32) -> Result<Outcome, String> {
+    let ((words, theirs), (orders, to_them)) = (duplex(1 << 10), duplex(1 << 10));
+    let served = tokio::spawn(serve(BufReader::new(to_them), theirs));
+    let member = Member {
+        name: "worker 1 (pod w-0)".into(),
+        words: Box::new(words),
+        orders: Box::new(orders),
+    };
+    let assignment = Assignment {
+        named: Some(named),
+        attaches,
+        hold: Duration::ZERO,
+        ..assignment()
+    };
+    let outcome = run(
+        vec![member],
+        &assignment,
+        IfLost::Stop,
+        &CancellationToken::new(),
+        |_| {},
+    )
+    .await;
+    served.await.expect("no panic").expect("it was heard to its end");
+    outcome
+}
+
+/// Answers each connection with 401.
+async fn shut_door() -> u16 {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _head = client.read(&mut request).await;
+                let _told = client
+                    .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                    .await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_worker_finds_the_door_itself() {
+    let port = shut_door().await;
+    let named = Named {
+        host: "127.0.0.1".into(),
+        port,
+        owned: false,
+    };
+    let outcome = through_streams(named, 7).await.expect("an outcome");
+    let counts = &outcome.recorder.counts;
+    assert_eq!((counts.attempted, counts.refused, counts.opened), (7, 7, 0));
+    assert_eq!(outcome.ending, Ending::Complete);
+    assert_eq!(outcome.lost_workers, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_worker_goes_to_no_public_network() {
+    // TEST-NET-1 (RFC 5737).
+    let named = Named {
+        host: "192.0.2.1".into(),
+        port: 80,
+        owned: false,
+    };
+    let said = through_streams(named, 7).await.err().unwrap_or_default();
+    assert!(
+        said.starts_with("worker 1 (pod w-0): 192.0.2.1 is on a public network (192.0.2.1): "),
+        "{said}"
+    );
 }

@@ -1,0 +1,14 @@
+//! A load and a cluster: workers in pods of it, the reference platform on it, and what the load costs pods there.
+
+mod figures;
+mod job;
+mod reference;
+mod target;
+mod watch;
+mod workers;
+
+pub use job::longest;
+pub use reference::{DOOR, ReferencePods, Settings as ReferenceSettings};
+pub use target::{PodCost, TITLE, TargetSide};
+pub use watch::{Pods, Watch};
+pub use workers::{Settings as WorkerSettings, Workers};
