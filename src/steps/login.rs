@@ -45,7 +45,7 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
         bytes: Vec::new(),
     };
     // Nothing that is shown in time is the platform's doing: it is seen by what is missing.
-    let shown = timeout(context.limits.screen, screen.until_shown())
+    let shown = timeout(2 * context.limits.screen, screen.until_shown())
         .await
         .ok()
         .flatten();
