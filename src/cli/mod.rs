@@ -235,6 +235,8 @@ pub enum ContractName {
     HarnessToken,
     /// The JWT gateway before the agent service
     AgentService,
+    /// The codex login inside the cluster
+    CodexAuth,
 }
 
 impl From<ContractName> for Contract {
@@ -242,6 +244,7 @@ impl From<ContractName> for Contract {
         match name {
             ContractName::HarnessToken => Contract::HarnessToken,
             ContractName::AgentService => Contract::AgentService,
+            ContractName::CodexAuth => Contract::CodexAuth,
         }
     }
 }

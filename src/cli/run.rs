@@ -185,6 +185,7 @@ pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64
         redactor: redactor.clone(),
         limits: Limits::default(),
         keep_failed: false,
+        binary: process.binary.clone().ok(),
         seed,
         timeout: TIMEOUT,
         mutants,

@@ -43,7 +43,7 @@ pub fn schema() -> Value {
         .map(|policy| {
             let mut schema = match policy.values {
                 Values::Choices(choices) => json!({ "enum": choices }),
-                Values::Duration => json!({ "type": "string" }),
+                Values::Duration | Values::Pattern => json!({ "type": "string" }),
                 Values::List => json!({
                     "anyOf": [{ "const": "any" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
                 }),

@@ -1,6 +1,7 @@
 //! What all runs of one command share.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct RunContext {
     pub limits: Limits,
     /// Worlds in which something went wrong stay, where they can.
     pub keep_failed: bool,
+    /// This program's own file, which commands in containers of the embedded target run.
+    pub binary: Option<PathBuf>,
     pub seed: u64,
     /// Longest time of a scenario that doesn't say its own.
     pub timeout: Duration,

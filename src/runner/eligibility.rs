@@ -1,6 +1,7 @@
 //! What a run needs of a platform that isn't ours, and why it can't be on one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,10 +12,17 @@ use crate::scenario::Step;
 use crate::steps::{Reach, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
-use crate::vocabulary::{AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, TerminalSpec, WorldSpec};
+use crate::vocabulary::duration;
+use crate::vocabulary::policy::{POLICIES, Policy};
+use crate::vocabulary::{
+    AgentState, AuthorizerState, Intrusion, NamedTerminal, Policies, SecretState, TerminalSpec, WorldSpec,
+};
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
 use crate::world::roads::api_road;
+
+/// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
+const LONGEST_ROTATION: Duration = Duration::from_secs(10);
 
 /// What runs are fitted to.
 pub struct Fit<'i> {
@@ -30,6 +38,8 @@ impl Fit<'_> {
             .or_else(|| self.no_cluster(planned))
             .or_else(|| self.no_road(planned))
             .or_else(|| self.unknown_secret(planned))
+            .or_else(|| self.undeclared(planned))
+            .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
             .or_else(|| self.too_intrusive(planned.scenario.intrusion))
             .or_else(|| self.left_changed(planned.scenario.intrusion))
@@ -109,6 +119,15 @@ impl Fit<'_> {
         if world.clock.is_some() {
             return of_its_own("whose clock can be set");
         }
+        if let Some(why) = self.too_slow(world) {
+            return Some(why);
+        }
+        if world.park_transient.is_some() {
+            return of_its_own("whose parked accounts come back soon");
+        }
+        if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
+            return of_its_own("with an agent whose key is not what it should be");
+        }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
             Some(TerminalSpec::Named(NamedTerminal::Loop)) => {
@@ -134,6 +153,39 @@ impl Fit<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether it waits for what comes much later there than in a world of its own.
+    fn too_slow(&self, world: &WorldSpec) -> Option<String> {
+        let wanted = world.rotation_interval.as_deref().and_then(duration::parse)?;
+        let Some(there) = self.policies.choice("rotation.interval").and_then(duration::parse) else {
+            return Some("policy rotation.interval not declared".into());
+        };
+        (there > wanted.max(LONGEST_ROTATION)).then(|| {
+            let (there, longest) = (duration::show(there), duration::show(LONGEST_ROTATION));
+            format!(
+                "it waits {longest} at most for an account's turn to end, and there that takes {there} (policy \
+                 rotation.interval)"
+            )
+        })
+    }
+
+    /// A policy that templates name, and nobody has declared.
+    fn undeclared(&self, planned: &Planned) -> Option<String> {
+        let names = |name: &str| steps(planned).any(|step| says(step, &format!("policies.{name}")));
+        let in_templates = |policy: &&Policy| policy.in_templates(policy.reference).is_some();
+        let missing = POLICIES
+            .iter()
+            .filter(in_templates)
+            .find(|policy| self.policies.choice(policy.name).is_none() && names(policy.name))?;
+        Some(format!("policy {} not declared", missing.name))
+    }
+
+    /// A device login is finished by somebody in a browser. The vendor of the reference platform does as it is told.
+    fn needs_a_person(&self, planned: &Planned) -> Option<String> {
+        let logs_in = steps(planned).any(|step| step.verb == "login");
+        (logs_in && !self.installation.has_road(Road::Vendor))
+            .then(|| "its step `login` needs a person who finishes it in a browser".into())
     }
 
     /// Whether it wants a number of things that are not as many.
@@ -183,8 +235,10 @@ impl Fit<'_> {
 
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
     fn unknown_secret(&self, planned: &Planned) -> Option<String> {
-        if planned.contract() != Contract::AgentService {
-            return None;
+        match planned.contract() {
+            Contract::HarnessToken => return None,
+            Contract::AgentService => {}
+            Contract::CodexAuth => return self.unknown_key(planned),
         }
         let wants = |step: &Step| step.verb == "jwt" || names(&step.args, "jwt-secret");
         match self.installation.agents.as_ref()? {
@@ -203,6 +257,19 @@ impl Fit<'_> {
         }
     }
 
+    /// The same of keys at the LiteLLM that has the codex login.
+    fn unknown_key(&self, planned: &Planned) -> Option<String> {
+        let codex = &self.installation.codex;
+        let wants = |variable: &str| steps(planned).any(|step| names(&step.args, variable));
+        if codex.master_key.is_empty() && wants("master-key") {
+            return Some(
+                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from".into(),
+            );
+        }
+        (codex.token.is_empty() && wants("agent-key"))
+            .then(|| "the agent's key at LiteLLM isn't known: no secret of its name has `LITELLM_API_KEY`".into())
+    }
+
     fn presses_enter(&self, planned: &Planned) -> Option<String> {
         let may = self.policies.choice("tty.enter") == Some("yes");
         let presses = |step: &&Step| step.args.get("enter").and_then(Value::as_bool) == Some(true);
@@ -215,6 +282,12 @@ impl Fit<'_> {
 fn names(value: &impl Serialize, variable: &str) -> bool {
     let written = serde_json::to_string(value).unwrap_or_default();
     written.contains(&format!("${{{variable}}}"))
+}
+
+/// Whether anything of a step, what is expected of it too, has a text in it.
+fn says(step: &Step, text: &str) -> bool {
+    let keys = serde_json::to_string(&step.args).unwrap_or_default();
+    keys.contains(text) || format!("{:?}", step.expectations).contains(text)
 }
 
 /// Whether a world says how many there are to be of something.

@@ -18,7 +18,7 @@ use crate::redact::Redactor;
 use crate::scenario::variables::set_built_in;
 use crate::steps::{StepContext, session};
 use crate::template::{Scope, render, render_string};
-use crate::vocabulary::duration;
+use crate::vocabulary::{Contract, Policies, duration};
 use crate::world::running::Setup;
 use crate::world::{Target, World};
 
@@ -145,9 +145,10 @@ async fn live(
     let world = Arc::new(world);
     if world.installation().is_some() {
         // They are all scenarios' and stay what they are.
-        know(&shared.redactor, [&world.token, &world.master_key, &world.jwt_secret])?;
+        let secrets = [&world.token, &world.master_key, &world.jwt_secret];
+        know(&shared.redactor, planned.contract(), secrets.map(String::as_str))?;
     }
-    let ended = match variables(&mut scope, planned, &world, secrets) {
+    let ended = match variables(&mut scope, planned, shared, &world, secrets) {
         Ok(()) => {
             let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
             let mut story = Story::new(planned, shared, tell, &context, scope, record);
@@ -212,14 +213,19 @@ fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redact
         jwt_secret: random()?,
         contract: planned.contract(),
         gateways: real_gateways(planned),
+        binary: shared.binary.clone(),
     };
-    know(secrets, [&setup.token, &setup.master_key, &setup.jwt_secret])?;
+    let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
+    know(secrets, setup.contract, own.map(String::as_str))?;
     Ok(setup)
 }
 
 /// Token, master key and JWT secret; empty is what a contract has none of.
-fn know(redactor: &Redactor, secrets: [&str; 3]) -> Result<(), String> {
-    let names = ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"];
+fn know(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), String> {
+    let names = match contract {
+        Contract::HarnessToken | Contract::AgentService => ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"],
+        Contract::CodexAuth => ["LITELLM_API_KEY", "LITELLM_MASTER_KEY", "RUNTIME_TOKEN"],
+    };
     for (name, value) in names.into_iter().zip(secrets).filter(|(_, value)| !value.is_empty()) {
         redactor
             .add(name, value)
@@ -274,8 +280,22 @@ fn seed_of(run: &RunOf, seed: u64) -> u64 {
 }
 
 /// What templates can name: the secret, the names, the matrix, the scenario's own variables.
-fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Redactor) -> Result<(), String> {
-    set_built_in(scope, &world.names, &world.token, &world.master_key, &world.jwt_secret);
+fn variables(
+    scope: &mut Scope,
+    planned: &Planned,
+    shared: &RunContext,
+    world: &World,
+    redactor: &Redactor,
+) -> Result<(), String> {
+    let (names, policies) = (&world.names, policies(planned, shared, world));
+    set_built_in(
+        scope,
+        names,
+        &policies,
+        &world.token,
+        &world.master_key,
+        &world.jwt_secret,
+    );
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
         let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
@@ -290,6 +310,24 @@ fn variables(scope: &mut Scope, planned: &Planned, world: &World, redactor: &Red
         scope.set(name, value);
     }
     Ok(())
+}
+
+/// The policies that templates name: in a world of the scenario's own, what it asks for and the reference platform does.
+fn policies(planned: &Planned, shared: &RunContext, world: &World) -> Policies {
+    if world.installation().is_some() {
+        return shared.policies.clone();
+    }
+    let (mut policies, spec) = (Policies::reference(), &planned.scenario.world);
+    for (name, asked) in [
+        ("rotation.interval", &spec.rotation_interval),
+        ("rotation.poll", &spec.rotation_poll),
+        ("park.transient", &spec.park_transient),
+    ] {
+        if let Some(asked) = asked {
+            policies.declare(name, asked);
+        }
+    }
+    policies
 }
 
 /// Whether a value could be a token: 64 hexadecimal digits, as the contract makes them.

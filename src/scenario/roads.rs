@@ -60,6 +60,7 @@ fn implied(root: &Node, read: &Read<'_>) -> Option<(Road, Span)> {
     let by_proxy = matches!(
         (contract, read.verb.reach),
         (Contract::AgentService, Reach::Door { .. })
+            | (Contract::CodexAuth, Reach::Api | Reach::Door { .. })
             | (Contract::HarnessToken, Reach::Api | Reach::Door { subject: None })
     );
     let verb = read.node.get(read.verb.name).filter(|_| by_proxy)?;
@@ -109,10 +110,10 @@ fn lacking(road: Road, root: &Node) -> Option<(String, String)> {
     {
         let known: Vec<&str> = contract.roads().iter().map(|road| road.name()).collect();
         let message = format!("a world of `{group}` has no road `{name}`");
-        let other = match contract {
-            Contract::HarnessToken => "agent-service",
-            Contract::AgentService => "harness-token",
-        };
+        let mut all = Contract::ALL.into_iter();
+        let other = all
+            .find(|contract| contract.roads().contains(&road))
+            .map_or("", Contract::name);
         let known = known.join(", ");
         return Some((message, format!("it has {known}; `{name}` is for ids of `{other}/`")));
     }

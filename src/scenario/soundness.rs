@@ -21,7 +21,9 @@ fn least(read: &Read<'_>) -> Intrusion {
         "session" | "restart-session" | "delete-session" | "attach" | "type" | "resize" | "exec" | "websocket" => {
             Intrusion::Use
         }
-        "patch-secret" | "seed-token" | "restart" | "delete" => Intrusion::Disrupt,
+        "patch-secret" | "seed-token" | "restart" | "delete" | "login" | "upgrade" | "delete-pods" => {
+            Intrusion::Disrupt
+        }
         "raw" | "timing" | "load" | "turn-load" | "await-load" => Intrusion::Attack,
         _ => Intrusion::Observe,
     }

@@ -11,7 +11,7 @@ use crate::yaml::node::{Kind, Node};
 
 /// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
 /// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 21] = [
+const OBJECTS: [(&str, &str); 26] = [
     ("session", "session"),
     ("restart-session", "restart-session"),
     ("delete-session", "delete-session"),
@@ -33,6 +33,11 @@ const OBJECTS: [(&str, &str); 21] = [
     ("pods", "pods"),
     ("delete", "delete"),
     ("exec", "in"),
+    ("login", "login"),
+    ("login", "in"),
+    ("file", "in"),
+    ("logs", "logs"),
+    ("delete-pods", "delete-pods"),
 ];
 
 /// Refuses a step in which `${t}` stands for a text, and the variable is an object.

@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::template::Scope;
-use crate::vocabulary::names;
+use crate::vocabulary::{Policies, names};
 
 /// The variables that every scenario has, by name.
 ///
 /// `secret.token` is the token that the platform's secret has or is to get, `secret.name` and
 /// `secret.key` say where; `master-key` is the session API's key, or that of LiteLLM behind the agent
-/// service; `jwt-secret` is what JWTs are signed with; `names` has every name of the installation, as
-/// `names.web.deployment`.
+/// service, or that has the codex login; `agent-key` is what a codex agent calls it with; `jwt-secret` is what JWTs
+/// are signed with; `names` has every name of the installation, as `names.web.deployment`; `policies` has lengths of
+/// time and patterns that are declared, as `policies.rotation.interval`.
 pub fn built_in(
     names: &BTreeMap<String, String>,
+    policies: &Policies,
     token: &str,
     master_key: &str,
     jwt_secret: &str,
-) -> [(&'static str, Value); 4] {
+) -> [(&'static str, Value); 6] {
     let name = |of: &str| names.get(of).cloned().unwrap_or_default();
     let secret = json!({ "name": name("secret.name"), "key": name("secret.key"), "token": token });
     let mut groups = Map::new();
@@ -33,8 +35,10 @@ pub fn built_in(
     [
         ("secret", secret),
         ("master-key", Value::String(master_key.to_owned())),
+        ("agent-key", Value::String(token.to_owned())),
         ("jwt-secret", Value::String(jwt_secret.to_owned())),
         ("names", Value::Object(groups)),
+        ("policies", policies.in_templates()),
     ]
 }
 
@@ -42,18 +46,19 @@ pub fn built_in(
 pub fn set_built_in(
     scope: &mut Scope,
     names: &BTreeMap<String, String>,
+    policies: &Policies,
     token: &str,
     master_key: &str,
     jwt_secret: &str,
 ) {
-    for (name, value) in built_in(names, token, master_key, jwt_secret) {
+    for (name, value) in built_in(names, policies, token, master_key, jwt_secret) {
         scope.set(name, value);
     }
 }
 
-/// The variables with the contract's names: which there are is what matters.
+/// The variables with the contract's names and the reference's policies: which there are is what matters.
 pub(super) fn example() -> Value {
-    let variables = built_in(&names::contract(), "", "", "");
+    let variables = built_in(&names::contract(), &Policies::reference(), "", "", "");
     Value::Object(
         variables
             .into_iter()

@@ -216,6 +216,8 @@ pub struct Http {
     pub upgrade: Option<bool>,
     /// A text as it is; anything else as JSON.
     pub body: Option<Value>,
+    /// From an address that none of the platform's is near, as a person's own machine has one. Default: no.
+    pub elsewhere: Option<bool>,
 }
 
 /// Writes bytes to a socket as they are, and tells what came back.
@@ -441,6 +443,75 @@ pub struct Exec {
     pub tty: Option<bool>,
 }
 
+/// What a person does with a device login that asks for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Person {
+    #[default]
+    Approves,
+    Denies,
+    /// Nothing: the code expires.
+    Waits,
+    /// Closes the terminal when the code is there.
+    HangsUp,
+}
+
+/// Logs in as a person does: the login script in a terminal, and the browser beside it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Login {
+    /// The number of the account: 1, 2 or 3. What the script has to refuse may be any text; an empty one is no argument.
+    pub login: Value,
+    /// The pod.
+    pub r#in: Value,
+    /// Default: `approves`.
+    pub person: Option<Person>,
+    /// Whose account at the vendor it is. Default: `acct-` and the number.
+    pub account: Option<String>,
+}
+
+/// Looks at a file in a container.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its path.
+    pub file: String,
+    /// A pod; a list of pods: in each.
+    pub r#in: Value,
+    /// Default: the only one.
+    pub container: Option<String>,
+}
+
+/// Reads a container's log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// A pod.
+    pub logs: Value,
+    /// Default: the only one.
+    pub container: Option<String>,
+    /// Only lines that have this regular expression; what its group matched is `said`.
+    pub matching: Option<String>,
+    /// Only lines behind this time, as `${before.last}` of an earlier look.
+    pub since: Option<String>,
+}
+
+/// Upgrades a deployment (its pods' template changes) and watches its pods meanwhile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// `litellm`, `agent`: who has a selector of its own.
+    pub upgrade: String,
+}
+
+/// Deletes pods that their deployment brings back, and waits until they are gone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeletePods {
+    /// Pods, as bound by a `pods`.
+    pub delete_pods: Value,
+}
+
 /// Where `search` looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -448,6 +519,10 @@ pub enum Haystack {
     /// Logs of all pods of the platform, also of containers before they were started again.
     Logs,
     Events,
+    /// Deployments, pods and ConfigMaps, as they stand in the cluster, and what codex agents write for codex.
+    Config,
+    /// What the rotator keeps beside the logins.
+    State,
     /// Command lines of all processes that can be seen from the sandboxes.
     Processes,
     /// Answers of the platform's doors that were not 2xx, in this scenario so far.
@@ -461,6 +536,8 @@ impl std::fmt::Display for Haystack {
         f.write_str(match self {
             Haystack::Logs => "the logs",
             Haystack::Events => "the events",
+            Haystack::Config => "the configuration",
+            Haystack::State => "the state",
             Haystack::Processes => "the processes",
             Haystack::Errors => "the error answers",
             Haystack::Redirects => "the redirects",

@@ -1,6 +1,7 @@
 //! `exec`: a command in a pod.
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -94,21 +95,25 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
         None => None,
     };
     let status = status.ok_or_else(|| StepError("the connection ended without the command's status".into()))?;
-    let exit_code = match status.status.as_deref() {
-        Some("Success") => Some(0),
-        _ => status
-            .details
-            .iter()
-            .flat_map(|details| details.causes.iter().flatten())
-            .find(|cause| cause.reason.as_deref() == Some("ExitCode"))
-            .and_then(|cause| cause.message.as_deref()?.parse::<i64>().ok()),
-    };
-    match exit_code {
+    match exit_code(&status) {
         Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
         None => Err(StepError(
             status.message.unwrap_or_else(|| "it ended without an exit code".into()),
         )),
     }
+}
+
+/// The exit code that a status of a command tells of.
+pub fn exit_code(status: &Status) -> Option<i64> {
+    if status.status.as_deref() == Some("Success") {
+        return Some(0);
+    }
+    let mut causes = status
+        .details
+        .iter()
+        .flat_map(|details| details.causes.iter().flatten());
+    let cause = causes.find(|cause| cause.reason.as_deref() == Some("ExitCode"))?;
+    cause.message.as_deref()?.parse().ok()
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {

@@ -1,5 +1,6 @@
 //! `http`: a request that goes where it was told, once.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -17,6 +18,10 @@ use crate::world::roads::{RoadError, door, parties, path_on};
 /// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
 const BODY_READ: usize = 1 << 20;
 
+/// Where a person's own machine is on the embedded target, whose pods call others from 127.0.0.1. On others a request
+/// comes from elsewhere as it is.
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 77, 0, 1));
+
 /// Carries out an `http` step.
 pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road.unwrap_or(Road::Proxy);
@@ -33,6 +38,9 @@ pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, 
         Err(error) => return Err(StepError::doing(&what, error)),
     };
     let mut request = Request::new(method, &path);
+    if arguments.elsewhere == Some(true) && context.world.embedded_cluster().is_some() {
+        request.from = Some(ELSEWHERE);
+    }
     request.headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     if arguments.upgrade == Some(true) {
         request.upgrade();
@@ -52,6 +60,8 @@ pub struct Request {
     path: String,
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub body: Option<String>,
+    /// The address of this machine that it comes from; the one that the system chooses where none is said.
+    from: Option<IpAddr>,
 }
 
 impl Request {
@@ -61,6 +71,7 @@ impl Request {
             path: path.trim().into(),
             headers: Vec::new(),
             body: None,
+            from: None,
         }
     }
 
@@ -103,7 +114,7 @@ pub async fn send(
     let curl = Curl::new(door, &flags, headers, request.body.as_deref(), &request.path);
     let sent = transcript_of(&request, &door.host);
     // To where this machine gets to it, under the name that it has.
-    let mut building = client(door, context)?
+    let mut building = client(door, request.from, context)?
         .request(method, door.way_url(&request.path))
         .header("Host", &door.host)
         .header("Cache-Control", "no-store");
@@ -190,7 +201,7 @@ async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwes
     Ok((value, received))
 }
 
-fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepError> {
+fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<reqwest::Client, StepError> {
     let host = door.name();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -200,6 +211,7 @@ fn client(door: &Door, context: &StepContext) -> Result<reqwest::Client, StepErr
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
         .http1_only()
+        .local_address(from)
         .connect_timeout(context.limits.connect)
         .resolve(host, door.way)
         .tls_backend_preconfigured(wire::tls_config(&context.world.trust)?)

@@ -9,10 +9,13 @@ pub mod attach;
 mod context;
 pub mod credentials;
 mod exec;
+mod file;
 mod gateway;
 pub mod http;
 pub mod jwt;
 mod load;
+mod login;
+mod logs;
 mod phrase;
 mod pods;
 pub mod raw;
@@ -25,6 +28,7 @@ pub mod shell;
 pub mod terminal;
 mod timing;
 mod typing;
+mod upgrade;
 mod websocket;
 pub mod wire;
 
@@ -223,6 +227,16 @@ pub const VERBS: &[Verb] = &[
         phrases: phrase::DONE, fields: &["done", "names"]),
     verb!("exec": a::Exec, exec::run; reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]), each: Some("in"), default: Some("exits 0"),
         phrases: phrase::EXEC, fields: &["exit_code", "stdout", "stderr"]),
+    verb!("login": a::Login, login::run; reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]), each: Some("in"), default: Some("logs in"),
+        phrases: phrase::LOGIN, fields: &["shown", "exit_code", "screen"], objects: &["shown"]),
+    verb!("file": a::File, file::run; reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]), each: Some("in"), default: Some("exists"),
+        phrases: phrase::FILE, fields: &["exists", "mode", "size", "inode", "sha256", "json"]),
+    verb!("logs": a::Logs, logs::run; reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]), each: Some("logs"), default: None,
+        phrases: &[], fields: &["lines", "count", "said", "gaps_ms", "last"]),
+    verb!("upgrade": a::Upgrade, upgrade::run; reach: Reach::Cluster(|_| vec![Ask::UpgradeCodex, Ask::FindPods]), each: None, default: Some("done"),
+        phrases: phrase::DONE, fields: &["done", "strategy", "most_live", "outage_ms"]),
+    verb!("delete-pods": a::DeletePods, pods::delete_pods; reach: Reach::Cluster(|_| vec![Ask::DeletePods, Ask::FindPods]), each: None, default: Some("done"),
+        phrases: phrase::DONE, fields: &["done", "names"]),
     verb!("search": a::Search, search::run; reach: Reach::Cluster(search::asks), each: None, default: None,
         phrases: phrase::SEARCH, fields: &["found", "searched"]),
 ];

@@ -71,5 +71,14 @@ phrases! {
     ]
     DONE: ["done", "it was carried out and has taken effect", {"done": true};]
     EXEC: ["exits <status>", "the command ends with this code", {"exit_code": {"one-of": "<status>"}};]
+    LOGIN: [
+        "logs in", "it shows an address and a code, and ends well once a person has approved",
+            {"exit_code": 0, "shown.code": {"present": true}};
+        "fails", "the command ends with another code than 0", {"exit_code": {"not": 0}};
+    ]
+    FILE: [
+        "exists", "the file is there", {"exists": true};
+        "absent", "there is no such file", {"exists": false};
+    ]
     SEARCH: ["finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};]
 }

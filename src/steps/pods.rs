@@ -1,12 +1,12 @@
-//! `pods` and `delete`: which pods there are, and the end of those that come back.
+//! `pods`, `delete` and `delete-pods`: which pods there are, and the end of those that come back.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::conditions::is_deleted;
 use serde_json::{Value, json};
 
-use super::arguments::{Delete, Pods};
+use super::arguments::{Delete, DeletePods, Pods};
 use super::context::{Observation, StepContext, StepError};
 use crate::world::pod::is_ready;
 use crate::world::subject;
@@ -90,21 +90,30 @@ fn observed(pod: &Pod) -> Value {
         "ready": is_ready(pod),
         "created": pod.metadata.creation_timestamp.as_ref().map(|time| json!(time)),
         "labels": pod.metadata.labels,
+        "containers": names(pod.spec.as_ref().map(|spec| &spec.containers)),
+        "init_containers": names(pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref())),
+        "claims": claims(pod),
     })
+}
+
+/// The claims that a pod mounts.
+fn claims(pod: &Pod) -> Vec<&str> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let claims = volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume.persistent_volume_claim.as_ref());
+    claims.map(|claim| claim.claim_name.as_str()).collect()
+}
+
+fn names(containers: Option<&Vec<Container>>) -> Vec<&str> {
+    let containers = containers.into_iter().flatten();
+    containers.map(|container| container.name.as_str()).collect()
 }
 
 /// Deletes the Sandbox of each pod, since a pod deleted alone comes back; waits until the pods are gone.
 pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observation, StepError> {
-    let pods = subject::each(&arguments.delete)
-        .cloned()
-        .unwrap_or_else(|| vec![arguments.delete.clone()]);
-    // A session has no pod's name: passing over it would look like a deletion.
-    if let Some(other) = pods.iter().find(|pod| pod["kind"] != "pod") {
-        let other = subject::name(other);
-        return Err(StepError(format!(
-            "delete: {other} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)"
-        )));
-    }
+    let pods = only_pods("delete", &arguments.delete)?;
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
@@ -117,23 +126,57 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
             .await
             .map_err(|error| StepError::asking(&what, error))?;
     }
-    for pod in &pods {
+    until_gone(&pods, &what, context).await?;
+    Ok(Observation {
+        what: what.clone(),
+        value: json!({ "done": true, "names": names }),
+    })
+}
+
+/// Deletes pods that a deployment brings back, and waits until they are gone.
+pub async fn delete_pods(arguments: DeletePods, context: &StepContext) -> Result<Observation, StepError> {
+    let pods = only_pods("delete-pods", &arguments.delete_pods)?;
+    let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
+    let what = format!("delete the pods {}", names.join(", "));
+    for name in &names {
+        let deleted = api(context).delete(name, &DeleteParams::default()).await;
+        deleted.map_err(|error| StepError::asking(&what, error))?;
+    }
+    until_gone(&pods, &what, context).await?;
+    Ok(Observation {
+        what: what.clone(),
+        value: json!({ "done": true, "names": names }),
+    })
+}
+
+/// The pods that a step is about.
+///
+/// # Errors
+/// Something else is among them: a session has no pod's name, and passing over it would look like a deletion.
+fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
+    let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
+    match pods.iter().find(|pod| pod["kind"] != "pod") {
+        Some(other) => Err(StepError(format!(
+            "{verb}: {} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)",
+            subject::name(other)
+        ))),
+        None => Ok(pods),
+    }
+}
+
+async fn until_gone(pods: &[Value], what: &str, context: &StepContext) -> Result<(), StepError> {
+    for pod in pods {
         let (Some(name), Some(uid)) = (pod["name"].as_str(), pod["uid"].as_str()) else {
             continue;
         };
         match until(&api(context), name, is_deleted(uid), context.limits.ready).await {
             Ok(_) => {}
             Err(WaitError::Late(within)) => {
-                return Err(StepError::doing(
-                    &what,
-                    format!("pod {name} was still there after {within:?}"),
-                ));
+                let why = format!("pod {name} was still there after {within:?}");
+                return Err(StepError::doing(what, why));
             }
-            Err(error) => return Err(StepError::doing(&what, error)),
+            Err(error) => return Err(StepError::doing(what, error)),
         }
     }
-    Ok(Observation {
-        what: what.clone(),
-        value: json!({ "done": true, "names": names }),
-    })
+    Ok(())
 }

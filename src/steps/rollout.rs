@@ -38,14 +38,15 @@ pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observ
 }
 
 /// The deployment that a role has in this installation; any other name is a deployment's own.
-fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
+pub(super) fn deployment<'a>(context: &'a StepContext, role: &'a str) -> &'a str {
     match context.world.name(&format!("{role}.deployment")) {
         "" => role,
         name => name,
     }
 }
 
-async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
+/// Restarts deployments and waits.
+pub(super) async fn roll(context: &StepContext, names: &[&str]) -> Result<(), StepError> {
     let api: Api<Deployment> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     for name in names {
         let failed = |error| StepError::asking(format!("restarting deployment {name}"), error);

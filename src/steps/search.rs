@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
@@ -52,6 +53,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Lines of logs that are remembered: one log may be full of what is searched for.
 const LINES_KEPT: usize = 20;
 
+/// What a codex agent's boot writes for codex.
+const AGENT_CONFIG: &str = "/state/.codex/config.toml";
+
 const NOT_STARTED: &str = "none, it has not started";
 const GONE: &str = "none, its pod went away meanwhile";
 
@@ -61,6 +65,8 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
     let of = |place| match place {
         "logs" => vec![Ask::FindPods, Ask::ReadLogs],
         "events" => vec![Ask::ReadEvents],
+        "config" => vec![Ask::FindPods, Ask::ReadConfig, Ask::Exec],
+        "state" => vec![Ask::FindPods, Ask::Exec],
         "processes" => vec![Ask::FindPods, Ask::Exec],
         _ => Vec::new(),
     };
@@ -120,7 +126,9 @@ pub async fn run(arguments: Search, context: &StepContext) -> Result<Observation
 /// Reads until the proof stands there: logs and events come a moment after what they tell of.
 async fn read_proven(arguments: &Search, haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, StepError> {
     let patience = match haystack {
-        Haystack::Logs | Haystack::Events | Haystack::Processes => context.limits.screen,
+        Haystack::Logs | Haystack::Events | Haystack::Config | Haystack::State | Haystack::Processes => {
+            context.limits.screen
+        }
         // What was answered is here already.
         Haystack::Errors | Haystack::Redirects => Duration::ZERO,
     };
@@ -153,6 +161,12 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
     match haystack {
         Haystack::Logs => logs(context).await,
         Haystack::Events => events(context).await,
+        Haystack::Config => config(context).await,
+        Haystack::State => {
+            let folder = context.world.name("auth.path");
+            let paths = ["rotator_state.json", "rotate-now"].map(|name| format!("{folder}/{name}"));
+            files(context, "litellm.selector", "codex.container", &paths).await
+        }
         Haystack::Processes => processes(context).await,
         Haystack::Errors => Ok(answers(context, "error answers", |_| true)),
         Haystack::Redirects => Ok(answers(context, "redirects", |status| (300..400).contains(&status))),
@@ -253,6 +267,56 @@ async fn events(context: &StepContext) -> Result<Vec<Place>, StepError> {
         .map_err(|error| StepError::asking("listing events", error))?;
     let text = serde_json::to_string(&listed.items).map_err(|error| StepError::doing("reading events", error))?;
     Ok(vec![Place::with("events".into(), text)])
+}
+
+/// Files of the pods that a selector chooses; what isn't there is passed over.
+async fn files(
+    context: &StepContext,
+    selector: &str,
+    container: &str,
+    paths: &[String],
+) -> Result<Vec<Place>, StepError> {
+    let (api, world) = (
+        Api::<Pod>::namespaced(context.world.kubernetes.clone(), &context.world.namespace),
+        &context.world,
+    );
+    let listed = api.list(&ListParams::default().labels(world.name(selector))).await;
+    let listed = listed.map_err(|error| StepError::asking("listing pods", error))?;
+    let mut places = Vec::new();
+    for pod in listed.items.iter().filter(|pod| is_ready(pod)) {
+        let script = r#"for f; do test ! -e "$f" || cat "$f"; done"#;
+        let words = ["sh", "-c", script, "sh"].map(str::to_owned);
+        let reading = Exec {
+            exec: words.into_iter().chain(paths.iter().cloned()).collect(),
+            r#in: json!({ "kind": "pod", "name": pod.name_any() }),
+            container: Some(world.name(container).to_owned()),
+            stdin: None,
+            tty: None,
+        };
+        let read = exec::run(reading, context).await?.value;
+        let name = format!("files of {}", pod.name_any());
+        places.push(Place::with(
+            name,
+            read["stdout"].as_str().unwrap_or_default().to_owned(),
+        ));
+    }
+    Ok(places)
+}
+
+/// What the platform is made of, less its Secrets.
+async fn config(context: &StepContext) -> Result<Vec<Place>, StepError> {
+    let (client, namespace) = (&context.world.kubernetes, &context.world.namespace);
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let deployments = deployments.list(&ListParams::default()).await;
+    let deployments = deployments.map_err(|error| StepError::asking("listing deployments", error))?;
+    let maps = maps.list(&ListParams::default()).await;
+    let maps = maps.map_err(|error| StepError::asking("listing ConfigMaps", error))?;
+    let listed = json!({ "deployments": deployments.items, "configMaps": maps.items, "pods": pods(context).await? });
+    let mut places = vec![Place::with("configuration".into(), listed.to_string())];
+    let paths = [AGENT_CONFIG.to_owned()];
+    places.extend(files(context, "agent.selector", "agent.container", &paths).await?);
+    Ok(places)
 }
 
 /// Command lines of all processes that a sandbox can see.

@@ -10,16 +10,27 @@ pub enum Contract {
     HarnessToken,
     /// The JWT gateway before the agent service.
     AgentService,
+    /// The codex login that lives inside the cluster.
+    CodexAuth,
 }
 
 impl Contract {
+    pub const ALL: [Contract; 3] = [Contract::HarnessToken, Contract::AgentService, Contract::CodexAuth];
+
+    /// The name, as ids of scenarios begin with it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Contract::HarnessToken => "harness-token",
+            Contract::AgentService => "agent-service",
+            Contract::CodexAuth => "codex-auth",
+        }
+    }
+
     /// The contract of that name, as ids of scenarios begin with it. Ids of others, as a person may give
     /// them, are about the first.
     pub fn named(name: &str) -> Contract {
-        match name {
-            "agent-service" => Contract::AgentService,
-            _ => Contract::HarnessToken,
-        }
+        let mut all = Contract::ALL.into_iter();
+        all.find(|contract| contract.name() == name).unwrap_or_default()
     }
 
     /// The roads to its reference platform.
@@ -34,6 +45,7 @@ impl Contract {
                 Road::Envoy,
                 Road::Witness,
             ],
+            Contract::CodexAuth => &[Road::Litellm, Road::Vendor],
         }
     }
 
@@ -48,6 +60,7 @@ impl Contract {
                 "nginx.selector",
                 "envoy.selector",
             ],
+            Contract::CodexAuth => &["litellm.selector", "agent.selector", "vendor.selector"],
         }
     }
 }

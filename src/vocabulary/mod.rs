@@ -16,4 +16,4 @@ pub use expectation::ExpectationKind;
 pub use level::{Intrusion, Level};
 pub use policy::Policies;
 pub use road::Road;
-pub use world_spec::{AuthorizerState, BalancerSpec, NamedTerminal, SecretState, TerminalSpec, WorldSpec};
+pub use world_spec::{AgentState, AuthorizerState, BalancerSpec, NamedTerminal, SecretState, TerminalSpec, WorldSpec};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::duration;
@@ -24,8 +25,10 @@ pub enum Values {
     Choices(&'static [&'static str]),
     /// `any`, or a list of texts. For a check: `any` or `listed`.
     List,
-    /// A length of time. Nothing that a check could choose by.
+    /// A length of time. Nothing that a check could choose by; templates name its seconds.
     Duration,
+    /// A regular expression with one group. Nothing that a check could choose by; templates name it.
+    Pattern,
 }
 
 impl Policy {
@@ -34,7 +37,16 @@ impl Policy {
         match self.values {
             Values::Choices(choices) => choices,
             Values::List => &["any", "listed"],
-            Values::Duration => &[],
+            Values::Duration | Values::Pattern => &[],
+        }
+    }
+
+    /// What templates get of a declared value; none where they get nothing, since checks choose by it.
+    pub fn in_templates(&self, declared: &str) -> Option<Value> {
+        match self.values {
+            Values::Choices(_) | Values::List => None,
+            Values::Duration => Some(json!(duration::parse(declared)?.as_secs_f64())),
+            Values::Pattern => Some(json!(declared)),
         }
     }
 
@@ -47,6 +59,12 @@ impl Policy {
             Values::Duration if duration::parse(value).is_none() => {
                 Some(format!("`{}` is {}, not `{value}`", self.name, duration::FORM))
             }
+            // What it is, and the group.
+            Values::Pattern if Regex::new(value).is_ok_and(|pattern| pattern.captures_len() == 2) => None,
+            Values::Pattern => Some(format!(
+                "`{}` is a regular expression with one group, not `{value}`",
+                self.name
+            )),
             _ => None,
         }
     }
@@ -167,6 +185,60 @@ pub const POLICIES: &[Policy] = &[
         reference: "403",
         meaning: "what a good JWT without a role gets from access control",
     },
+    Policy {
+        name: "rotation.interval",
+        values: Values::Duration,
+        reference: "1s",
+        meaning: "how long a codex account is used before the next one's turn",
+    },
+    Policy {
+        name: "rotation.poll",
+        values: Values::Duration,
+        reference: "100ms",
+        meaning: "how often the rotator looks at logins and signals",
+    },
+    Policy {
+        name: "signal.max-age",
+        values: Values::Duration,
+        reference: "120s",
+        meaning: "how old a signal to rotate may be and still count",
+    },
+    Policy {
+        name: "park.usage-cap",
+        values: Values::Duration,
+        reference: "180m",
+        meaning: "for how long an account is parked whose usage is used up",
+    },
+    Policy {
+        name: "park.transient",
+        values: Values::Duration,
+        reference: "5m",
+        meaning: "for how long an account is parked that was asked too much of for a moment",
+    },
+    Policy {
+        name: "env-fallback",
+        values: Values::Choices(&["yes", "no"]),
+        reference: "yes",
+        meaning: "whether tokens of the environment are used where there is no login",
+    },
+    Policy {
+        name: "log.active",
+        values: Values::Pattern,
+        reference: "active account-([0-9]+)",
+        meaning: "what the rotator logs of the account whose turn it is; the group is its number",
+    },
+    Policy {
+        name: "auth-file.mode",
+        values: Values::Choices(&["0600", "0640"]),
+        reference: "0600",
+        meaning: "who may read a login's file",
+    },
+    Policy {
+        name: "readiness.with-dead-logins",
+        values: Values::Choices(&["ready", "not-ready"]),
+        reference: "ready",
+        meaning: "whether LiteLLM is ready where no login can be used",
+    },
 ];
 
 /// The policies that a profile declares.
@@ -238,11 +310,47 @@ impl Policies {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+
+    /// What templates name, as `policies.rotation.interval`: lengths of time in seconds, and patterns.
+    pub fn in_templates(&self) -> Value {
+        let mut groups: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+        for policy in POLICIES {
+            let value = self
+                .choice(policy.name)
+                .and_then(|declared| policy.in_templates(declared));
+            if let (Some(value), Some((group, leaf))) = (value, policy.name.split_once('.')) {
+                groups.entry(group).or_default().insert(leaf, value);
+            }
+        }
+        json!(groups)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_get_seconds_and_patterns() {
+        let mut policies = Policies::reference();
+        policies.declare("rotation.interval", "500ms");
+        let shown = policies.in_templates();
+        assert_eq!(shown["rotation"]["interval"], 0.5);
+        assert_eq!(shown["park"]["usage-cap"], 10_800.0);
+        assert_eq!(shown["log"]["active"], "active account-([0-9]+)");
+        // What checks choose by.
+        assert_eq!(shown["auth-file"], Value::Null);
+        assert_eq!(Policies::none().in_templates(), json!({}));
+    }
+
+    #[test]
+    fn a_pattern_has_one_group() {
+        let refused = |text| policy("log.active").and_then(|policy| policy.refuse(text));
+        assert_eq!(refused("in use: ([0-9])"), None);
+        for wrong in ["in use: [0-9]", "(a)(b)", "("] {
+            assert!(refused(wrong).is_some(), "{wrong}");
+        }
+    }
 
     #[test]
     fn the_reference_declares_what_its_policies_can_be() {

@@ -27,10 +27,15 @@ pub enum Road {
     Envoy,
     /// To what shows the requests that came to the reference platform's agent service.
     Witness,
+    /// To LiteLLM, which has the codex login.
+    Litellm,
+    /// To the vendor that the reference platform's logins are made at, and its models called: a fake one, which shows
+    /// what came and does as it is told.
+    Vendor,
 }
 
 impl Road {
-    pub const ALL: [Road; 10] = [
+    pub const ALL: [Road; 12] = [
         Road::Direct,
         Road::Proxy,
         Road::Balancer,
@@ -41,6 +46,8 @@ impl Road {
         Road::Nginx,
         Road::Envoy,
         Road::Witness,
+        Road::Litellm,
+        Road::Vendor,
     ];
 
     /// The real gateways before the agent service.
@@ -59,6 +66,8 @@ impl Road {
             Road::Nginx => "nginx",
             Road::Envoy => "envoy",
             Road::Witness => "witness",
+            Road::Litellm => "litellm",
+            Road::Vendor => "vendor",
         }
     }
 
@@ -80,6 +89,8 @@ impl Road {
             Road::Nginx => "through nginx",
             Road::Envoy => "through Envoy",
             Road::Witness => "of the witness",
+            Road::Litellm => "at LiteLLM",
+            Road::Vendor => "at the vendor",
         }
     }
 }

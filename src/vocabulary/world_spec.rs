@@ -39,6 +39,27 @@ pub struct WorldSpec {
     /// agent-service: whether the gateway has its policy, by which access control is asked; `false` forwards unasked.
     #[serde(default = "yes")]
     pub gateway_policy: bool,
+    /// codex-auth: whether logins are on a volume that outlives the pod.
+    #[serde(default)]
+    pub persistence: bool,
+    /// codex-auth: how long an account is used before the next one's turn, as `1s`. Default: 1s.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub rotation_interval: Option<String>,
+    /// codex-auth: how often the rotator looks at logins and signals, as `100ms`. Default: 100ms.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub rotation_poll: Option<String>,
+    /// codex-auth: for how long an account is parked that was asked too much of for a moment, as `5m`. Default: 5m.
+    #[serde(default)]
+    #[schemars(with = "Option<DurationText>")]
+    pub park_transient: Option<String>,
+    /// codex-auth: the codex agent beside LiteLLM.
+    #[serde(default)]
+    pub agent: AgentState,
+    /// Whether the scenario begins only when all deployments are complete; `false` where it judges that itself.
+    #[serde(default = "yes")]
+    pub complete: bool,
 }
 
 impl Default for WorldSpec {
@@ -55,6 +76,12 @@ impl Default for WorldSpec {
             litellm: yes(),
             clock: None,
             gateway_policy: yes(),
+            persistence: false,
+            rotation_interval: None,
+            rotation_poll: None,
+            park_transient: None,
+            agent: AgentState::default(),
+            complete: yes(),
         }
     }
 }
@@ -104,6 +131,21 @@ pub enum SecretState {
     WithoutToken,
     /// There is no secret.
     Absent,
+}
+
+/// The codex agent beside LiteLLM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentState {
+    /// There is none.
+    #[default]
+    None,
+    /// It has a key for the codex model.
+    WithKey,
+    /// It has no key.
+    WithoutKey,
+    /// Its key is for other models.
+    ForbiddenKey,
 }
 
 /// What access control does when it is asked.

@@ -19,6 +19,12 @@ pub enum Ask {
     Exec,
     ReadLogs,
     ReadEvents,
+    /// Deployments and ConfigMaps.
+    ReadConfig,
+    /// Pods that a deployment brings back.
+    DeletePods,
+    /// Upgrades LiteLLM or a codex agent.
+    UpgradeCodex,
     /// Routes of gateways, and policies of them.
     ReadRoutes,
     /// Runs the platform's own seed as a pod.
@@ -79,6 +85,15 @@ impl Ask {
             Ask::Exec => on("", "pods/exec", &["create", "get"]),
             Ask::ReadLogs => on("", "pods/log", &["get"]),
             Ask::ReadEvents => on("", "events", &["list"]),
+            Ask::ReadConfig => [on("apps", "deployments", &["list"]), on("", "configmaps", &["list"])].concat(),
+            Ask::DeletePods => on("", "pods", &["delete"]),
+            Ask::UpgradeCodex => {
+                let agent = ["agent.prefix", "agent.name"].map(|name| names.get(name).cloned().unwrap_or_default());
+                let change = || on("apps", "deployments", &["get", "patch"]);
+                let watched = on("apps", "deployments", &["list", "watch"]);
+                let litellm = named("litellm.deployment", change());
+                [litellm, only(Some(agent.concat()), change()), watched].concat()
+            }
             Ask::ReadRoutes => [
                 on("gateway.networking.k8s.io", "httproutes", &["list"]),
                 on("gateway.envoyproxy.io", "securitypolicies", &["list"]),

@@ -148,7 +148,9 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
         | Road::Service
         | Road::AccessControl
         | Road::Builtin
-        | Road::Witness => ready_pod(world, road).await,
+        | Road::Witness
+        | Road::Litellm
+        | Road::Vendor => ready_pod(world, road).await,
     }
 }
 
@@ -292,6 +294,8 @@ pub fn behind(road: Road) -> (&'static str, &'static str) {
         Road::Nginx => ("nginx.selector", "nginx.port"),
         Road::Envoy => ("envoy.selector", "envoy.port"),
         Road::Witness => ("agent-service.selector", "agent-service.witness-port"),
+        Road::Litellm => ("litellm.selector", "litellm.port"),
+        Road::Vendor => ("vendor.selector", "vendor.port"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret as KubeSecret};
 use kube::api::{Api, DynamicObject, ListParams, ObjectMeta, PostParams};
 use kube::runtime::conditions::is_deployment_completed;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
 use super::deploy::{self, DeployError, Values};
-use super::embedded::{Cluster, Options, Program, StartError};
+use super::embedded::{Address, Cluster, Options, Program, StartError};
 use super::forward::WayError;
 use super::gateways::upstream_slot::UpstreamSlot;
 use super::gateways::{GatewayError, GatewayPod, envoy_gateway};
@@ -31,7 +33,7 @@ use crate::profile::route_address::Way;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
-use crate::vocabulary::{SecretState, WorldSpec};
+use crate::vocabulary::{AgentState, SecretState, WorldSpec};
 
 /// Longest time that a platform may take to come up, as tasks of this process and as containers.
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -44,6 +46,8 @@ const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// Why a world could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
+    #[error("reserving an address of loopback: {0}")]
+    Address(std::io::Error),
     #[error("starting the embedded cluster: {0}")]
     Start(#[from] StartError),
     #[error(transparent)]
@@ -79,11 +83,11 @@ pub struct World {
     pub contract: Contract,
     /// Names of the installation, the contract's by default.
     pub names: Arc<BTreeMap<String, String>>,
-    /// The token that the secret has, or is to get.
+    /// The token that the secret has, or is to get; of codex-auth the key that an agent has at LiteLLM.
     pub token: String,
-    /// The session API's key, or that of LiteLLM behind the agent service.
+    /// The session API's key, or LiteLLM's.
     pub master_key: String,
-    /// What JWTs are signed with.
+    /// What JWTs are signed with; of codex-auth an agent's runtime token.
     pub jwt_secret: String,
     /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
     pub clock: Option<f64>,
@@ -96,6 +100,8 @@ pub struct World {
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
     slot: Option<UpstreamSlot>,
+    /// Addresses of this machine that its pods have and that are told to others.
+    _held: Vec<Address>,
     /// The Envoys that Envoy Gateway runs for it.
     pub data_plane: Option<DataPlane>,
 }
@@ -130,6 +136,8 @@ pub struct Setup {
     pub contract: Contract,
     /// The real gateways that its requests go through.
     pub gateways: Vec<Road>,
+    /// This program's own file, which commands in containers of the embedded target run.
+    pub binary: Option<PathBuf>,
 }
 
 impl World {
@@ -212,6 +220,7 @@ impl World {
         let secrets = match (contract, &installation.agents) {
             // Those that need them are skipped.
             (Contract::AgentService, Some(Err(_))) => Secrets::default(),
+            (Contract::CodexAuth, _) => installation.codex.clone(),
             _ => installation.secrets(&names, contract).await?,
         };
         Ok(World {
@@ -228,6 +237,7 @@ impl World {
             has_platform: true,
             ground: Ground::Installation(installation),
             slot: None,
+            _held: Vec::new(),
             data_plane: None,
         })
     }
@@ -251,6 +261,25 @@ impl World {
             )?),
             false => None,
         };
+        let (mut values, mut held) = (
+            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods),
+            Vec::new(),
+        );
+        if let (Contract::CodexAuth, Ground::Embedded(_)) = (setup.contract, &ground) {
+            let vendor = Address::reserve().map_err(WorldError::Address)?;
+            // Two pods can't have one address, so that LiteLLM has one only where an agent asks for it.
+            let litellm = match spec.agent {
+                AgentState::None => None,
+                _ => Some(Address::reserve().map_err(WorldError::Address)?),
+            };
+            let binary = setup.binary.as_ref().map(|binary| binary.display().to_string());
+            values = Values {
+                gauntlet: binary.unwrap_or_default(),
+                ..values.at(vendor.ip, litellm.as_ref().map(|address| address.ip))
+            };
+            held.push(vendor);
+            held.extend(litellm);
+        }
         let client = ground.client();
         let world = World {
             contract: setup.contract,
@@ -261,7 +290,7 @@ impl World {
                 controller_replicas: u32::from(!ground.has_controller()),
                 service_address: address(UpstreamSlot::service),
                 authorizer_address: address(UpstreamSlot::access_control),
-                ..Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods)
+                ..values
             },
             names: setup.names,
             token: setup.token,
@@ -272,21 +301,29 @@ impl World {
             has_platform: spec.platform,
             ground,
             slot,
+            _held: held,
         };
         match setup.contract {
             Contract::HarnessToken => world.create_token_secret(spec.secret).await?,
             Contract::AgentService => world.create_jwt_secret().await?,
+            Contract::CodexAuth => world.create_codex_secrets(spec.agent).await?,
         }
         let platform = deploy::objects(deploy::platform(setup.contract), &world.values)?;
         // What the seed may do it may do before there is a platform.
         let wanted = |kind: &str| world.ground.serves(kind) && (spec.platform || is_access(kind));
-        deploy::create(&world.kubernetes, &world.namespace, platform, wanted).await?;
+        match deploy::create(&world.kubernetes, &world.namespace, platform, wanted).await {
+            // That nothing comes up of what is refused is for the scenario to see.
+            Err(error) if !spec.complete && error.is_refused() => {}
+            created => created?,
+        }
         if world.values.nginx_replicas + world.values.envoy_replicas > 0 || world.data_plane.is_some() {
             let gateways = deploy::objects(deploy::GATEWAYS, &world.values)?;
             deploy::create(&world.kubernetes, &world.namespace, gateways, |_| true).await?;
         }
         deploy::create(&world.kubernetes, &world.namespace, objects, |_| true).await?;
-        world.await_deployments().await?;
+        if spec.complete {
+            world.await_deployments().await?;
+        }
         if let Some(data_plane) = &world.data_plane {
             let programmed = data_plane.programmed(world.ground.start_within()).await;
             programmed.map_err(WorldError::EnvoyGateway)?;
@@ -362,6 +399,7 @@ impl World {
         let secret = match self.contract {
             Contract::HarnessToken => "secret.name",
             Contract::AgentService => "jwt.secret-name",
+            Contract::CodexAuth => "litellm.key-secret",
         };
         (now != was).then(|| format!("the secret {} was changed meanwhile", self.name(secret)))
     }
@@ -451,6 +489,27 @@ impl World {
         let master_key = (self.name("litellm.secret-key"), self.master_key.as_str());
         self.create_secret(self.name("jwt.secret-name"), &[jwt_secret, master_key])
             .await
+    }
+
+    /// LiteLLM's keys, and a codex agent's.
+    async fn create_codex_secrets(&self, agent: AgentState) -> Result<(), WorldError> {
+        let models = match agent {
+            AgentState::ForbiddenKey => "gauntlet-small",
+            _ => self.name("codex.model"),
+        };
+        let keys = json!([{ "key": self.token, "models": [models] }]).to_string();
+        let master_key = (self.name("litellm.secret-key"), self.master_key.as_str());
+        self.create_secret(self.name("litellm.key-secret"), &[master_key, ("VIRTUAL_KEYS", &keys)])
+            .await?;
+        let of_agent = format!("{}{}", self.name("agent.prefix"), self.name("agent.name"));
+        let runtime_token = ("RUNTIME_TOKEN", self.jwt_secret.as_str());
+        self.create_secret(&format!("{of_agent}-token"), &[runtime_token])
+            .await?;
+        if matches!(agent, AgentState::WithKey | AgentState::ForbiddenKey) {
+            let key = ("LITELLM_API_KEY", self.token.as_str());
+            self.create_secret(&format!("{of_agent}-litellm-key"), &[key]).await?;
+        }
+        Ok(())
     }
 
     async fn create_secret(&self, name: &str, data: &[(&str, &str)]) -> Result<(), WorldError> {

@@ -72,6 +72,7 @@ impl Hostile {
             jwt_secret: String::new(),
             contract: Contract::HarnessToken,
             gateways: Vec::new(),
+            binary: None,
             master_key: "m".repeat(64),
         };
         let spec = WorldSpec {

@@ -62,6 +62,9 @@ pub async fn start(
         if planned.iter().any(|run| run.contract() == Contract::AgentService) {
             installation.look_for_agents(&profile.names).await.map_err(said)?;
         }
+        if planned.iter().any(|run| run.contract() == Contract::CodexAuth) {
+            installation.look_for_codex(&profile.names).await.map_err(said)?;
+        }
         let most = check(&installation, profile, planned).await?;
         if most.is_some() {
             installation.undisrupted().await.map_err(said)?;

@@ -86,6 +86,7 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
 fn doors_of(setup: &Setup) -> Vec<(&'static str, Road)> {
     match setup.contract {
         Contract::HarnessToken => vec![("web", Road::Proxy), ("balancer", Road::Balancer)],
+        Contract::CodexAuth => vec![("litellm", Road::Litellm), ("vendor", Road::Vendor)],
         Contract::AgentService => {
             let before = [Road::Builtin].into_iter().chain(setup.gateways.iter().copied());
             let roads = before.chain([Road::Service, Road::AccessControl]);

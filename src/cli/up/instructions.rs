@@ -39,6 +39,16 @@ pub fn commands(contract: Contract, names: &Names, kubeconfig: &Path, before: &[
                 name("agents.path")
             ),
         ]),
+        Contract::CodexAuth => lines.extend([
+            format!(
+                "kubectl exec -it deploy/{} -c {} -- {} 1",
+                name("litellm.deployment"),
+                name("codex.container"),
+                name("login.script")
+            ),
+            read("LITELLM_MASTER_KEY", "litellm.key-secret", "litellm.secret-key"),
+            format!("curl -H \"Authorization: Bearer $LITELLM_MASTER_KEY\" {address}/v1/models"),
+        ]),
     }
     lines.iter().map(|line| format!("  {line}\n")).collect()
 }

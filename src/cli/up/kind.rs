@@ -102,6 +102,7 @@ async fn bring_up(
     let (deployment, port) = match contract {
         Contract::HarnessToken => (of("web.deployment"), of("web.port")),
         Contract::AgentService => ("gateway".to_owned(), of("builtin.port")),
+        Contract::CodexAuth => (of("litellm.deployment"), of("litellm.port")),
     };
     let forward = [instructions::port_forward(&deployment, &port)];
     let address = format!("http://127.0.0.1:{port}");
@@ -168,6 +169,11 @@ fn deployments_of(setup: &Setup) -> Vec<String> {
             .chain(setup.gateways.iter().map(|road| road.name()))
             .map(str::to_owned)
             .collect(),
+        Contract::CodexAuth => {
+            let of = |name: &str| setup.names.get(name).cloned().unwrap_or_default();
+            let agent = format!("{}{}", of("agent.prefix"), of("agent.name"));
+            vec![of("litellm.deployment"), "vendor".to_owned(), agent]
+        }
     }
 }
 
@@ -176,6 +182,7 @@ fn made_with(setup: &Setup) -> String {
     let contract = match setup.contract {
         Contract::HarnessToken => "",
         Contract::AgentService => "agent-service\n",
+        Contract::CodexAuth => "codex-auth\n",
     };
     let names: String = setup
         .names

@@ -28,7 +28,7 @@ use crate::redact::Redactor;
 use crate::steps::{Limits, StepContext, session};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
-use crate::vocabulary::{BalancerSpec, WorldSpec};
+use crate::vocabulary::{AgentState, BalancerSpec, WorldSpec};
 use crate::world::World;
 use crate::world::running::Setup;
 
@@ -45,7 +45,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     let Effective { profile, .. } = effective(options.profile.as_deref(), &options.set, made)?;
     let contract = Contract::from(options.contract);
     let gateways = match contract {
-        Contract::HarnessToken => Vec::new(),
+        Contract::HarnessToken | Contract::CodexAuth => Vec::new(),
         Contract::AgentService => gateways(&options.gateways.goes(made, &profile)),
     };
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
@@ -60,6 +60,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         jwt_secret: random(),
         contract,
         gateways,
+        binary: process.binary.clone().ok(),
     };
     // Without them its components fail one after the other, and none says why.
     if options.target == MadeTarget::Embedded
@@ -98,26 +99,31 @@ fn gateways(goes: &Goes) -> Vec<Road> {
 
 /// What a person gets: all of the platform's parts.
 fn spec(contract: Contract) -> WorldSpec {
-    if contract == Contract::AgentService {
-        return WorldSpec::default();
-    }
-    WorldSpec {
-        warm_pool: 2,
-        web_replicas: 1,
-        platform: true,
-        balancer: Some(BalancerSpec {
-            strips_authorization: None,
-            idle_timeout: None,
-            tls: false,
-            probe: true,
-        }),
-        ..WorldSpec::default()
+    match contract {
+        Contract::AgentService => WorldSpec::default(),
+        Contract::CodexAuth => WorldSpec {
+            persistence: true,
+            agent: AgentState::WithKey,
+            ..WorldSpec::default()
+        },
+        Contract::HarnessToken => WorldSpec {
+            warm_pool: 2,
+            web_replicas: 1,
+            platform: true,
+            balancer: Some(BalancerSpec {
+                strips_authorization: None,
+                idle_timeout: None,
+                tls: false,
+                probe: true,
+            }),
+            ..WorldSpec::default()
+        },
     }
 }
 
 /// Makes an agent, with which a person's sessions can be made, and those of a run that makes none.
 async fn with_agent(world: &Arc<World>) -> Result<(), String> {
-    if world.contract == Contract::AgentService {
+    if world.contract != Contract::HarnessToken {
         return Ok(());
     }
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());

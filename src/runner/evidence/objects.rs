@@ -19,8 +19,8 @@ use crate::world::running::World;
 
 /// Deployments, Sandboxes, and of the token's secret what it has without what that is.
 pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
-    if world.contract == Contract::AgentService {
-        return of_agents(world, redactor).await;
+    if world.contract != Contract::HarnessToken {
+        return of_parts(world, redactor).await;
     }
     let mut evidence = vec![
         text("deployments", "deployments.yaml", deployments(world, redactor).await),
@@ -37,8 +37,8 @@ pub async fn take(world: &World, redactor: &Redactor) -> Vec<Evidence> {
     evidence
 }
 
-/// The same of an agent service: its parts, and what tells its gateway what to do.
-async fn of_agents(world: &World, redactor: &Redactor) -> Vec<Evidence> {
+/// The same of a platform whose parts are known by their labels, and what tells its gateway what to do.
+async fn of_parts(world: &World, redactor: &Redactor) -> Vec<Evidence> {
     let mut shown = String::new();
     for selector in world.contract.selectors() {
         let all: Api<Deployment> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
@@ -61,9 +61,12 @@ async fn of_agents(world: &World, redactor: &Redactor) -> Vec<Evidence> {
     if !routes.is_empty() {
         evidence.push(text("routes and policies", "routes.yaml", routes));
     }
+    let (title, of) = match world.contract {
+        Contract::CodexAuth => ("LiteLLM's keys", "litellm.key-secret"),
+        _ => ("the secret of JWTs", "jwt.secret-name"),
+    };
     if world.installation().is_none_or(Installation::reads_jwt_secret) {
-        let secret = secret(world, "jwt.secret-name").await;
-        evidence.push(text("the secret of JWTs", "secret.txt", secret));
+        evidence.push(text(title, "secret.txt", secret(world, of).await));
     }
     evidence
 }

@@ -79,7 +79,10 @@ impl<'a> Request<'a> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
         let platform = Platform::of(shared, world);
-        let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness) || world.clock.is_some();
+        // What a codex login answers depends on the logins, which are gone with the world.
+        let is_another = matches!(curl.road, Road::BalancerTls | Road::Witness)
+            || world.clock.is_some()
+            || world.contract == Contract::CodexAuth;
         (!platform.is_gone() || !is_another).then_some(Request {
             curl,
             planned,
@@ -147,6 +150,7 @@ impl<'a> Request<'a> {
         let contract = match self.planned.contract() {
             Contract::HarnessToken => "",
             Contract::AgentService => " agent-service",
+            Contract::CodexAuth => " codex-auth",
         };
         let gateway = match self.curl.road {
             road @ (Road::Nginx | Road::Envoy) => format!(" --gateway {}", road.name()),
@@ -323,6 +327,9 @@ impl<'a> Request<'a> {
             "HARNESS_AUTH_TOKEN" => (Needed::Token, "secret.name", "secret.key", ""),
             "MASTER_KEY" => (Needed::MasterKey, "secret.name", "secret.master-key", ""),
             "AUTH_JWT_SECRET" => (Needed::JwtSecret, "jwt.secret-name", "jwt.secret-key", "export "),
+            "LITELLM_MASTER_KEY" => (Needed::LitellmKey, "litellm.key-secret", "litellm.secret-key", ""),
+            "LITELLM_API_KEY" => return self.filled_of_agent(variable, "litellm-key"),
+            "RUNTIME_TOKEN" => return self.filled_of_agent(variable, "token"),
             // One that the scenario made up.
             _ => return format!("{variable}=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')"),
         };
@@ -340,6 +347,17 @@ impl<'a> Request<'a> {
                 self.world().name(key)
             ),
         }
+    }
+
+    /// The same of what a codex agent has in a secret of its own.
+    fn filled_of_agent(&self, variable: &str, secret: &str) -> String {
+        let name = |of: &str| self.world().name(of);
+        format!(
+            "{variable}=$({} get secret {}{}-{secret} -o jsonpath='{{.data.{variable}}}' | base64 -d)",
+            self.kubectl(),
+            name("agent.prefix"),
+            name("agent.name"),
+        )
     }
 }
 

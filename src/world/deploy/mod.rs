@@ -20,6 +20,8 @@ pub use values::Values;
 const HARNESS_TOKEN: &str = include_str!("../../../deploy/harness-token.yaml");
 /// The platform of contract 3.
 const AGENT_SERVICE: &str = include_str!("../../../deploy/agent-service.yaml");
+/// The platform of contract 2.
+const CODEX_AUTH: &str = include_str!("../../../deploy/codex-auth.yaml");
 /// Real gateways before the agent service.
 pub const GATEWAYS: &str = include_str!("../../../deploy/gateways.yaml");
 /// The deploy pipeline's step.
@@ -30,6 +32,7 @@ pub fn platform(contract: Contract) -> &'static str {
     match contract {
         Contract::HarnessToken => HARNESS_TOKEN,
         Contract::AgentService => AGENT_SERVICE,
+        Contract::CodexAuth => CODEX_AUTH,
     }
 }
 
@@ -46,6 +49,18 @@ pub enum DeployError {
         name: String,
         source: Box<kube::Error>,
     },
+}
+
+impl DeployError {
+    /// Whether the cluster says that an object can't be.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            DeployError::Create { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if status.code == 422)
+            }
+            DeployError::Template(_) | DeployError::Yaml(_) => false,
+        }
+    }
 }
 
 /// The names of an installation as manifests use them: `names.web.deployment`, and beside each
@@ -67,7 +82,7 @@ pub fn grouped(names: &BTreeMap<String, String>) -> Value {
 }
 
 /// A manifest's objects, its variables filled in. Objects that would do nothing
-/// (deployments of no replicas) are left out.
+/// (deployments of no replicas, claims of no bytes) are left out.
 pub fn objects(manifest: &str, values: &impl Serialize) -> Result<Vec<DynamicObject>, DeployError> {
     let mut scope = Scope::new(0);
     if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(values) {
@@ -81,6 +96,7 @@ pub fn objects(manifest: &str, values: &impl Serialize) -> Result<Vec<DynamicObj
     Ok(objects
         .into_iter()
         .filter(|object| object.data.pointer("/spec/replicas") != Some(&0.into()))
+        .filter(|object| object.data.pointer("/spec/resources/requests/storage") != Some(&"0".into()))
         .collect())
 }
 
@@ -158,6 +174,84 @@ mod tests {
             .filter_map(|variable| variable["value"].as_str())
             .collect();
         assert_eq!(kinds, ["loop"; 2]);
+    }
+
+    /// The deployment of LiteLLM as a world asks for it, and the kinds of all objects.
+    fn codex_auth(spec: &crate::vocabulary::WorldSpec, mutants: &[&str]) -> (serde_json::Value, Vec<String>) {
+        let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
+        let values = Values::new("gauntlet", spec, &crate::vocabulary::names::contract(), &mutants, None);
+        let objects = objects(CODEX_AUTH, &values).expect("a manifest");
+        let is_litellm = |object: &&DynamicObject| object.metadata.name.as_deref() == Some("litellm");
+        let mut litellm = objects.iter().filter(is_litellm);
+        let deployment = litellm.find_map(|object| object.data.get("spec").filter(|spec| spec["template"].is_object()));
+        let kind = |object: &DynamicObject| object.types.as_ref().map(|types| types.kind.clone());
+        let kinds = objects.iter().filter_map(kind).collect();
+        (deployment.cloned().expect("a deployment"), kinds)
+    }
+
+    fn names_in(containers: &serde_json::Value) -> Vec<&str> {
+        let containers = containers.as_array().into_iter().flatten();
+        containers.filter_map(|container| container["name"].as_str()).collect()
+    }
+
+    #[test]
+    fn logins_are_on_a_claim_or_on_none() {
+        let spec = |persistence| crate::vocabulary::WorldSpec {
+            persistence,
+            ..crate::vocabulary::WorldSpec::default()
+        };
+        let (kept, kinds) = codex_auth(&spec(true), &[]);
+        assert_eq!(kept["strategy"]["type"], "Recreate");
+        let volume = &kept["template"]["spec"]["volumes"][0];
+        assert_eq!(volume["persistentVolumeClaim"]["claimName"], "litellm-chatgpt-auth");
+        assert!(kinds.iter().any(|kind| kind == "PersistentVolumeClaim"), "{kinds:?}");
+        let (lost, kinds) = codex_auth(&spec(false), &[]);
+        assert_eq!(lost["strategy"]["type"], "RollingUpdate");
+        assert!(lost["template"]["spec"]["volumes"][0]["emptyDir"].is_object());
+        assert!(!kinds.iter().any(|kind| kind == "PersistentVolumeClaim"), "{kinds:?}");
+    }
+
+    #[test]
+    fn what_never_ends_is_no_init_container_but_as_a_mutant() {
+        let spec = crate::vocabulary::WorldSpec::default();
+        let (good, _) = codex_auth(&spec, &[]);
+        let pod = &good["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed"]);
+        assert_eq!(
+            names_in(&pod["containers"]),
+            ["codex-cli", "litellm", "codex-auth-rotator"]
+        );
+        let (bad, _) = codex_auth(&spec, &["codex-cli-is-init-container"]);
+        let pod = &bad["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
+        assert_eq!(names_in(&pod["containers"]), ["litellm", "codex-auth-rotator"]);
+        let (twice, _) = codex_auth(&spec, &["codex-cli-in-both-lists"]);
+        let pod = &twice["template"]["spec"];
+        assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
+        assert_eq!(
+            names_in(&pod["containers"]),
+            ["codex-cli", "litellm", "codex-auth-rotator"]
+        );
+    }
+
+    #[test]
+    fn what_a_chart_gets_wrong() {
+        let spec = |persistence| crate::vocabulary::WorldSpec {
+            persistence,
+            ..crate::vocabulary::WorldSpec::default()
+        };
+        let volume = |persistence, mutant| {
+            let (litellm, _) = codex_auth(&spec(persistence), &[mutant]);
+            litellm["template"]["spec"]["volumes"][0].clone()
+        };
+        assert!(volume(true, "emptydir-with-persistence")["emptyDir"].is_object());
+        assert!(volume(false, "claim-without-persistence")["persistentVolumeClaim"].is_object());
+        let (rolling, _) = codex_auth(&spec(true), &["rolling-with-claim"]);
+        assert_eq!(rolling["strategy"]["type"], "RollingUpdate");
+        let (apart, _) = codex_auth(&spec(true), &["rotator-without-volume"]);
+        let pod = &apart["template"]["spec"];
+        assert_eq!(pod["containers"][2]["volumeMounts"][0]["name"], "elsewhere");
+        assert_eq!(pod["volumes"][2]["name"], "elsewhere");
     }
 
     #[test]

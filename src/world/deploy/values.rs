@@ -1,15 +1,23 @@
 //! The values of the manifests' variables.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
 use crate::vocabulary::Road;
-use crate::vocabulary::{AuthorizerState, TerminalSpec, WorldSpec};
+use crate::vocabulary::duration;
+use crate::vocabulary::{AgentState, AuthorizerState, TerminalSpec, WorldSpec};
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
+
+/// How long a codex account is used, how often logins and signals are looked at, and how long an account is parked that
+/// was asked too much of for a moment, where a scenario doesn't say.
+const ROTATION_INTERVAL: &str = "1s";
+const ROTATION_POLL: &str = "100ms";
+const PARK_TRANSIENT: &str = "5m";
 
 /// The values of a manifest's variables; the manifest's head says what each is.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -50,6 +58,16 @@ pub struct Values {
     pub envoy_replicas: u32,
     pub envoy_image: String,
     pub envoy_configuration: String,
+    pub rotation_interval: String,
+    pub rotation_poll: String,
+    pub park_transient: String,
+    pub agent_replicas: u32,
+    pub gauntlet: String,
+    pub vendor_host: String,
+    pub vendor_address: String,
+    pub litellm_host: String,
+    pub litellm_address: String,
+    pub persistence: bool,
     /// As [`grouped`] gives them.
     pub names: Value,
 }
@@ -117,8 +135,27 @@ impl Values {
             litellm_replicas: spec.litellm.into(),
             gateway_targets: gateway_targets.to_string(),
             gateway_policy: spec.gateway_policy,
+            rotation_interval: seconds(spec.rotation_interval.as_deref(), ROTATION_INTERVAL),
+            rotation_poll: seconds(spec.rotation_poll.as_deref(), ROTATION_POLL),
+            park_transient: seconds(spec.park_transient.as_deref(), PARK_TRANSIENT),
+            agent_replicas: (spec.agent != AgentState::None).into(),
+            vendor_host: "vendor".into(),
+            litellm_host: name("litellm.deployment"),
+            persistence: spec.persistence,
             names: grouped,
             ..Values::default()
+        }
+    }
+
+    /// The same with a vendor, and a LiteLLM where one is said, at addresses of this machine.
+    pub fn at(self, vendor: Ipv4Addr, litellm: Option<Ipv4Addr>) -> Values {
+        let litellm = litellm.map(|address| address.to_string());
+        Values {
+            vendor_host: vendor.to_string(),
+            vendor_address: vendor.to_string(),
+            litellm_host: litellm.clone().unwrap_or(self.litellm_host),
+            litellm_address: litellm.unwrap_or_default(),
+            ..self
         }
     }
 
@@ -146,5 +183,23 @@ impl Values {
             gateway_peers: peers.join(","),
             ..self
         }
+    }
+}
+
+/// A length of time as a decimal number of seconds.
+fn seconds(said: Option<&str>, usual: &str) -> String {
+    let of = |text| duration::parse(text).map(|time| time.as_secs_f64().to_string());
+    said.and_then(of).or_else(|| of(usual)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_in_seconds() {
+        assert_eq!(seconds(None, "1s"), "1");
+        assert_eq!(seconds(Some("2ms"), "1s"), "0.002");
+        assert_eq!(seconds(Some("soon"), "100ms"), "0.1");
     }
 }

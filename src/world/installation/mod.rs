@@ -128,6 +128,8 @@ pub struct Installation {
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, String>>,
+    /// What is known of the keys at the LiteLLM that has the codex login, where it was asked for.
+    pub codex: Secrets,
     ways: BTreeMap<Road, Way>,
     given: Given,
 }
@@ -163,14 +165,17 @@ impl Installation {
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
             agents: None,
+            codex: Secrets::default(),
             namespace,
             context,
             ways: ways(profile, |road| match road {
-                Road::Direct | Road::Proxy | Road::Service | Road::AccessControl => Way::PortForward,
+                Road::Direct | Road::Proxy | Road::Service | Road::AccessControl | Road::Litellm => Way::PortForward,
                 // They are before the cluster, and nothing in there tells their addresses.
                 Road::Balancer | Road::BalancerTls | Road::Builtin | Road::Nginx | Road::Envoy => Way::None,
                 // What came to a service that isn't ours nobody shows.
                 Road::Witness => Way::None,
+                // No real one shows that, or does as a scenario tells it.
+                Road::Vendor => Way::None,
             }),
             given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
             client,
@@ -195,6 +200,7 @@ impl Installation {
             changes: None,
             counts: None,
             agents: None,
+            codex: Secrets::default(),
             ways: ways(profile, |_| Way::None),
             given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
             client,
@@ -228,6 +234,17 @@ impl Installation {
             Ok(secrets) => Some(Ok(secrets)),
             Err(InstallationError::Secret(why)) => Some(Err(why)),
             Err(error) if error.is_forbidden() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    /// Looks what is known of the keys at the LiteLLM that has the codex login. What isn't is empty, and scenarios that
+    /// need it are skipped.
+    pub async fn look_for_codex(&mut self, names: &BTreeMap<String, String>) -> Result<(), InstallationError> {
+        self.codex = match self.secrets(names, Contract::CodexAuth).await {
+            Ok(secrets) => secrets,
+            Err(error) if error.is_forbidden() => Secrets::default(),
             Err(error) => return Err(error),
         };
         Ok(())

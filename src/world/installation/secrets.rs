@@ -67,6 +67,7 @@ impl Installation {
         match contract {
             Contract::HarnessToken => self.secrets_of_terminals(names).await,
             Contract::AgentService => self.secrets_of_agents(names).await,
+            Contract::CodexAuth => self.secrets_of_codex(names).await,
         }
     }
 
@@ -106,6 +107,41 @@ impl Installation {
             master_key: litellm_key.unwrap_or_default(),
             jwt_secret,
         })
+    }
+
+    /// LiteLLM's key and an agent's, each empty where it is not known.
+    async fn secrets_of_codex(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
+        let name = |of: &str| names.get(of).cloned().unwrap_or_default();
+        let of_agent = format!("{}{}-litellm-key", name("agent.prefix"), name("agent.name"));
+        let master_key = match self.given.get(Needed::LitellmKey) {
+            Some(given) => given,
+            None => {
+                self.value_of(&name("litellm.key-secret"), &name("litellm.secret-key"))
+                    .await?
+            }
+        };
+        Ok(Secrets {
+            token: self.value_of(&of_agent, "LITELLM_API_KEY").await?,
+            master_key,
+            jwt_secret: String::new(),
+        })
+    }
+
+    /// A key of a Secret of the cluster; empty where there is none.
+    async fn value_of(&self, secret: &str, key: &str) -> Result<String, InstallationError> {
+        if !self.has_cluster {
+            return Ok(String::new());
+        }
+        let secrets: Api<KubeSecret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let doing = || format!("reading the secret {secret} in namespace {}", self.namespace);
+        let read = secrets
+            .get_opt(secret)
+            .await
+            .map_err(|error| InstallationError::asking(doing(), error))?;
+        let value = read.and_then(|read| read.data?.remove(key));
+        Ok(value
+            .and_then(|value| String::from_utf8(value.0).ok())
+            .unwrap_or_default())
     }
 
     /// The Secret of that name, where there is a cluster to ask for what is not given.

@@ -1,0 +1,85 @@
+//! `file`: a file in a container.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::arguments::{Exec, File};
+use super::context::{Observation, StepContext, StepError};
+use super::{credentials, exec};
+
+/// Says mode, size and inode in a line, and what is in the file behind it, of one and the same file however often its
+/// name gets another one meanwhile.
+const SCRIPT: &str = r#"test -e "$1" || exit 9; { stat -L -c '%a %s %i' /proc/self/fd/3 && cat <&3; } 3<"$1""#;
+
+/// The exit code of the script where there is no such file.
+const NOT_THERE: i64 = 9;
+
+/// Looks at a file: `exists`, `mode`, `size`, `inode`, `sha256`, `json` (null where it is none). Secrets in it are known
+/// as such from then on.
+pub async fn run(arguments: File, context: &StepContext) -> Result<Observation, StepError> {
+    let path = arguments.file;
+    let what = format!("look at the file {path}");
+    let command = Exec {
+        exec: ["sh", "-c", SCRIPT, "sh", path.as_str()].map(str::to_owned).into(),
+        r#in: arguments.r#in,
+        container: arguments.container,
+        stdin: None,
+        tty: None,
+    };
+    let ran = exec::run(command, context).await?.value;
+    let text = |of: &str| ran[of].as_str().unwrap_or_default();
+    let value = match ran["exit_code"].as_i64() {
+        Some(0) => observed(text("stdout")),
+        Some(NOT_THERE) => Some(json!({ "exists": false })),
+        code => {
+            let code = code.unwrap_or(-1);
+            let why = format!("exit code {code}: {}", text("stderr").trim());
+            return Err(StepError::doing(what, why));
+        }
+    };
+    let value = value.ok_or_else(|| StepError::doing(&what, "`stat` says something else than mode, size and inode"))?;
+    credentials::keep(&value["json"], &context.redactor)
+        .map_err(|error| StepError::doing("keeping secrets of the file secret", error))?;
+    Ok(Observation { what, value })
+}
+
+/// What the script said.
+fn observed(said: &str) -> Option<Value> {
+    let (line, content) = said.split_once('\n')?;
+    let mut words = line.split(' ');
+    let mode = words.next()?;
+    let mut number = || words.next()?.trim().parse::<u64>().ok();
+    let (size, inode) = (number()?, number()?);
+    let digest = Sha256::digest(content.as_bytes());
+    Some(json!({
+        "exists": true,
+        "mode": format!("{mode:0>4}"),
+        "size": size,
+        "inode": inode,
+        "sha256": digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        "json": serde_json::from_str::<Value>(content).unwrap_or(Value::Null),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_script_says() {
+        let seen = observed("600 8 4711\n{\"a\": 1}").expect("a file");
+        assert_eq!(
+            (seen["mode"].as_str(), seen["inode"].as_u64()),
+            (Some("0600"), Some(4711))
+        );
+        assert_eq!(seen["json"]["a"], 1);
+        let empty = observed("1777 0 1\n").expect("a file");
+        assert_eq!((empty["mode"].as_str(), &empty["json"]), (Some("1777"), &Value::Null));
+        assert!(
+            empty["sha256"]
+                .as_str()
+                .is_some_and(|digest| digest.starts_with("e3b0c442"))
+        );
+        assert_eq!(observed("stat: no\n"), None);
+    }
+}
