@@ -11,9 +11,7 @@ impl Account {
 
     /// Of `1`, `2` or `3`, in this spelling.
     pub fn named(text: &str) -> Option<Account> {
-        Account::ALL
-            .into_iter()
-            .find(|account| account.0.to_string() == text)
+        Account::ALL.into_iter().find(|account| account.0.to_string() == text)
     }
 
     /// Its login's file in the folder.

@@ -38,7 +38,14 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let state = PathBuf::from(pod.var_or("STATE_DIR", "/state"));
     let tokens = state.join(".commonly/tokens");
     let document = json!({ "token": token }).to_string();
-    put(&pod, &tokens, &format!("{name}.json"), document, &mutant::RUNTIME_TOKEN_KEPT).await?;
+    put(
+        &pod,
+        &tokens,
+        &format!("{name}.json"),
+        document,
+        &mutant::RUNTIME_TOKEN_KEPT,
+    )
+    .await?;
     let home = Path::new(pod.var_or("HOME", "/state")).join(".codex");
     put(&pod, &home, "config.toml", config(&pod), &mutant::AGENT_CONFIG_KEPT).await?;
     if let Some(folder) = pod.var("CODEX_BIN_DIR").filter(|folder| !folder.is_empty()) {
@@ -74,13 +81,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Writes a file of the volume anew, or, as a mutant, only where there is none.
-async fn put(
-    pod: &Pod,
-    folder: &Path,
-    name: &str,
-    text: String,
-    keeps: &mutant::Mutant,
-) -> Result<(), ComponentError> {
+async fn put(pod: &Pod, folder: &Path, name: &str, text: String, keeps: &mutant::Mutant) -> Result<(), ComponentError> {
     let wrong = |error: std::io::Error| ComponentError(format!("writing {}: {error}", folder.join(name).display()));
     std::fs::create_dir_all(folder).map_err(wrong)?;
     let folder = Folder::at(folder);

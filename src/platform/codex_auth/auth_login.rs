@@ -34,13 +34,19 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     })?;
     let status = codex(&pod, home.path()).await?;
     if !status.success() && !pod.has(&mutant::LOGIN_ALWAYS_SUCCEEDS) {
-        return Err(ComponentError(format!("codex ended with {status}; {target} is as it was")));
+        return Err(ComponentError(format!(
+            "codex ended with {status}; {target} is as it was"
+        )));
     }
     let made = Folder::at(home.path().join(".codex"));
     let bytes = match login(&pod, &made) {
         Ok(bytes) => bytes,
         Err(_) if pod.has(&mutant::LOGIN_ALWAYS_SUCCEEDS) => return Ok(()),
-        Err(why) => return Err(ComponentError(format!("codex left no login: {why}; {target} is as it was"))),
+        Err(why) => {
+            return Err(ComponentError(format!(
+                "codex left no login: {why}; {target} is as it was"
+            )));
+        }
     };
     if !pod.has(&mutant::LOGIN_STAYS_AT_HOME) {
         let mode = if pod.has(&mutant::LOGIN_FILE_FOR_ALL) {
@@ -68,8 +74,10 @@ fn target(pod: &Pod) -> Result<String, ComponentError> {
     match Account::named(word) {
         Some(account) => Ok(account.file()),
         None if is_number && pod.has(&mutant::LOGIN_TAKES_FOUR) => Ok(format!("auth-{word}.json")),
-        // As a script has it that puts the word into a path; the folder `auth-..` isn't there.
-        None if !is_number && pod.has(&mutant::LOGIN_TAKES_PATHS) => Ok(format!("{word}.json")),
+        None if !is_number && pod.has(&mutant::LOGIN_TAKES_PATHS) => {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            Ok(format!("auth-{name}.json"))
+        }
         None => Err(usage()),
     }
 }
@@ -144,9 +152,17 @@ mod tests {
         let (volume, bin) = (temporary.path().join("volume"), temporary.path().join("bin"));
         fs::create_dir(&volume).expect("made");
         fs::create_dir(&bin).expect("made");
-        fs::write(volume.join("auth-2.json"), "old").expect("written");
-        fs::write(bin.join("codex"), format!("#!/bin/sh\n{script}\n")).expect("written");
-        fs::set_permissions(bin.join("codex"), Permissions::from_mode(0o755)).expect("set");
+        let old = volume.join("auth-2.json");
+        fs::write(&old, "old").expect("written");
+        fs::set_permissions(&old, Permissions::from_mode(0o644)).expect("set");
+        // Written by another process: what this one has open for writing others may have inherited, and then
+        // it can't be run.
+        let made = std::process::Command::new("/bin/sh")
+            .args(["-c", "printf '%s\\n' '#!/bin/sh' \"$1\" >\"$0\" && chmod 755 \"$0\""])
+            .arg(bin.join("codex"))
+            .arg(script)
+            .status();
+        assert!(made.expect("a shell").success());
         let text = |path: &Path| path.to_str().expect("text").to_owned();
         let (volume_text, bin_text) = (text(&volume), text(&bin));
         let env = [
@@ -216,6 +232,7 @@ mod tests {
             ("login-clears-first", "exit 1", &["2"][..]),
             ("login-writes-empty", "exit 0", &["2"]),
             ("login-takes-four", &good, &["4"]),
+            ("login-takes-paths", &good, &["../x"]),
             ("login-without-number", &good, &[]),
         ] {
             let (_, files) = run_with(script, args, mutant).await;

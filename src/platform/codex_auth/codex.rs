@@ -64,7 +64,9 @@ impl<'a> Flags<'a> {
                 "--experimental_client-id" => flags.client_id = Some(value()?),
                 "-m" | "--model" => flags.model = Some(value()?),
                 // What the stand-in does without: it runs no commands.
-                "-s" | "--sandbox" | "-c" | "--config" | "-C" | "--cd" | "--color" => drop(value()?),
+                "-s" | "--sandbox" | "-c" | "--config" | "-C" | "--cd" | "--color" => {
+                    let _unread = value()?;
+                }
                 "--skip-git-repo-check" | "--ephemeral" | "--dangerously-bypass-approvals-and-sandbox" => {}
                 other if other.starts_with('-') || flags.prompt.is_some() => {
                     return Err(ComponentError(format!("the stand-in doesn't know {other:?}; {USAGE}")));
@@ -144,7 +146,10 @@ async fn exec(pod: &Pod, flags: &Flags<'_>) -> Result<(), ComponentError> {
         accept: Some(HeaderValue::from_static("text/event-stream")),
         ..Post::json(&url, &asked)
     };
-    let answer = post.send().await.map_err(|why| ComponentError(format!("ERROR: {why}")))?;
+    let answer = post
+        .send()
+        .await
+        .map_err(|why| ComponentError(format!("ERROR: {why}")))?;
     let status = answer.status();
     let body = outgoing::read(answer.into_body())
         .await

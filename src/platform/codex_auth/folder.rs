@@ -124,11 +124,10 @@ impl Folder {
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_old = entry.metadata()?.modified().is_ok_and(|at| {
-                SystemTime::now()
-                    .duration_since(at)
-                    .is_ok_and(|age| age > LEFT_OVER)
-            });
+            let is_old = entry
+                .metadata()?
+                .modified()
+                .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_OVER));
             if is_old && (name.starts_with(TEMPORARY) || name.starts_with(HOME)) {
                 self.remove(&name)?;
                 removed.push(name);

@@ -83,7 +83,10 @@ mod tests {
         let script = fs::read_to_string(bin.join("codex")).expect("a script");
         assert_eq!(script, STAND_IN);
         fs::write(other.join("codex"), "").expect("written");
-        assert!(install(&pod, &bin).expect("installed").contains("stand-in"), "no program");
+        assert!(
+            install(&pod, &bin).expect("installed").contains("stand-in"),
+            "no program"
+        );
         fs::set_permissions(other.join("codex"), Permissions::from_mode(0o755)).expect("set");
         install(&pod, &bin).expect("installed");
         assert_eq!(fs::read_link(bin.join("codex")).expect("a link"), other.join("codex"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -37,7 +37,6 @@ pub struct Post<'a> {
 /// An answer that was read as a whole.
 pub struct Whole {
     pub status: StatusCode,
-    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -90,10 +89,11 @@ impl<'a> Post<'a> {
         let (url, patience) = (self.url, self.patience);
         let read = async {
             let (parts, body) = self.send().await?.into_parts();
-            let body = read(body).await.map_err(|why| format!("POST {url}: its answer {why}"))?;
+            let body = read(body)
+                .await
+                .map_err(|why| format!("POST {url}: its answer {why}"))?;
             Ok(Whole {
                 status: parts.status,
-                headers: parts.headers,
                 body,
             })
         };
@@ -124,7 +124,10 @@ impl<'a> Post<'a> {
             .header(HOST, authority.as_str())
             .header(CONNECTION, "close")
             .header(CONTENT_TYPE, self.content_type)
-            .header(ACCEPT, self.accept.unwrap_or(HeaderValue::from_static("application/json")));
+            .header(
+                ACCEPT,
+                self.accept.unwrap_or(HeaderValue::from_static("application/json")),
+            );
         if let Some(token) = self.bearer {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
             let mut value = value.map_err(|_| "the token can't stand in a header".to_owned())?;

@@ -229,10 +229,7 @@ mod tests {
     const SOFT: Option<Limit> = Some(Limit::Transient);
 
     fn accounts(numbers: &str) -> Vec<Account> {
-        numbers
-            .split_terminator(' ')
-            .filter_map(Account::named)
-            .collect()
+        numbers.split_terminator(' ').filter_map(Account::named).collect()
     }
 
     fn run(mutants: &str, cases: &[Case<'_>]) -> Result<(), String> {

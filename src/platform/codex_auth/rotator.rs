@@ -146,7 +146,11 @@ impl Rotator {
             let line = format!("parked {} for {}s: {kind}", parked.account, parked.seconds);
             self.pod.log.line(line);
         }
-        match self.rotation.active().and_then(|active| Some((active, logins.get(&active)?))) {
+        match self
+            .rotation
+            .active()
+            .and_then(|active| Some((active, logins.get(&active)?)))
+        {
             Some((active, login)) => self.put(active, login).await,
             None if self.pod.has(&mutant::ALL_PARKED_TAKES_NONE) && self.announced.is_some() => {
                 let _gone = self.folder.remove(AUTH);
@@ -219,7 +223,10 @@ impl Rotator {
             _ => login,
         };
         let fingerprint = login.fingerprint();
-        let failed = self.failed.get(&account).filter(|failed| failed.fingerprint == fingerprint);
+        let failed = self
+            .failed
+            .get(&account)
+            .filter(|failed| failed.fingerprint == fingerprint);
         let can_refresh = login.refresh_token().is_some() && !self.pod.has(&mutant::REFRESH_FORGOTTEN);
         // A little early, so that no call meets an expired one.
         let end = now + (2.0 * self.poll).min(LONGEST_PAUSE);
@@ -369,7 +376,11 @@ impl Rotator {
         if state == self.saved {
             return;
         }
-        match self.folder.replace(STATE, state.to_string().into_bytes(), PRIVATE).await {
+        match self
+            .folder
+            .replace(STATE, state.to_string().into_bytes(), PRIVATE)
+            .await
+        {
             Ok(()) => self.saved = state,
             Err(error) => self.pod.log.line(format!("writing {STATE}: {error}")),
         }

@@ -20,7 +20,7 @@ mutants! { CODEX_AUTH of "codex-auth":
     LOGIN_FILE_FOR_ALL = "login-file-for-all" breaks "login/mode": "The login's file is one that everybody may read.";
     LOGIN_CLEARS_FIRST = "login-clears-first" breaks "login/fails": "The login script removes the old login before the new one is made.";
     LOGIN_TAKES_FOUR = "login-takes-four" breaks "login/fails": "Any number is an account's, also 4.";
-    LOGIN_TAKES_PATHS = "login-takes-paths" breaks "login/fails": "The account goes into the file's name unseen, also ../x.";
+    LOGIN_TAKES_PATHS = "login-takes-paths" breaks "login/fails": "Of a word that is no number the part behind the last slash goes into the file's name: x of ../x.";
     LOGIN_WITHOUT_NUMBER = "login-without-number" breaks "login/fails": "Without a number the account is 1.";
     LOGIN_ALWAYS_SUCCEEDS = "login-always-succeeds" breaks "login/fails": "The login script ends with 0 whatever codex ended with.";
     LOGIN_WRITES_EMPTY = "login-writes-empty" breaks "login/fails": "What codex left is taken for a login without a look, also where it is nothing.";
