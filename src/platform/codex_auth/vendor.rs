@@ -22,7 +22,7 @@ mod oauth;
 mod records;
 mod state;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod tokens;
 
 use std::net::SocketAddr;

@@ -50,7 +50,9 @@ impl Fake {
     pub async fn post_from(&self, from: [u8; 4], path: &str, bearer: &str, body: &Value) -> (u16, Value) {
         use http_body_util::{BodyExt, Full};
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::from((from, 0))).expect("an address of loopback");
+        socket
+            .bind(SocketAddr::from((from, 0)))
+            .expect("an address of loopback");
         let stream = socket.connect(self.address).await.expect("it listens");
         let io = hyper_util::rt::TokioIo::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.expect("HTTP");
@@ -93,7 +95,10 @@ impl Fake {
 
     async fn code(&self) -> (Value, String) {
         let (status, code) = self
-            .post("/api/accounts/deviceauth/usercode", json!({ "client_id": "gauntlet-codex" }))
+            .post(
+                "/api/accounts/deviceauth/usercode",
+                json!({ "client_id": "gauntlet-codex" }),
+            )
             .await;
         assert_eq!(status, 200, "{code}");
         assert_eq!((&code["interval"], &code["expires_in"]), (&json!("1"), &json!(900)));
@@ -129,7 +134,8 @@ impl Fake {
     async fn call_from(&self, from: [u8; 4], tokens: &Value) -> (u16, Value) {
         let bearer = tokens["access_token"].as_str().expect("a token");
         let asked = json!({ "model": "gpt-5-codex", "input": "hello" });
-        self.post_from(from, "/backend-api/codex/responses", bearer, &asked).await
+        self.post_from(from, "/backend-api/codex/responses", bearer, &asked)
+            .await
     }
 }
 
@@ -139,7 +145,8 @@ async fn codex_logs_in_and_calls() {
     let (asked, user_code) = fake.code().await;
     assert_eq!(fake.poll(&asked).await.0, 403);
     fake.control("behave", json!({ "poll": { "pending": 1 } })).await;
-    fake.control("approve", json!({ "user_code": user_code, "account": "acct-1" })).await;
+    fake.control("approve", json!({ "user_code": user_code, "account": "acct-1" }))
+        .await;
     assert_eq!(fake.poll(&asked).await.0, 403, "held back");
     let (status, approved) = fake.poll(&asked).await;
     assert_eq!(status, 200, "{approved}");
@@ -150,11 +157,19 @@ async fn codex_logs_in_and_calls() {
     let (status, answer) = fake.call_from(HERE, &tokens).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["output"][0]["content"][0]["text"], "Hello from acct-1.");
-    assert_eq!(fake.call_from(HERE, &json!({ "access_token": "e30.e30.e30" })).await.0, 401);
+    assert_eq!(
+        fake.call_from(HERE, &json!({ "access_token": "e30.e30.e30" })).await.0,
+        401
+    );
     fake.control("revoke", json!({ "account": "acct-1" })).await;
     assert_eq!(fake.call_from(HERE, &tokens).await.0, 401);
     let records = fake.records().await;
-    let statuses: Vec<_> = records["calls"].as_array().expect("calls").iter().map(|call| &call["status"]).collect();
+    let statuses: Vec<_> = records["calls"]
+        .as_array()
+        .expect("calls")
+        .iter()
+        .map(|call| &call["status"])
+        .collect();
     assert_eq!(statuses, [200, 401, 401]);
     assert_eq!(records["calls"][0]["account"], "acct-1");
     assert_eq!(records["polls"].as_array().map(Vec::len), Some(4));
@@ -168,7 +183,11 @@ async fn codex_logs_in_and_calls() {
 async fn a_login_that_comes_to_nothing() {
     let fake = Fake::start(&[]).await;
     let (asked, user_code) = fake.code().await;
-    fake.control("behave", json!({ "poll": { "status": 429, "retry_after": 2, "times": 1 } })).await;
+    fake.control(
+        "behave",
+        json!({ "poll": { "status": 429, "retry_after": 2, "times": 1 } }),
+    )
+    .await;
     assert_eq!(fake.poll(&asked).await.0, 429);
     assert_eq!(fake.poll(&asked).await.0, 403);
     fake.control("deny", json!({ "user_code": user_code })).await;
@@ -206,7 +225,8 @@ async fn the_standards_device_flow_slows_the_hasty_down() {
     fake.control("deny", json!({ "user_code": user_code })).await;
     assert_eq!(token(&asked).await, (400, json!({ "error": "access_denied" })));
     let (asked, user_code) = ask().await;
-    fake.control("approve", json!({ "user_code": user_code, "account": "acct-2" })).await;
+    fake.control("approve", json!({ "user_code": user_code, "account": "acct-2" }))
+        .await;
     let (status, tokens) = token(&asked).await;
     assert_eq!(status, 200, "{tokens}");
     assert_eq!(token(&asked).await, (400, json!({ "error": "invalid_grant" })));
@@ -241,7 +261,11 @@ async fn a_refresh_token_is_good_for_one_use() {
         let (said, body) = fake.refresh_from(HERE, &tokens).await;
         assert_eq!((said, body.get("access_token")), (status, None), "{behaviour}");
         fake.control("behave", json!({ "refresh": "ok" })).await;
-        assert_eq!(fake.refresh_from(HERE, &tokens).await.0, 200, "{behaviour} spends nothing");
+        assert_eq!(
+            fake.refresh_from(HERE, &tokens).await.0,
+            200,
+            "{behaviour} spends nothing"
+        );
     }
 }
 
@@ -270,7 +294,10 @@ async fn calls_are_refused_as_told() {
     let fake = Fake::start(&[]).await;
     let tokens = fake.control("issue", json!({ "account": "acct-1" })).await;
     let other = fake.control("issue", json!({ "account": "acct-2" })).await;
-    for (kind, type_) in [("usage-cap", "usage_limit_reached"), ("transient", "rate_limit_exceeded")] {
+    for (kind, type_) in [
+        ("usage-cap", "usage_limit_reached"),
+        ("transient", "rate_limit_exceeded"),
+    ] {
         let rule = json!({ "account": "acct-1", "status": 429, "kind": kind, "times": 1 });
         fake.control("behave", json!({ "answer": rule })).await;
         assert_eq!(fake.call_from(HERE, &other).await.0, 200);
