@@ -109,9 +109,10 @@ async fn accounts_come_in_turn() {
             json!({ "access_token": token("three", later()) }).to_string(),
         ),
     ];
+    let unused = token("env", later());
     let env = [
         ("CODEX_ROTATION_INTERVAL_SEC", "0.2"),
-        ("OPENAI_CODEX_ACCESS_TOKEN", &token("env", later())[..]),
+        ("OPENAI_CODEX_ACCESS_TOKEN", unused.as_str()),
     ];
     let mut rotator = Running::start(folder(&files), &env);
     rotator.says("active account-1").await;

@@ -11,7 +11,7 @@ use crate::world::embedded::Address;
 
 /// The fake, at an address of its own.
 pub struct Fake {
-    pub pod: Pod,
+    _pod: Pod,
     address: SocketAddr,
     _task: AbortOnDropHandle<Result<(), ComponentError>>,
     _reserved: Address,
@@ -36,7 +36,7 @@ impl Fake {
         }
         Fake {
             address: SocketAddr::new(pod.ip, 9400),
-            pod,
+            _pod: pod,
             _task: task,
             _reserved: reserved,
         }
