@@ -133,7 +133,11 @@ impl Rotator {
 
     /// Until the next look: a poll, or less where the turn ends before.
     fn pause(&self) -> Duration {
-        wait(self.rotation.rest(now()).min(self.poll).max(0.001))
+        match self.rotation.rest(now()) {
+            rest if rest > 0.0 => wait(rest.min(self.poll).max(0.001)),
+            // A turn that a mutant doesn't end.
+            _ => wait(self.poll),
+        }
     }
 
     async fn look(&mut self) -> Result<(), ComponentError> {
