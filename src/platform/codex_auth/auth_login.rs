@@ -28,6 +28,8 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     if pod.has(&mutant::LOGIN_CLEARS_FIRST) {
         let _removed = folder.remove(&target);
     }
+    // What was left by logins that were killed has a code or even tokens in it.
+    let _swept = folder.sweep();
     let home = folder.home().map_err(|error| {
         let path = folder.path().display();
         ComponentError(format!("making a folder for the login in {path}: {error}"))
@@ -206,19 +208,22 @@ mod tests {
     #[tokio::test]
     async fn what_fails_changes_nothing() {
         let good = writes(&nested("a", 7.0));
-        for (script, args) in [
-            ("exit 1", &["2"][..]),
+        let exits = format!("{good}; exit 3");
+        let (empty, nothing) = (writes(""), writes("{}"));
+        let cases: [(&str, &[&str]); 11] = [
+            ("exit 1", &["2"]),
             ("exit 0", &["2"]),
             ("kill -9 $$", &["2"]),
-            (&writes(""), &["2"]),
-            (&writes("{}"), &["2"]),
-            (&format!("{good}; exit 3"), &["2"]),
+            (&empty, &["2"]),
+            (&nothing, &["2"]),
+            (&exits, &["2"]),
             (&good, &[]),
             (&good, &["4"]),
             (&good, &["../x"]),
             (&good, &["2", "3"]),
             (&good, &[""]),
-        ] {
+        ];
+        for (script, args) in cases {
             let (ended, files) = run_with(script, args, "").await;
             assert!(ended.is_err(), "{script} {args:?}");
             assert_eq!(files, ["auth-2.json 644 3"], "{script} {args:?}");
@@ -228,13 +233,14 @@ mod tests {
     #[tokio::test]
     async fn mutants_change_something() {
         let good = writes(&nested("a", 7.0));
-        for (mutant, script, args) in [
-            ("login-clears-first", "exit 1", &["2"][..]),
+        let cases: [(&str, &str, &[&str]); 5] = [
+            ("login-clears-first", "exit 1", &["2"]),
             ("login-writes-empty", "exit 0", &["2"]),
             ("login-takes-four", &good, &["4"]),
             ("login-takes-paths", &good, &["../x"]),
             ("login-without-number", &good, &[]),
-        ] {
+        ];
+        for (mutant, script, args) in cases {
             let (_, files) = run_with(script, args, mutant).await;
             assert_ne!(files, ["auth-2.json 644 3"], "{mutant}");
         }

@@ -6,6 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::super::Pod;
 use crate::file_input;
 
@@ -26,8 +28,8 @@ const LONGEST: u64 = 64 * 1024;
 const TEMPORARY: &str = ".tmp-";
 const HOME: &str = ".login-";
 
-/// A login may take a quarter of an hour; what is older than that was left by something that is gone.
-const LEFT_OVER: Duration = Duration::from_secs(20 * 60);
+/// A write takes less; what is older was left by something that is gone.
+const LEFT_OVER: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Folder(PathBuf);
@@ -111,29 +113,57 @@ impl Folder {
     }
 
     /// A fresh folder for one login, which nobody else may look into; it goes when it is dropped.
-    pub fn home(&self) -> io::Result<tempfile::TempDir> {
-        tempfile::Builder::new()
+    pub fn home(&self) -> io::Result<Home> {
+        let folder = tempfile::Builder::new()
             .prefix(HOME)
             .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(&self.0)
+            .tempdir_in(&self.0)?;
+        let held = File::open(folder.path())?;
+        flock(&held, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Home { folder, _held: held })
     }
 
-    /// Removes what logins and writes that never ended have left.
+    /// Removes what logins and writes that never ended have left. A login that was killed holds no lock any more.
     pub fn sweep(&self) -> io::Result<Vec<String>> {
         let mut removed = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_old = entry
-                .metadata()?
-                .modified()
-                .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > LEFT_OVER));
-            if is_old && (name.starts_with(TEMPORARY) || name.starts_with(HOME)) {
+            if !name.starts_with(TEMPORARY) && !name.starts_with(HOME) {
+                continue;
+            }
+            let is_old = entry.metadata().and_then(|found| found.modified()).is_ok_and(|at| {
+                let age = SystemTime::now().duration_since(at);
+                age.is_ok_and(|age| age > LEFT_OVER)
+            });
+            let is_held = || {
+                let lock = |file: &File| flock(file, FlockOperation::NonBlockingLockExclusive).is_err();
+                name.starts_with(HOME) && File::open(entry.path()).is_ok_and(|file| lock(&file))
+            };
+            if is_old && !is_held() {
                 self.remove(&name)?;
                 removed.push(name);
             }
         }
         Ok(removed)
+    }
+}
+
+/// A folder that is there for as long as its login is being made.
+pub struct Home {
+    folder: tempfile::TempDir,
+    /// Locked, also from other processes, until this one ends.
+    _held: File,
+}
+
+impl Home {
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Removes it.
+    pub fn close(self) -> io::Result<()> {
+        self.folder.close()
     }
 }
 
@@ -241,16 +271,28 @@ mod tests {
         let home = folder.home().expect("made");
         let mode = fs::metadata(home.path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o7777, 0o700);
+        let age = |path: &Path| {
+            let long_ago = SystemTime::now() - 2 * LEFT_OVER;
+            File::open(path)
+                .and_then(|file| file.set_modified(long_ago))
+                .expect("aged");
+        };
+        age(home.path());
         assert_eq!(folder.sweep().expect("swept"), Vec::<String>::new());
-        let old = temporary.path().join(".tmp-old");
+        let (old, killed) = (
+            temporary.path().join(".tmp-old"),
+            temporary.path().join(".login-killed"),
+        );
         fs::write(&old, "half").expect("written");
-        let long_ago = SystemTime::now() - 2 * LEFT_OVER;
-        File::options()
-            .write(true)
-            .open(&old)
-            .and_then(|file| file.set_modified(long_ago))
-            .expect("aged");
-        assert_eq!(folder.sweep().expect("swept"), [".tmp-old"]);
+        fs::create_dir(&killed).expect("made");
+        age(&old);
+        age(&killed);
+        let mut swept = folder.sweep().expect("swept");
+        swept.sort();
+        assert_eq!(swept, [".login-killed", ".tmp-old"]);
         assert!(home.path().exists());
+        let path = home.path().to_owned();
+        home.close().expect("removed");
+        assert!(!path.exists());
     }
 }

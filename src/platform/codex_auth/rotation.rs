@@ -223,7 +223,7 @@ mod tests {
     };
 
     /// Time, usable accounts, signal, and the account that is in use then.
-    type Case<'a> = (f64, &'a str, Option<Limit>, u8);
+    type Case = (f64, &'static str, Option<Limit>, u8);
 
     const CAP: Option<Limit> = Some(Limit::UsageCap);
     const SOFT: Option<Limit> = Some(Limit::Transient);
@@ -232,7 +232,7 @@ mod tests {
         numbers.split_terminator(' ').filter_map(Account::named).collect()
     }
 
-    fn run(mutants: &str, cases: &[Case<'_>]) -> Result<(), String> {
+    fn run(mutants: &str, cases: &[Case]) -> Result<(), String> {
         let mut rotation = Rotation::new(&pod(&[("GAUNTLET_MUTANTS", mutants)]), POLICY);
         for (at, usable, limit, expected) in cases {
             rotation.step(*at, &accounts(usable), *limit);
@@ -244,7 +244,7 @@ mod tests {
         Ok(())
     }
 
-    const CYCLE: &[Case<'_>] = &[
+    const CYCLE: &[Case] = &[
         (100.0, "1 2 3", None, 1),
         (109.9, "1 2 3", None, 1),
         (110.1, "1 2 3", None, 2),
@@ -252,7 +252,7 @@ mod tests {
         (120.0, "1 2 3", None, 3),
         (130.0, "1 2 3", None, 1),
     ];
-    const SKIPS: &[Case<'_>] = &[
+    const SKIPS: &[Case] = &[
         (0.0, "", None, 0),
         (1.0, "2 3", None, 2),
         // Its login went.
@@ -263,7 +263,7 @@ mod tests {
         (33.0, "", None, 0),
         (34.0, "3", None, 3),
     ];
-    const PARKS: &[Case<'_>] = &[
+    const PARKS: &[Case] = &[
         (100.0, "1 2 3", None, 1),
         (101.0, "1 2 3", CAP, 2),
         (102.0, "1 2 3", SOFT, 3),
@@ -273,7 +273,7 @@ mod tests {
         (163.0, "1 2 3", None, 3),
         (1102.0, "1 2 3", None, 1),
     ];
-    const ALL_PARKED: &[Case<'_>] = &[
+    const ALL_PARKED: &[Case] = &[
         (100.0, "1 2 3", None, 1),
         (101.0, "1 2 3", CAP, 2),
         (102.0, "1 2 3", CAP, 3),
@@ -283,7 +283,7 @@ mod tests {
         // A dead one and parked ones.
         (115.0, "3", None, 3),
     ];
-    const FREED: &[Case<'_>] = &[
+    const FREED: &[Case] = &[
         (100.0, "1 2", None, 1),
         (101.0, "1 2", CAP, 2),
         (102.0, "1 2", SOFT, 1),
@@ -315,7 +315,7 @@ mod tests {
         ] {
             assert!(run(mutant, cases).is_err(), "{mutant}");
         }
-        let reversed: &[Case<'_>] = &[
+        let reversed: &[Case] = &[
             (0.0, "1 2 3", None, 1),
             (10.0, "1 2 3", None, 3),
             (20.0, "1 2 3", None, 2),
