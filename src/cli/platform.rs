@@ -46,11 +46,7 @@ pub fn program() -> Program {
 }
 
 /// Runs a component until its work is done or it is told to stop; gives the exit code.
-pub async fn run(
-    options: &Platform,
-    env: BTreeMap<String, String>,
-    stop: CancellationToken,
-) -> Result<u8, UsageError> {
+pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
     let name = options.component.as_str();
     let component = Component::from_name(name).ok_or_else(|| {
         let known: Vec<&str> = Component::ALL.into_iter().map(Component::name).collect();

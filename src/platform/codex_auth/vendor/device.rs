@@ -67,7 +67,7 @@ impl Vendor {
             "verification_uri": page,
             "verification_uri_complete": format!("{page}?user_code={}", device.user_code),
             "expires_in": rest(device, now),
-            "interval": device.interval,
+            "interval": device.interval.ceil() as u64,
         })))
     }
 
