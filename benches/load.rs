@@ -151,6 +151,7 @@ fn sandbox(runtime: &Runtime) -> SocketAddr {
     let environment = door::ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let pod = Pod {
         env: Arc::new(environment.into()),
+        args: Arc::default(),
         ip: Ipv4Addr::LOCALHOST.into(),
         log: Log::new(move |line| drop(lines.send(line.to_owned()))),
         mounts: Mounts::default(),

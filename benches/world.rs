@@ -25,6 +25,7 @@ async fn start() -> World {
         jwt_secret: TOKEN.into(),
         contract: Contract::HarnessToken,
         gateways: Vec::new(),
+        binary: None,
     };
     World::embedded(&spec(), setup, program(), None)
         .await

@@ -144,9 +144,7 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
         }
         Command::Down(options) => Ok(cli::up::down(&options).await),
         Command::Status(options) => Ok(cli::up::status(&options, std::io::stdout()).await),
-        Command::Platform(options) => {
-            cli::platform::run(&options.component, start.environment.clone(), on_signals()?).await
-        }
+        Command::Platform(options) => cli::platform::run(&options, start.environment.clone(), on_signals()?).await,
     }
 }
 

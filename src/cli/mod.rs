@@ -485,8 +485,12 @@ pub enum Standing {
 
 #[derive(Clone, Debug, Args)]
 pub struct Platform {
-    /// web, worker, seed, sandbox, sandbox-controller, balancer or probe
+    /// web, worker, seed, sandbox, sandbox-controller, balancer, probe, …
     pub component: String,
+
+    /// What codex and auth-login are to do
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+    pub arguments: Vec<String>,
 }
 
 /// A count of something that there must be one of.

@@ -1,4 +1,4 @@
-//! `gauntlet platform COMPONENT`: one component of the reference platform as a process.
+//! `gauntlet platform COMPONENT [ARG…]`: one component of the reference platform as a process.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
+use super::Platform;
 use crate::cli::exit::UsageError;
 use crate::platform::pod::Log;
 use crate::platform::{self, Component, ComponentError, Mounts, Pod};
@@ -22,16 +23,21 @@ const LISTEN: &str = "GAUNTLET_LISTEN";
 /// The variable of a component that ends with its standard input: whoever holds the other end has started it.
 const HELD: &str = "GAUNTLET_HELD";
 
-/// What containers of the embedded target run: `platform COMPONENT`, as the image's entry point would.
+/// What containers of the embedded target run: `platform COMPONENT [ARG…]`, as the image's entry point would.
 pub fn program() -> Program {
     Arc::new(|argv, pod| {
         async move {
-            let component = match argv.as_slice() {
-                [first, name] if first == "platform" => Component::from_name(name),
+            let found = match argv.as_slice() {
+                [first, name, args @ ..] if first == "platform" => Component::from_name(name)
+                    .filter(|component| args.is_empty() || component.takes_arguments())
+                    .map(|component| (component, args)),
                 _ => None,
             };
-            match component {
-                Some(component) => platform::run(component, pod).await,
+            match found {
+                Some((component, args)) => {
+                    let args = args.into();
+                    platform::run(component, Pod { args, ..pod }).await
+                }
                 None => Err(ComponentError(format!("exec {argv:?}: no such program"))),
             }
         }
@@ -40,7 +46,8 @@ pub fn program() -> Program {
 }
 
 /// Runs a component until its work is done or it is told to stop; gives the exit code.
-pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
+pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
+    let name = options.component.as_str();
     let component = Component::from_name(name).ok_or_else(|| {
         let known: Vec<&str> = Component::ALL.into_iter().map(Component::name).collect();
         let near = crate::vocabulary::similar::nearest(name, known.iter().copied());
@@ -50,6 +57,9 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
             known.join(", ")
         ))
     })?;
+    if let (false, Some(word)) = (component.takes_arguments(), options.arguments.first()) {
+        return Err(UsageError(format!("{name} takes no arguments: {word:?}")));
+    }
     if env.contains_key(HELD) {
         let stop = stop.clone();
         tokio::spawn(async move {
@@ -81,6 +91,7 @@ pub async fn run(name: &str, env: BTreeMap<String, String>, stop: CancellationTo
     };
     let pod = Pod {
         env: Arc::new(env),
+        args: options.arguments.as_slice().into(),
         ip,
         log: log.clone(),
         mounts: Mounts::default(),

@@ -159,13 +159,13 @@ fn models(caller: &Caller<'_>) -> Value {
     json!({ "object": "list", "data": shown })
 }
 
-fn chat(model: &str) -> Value {
+pub fn chat(model: &str) -> Value {
     let message = json!({ "role": "assistant", "content": "Hello." });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
     json!({ "id": "chatcmpl-1", "object": "chat.completion", "model": model, "choices": [choice] })
 }
 
-fn response(model: &str) -> Value {
+pub fn response(model: &str) -> Value {
     let content = json!([{ "type": "output_text", "text": "Hello." }]);
     let message = json!({ "type": "message", "role": "assistant", "content": content });
     json!({ "id": "resp_1", "object": "response", "status": "completed", "model": model, "output": [message] })

@@ -17,6 +17,7 @@ mod agent_service;
 mod await_peers;
 mod backends;
 mod balancer;
+mod codex_auth;
 mod controller;
 mod gateway;
 mod http;
@@ -69,10 +70,26 @@ pub enum Component {
     Gateway,
     /// Ends when those that a gateway goes to can be reached.
     AwaitPeers,
+    /// The identity provider and the model API that codex logins are for; a fake.
+    Vendor,
+    /// Makes the folder of the codex logins ready, then ends.
+    CodexAuthSeed,
+    /// LiteLLM with models behind a codex login.
+    CodexLiteLlm,
+    /// Takes the next codex login, and refreshes those that have expired.
+    CodexAuthRotator,
+    /// Puts codex where exec finds it, then idles.
+    CodexCli,
+    /// A stand-in for the codex CLI, run by exec.
+    Codex,
+    /// What the login script of account N runs.
+    AuthLogin,
+    /// A codex agent whose models are LiteLLM's.
+    CodexAgent,
 }
 
 impl Component {
-    pub const ALL: [Component; 12] = [
+    pub const ALL: [Component; 20] = [
         Component::Web,
         Component::Worker,
         Component::Seed,
@@ -85,6 +102,14 @@ impl Component {
         Component::LiteLlm,
         Component::Gateway,
         Component::AwaitPeers,
+        Component::Vendor,
+        Component::CodexAuthSeed,
+        Component::CodexLiteLlm,
+        Component::CodexAuthRotator,
+        Component::CodexCli,
+        Component::Codex,
+        Component::AuthLogin,
+        Component::CodexAgent,
     ];
 
     /// The name on the command line: `gauntlet platform NAME`.
@@ -102,7 +127,20 @@ impl Component {
             Component::LiteLlm => "litellm",
             Component::Gateway => "gateway",
             Component::AwaitPeers => "await-peers",
+            Component::Vendor => "vendor",
+            Component::CodexAuthSeed => "codex-auth-seed",
+            Component::CodexLiteLlm => "codex-litellm",
+            Component::CodexAuthRotator => "codex-auth-rotator",
+            Component::CodexCli => "codex-cli",
+            Component::Codex => "codex",
+            Component::AuthLogin => "auth-login",
+            Component::CodexAgent => "codex-agent",
         }
+    }
+
+    /// Whether words may stand behind its name.
+    pub fn takes_arguments(self) -> bool {
+        matches!(self, Component::Codex | Component::AuthLogin)
     }
 
     pub fn from_name(name: &str) -> Option<Component> {
@@ -140,5 +178,13 @@ pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
         Component::LiteLlm => litellm::run(pod).await,
         Component::Gateway => gateway::run(pod).await,
         Component::AwaitPeers => await_peers::run(pod).await,
+        Component::Vendor => codex_auth::vendor(pod).await,
+        Component::CodexAuthSeed => codex_auth::seed(&pod),
+        Component::CodexLiteLlm => codex_auth::litellm(pod).await,
+        Component::CodexAuthRotator => codex_auth::rotator(pod).await,
+        Component::CodexCli => codex_auth::cli(pod).await,
+        Component::Codex => codex_auth::codex(pod).await,
+        Component::AuthLogin => codex_auth::auth_login(pod).await,
+        Component::CodexAgent => codex_auth::agent(pod).await,
     }
 }

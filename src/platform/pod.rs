@@ -19,6 +19,8 @@ use super::{ComponentError, Mounts, Mutant};
 pub struct Pod {
     /// The container's environment as it stood when the container started.
     pub env: Arc<BTreeMap<String, String>>,
+    /// The words behind the component's name.
+    pub args: Arc<[String]>,
     /// The address to listen on: the pod's own in the embedded target, all addresses in a process.
     pub ip: IpAddr,
     /// The container's log.
@@ -146,6 +148,7 @@ pub mod tests {
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                     .collect(),
             ),
+            args: Arc::default(),
             ip: IpAddr::from(ip),
             log: Log::new(move |line| drop(lines.send(line.to_owned()))),
             mounts: Mounts::default(),

@@ -1,5 +1,7 @@
 //! `login`: a device login as a person makes it, in a terminal and in a browser.
 
+use std::num::NonZeroU16;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
 use serde_json::{Value, json};
@@ -151,8 +153,8 @@ impl<R: AsyncRead + Unpin> Screen<R> {
 }
 
 /// The size of a screen on which all that is said has a place: lines are not broken.
-const ROWS: u16 = 200;
-const COLUMNS: u16 = 400;
+const ROWS: NonZeroU16 = NonZeroU16::MIN.saturating_add(199);
+const COLUMNS: NonZeroU16 = NonZeroU16::MIN.saturating_add(399);
 
 /// Address and code, where both are shown.
 fn shown(text: &str) -> Option<Shown> {

@@ -201,3 +201,22 @@ fn platform_without_its_environment() {
         );
     }
 }
+
+/// Two components are programs with words behind their names; the others take none.
+#[test]
+fn words_behind_a_component() {
+    let ran = |words: &[&str]| {
+        let output = gauntlet().arg("platform").args(words).output();
+        crate::binary::Ran::of(output.expect("it starts"))
+    };
+    let version = ran(&["codex", "--version"]).exits(0);
+    assert_eq!(version.stdout, "codex-cli 0.0.0 (gauntlet stand-in)\n");
+    let unknown = ran(&["codex", "login", "--device-auth", "--nonsense"]).exits(1);
+    assert!(unknown.stdout.contains("\"--nonsense\""), "{}", unknown.stdout);
+    for words in [&["auth-login"][..], &["auth-login", "4"], &["auth-login", "../x"]] {
+        let usage = ran(words).exits(1).stdout;
+        assert!(usage.contains("usage: auth-login N"), "{usage}");
+    }
+    let refused = ran(&["web", "now"]).exits(2).stderr;
+    assert!(refused.contains("web takes no arguments"), "{refused}");
+}

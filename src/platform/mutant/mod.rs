@@ -19,10 +19,12 @@ macro_rules! mutants {
 use crate::vocabulary::Road;
 
 mod agent_service;
+mod codex_auth;
 mod gateways;
 mod harness_token;
 
 pub use agent_service::*;
+pub use codex_auth::*;
 pub use gateways::*;
 pub use harness_token::*;
 
@@ -63,7 +65,12 @@ pub fn by_name(name: &str) -> Option<&'static Mutant> {
 
 /// All mutants, in the order of the contracts' rows.
 pub fn all() -> impl Iterator<Item = &'static Mutant> + Clone {
-    HARNESS_TOKEN.iter().chain(AGENT_SERVICE).chain(NGINX).chain(ENVOY)
+    HARNESS_TOKEN
+        .iter()
+        .chain(CODEX_AUTH)
+        .chain(AGENT_SERVICE)
+        .chain(NGINX)
+        .chain(ENVOY)
 }
 
 #[cfg(test)]
@@ -132,6 +139,40 @@ mod tests {
             "harness-token/load/holds",
             "harness-token/load/refuses",
             "harness-token/load/returns",
+            "codex-auth/pod/shape",
+            "codex-auth/pod/codex-installed",
+            "codex-auth/pod/no-login-boots",
+            "codex-auth/login/writes",
+            "codex-auth/login/mode",
+            "codex-auth/login/fails",
+            "codex-auth/login/bound",
+            "codex-auth/rotate/first",
+            "codex-auth/rotate/prefers-files",
+            "codex-auth/rotate/cycle",
+            "codex-auth/rotate/atomic",
+            "codex-auth/rotate/shapes",
+            "codex-auth/signal/fresh",
+            "codex-auth/signal/stale",
+            "codex-auth/signal/garbage",
+            "codex-auth/signal/other-model",
+            "codex-auth/signal/kinds",
+            "codex-auth/signal/parks-the-right-one",
+            "codex-auth/signal/all-parked",
+            "codex-auth/refresh/once",
+            "codex-auth/restart/state",
+            "codex-auth/persist/pvc",
+            "codex-auth/persist/emptydir",
+            "codex-auth/strategy/recreate",
+            "codex-auth/model/reply",
+            "codex-auth/agent/config",
+            "codex-auth/agent/no-key",
+            "codex-auth/agent/key",
+            "codex-auth/agent/no-auth-json",
+            "codex-auth/agent/route",
+            "codex-auth/agent/forbidden",
+            "codex-auth/leak/log",
+            "codex-auth/leak/state",
+            "codex-auth/leak/config",
             "agent-service/jwt/none",
             "agent-service/jwt/bad",
             "agent-service/jwt/expired",

@@ -160,6 +160,7 @@ async fn once(
     let sink = log.clone();
     let inside = Pod {
         env: env.clone(),
+        args: Arc::default(),
         ip: IpAddr::V4(pod.ip()),
         log: Log::new(move |line| sink.push(line)),
         mounts,
