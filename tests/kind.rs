@@ -258,7 +258,8 @@ fn the_same_verdicts_as_embedded() {
     let images = gateway_images();
     let gateway = if images.is_empty() { "builtin" } else { "all" };
     let agents = ["agent-service", "--gateway", gateway];
-    for further in [&everything[..], &broken, &agents] {
+    let logins = ["--level", "all", "codex-auth"];
+    for further in [&everything[..], &broken, &agents, &logins] {
         let run = |target: &str| {
             let file = format!("{target}.json");
             let report = format!("json={file}");

@@ -114,7 +114,9 @@ fn the_machines_shell_and_programs_come_along_under_their_names() {
         let path = Path::new("/").join(entry.path().unwrap());
         entries.insert(path, entry.link_name().unwrap().map(|to| to.into_owned()));
     }
-    for name in ["cat", "env", "printenv", "sh", "sleep", "stty", "tr"] {
+    for name in [
+        "cat", "chmod", "env", "ls", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+    ] {
         for folder in ["/bin", "/usr/bin"] {
             let path = Path::new(folder).join(name);
             let file = entries.get(&path).unwrap_or_else(|| panic!("no {}", path.display()));
