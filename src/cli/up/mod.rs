@@ -54,7 +54,12 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         Contract::HarnessToken | Contract::AgentService => Ok(Codex::default()),
     };
     let codex = match codex {
-        Ok(codex) => codex,
+        Ok(codex) => {
+            if contract == Contract::CodexAuth {
+                tell(&options.codex.note(&codex));
+            }
+            codex
+        }
         Err(error) => {
             tell(&error.to_string());
             return Ok(FAILED);
