@@ -125,13 +125,13 @@ impl CodexProgram {
             interpreter: folder,
         };
         let search = format!("{PATH}{}", Codex::Program(program.clone()).path());
-        let asked = Command::new(file)
+        let mut command = Command::new(file);
+        command
             .arg("--version")
             .env("PATH", search)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = match timeout(ANSWERS_WITHIN, asked).await {
+            .kill_on_drop(true);
+        let output = match timeout(ANSWERS_WITHIN, command.output()).await {
             Ok(output) => output.map_err(failed)?,
             Err(_) => return Err(CodexError::Silent { file: shown() }),
         };
