@@ -183,7 +183,9 @@ async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i3
 
 /// Starts a script that tells its process's number first.
 async fn started(pods: &Api<Pod>, params: &AttachParams, script: &str) -> (AttachedProcess, i32) {
-    let mut process = pods.exec("shell", ["sh", "-c", script], params).await.unwrap();
+    // Tests may themselves run under `nohup`, and what is ignored then can't be trapped.
+    let command = ["env", "--default-signal=HUP", "sh", "-c", script];
+    let mut process = pods.exec("shell", command, params).await.unwrap();
     let mut stdout = process.stdout().unwrap();
     let mut text = String::new();
     while !text.ends_with('\n') {
