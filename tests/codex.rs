@@ -380,7 +380,7 @@ fn two_rotators_refresh_a_login_once() {
         rotator.signal(Signal::TERM);
         assert_eq!(rotator.ends().code(), Some(0), "{}", rotator.stdout());
     }
-    assert_eq!(vendor.refreshes(), vec!["ok"; ROUNDS]);
+    assert_eq!(vendor.refreshes(), ["ok"; ROUNDS]);
 }
 
 /// What the test above would see of one that takes no care.

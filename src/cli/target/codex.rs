@@ -70,11 +70,11 @@ impl CodexOptions {
         }
     }
 
-    /// The codex that was asked for.
+    /// The codex that was asked for. `based`: whether kind's image is made from one that may have a codex.
     ///
     /// # Errors
     /// It is there, and can't be run.
-    pub async fn find(&self, target: TargetName, process: &Process) -> Result<Codex, CodexError> {
+    pub async fn find(&self, target: TargetName, based: bool, process: &Process) -> Result<Codex, CodexError> {
         let path = (process.variable)("PATH");
         match (self.codex.clone().unwrap_or_default(), target) {
             (CodexName::StandIn, _) => Ok(Codex::StandIn),
@@ -83,18 +83,22 @@ impl CodexOptions {
                 let found = CodexProgram::of_path(path.as_deref()).await?;
                 Ok(found.map_or(Codex::StandIn, Codex::Program))
             }
-            (CodexName::Auto, _) => Ok(Codex::OfImage),
+            (CodexName::Auto, _) if based => Ok(Codex::OfImage),
+            (CodexName::Auto, _) => Ok(Codex::StandIn),
         }
     }
 
     /// What a run has to say of the codex that was found.
-    pub fn note(&self, codex: &Codex) -> String {
+    pub fn note(&self, target: TargetName, codex: &Codex) -> String {
         match codex {
             Codex::Program(program) => format!("codex is {} ({})", program.file.display(), program.version),
             Codex::OfImage => {
                 "codex is the one on the image's PATH, and gauntlet's stand-in where there is none".to_owned()
             }
             Codex::StandIn if self.codex == Some(CodexName::StandIn) => "codex is gauntlet's stand-in".to_owned(),
+            Codex::StandIn if target == TargetName::Kind => {
+                "codex is gauntlet's stand-in: `--base-image` names an image with another".to_owned()
+            }
             Codex::StandIn => format!("codex is gauntlet's stand-in: no codex on PATH; {GET}"),
         }
     }

@@ -179,8 +179,11 @@ impl TargetOptions {
         if !is_ours || planned.iter().all(|run| run.contract() != Contract::CodexAuth) {
             return Ok(None);
         }
-        let codex = self.codex.find(self.target, process).await?;
-        let note = self.codex.note(&codex);
+        let codex = self
+            .codex
+            .find(self.target, self.kind.base_image.is_some(), process)
+            .await?;
+        let note = self.codex.note(self.target, &codex);
         Ok(Some((codex, note)))
     }
 }

@@ -50,13 +50,13 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         Contract::AgentService => gateways(&options.gateways.goes(made, &profile)),
     };
     let codex = match contract {
-        Contract::CodexAuth => options.codex.find(made, &process).await,
+        Contract::CodexAuth => options.codex.find(made, options.base_image.is_some(), &process).await,
         Contract::HarnessToken | Contract::AgentService => Ok(Codex::default()),
     };
     let codex = match codex {
         Ok(codex) => {
             if contract == Contract::CodexAuth {
-                tell(&options.codex.note(&codex));
+                tell(&options.codex.note(made, &codex));
             }
             codex
         }
