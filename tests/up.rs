@@ -156,7 +156,7 @@ fn answer_of(address: SocketAddr) -> String {
 }
 
 /// kubectl; none where it isn't installed.
-fn kubectl() -> Option<Command> {
+pub fn kubectl() -> Option<Command> {
     if Command::new("kubectl")
         .args(["version", "--client"])
         .output()

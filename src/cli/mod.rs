@@ -35,7 +35,7 @@ use crate::report::ReportSpec;
 use crate::runner::plan::{Levels, Partition};
 use crate::vocabulary::Contract;
 use exit::UsageError;
-use target::{GatewayOptions, KindOptions, TargetOptions};
+use target::{CodexOptions, GatewayOptions, KindOptions, TargetOptions};
 
 /// Exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "\
@@ -346,6 +346,8 @@ pub struct Prove {
     pub kind: KindOptions,
     #[command(flatten)]
     pub gateways: GatewayOptions,
+    #[command(flatten)]
+    pub codex: CodexOptions,
     /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
@@ -370,6 +372,8 @@ pub struct Up {
     pub contract: ContractName,
     #[command(flatten)]
     pub gateways: GatewayOptions,
+    #[command(flatten)]
+    pub codex: CodexOptions,
     /// Where to run
     #[arg(long, value_enum, default_value_t)]
     pub target: MadeTarget,
@@ -422,6 +426,7 @@ impl Up {
                 "--gateway is of the agent service: `gauntlet up agent-service` brings it up".into(),
             ));
         }
+        self.codex.check(self.target.into())?;
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
             _ => Ok(()),

@@ -32,6 +32,7 @@ use crate::vocabulary::Policies;
 use crate::vocabulary::Road;
 use crate::vocabulary::names;
 use crate::world::Target;
+use crate::world::codex::Codex;
 use crate::yaml::{Problem, Problems};
 
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
@@ -80,6 +81,11 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         let names = options.mutant.join(", ");
         notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
     }
+    let codex = match options.target.codex(&planned, &process).await {
+        Ok(codex) => codex,
+        Err(error) => return Ok(not_run(&error.to_string())),
+    };
+    notes.extend(codex.iter().map(|(_, note)| note.clone()));
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let info = RunInfo {
@@ -122,6 +128,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         limits: started.limits(),
         keep_failed: options.target.kind.keep || options.target.kind.keep_on_failure,
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
+        codex: codex.map(|(codex, _)| codex).unwrap_or_default(),
         ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
     let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
@@ -186,6 +193,7 @@ pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64
         limits: Limits::default(),
         keep_failed: false,
         binary: process.binary.clone().ok(),
+        codex: Codex::default(),
         seed,
         timeout: TIMEOUT,
         mutants,

@@ -39,6 +39,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use codex_auth::STAND_IN as CODEX_STAND_IN;
 pub use mounts::Mounts;
 pub use mutant::Mutant;
 pub use pod::Pod;

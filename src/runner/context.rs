@@ -11,6 +11,7 @@ use crate::redact::Redactor;
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
 use crate::world::Target;
+use crate::world::codex::Codex;
 
 /// What all runs share.
 pub struct RunContext {
@@ -23,6 +24,8 @@ pub struct RunContext {
     pub keep_failed: bool,
     /// This program's own file, which commands in containers of the embedded target run.
     pub binary: Option<PathBuf>,
+    /// What logs in and asks in them.
+    pub codex: Codex,
     pub seed: u64,
     /// Longest time of a scenario that doesn't say its own.
     pub timeout: Duration,

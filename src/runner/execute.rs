@@ -214,6 +214,7 @@ fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redact
         contract: planned.contract(),
         gateways: real_gateways(planned),
         binary: shared.binary.clone(),
+        codex: shared.codex.clone(),
     };
     let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
     know(secrets, setup.contract, own.map(String::as_str))?;

@@ -52,18 +52,22 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
         .ok()
         .flatten();
     let account = arguments.account.unwrap_or_else(|| format!("acct-{number}"));
+    // One that has ended still tells how.
+    let hangs_up = person == Person::HangsUp || (shown.is_none() && screen.output.is_some());
     match (&shown, person) {
+        _ if hangs_up => {
+            process.abort();
+            // What is aborted closes nothing: the end would never be read.
+            screen.output = None;
+        }
         (Some(shown), Person::Approves) => {
             let body = json!({ "user_code": shown.code, "account": account });
             tell_vendor("/control/approve", body, context).await?;
         }
         (Some(shown), Person::Denies) => {
-            tell_vendor("/control/deny", json!({ "user_code": shown.code }), context).await?
+            tell_vendor("/control/deny", json!({ "user_code": shown.code }), context).await?;
         }
-        (_, Person::HangsUp) => process.abort(),
-        // One that has ended still tells how.
-        (None, _) if screen.output.is_some() => process.abort(),
-        (None, _) | (Some(_), Person::Waits) => {}
+        _ => {}
     }
     let ends = async {
         screen.rest().await;

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod certificate;
+pub mod codex;
 pub mod deploy;
 pub mod embedded;
 pub mod exhausted;
@@ -12,6 +13,7 @@ pub mod kind;
 pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
+mod on_path;
 pub mod pod;
 pub mod roads;
 pub mod rollout;

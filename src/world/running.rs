@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
+use super::codex::Codex;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Address, Cluster, Options, Program, StartError};
 use super::forward::WayError;
@@ -138,6 +139,8 @@ pub struct Setup {
     pub gateways: Vec<Road>,
     /// This program's own file, which commands in containers of the embedded target run.
     pub binary: Option<PathBuf>,
+    /// What logs in and asks in them.
+    pub codex: Codex,
 }
 
 impl World {
@@ -262,7 +265,9 @@ impl World {
             false => None,
         };
         let (mut values, mut held) = (
-            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods),
+            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
+                .with_gateways(&pods)
+                .with_codex(&setup.codex),
             Vec::new(),
         );
         if let (Contract::CodexAuth, Ground::Embedded(_)) = (setup.contract, &ground) {

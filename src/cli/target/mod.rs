@@ -1,5 +1,6 @@
 //! The target of a command: checked, started, and ended.
 
+mod codex;
 mod gateway;
 pub mod installation;
 pub mod kind;
@@ -21,10 +22,13 @@ use crate::cli::run::TIMEOUT;
 use crate::profile::Profile;
 use crate::runner::plan::Planned;
 use crate::steps::Limits;
+use crate::vocabulary::Contract;
 use crate::vocabulary::Intrusion;
 use crate::world::Target;
+use crate::world::codex::{Codex, CodexError};
 use crate::world::gateways::{Gateways, Settings as GatewaySettings};
 use crate::world::installation::lease::Held;
+pub use codex::{CodexName, CodexOptions};
 pub use gateway::{GATEWAYS, GatewayName, GatewayOptions, Goes};
 pub use kind::{KindOptions, REUSED, kind_cluster};
 
@@ -38,6 +42,8 @@ pub struct TargetOptions {
     pub kind: KindOptions,
     #[command(flatten)]
     pub gateways: GatewayOptions,
+    #[command(flatten)]
+    pub codex: CodexOptions,
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
@@ -90,6 +96,7 @@ impl TargetOptions {
     pub fn check(&self) -> Result<(), UsageError> {
         use TargetName::{Cluster, Kind, Url};
         self.kind.check(self.target)?;
+        self.codex.check(self.target)?;
         let of: [(&str, bool, &[TargetName]); 9] = [
             ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
             ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
@@ -160,6 +167,25 @@ pub struct Started {
     end: kind::End,
     /// Under which a platform that isn't ours is disrupted.
     held: Option<Held>,
+}
+
+impl TargetOptions {
+    /// The codex of what is planned, and what there is to say of it; none where nothing needs any.
+    ///
+    /// # Errors
+    /// It is there, and can't be run.
+    pub async fn codex(&self, planned: &[Planned], process: &Process) -> Result<Option<(Codex, String)>, CodexError> {
+        let is_ours = matches!(self.target, TargetName::Embedded | TargetName::Kind);
+        if !is_ours || planned.iter().all(|run| run.contract() != Contract::CodexAuth) {
+            return Ok(None);
+        }
+        let codex = self
+            .codex
+            .find(self.target, self.kind.base_image.is_some(), process)
+            .await?;
+        let note = self.codex.note(self.target, &codex);
+        Ok(Some((codex, note)))
+    }
 }
 
 /// Starts a target for what is planned. Interrupted, it leaves nothing behind.

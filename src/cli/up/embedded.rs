@@ -60,13 +60,10 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
     }
     let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
     file.write(&kubeconfig)?;
-    let first = addresses
-        .first()
-        .map(|(_, address)| address.as_str())
-        .unwrap_or_default();
+    let doors: Vec<String> = addresses.iter().map(|(_, address)| address.clone()).collect();
     let text = format!(
         "The platform is up. In another terminal:\n\n{}\n{}\n{}\nCtrl-C ends it.\n",
-        instructions::commands(world.contract, &world.names, &file.path, &[], first),
+        instructions::commands(world.contract, &world.names, &file.path, &[], &doors),
         instructions::doors(&addresses),
         instructions::ON_THIS_MACHINE,
     );

@@ -104,12 +104,22 @@ async fn bring_up(
         Contract::AgentService => ("gateway".to_owned(), of("builtin.port")),
         Contract::CodexAuth => (of("litellm.deployment"), of("litellm.port")),
     };
-    let forward = [instructions::port_forward(&deployment, &port)];
-    let address = format!("http://127.0.0.1:{port}");
+    let mut doors = vec![(deployment, port)];
+    if contract == Contract::CodexAuth {
+        doors.push(("vendor".to_owned(), of("vendor.port")));
+    }
+    let forward: Vec<String> = doors
+        .iter()
+        .map(|(deployment, port)| instructions::port_forward(deployment, port))
+        .collect();
+    let addresses: Vec<String> = doors
+        .iter()
+        .map(|(_, port)| format!("http://127.0.0.1:{port}"))
+        .collect();
     let text = format!(
         "The platform is up, in namespace {NAMESPACE} of the cluster {name}.\n\n{}\n\
          `gauntlet down --target kind{}` ends it.\n",
-        instructions::commands(contract, &names, &file.path, &forward, &address),
+        instructions::commands(contract, &names, &file.path, &forward, &addresses),
         named(name),
     );
     // Whoever closed standard output has the platform all the same.

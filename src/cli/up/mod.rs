@@ -30,6 +30,7 @@ use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::vocabulary::{AgentState, BalancerSpec, WorldSpec};
 use crate::world::World;
+use crate::world::codex::Codex;
 use crate::world::running::Setup;
 
 /// Exit code of what could not be done.
@@ -48,6 +49,22 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         Contract::HarnessToken | Contract::CodexAuth => Vec::new(),
         Contract::AgentService => gateways(&options.gateways.goes(made, &profile)),
     };
+    let codex = match contract {
+        Contract::CodexAuth => options.codex.find(made, options.base_image.is_some(), &process).await,
+        Contract::HarnessToken | Contract::AgentService => Ok(Codex::default()),
+    };
+    let codex = match codex {
+        Ok(codex) => {
+            if contract == Contract::CodexAuth {
+                tell(&options.codex.note(made, &codex));
+            }
+            codex
+        }
+        Err(error) => {
+            tell(&error.to_string());
+            return Ok(FAILED);
+        }
+    };
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let setup = Setup {
         names: Arc::new(profile.names),
@@ -61,6 +78,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         contract,
         gateways,
         binary: process.binary.clone().ok(),
+        codex,
     };
     // Without them its components fail one after the other, and none says why.
     if options.target == MadeTarget::Embedded

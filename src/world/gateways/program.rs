@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::world::kind::tool::last_lines;
+use crate::world::on_path;
 
 /// How long a gateway may take until it takes requests.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -108,13 +109,7 @@ pub const ENVOY: Program = Program {
 impl Program {
     /// The first file of that name in the folders of `PATH`.
     pub fn find(&self, path: Option<&str>) -> Result<PathBuf, GatewayError> {
-        let is_program = |file: &PathBuf| {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        };
-        let folders = std::env::split_paths(path.unwrap_or_default());
-        let mut files = folders.map(|folder| folder.join(self.name));
-        files.find(is_program).ok_or(GatewayError::Missing {
+        on_path::find(self.name, path).ok_or(GatewayError::Missing {
             program: self.name,
             help: self.help,
         })

@@ -206,6 +206,10 @@ impl Guard {
         Guard { leader, session }
     }
 
+    pub fn has_terminal(&self) -> bool {
+        self.session
+    }
+
     pub fn kill(&self) {
         let Some(leader) = self.leader else { return };
         // An error means that nobody is left.
