@@ -36,6 +36,7 @@ impl Fit<'_> {
         // What can't be changed comes before what the next run could allow.
         self.not_this_world(planned)
             .or_else(|| self.no_cluster(planned))
+            .or_else(|| self.no_codex(planned))
             .or_else(|| self.no_road(planned))
             .or_else(|| self.unknown_secret(planned))
             .or_else(|| self.undeclared(planned))
@@ -201,6 +202,22 @@ impl Fit<'_> {
         }
         let too_few = web > 1 && there.web_replicas < web;
         too_few.then(|| format!("it needs {web} replicas of web, and {} are ready", there.web_replicas))
+    }
+
+    /// Whether it is about a codex login, or an agent that uses one, and there is none: another contract's platform.
+    fn no_codex(&self, planned: &Planned) -> Option<String> {
+        if planned.contract() != Contract::CodexAuth {
+            return None;
+        }
+        let there = self.installation.counts?;
+        if there.codex_pods == 0 {
+            return Some(
+                "there is no codex login: no pod of names.litellm.selector has its containers or its volume".into(),
+            );
+        }
+        let wants_agent = planned.scenario.world.agent != AgentState::None;
+        (wants_agent && there.codex_agents == 0)
+            .then(|| "there is no codex agent: no pod has the labels of names.agent.selector".into())
     }
 
     fn no_road(&self, planned: &Planned) -> Option<String> {

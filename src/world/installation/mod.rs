@@ -141,6 +141,10 @@ pub struct Counts {
     pub warm_pods: u32,
     /// Those that are ready.
     pub web_replicas: u32,
+    /// LiteLLM's pods that have something of the codex login: its rotator, its CLI, or the volume.
+    pub codex_pods: u32,
+    /// Pods of the codex agent.
+    pub codex_agents: u32,
 }
 
 impl Installation {
@@ -287,15 +291,17 @@ async fn counts(
     names: &BTreeMap<String, String>,
 ) -> Result<Option<Counts>, InstallationError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let count = async |selector: &str, counts: fn(&Pod) -> bool| {
+    let count = async |selector: &str, counts: &dyn Fn(&Pod) -> bool| {
         let selector = names.get(selector).map(String::as_str).unwrap_or_default();
         let listed = pods.list(&ListParams::default().labels(selector)).await?;
         Ok::<_, kube::Error>(listed.items.iter().filter(|pod| counts(pod)).count() as u32)
     };
     let counted = async {
         Ok::<_, kube::Error>(Counts {
-            warm_pods: count("warm.selector", |pod| pod.metadata.deletion_timestamp.is_none()).await?,
-            web_replicas: count("web.selector", is_ready).await?,
+            warm_pods: count("warm.selector", &|pod| pod.metadata.deletion_timestamp.is_none()).await?,
+            web_replicas: count("web.selector", &is_ready).await?,
+            codex_pods: count("litellm.selector", &|pod| has_codex(pod, names)).await?,
+            codex_agents: count("agent.selector", &|_| true).await?,
         })
     };
     match counted.await {
@@ -306,6 +312,18 @@ async fn counts(
             error,
         )),
     }
+}
+
+/// Whether a pod has something of the codex login. Another platform's LiteLLM has not.
+fn has_codex(pod: &Pod, names: &BTreeMap<String, String>) -> bool {
+    let named = |name: &str, names_of: [&str; 2]| names_of.iter().any(|of| names.get(*of).is_some_and(|n| n == name));
+    let Some(spec) = &pod.spec else {
+        return false;
+    };
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let mut volumes = spec.volumes.iter().flatten();
+    containers.any(|container| named(&container.name, ["rotator.container", "codex.container"]))
+        || volumes.any(|volume| named(&volume.name, ["auth.volume", "auth.claim"]))
 }
 
 fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
