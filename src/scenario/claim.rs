@@ -62,7 +62,7 @@ fn phrase_claim(text: &str, span: Span, verb: &Verb, checker: &mut Checker) -> O
     // A phrase that is a variable is known when the scenario runs.
     let variable = text.starts_with("${") && text.ends_with('}');
     if variable || phrase::recognise(verb, text).is_some() {
-        return Some(Claim::Phrase(text.to_owned()));
+        return Some(Claim::Phrase(phrase::said(verb, text)));
     }
     let message = format!("`{text}` is no phrase of `{}`", verb.name);
     let help = match phrase::suggest(verb, text) {

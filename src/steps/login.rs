@@ -4,16 +4,65 @@ use std::num::NonZeroU16;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-use super::arguments::{Login, Person};
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Need, Reach, Verb, phrases, verb};
 use super::exec;
 use super::http::{Request, send};
-use crate::vocabulary::Road;
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::{Intrusion, Road};
+use crate::world::access::Ask;
 use crate::world::roads::door;
+
+/// The verb `login`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "logs in", "it shows an address and a code, and ends well once a person has approved",
+            {"exit_code": 0, "shown.code": {"present": true}};
+        "fails", "the command ends with another code than 0", {"exit_code": {"not": 0}};
+    ],
+    default_given: Some("logs in"),
+    fields: &["shown", "exit_code", "screen"],
+    objects: &["shown"],
+    takes_objects: &["login", "in"],
+    each: Some("in"),
+    reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    needs: |_| &[Need::Person],
+    ..verb!("login", Login, run)
+};
+
+/// Logs in as a person does: the login script in a terminal, and the browser beside it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Login {
+    /// The number of the account: 1, 2 or 3. What the script has to refuse may be any text; an empty one is no argument.
+    pub login: Value,
+    /// The pod.
+    pub r#in: Value,
+    /// Default: `approves`.
+    pub person: Option<Person>,
+    /// Whose account at the vendor it is. Default: `acct-` and the number.
+    pub account: Option<String>,
+}
+
+/// What a person does with a device login that asks for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Person {
+    #[default]
+    Approves,
+    Denies,
+    /// Nothing: the code expires.
+    Waits,
+    /// Closes the terminal when the code is there.
+    HangsUp,
+}
 
 /// Logs in: `shown` (`address` and `code`, where the terminal showed both), `exit_code` (none where the command was not
 /// waited for, or did not end in time), `screen`.

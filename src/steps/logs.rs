@@ -4,11 +4,38 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::Logs;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Reach, Verb, verb};
 use super::exec;
+use super::outcome::{Observation, StepError};
+use crate::world::access::Ask;
+
+/// The verb `logs`.
+pub const VERB: Verb = Verb {
+    fields: &["lines", "count", "said", "gaps_ms", "last"],
+    takes_objects: &["logs"],
+    each: Some("logs"),
+    reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]),
+    ..verb!("logs", Logs, run)
+};
+
+/// Reads a container's log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// A pod.
+    pub logs: Value,
+    /// Default: the only one.
+    pub container: Option<String>,
+    /// Only lines that have this regular expression; what its group matched is `said`.
+    pub matching: Option<String>,
+    /// Only lines behind this time, as `${before.last}` of an earlier look.
+    pub since: Option<String>,
+}
 
 /// Reads a log: `lines` (`at` and `text` of each), their `count`, `said` (what the pattern's group matched in each,
 /// joined by blanks), `gaps_ms` (the times between them), `last` (when the last line of all came).

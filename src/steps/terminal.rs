@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::context::{StepError, lock};
+use super::lock::lock;
+use super::outcome::StepError;
 use super::wire::{Recorded, Transcript};
 
 const ROWS: u16 = 24;

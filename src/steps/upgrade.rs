@@ -10,13 +10,36 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
-use super::arguments::Upgrade;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{DONE, Reach, Verb, verb};
+use super::outcome::{Observation, StepError};
 use super::rollout;
+use crate::vocabulary::Intrusion;
+use crate::world::access::Ask;
 use crate::world::pod::is_ready;
+
+/// The verb `upgrade`.
+pub const VERB: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done", "strategy", "most_live", "outage_ms"],
+    reach: Reach::Cluster(|_| vec![Ask::UpgradeCodex, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("upgrade", Upgrade, run)
+};
+
+/// Upgrades a deployment (its pods' template changes) and watches its pods meanwhile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// `litellm`, `agent`: who has a selector of its own.
+    pub upgrade: String,
+}
 
 /// Upgrades a deployment: `strategy`, `most_live` (the most pods that were there at
 /// once and had not ended), `outage_ms` (how long none of them was ready).

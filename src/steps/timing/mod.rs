@@ -12,17 +12,65 @@ mod statistics;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::arguments::Timing;
-use super::attach::default_road;
-use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use crate::vocabulary::duration;
+use super::context::{Answer, Exchange, StepContext};
+use super::definition::{Reach, Verb, phrases, verb};
+use super::limits::length;
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::duration::{self, DurationText};
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, door_path, parties};
-use crate::world::subject;
+use crate::world::subject::{self, default_road};
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
+
+/// The verb `timing`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "no leak", "the time of a refusal does not tell how much of the token was right, down to the smallest effect",
+            {"conclusion": "no leak"};
+    ],
+    default_given: Some("no leak"),
+    fields: &[
+        "conclusion",
+        "p_value",
+        "samples",
+        "shift_us",
+        "spread_us",
+        "power",
+        "bytes",
+        "smallest_effect_us_per_byte",
+        "status",
+    ],
+    takes_objects: &["timing"],
+    reach: Reach::Door {
+        subject: Some("timing"),
+    },
+    intrusion: |_| Intrusion::Attack,
+    ..verb!("timing", Timing, run)
+};
+
+/// Tells whether the time of a refusal depends on how much of the token was right (CWE-208).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Timing {
+    /// The session or pod whose door it is.
+    pub timing: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// The right token; it is shown with one character wrong.
+    pub token: String,
+    /// The smallest effect looked for, for each further byte that is right. Default 20 µs.
+    #[schemars(with = "Option<DurationText>")]
+    pub smallest_effect: Option<String>,
+    /// Longest time of measuring; where it is too short to tell, that is an error. Default 20 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub at_most: Option<String>,
+}
 
 /// Up to 32768 samples of each kind. The first look has enough to show a shift
 /// that stands out of the noise, and to know the noise.
@@ -101,19 +149,6 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         parties,
     });
     Ok(Observation { what, value })
-}
-
-/// A length of time of a step, which must be some.
-pub fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Duration, StepError> {
-    let length = match text {
-        None => default,
-        Some(text) => duration::parse(text)
-            .ok_or_else(|| StepError(format!("{key}: {text:?} is not a length of time: {}", duration::FORM)))?,
-    };
-    match length.is_zero() {
-        true => Err(StepError(format!("{key}: it must be more than nothing"))),
-        false => Ok(length),
-    }
 }
 
 /// The two wrong tokens.
@@ -328,16 +363,5 @@ mod tests {
     #[test]
     fn blocks_fill_the_looks() {
         assert!(LOOKS.sizes().all(|size| size % BLOCK == 0));
-    }
-
-    #[test]
-    fn lengths() {
-        assert_eq!(length("at-most", None, AT_MOST).expect("default"), AT_MOST);
-        assert_eq!(
-            length("at-most", Some("2s"), AT_MOST).expect("good"),
-            Duration::from_secs(2)
-        );
-        assert!(length("at-most", Some("soon"), AT_MOST).is_err());
-        assert!(length("smallest-effect", Some("0us"), AT_MOST).is_err());
     }
 }
