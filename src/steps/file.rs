@@ -95,6 +95,7 @@ fn observed(said: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[test]
     fn what_the_script_says() {
@@ -104,6 +105,7 @@ mod tests {
             (Some("0600"), Some(4711))
         );
         assert_eq!(seen["json"]["a"], 1);
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
         let empty = observed("1777 0 1\n").expect("a file");
         assert_eq!((empty["mode"].as_str(), &empty["json"]), (Some("1777"), &Value::Null));
         assert!(

@@ -276,3 +276,38 @@ fn transcript_of(request: &Request, host: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    async fn seen(body: String) -> Value {
+        let answer = http::Response::new(body);
+        let (value, _) = read(reqwest::Response::from(answer)).await.expect("read");
+        value
+    }
+
+    #[tokio::test]
+    async fn what_it_observes_is_listed() {
+        let whole = seen(r#"{"a": 1}"#.to_owned()).await;
+        assert_eq!((&whole["status"], &whole["body"]["a"]), (&json!(200), &json!(1)));
+        assert_eq!(unlike_listed(&VERB, &whole), ["cut_at"]);
+        let cut = seen("x".repeat(BODY_READ + 1)).await;
+        assert_eq!(cut["text"].as_str().map(str::len), Some(BODY_READ));
+        assert_eq!(unlike_listed(&VERB, &cut), [""; 0]);
+    }
+
+    #[test]
+    fn what_may_change_something() {
+        for (request, least) in [
+            ("GET /", Intrusion::Observe),
+            ("HEAD /a b", Intrusion::Observe),
+            ("/", Intrusion::Observe),
+            ("POST /", Intrusion::Use),
+            ("${method} /", Intrusion::Use),
+        ] {
+            assert_eq!(intrusion(&json!({ "http": request })), least, "{request}");
+        }
+    }
+}

@@ -304,3 +304,16 @@ fn sign(message: &str, secret: &str, signing: Signing) -> Result<String, StepErr
     };
     hmac::sign(message, secret, algorithm).map_err(|error| StepError::doing("signing a token", error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_it_observes_is_listed() {
+        let arguments = serde_json::from_value(json!({ "jwt": "REGULAR" })).expect("arguments");
+        let made = make(arguments, "a-secret-of-the-test", 0.0).expect("made");
+        assert_eq!(unlike_listed(&VERB, &made), [""; 0]);
+    }
+}

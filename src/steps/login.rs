@@ -123,14 +123,20 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
     };
     let ended = timeout(context.limits.ready, ends).await.ok().flatten();
     process.abort();
-    let mut value = json!({ "screen": screen.text() });
+    let code = ended.as_ref().and_then(exec::exit_code);
+    let value = observed(&screen.text(), shown.as_ref(), code);
+    Ok(Observation { what, value })
+}
+
+fn observed(screen: &str, shown: Option<&Shown>, exit_code: Option<i64>) -> Value {
+    let mut value = json!({ "screen": screen });
     if let Some(shown) = shown {
         value["shown"] = json!({ "address": shown.address, "code": shown.code });
     }
-    if let Some(code) = ended.as_ref().and_then(exec::exit_code) {
+    if let Some(code) = exit_code {
         value["exit_code"] = code.into();
     }
-    Ok(Observation { what, value })
+    value
 }
 
 /// Has the vendor do what a person would do in a browser.
@@ -234,6 +240,7 @@ fn is_code(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[tokio::test]
     async fn address_and_code_among_colours() {
@@ -246,6 +253,7 @@ mod tests {
         let shown = screen.until_shown().await.expect("shown");
         assert_eq!(shown.address, "http://v:9400/codex/device");
         assert_eq!(shown.code, "ABCD-12345");
+        assert_eq!(unlike_listed(&VERB, &observed("", Some(&shown), Some(0))), [""; 0]);
         screen.rest().await;
         assert!(screen.text().ends_with("waiting"));
     }

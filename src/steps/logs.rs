@@ -91,6 +91,7 @@ fn observed(text: &str, pattern: Option<&Regex>, since: Option<Timestamp>) -> Va
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     const LOG: &str = "2026-01-02T03:04:05.000000001Z active account-1\n\
                        2026-01-02T03:04:05.5Z removed stale rotate-now\n\
@@ -103,6 +104,7 @@ mod tests {
         let seen = observed(LOG, Some(&pattern), None);
         assert_eq!((seen["count"].as_u64(), seen["said"].as_str()), (Some(2), Some("1 2")));
         assert_eq!(seen["gaps_ms"], json!([1000.0]));
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
         assert_eq!(seen["last"], "2026-01-02T03:04:07Z");
         let since = "2026-01-02T03:04:05.000000001Z".parse().ok();
         assert_eq!(observed(LOG, Some(&pattern), since)["said"], "2");

@@ -114,16 +114,21 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
         .filter(|pod| is_labelled || arguments.pods.is_string() || runs(pod, &arguments.pods))
         .collect();
     items.sort_by(|a, b| (a["created"].as_str(), a["name"].as_str()).cmp(&(b["created"].as_str(), b["name"].as_str())));
+    let value = counted(&items);
+    Ok(Observation { what, value })
+}
+
+/// Pods as a list.
+fn counted(items: &[Value]) -> Value {
     let column = |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
-    let value = json!({
+    json!({
         "kind": "pods",
         "count": items.len(),
         "ready": items.iter().filter(|item| item["ready"] == true).count(),
         "names": column("name"),
         "uids": column("uid"),
         "items": items,
-    });
-    Ok(Observation { what, value })
+    })
 }
 
 /// What chooses the pod of a session, where the installation labels it.
@@ -239,4 +244,19 @@ async fn until_gone(pods: &[Value], what: &str, context: &StepContext) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_is_listed_of_pods() {
+        let pod = |name: &str, ready: bool| json!({ "kind": "pod", "name": name, "uid": "u", "ready": ready });
+        let seen = counted(&[pod("a", true), pod("b", false)]);
+        assert_eq!((&seen["count"], &seen["ready"]), (&json!(2), &json!(1)));
+        assert_eq!(seen["names"], json!(["a", "b"]));
+        assert_eq!(unlike_listed(&PODS, &seen), [""; 0]);
+    }
 }

@@ -318,10 +318,7 @@ fn sent(written: Result<io::Result<()>, Elapsed>) -> Result<bool, StepError> {
 }
 
 fn told(received: &[u8], closed: bool, sent_all: bool, stream: &Recorded) -> (Value, String) {
-    let mut value = observed(received);
-    value["closed"] = closed.into();
-    value["sent_all"] = sent_all.into();
-    (value, stream.transcript.text())
+    (observed(received, closed, sent_all), stream.transcript.text())
 }
 
 /// Reads until enough is there; tells whether the other side has closed.
@@ -368,7 +365,7 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
     None
 }
 
-fn observed(received: &[u8]) -> Value {
+fn observed(received: &[u8], closed: bool, sent_all: bool) -> Value {
     let end = head_end(received).unwrap_or(received.len());
     let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
     if let Some(status) = status(received) {
@@ -382,5 +379,24 @@ fn observed(received: &[u8]) -> Value {
     if let Some(code) = close_frame(received) {
         value["close"] = json!({ "code": code });
     }
+    value["closed"] = closed.into();
+    value["sent_all"] = sent_all.into();
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_it_observes_is_listed() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x88\x02\x03\xea";
+        let seen = observed(answer, true, true);
+        assert_eq!((&seen["opened"], &seen["close"]["code"]), (&json!(true), &json!(1002)));
+        assert_eq!(seen["header"]["upgrade"], "websocket");
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
+        let nothing = observed(b"", true, true);
+        assert_eq!(unlike_listed(&VERB, &nothing), ["status", "header", "body", "close"]);
+    }
 }

@@ -126,11 +126,6 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         until: Instant::now() + at_most,
         status: None,
     };
-    let about = json!({
-        "kind": "timing",
-        "bytes": tokens.bytes,
-        "smallest_effect_us_per_byte": round(per_byte.as_secs_f64() * 1e6),
-    });
     let value = match measurement
         .run(context)
         .await
@@ -140,7 +135,7 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         Ended::Told { look, status } => observed(&look, status),
         Ended::Untold { look, samples } => return Err(untold(&what, look, samples, at_most, per_byte, tokens.bytes)),
     };
-    let value = merged(about, value);
+    let value = merged(about(per_byte, tokens.bytes), value);
     // The single requests are thousands alike, and a nearly right token is nearly a secret.
     context.record(Exchange {
         title: what.clone(),
@@ -282,6 +277,15 @@ impl Measurement<'_> {
     }
 }
 
+/// What was measured.
+fn about(per_byte: Duration, bytes: usize) -> Value {
+    json!({
+        "kind": "timing",
+        "bytes": bytes,
+        "smallest_effect_us_per_byte": round(per_byte.as_secs_f64() * 1e6),
+    })
+}
+
 fn observed(look: &Look, status: Option<u16>) -> Value {
     json!({
         "conclusion": if look.conclusion == Conclusion::Leak { "leak" } else { "no leak" },
@@ -339,6 +343,7 @@ fn untold(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[test]
     fn tokens_are_wrong_at_one_place_each() {
@@ -363,5 +368,19 @@ mod tests {
     #[test]
     fn blocks_fill_the_looks() {
         assert!(LOOKS.sizes().all(|size| size % BLOCK == 0));
+    }
+
+    #[test]
+    fn what_it_observes_is_listed() {
+        let look = Look {
+            conclusion: Conclusion::NoLeak,
+            samples: 64,
+            p: 0.5,
+            power: 0.999,
+            shift: 1.0,
+            spread: 2.0,
+        };
+        let seen = merged(about(SMALLEST_EFFECT, 15), observed(&look, Some(401)));
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
     }
 }
