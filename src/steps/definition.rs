@@ -42,7 +42,7 @@ pub struct Verb {
     pub needs: fn(keys: &Value) -> &'static [Need],
     /// Whether it observes pods: a step about them goes straight to them where it says no road.
     pub gives_pods: bool,
-    /// Without what it says nothing that it found nothing.
+    /// What shows that it could have found something, where that it found nothing is judged.
     pub proof: Option<Proof>,
     /// The field of its observation that says in words why it is as it is.
     pub reasons: Option<&'static str>,

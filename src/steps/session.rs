@@ -358,3 +358,26 @@ async fn call_within(
     request.body = body.map(|body| body.to_string());
     http::send(request, limit, &door, None, context, title).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn a_session_has_its_id_and_the_answer_whatever_that_was() {
+        let gone = observed(json!({ "status": 404, "body": { "status": "deleted" } }), "s1".into());
+        assert_eq!((&gone["id"], &gone["http"]["status"]), (&json!("s1"), &json!(404)));
+        assert_eq!(unlike_listed(&DELETE_SESSION, &gone), [""; 0]);
+        let broken = observed(json!({ "broken": "reset" }), "s1".into());
+        assert_eq!(unlike_listed(&DELETE_SESSION, &broken), ["status"]);
+        let whole = json!({
+            "id": "s2", "agent_id": "a", "status": "ready", "sandbox_url": "http://10.0.0.1:8080", "tty_url": "/tty",
+            "tty_token": null, "supports_tui": true, "phase": "ready", "failure_reason": null, "created_at": 0,
+            "last_seen_at": 0,
+        });
+        let ready = observed(json!({ "status": 200, "body": whole }), String::new());
+        assert_eq!(ready["id"], "s2");
+        assert_eq!(unlike_listed(&SESSION, &ready), [""; 0]);
+    }
+}
