@@ -207,3 +207,60 @@ fn opened(claim: &Claim, verb: &Verb) -> Option<bool> {
         Claim::Policy { .. } | Claim::Facts(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::parse::parse_with_id;
+    use crate::yaml::{Problems, Source};
+
+    /// What is wrong with a scenario that has these steps.
+    fn told(steps: &[&str]) -> String {
+        let steps: Vec<String> = steps.iter().map(|step| format!("  - {{ {step} }}\n")).collect();
+        let text = format!(
+            "apiVersion: gauntlet/v1\nid: harness-token/a/b\ntitle: A title\nspec: A source\nlevel: extended\n\
+             intrusion: attack\nvars: {{ status: 401 }}\nsteps:\n  - {{ session: new, as: s }}\n{}",
+            steps.concat()
+        );
+        match parse_with_id(&Source::new("harness-token/a/b.yaml", text)) {
+            Ok(_) => String::new(),
+            Err(problems) => Problems(problems).render_plain(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_needs_a_road_that_was_open() {
+        let open = r#"attach: "${s}", token: x, given: opens"#;
+        for refusal in [
+            r#"attach: "${s}", check: refused 401"#,
+            r#"attach: "${s}", check: "refused ${status}""#,
+            r#"attach: "${s}", check: not opened"#,
+            r#"attach: "${s}", check: { opened: false }"#,
+            r#"raw: "${s}", send: [x], check: refused 400"#,
+        ] {
+            let shut = told(&[refusal]);
+            assert!(
+                shut.contains("nothing shows that the road was open"),
+                "{refusal}: {shut}"
+            );
+            assert_eq!(told(&[refusal, open]), "", "{refusal}");
+        }
+        assert_eq!(told(&[r#"raw: "${s}", send: [x], check: answers 400"#]), "");
+    }
+
+    #[test]
+    fn that_nothing_was_found_needs_a_proof() {
+        for expected in ["finds nothing", "{ found: { count: 0 } }"] {
+            let unproven = told(&[&format!("search: x, in: [logs], check: {expected}")]);
+            assert!(unproven.contains("`proof: …`"), "{expected}: {unproven}");
+        }
+        assert_eq!(told(&["search: x, in: [logs], check: finds nothing, proof: y"]), "");
+    }
+
+    /// What each looks for is its own; that it is asked is told here.
+    #[test]
+    fn a_verb_is_asked_what_is_wrong_with_a_step() {
+        let load = r#"load: "${s}", attaches: 9, until-open: 3, as: l, given: runs"#;
+        assert!(told(&[load]).contains("no step waits for its end"));
+        assert_eq!(told(&[load, r#"await-load: "${l}", check: passes"#]), "");
+    }
+}
