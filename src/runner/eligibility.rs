@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::plan::Planned;
 use crate::profile::route_address::Way;
 use crate::scenario::Step;
-use crate::steps::{Reach, verb};
+use crate::steps::{Need, Reach, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::vocabulary::duration;
@@ -184,9 +184,9 @@ impl Fit<'_> {
 
     /// A device login is finished by somebody in a browser. The vendor of the reference platform does as it is told.
     fn needs_a_person(&self, planned: &Planned) -> Option<String> {
-        let logs_in = steps(planned).any(|step| step.verb == "login");
-        (logs_in && !self.installation.has_road(Road::Vendor))
-            .then(|| "its step `login` needs a person who finishes it in a browser".into())
+        let step = steps(planned).find(|step| needs(step, Need::Person))?;
+        let alone = !self.installation.has_road(Road::Vendor);
+        alone.then(|| format!("its step `{}` needs a person who finishes it in a browser", step.verb))
     }
 
     /// Whether it wants a number of things that are not as many.
@@ -257,7 +257,7 @@ impl Fit<'_> {
             Contract::AgentService => {}
             Contract::CodexAuth => return self.unknown_key(planned),
         }
-        let wants = |step: &Step| step.verb == "jwt" || names(&step.args, "jwt-secret");
+        let wants = |step: &Step| needs(step, Need::JwtSecret) || names(&step.args, "jwt-secret");
         match self.installation.agents.as_ref()? {
             // A cluster without it is one without an agent service.
             Err(why) if self.installation.has_cluster => Some(why.clone()),
@@ -289,10 +289,14 @@ impl Fit<'_> {
 
     fn presses_enter(&self, planned: &Planned) -> Option<String> {
         let may = self.policies.choice("tty.enter") == Some("yes");
-        let presses = |step: &&Step| step.args.get("enter").and_then(Value::as_bool) == Some(true);
-        let does = !may && steps(planned).any(|step| presses(&step));
+        let does = !may && steps(planned).any(|step| needs(step, Need::Enter));
         does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
     }
+}
+
+/// Whether a step needs something beside what it goes through.
+fn needs(step: &Step, what: Need) -> bool {
+    verb(step.verb).is_some_and(|verb| (verb.needs)(&step.args).contains(&what))
 }
 
 /// Whether a template in a value names a variable, as `${master-key}`.
@@ -345,7 +349,7 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
     let mut all = Vec::new();
     for step in steps(planned) {
         if let Some(name) = &step.bind {
-            pods.insert(name, step.verb == "pods");
+            pods.insert(name, verb(step.verb).is_some_and(|verb| verb.gives_pods));
         }
         let reached = match verb(step.verb).map(|verb| verb.reach) {
             Some(Reach::Api) => Reached::Api,
@@ -366,7 +370,7 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
 
 /// The road that a step says; all that it can mean where that is only known when it runs.
 fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
-    let Some(said) = step.args.get("road").or_else(|| step.args.get("gateway")) else {
+    let Some(said) = verb(step.verb).and_then(|verb| step.args.get(verb.road)) else {
         return vec![usual];
     };
     let of_matrix = variable(said).and_then(|name| planned.parameters.iter().find(|(known, _)| known == name));

@@ -61,8 +61,9 @@ fn claim(node: &Node, kind: ExpectationKind, verb: &Verb, checker: &mut Checker)
 fn phrase_claim(text: &str, span: Span, verb: &Verb, checker: &mut Checker) -> Option<Claim> {
     // A phrase that is a variable is known when the scenario runs.
     let variable = text.starts_with("${") && text.ends_with('}');
-    if variable || phrase::recognise(verb, text).is_some() {
-        return Some(Claim::Phrase(text.to_owned()));
+    let said = phrase::said(verb, text);
+    if said.fields.is_some() || variable || phrase::recognise(verb, text).is_some() {
+        return Some(Claim::Phrase(said));
     }
     let message = format!("`{text}` is no phrase of `{}`", verb.name);
     let help = match phrase::suggest(verb, text) {

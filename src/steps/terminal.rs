@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::context::{StepError, lock};
+use super::lock::lock;
+use super::outcome::StepError;
 use super::wire::{Recorded, Transcript};
 
 const ROWS: u16 = 24;
@@ -48,19 +49,7 @@ impl Terminal {
     /// Takes over a WebSocket whose upgrade was answered with 101.
     pub fn over(socket: WebSocketStream<Recorded>) -> Terminal {
         let transcript = socket.get_ref().transcript.clone();
-        let state = Arc::new(Mutex::new(State {
-            screen: vt100::Parser::default(),
-            open: true,
-            close_code: None,
-            close_reason: None,
-            broken: None,
-            exhausted: None,
-            text_frames: 0,
-            other_frames: 0,
-            longest_frame: 0,
-            pongs: Vec::new(),
-        }));
-        lock(&state).resize(COLS, ROWS);
+        let state = Arc::new(Mutex::new(State::new()));
         let (tell, changed) = watch::channel(0);
         let (orders, inbox) = mpsc::channel(16);
         let task = tokio::spawn(pump(socket, state.clone(), inbox, tell));
@@ -135,14 +124,7 @@ impl Terminal {
 
     /// What can be seen of it now.
     pub fn look(&self) -> Value {
-        let state = lock(&self.state);
-        json!({
-            "open": state.open,
-            "screen": state.screen.screen().contents(),
-            "close": { "code": state.close_code, "reason": state.close_reason, "broken": state.broken },
-            "longest_frame": state.longest_frame,
-            "frames": { "text": state.text_frames, "other": state.other_frames },
-        })
+        lock(&self.state).look()
     }
 }
 
@@ -153,6 +135,33 @@ impl Drop for Terminal {
 }
 
 impl State {
+    fn new() -> State {
+        let mut state = State {
+            screen: vt100::Parser::default(),
+            open: true,
+            close_code: None,
+            close_reason: None,
+            broken: None,
+            exhausted: None,
+            text_frames: 0,
+            other_frames: 0,
+            longest_frame: 0,
+            pongs: Vec::new(),
+        };
+        state.resize(COLS, ROWS);
+        state
+    }
+
+    fn look(&self) -> Value {
+        json!({
+            "open": self.open,
+            "screen": self.screen.screen().contents(),
+            "close": { "code": self.close_code, "reason": self.close_reason, "broken": self.broken },
+            "longest_frame": self.longest_frame,
+            "frames": { "text": self.text_frames, "other": self.other_frames },
+        })
+    }
+
     fn resize(&mut self, cols: u16, rows: u16) {
         if let (Some(rows), Some(cols)) = (std::num::NonZeroU16::new(rows), std::num::NonZeroU16::new(cols)) {
             self.screen.screen_mut().set_size(rows, cols);
@@ -217,4 +226,22 @@ async fn pump(
         break;
     }
     tell.send_modify(|n| *n += 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+    use crate::steps::typing::{CLOSE, TERMINAL};
+
+    #[test]
+    fn what_is_seen_of_it_is_listed() {
+        let mut state = State::new();
+        state.receive(Message::text("# hi"));
+        let seen = state.look();
+        assert_eq!((&seen["screen"], &seen["longest_frame"]), (&json!("# hi"), &json!(4)));
+        for verb in [TERMINAL, CLOSE] {
+            assert_eq!(unlike_listed(&verb, &seen), [""; 0], "{}", verb.name);
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::vocabulary::Road;
+
 /// How a message names a session or pod.
 pub fn name(subject: &Value) -> String {
     let kind = subject["kind"].as_str().unwrap_or("subject");
@@ -23,5 +25,14 @@ pub fn each(subject: &Value) -> Option<&Vec<Value>> {
     match subject["kind"].as_str() {
         Some("pods") => subject["items"].as_array(),
         _ => subject.as_array(),
+    }
+}
+
+/// The road where a step names none: through the platform for a session, straight to a pod.
+pub fn default_road(subject: &Value) -> Road {
+    if subject["kind"] == "pod" {
+        Road::Direct
+    } else {
+        Road::Proxy
     }
 }

@@ -10,8 +10,8 @@ use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::runner::context::RunContext;
 use crate::scenario::Step;
-use crate::steps::StepContext;
 use crate::steps::shell::{Curl, quoted};
+use crate::steps::{ShownAgain, StepContext, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Level;
 use crate::vocabulary::Road;
@@ -35,11 +35,15 @@ pub fn reproduce(
     let mut lines = vec![again(planned, shared, &mutants)];
     let shown = context.and_then(|context| match last {
         // The last request before it was well answered.
-        Some(step) if step.verb == "search" => found(shared, context),
+        Some(step) if shown_again(step) == ShownAgain::LinesFound => found(shared, context),
         _ => Request::last(planned, shared, context, &mutants)?.lines(),
     });
     lines.extend(shown.unwrap_or_default());
     lines
+}
+
+fn shown_again(step: &Step) -> ShownAgain {
+    verb(step.verb).map_or(ShownAgain::Request, |verb| verb.shown_again)
 }
 
 /// The same run, alone.

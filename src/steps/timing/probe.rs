@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::super::arguments::UpgradeHead;
-use super::super::context::{StepContext, StepError};
-use super::super::raw::{status, upgrade_head};
-use super::super::wire::head_end;
+use super::super::answer::{head_end, status};
+use super::super::context::StepContext;
+use super::super::handshake::{UpgradeHead, upgrade_head};
+use super::super::outcome::StepError;
 use super::super::wire::{self, Connected, Recorded};
 use crate::world::Door;
 
