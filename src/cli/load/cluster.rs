@@ -25,21 +25,20 @@ use crate::world::kind::namespace::Namespace;
 /// Which cluster the target is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClusterName {
-    /// One that kind makes, with the reference platform on it
+    /// One that kind creates, with the reference platform on it
     Kind,
-    /// One that is there, of a kubeconfig, with the platform that --url names
+    /// An existing one from your kubeconfig, with the platform at --url
     Cluster,
 }
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterOptions {
-    /// Make the load from so many pods in the target's cluster, those of a Job
+    /// Generate the load from this many pods of a Job in the target's cluster
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), conflicts_with_all = [
         "workers", "sessions", "source",
     ])]
     pub workers_in_cluster: Option<u32>,
-    /// The cluster that the target is on, whose pods are then looked at [default: none; with --workers-in-cluster
-    /// cluster]
+    /// The target's cluster, whose pods are then measured [default: none; cluster with --workers-in-cluster]
     #[arg(long, value_enum)]
     pub target: Option<ClusterName>,
     #[command(flatten)]
@@ -47,7 +46,7 @@ pub struct ClusterOptions {
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
-    /// cluster: the kubeconfig [default: $KUBECONFIG, or that of kubectl]
+    /// cluster: the kubeconfig [default: $KUBECONFIG, or kubectl's]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// cluster: the namespace of the platform, and of workers [default: the context's]
@@ -56,7 +55,7 @@ pub struct ClusterOptions {
     /// cluster: the image of workers, whose entry point is gauntlet
     #[arg(long, value_name = "IMAGE", requires = "workers_in_cluster")]
     pub worker_image: Option<String>,
-    /// Which pods of the namespace are looked at, by their labels [default: all]
+    /// Selector of the pods to measure in the namespace [default: all]
     #[arg(long, value_name = "SELECTOR")]
     pub pods: Option<String>,
 }
@@ -79,7 +78,7 @@ impl ClusterOptions {
         self.target.or(self.workers_in_cluster.map(|_| ClusterName::Cluster))
     }
 
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     pub fn check(&self, door: &DoorOptions, sessions: &SessionOptions, http: &HttpOptions) -> Result<(), UsageError> {
         let wrong = |why: &str| Err(UsageError(why.to_owned()));
         let of_cluster = [

@@ -29,22 +29,22 @@ const LAST_WORD: Duration = Duration::from_secs(10);
 /// Who asks the session API and the agent service meanwhile.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HttpOptions {
-    /// HTTP side: users that ask meanwhile, each waiting for its answers (closed model)
+    /// HTTP side: concurrent users, each waiting for its answers (closed model)
     #[arg(long, value_name = "N", conflicts_with = "sessions", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub http_users: Option<u32>,
-    /// HTTP side: the session API, as http://HOST:PORT; a path takes the place of /api/v1/managed_agents
+    /// HTTP side: the session API, as http://HOST:PORT; a path replaces /api/v1/managed_agents
     #[arg(long, value_name = "URL", requires = "http_users", requires = "http_key_env")]
     pub http_api: Option<String>,
-    /// HTTP side: the variable of the environment that holds the session API's key
+    /// HTTP side: the environment variable that holds the session API's key
     #[arg(long, value_name = "NAME", requires = "http_api")]
     pub http_key_env: Option<String>,
-    /// HTTP side: the agent service behind its gateway, as http://HOST:PORT; a path takes the place of /api/agents
+    /// HTTP side: the agent service behind its gateway, as http://HOST:PORT; a path replaces /api/agents
     #[arg(long, value_name = "URL", requires = "http_users", requires = "http_jwt_env")]
     pub http_models: Option<String>,
-    /// HTTP side: the variable that holds a good JWT
+    /// HTTP side: the variable that holds a valid JWT
     #[arg(long, value_name = "NAME", requires = "http_models")]
     pub http_jwt_env: Option<String>,
-    /// HTTP side: the variable that holds a JWT of role INACTIVE, which has to get 403
+    /// HTTP side: the variable that holds a JWT of role INACTIVE, which must get 403
     #[arg(long, value_name = "NAME", requires = "http_models")]
     pub http_inactive_jwt_env: Option<String>,
 }

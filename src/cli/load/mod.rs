@@ -37,28 +37,28 @@ pub use workers::work;
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
-    /// Attaches that are held at once
+    /// Number of attaches held at once
     #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches: u32,
     /// How they arrive: 500/s, 100/s..900/s, 100/s@10s,500/s or poisson:500/s
     #[arg(long, value_name = "RATE", default_value = "500/s")]
     pub ramp: Arrivals,
-    /// How long all are held from when they are open
+    /// How long all are held once they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
-    /// Only one attach types, once all are open, and all have to see each key: they share one terminal
+    /// Only one attach types, once all are open, and all must see each key: they share one terminal
     #[arg(long)]
     pub fan_out: bool,
-    /// Processes that make the load together
+    /// Number of processes that generate the load together
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
-    /// What becomes of the load where a worker is lost; it never passes
+    /// What to do if a worker is lost; the load never passes then
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
-    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of a second)
+    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of one second)
     #[arg(long, value_name = "CONDITION")]
     pub abort_on: Vec<AbortOn>,
-    /// A report beside what is printed: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
+    /// Also write a report: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
     /// to =- for standard output
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<LoadReportSpec>,
@@ -91,13 +91,13 @@ impl LoadOptions {
     }
 }
 
-/// What becomes of a load of which a worker is lost.
+/// What to do if a worker is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LostName {
-    /// It ends with what was measured
+    /// End the load with what was measured
     #[default]
     Stop,
-    /// The others go on to the end
+    /// Let the others finish
     GoOn,
 }
 

@@ -18,7 +18,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(30);
 /// What `up` says last of a platform that is up.
 const IS_UP: &str = "Ctrl-C ends it.";
 
-/// By which of its addresses the platform is come to.
+/// The address of the platform to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RoadName {
     /// web's own

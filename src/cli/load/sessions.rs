@@ -26,29 +26,28 @@ const RATE: f64 = 20.0;
 
 #[derive(Clone, Debug, Args)]
 pub struct SessionOptions {
-    /// Attach to so many sessions, which are made through the session API and deleted at the end, in place of one
-    /// terminal
+    /// Attach to this many sessions, created through the session API and deleted at the end, instead of one terminal
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20), conflicts_with_all = [
         "attaches", "url", "token_env", "old_token_env", "terminal", "most_attaches", "most_handshakes", "echo_time",
     ])]
     pub sessions: Option<u32>,
-    /// Sessions: attaches to each [default: 1]
+    /// Sessions: attaches per session [default: 1]
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches_per_session: Option<u32>,
-    /// Sessions: how they are asked for, as of --ramp [default: 20/s]
+    /// Sessions: the rate of creation, in the form of --ramp [default: 20/s]
     #[arg(long, value_name = "RATE")]
     pub session_rate: Option<Arrivals>,
-    /// Sessions: the platform's address, as https://HOST, with a path where that of its session API isn't
+    /// Sessions: the platform's address, as https://HOST, with the session API's path if it isn't
     /// /api/v1/managed_agents [default: the reference platform's, started for it]
     #[arg(long, value_name = "URL")]
     pub api: Option<String>,
-    /// Sessions: the variable of the environment that holds the session API's key
+    /// Sessions: the environment variable that holds the session API's key
     #[arg(long, value_name = "NAME")]
     pub api_key_env: Option<String>,
-    /// Sessions: of this agent [default: the first one that the platform lists]
+    /// Sessions: the agent they belong to [default: the first one that the platform lists]
     #[arg(long, value_name = "ID")]
     pub agent: Option<String>,
-    /// Sessions on the reference platform: by which of its addresses [default: proxy]
+    /// Sessions on the reference platform: which of its addresses to use [default: proxy]
     #[arg(long, value_enum)]
     pub road: Option<RoadName>,
 }
