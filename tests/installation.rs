@@ -40,7 +40,7 @@ async fn it_is_only_looked_at_unless_more_is_allowed() {
             "disrupt",
         ])
         .exits(2);
-    insta::assert_snapshot!(refused.stderr, @"gauntlet: --allow disrupt wants --context as well: which cluster is disrupted is not left to what is current
+    insta::assert_snapshot!(refused.stderr, @"gauntlet: --allow disrupt requires --context: the cluster to disrupt must be named explicitly
 ");
 }
 

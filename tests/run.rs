@@ -404,7 +404,7 @@ fn a_secret_in_an_unknown_form_is_found_and_is_no_pass() {
         let line = ran.stderr.lines().find(|line| line.contains(place));
         let line = line.unwrap_or_else(|| panic!("{place} in\n{}", ran.stderr));
         assert!(
-            line.ends_with(": the secret $HARNESS_AUTH_TOKEN stands here (in an unusual encoding)"),
+            line.ends_with(": contains the secret $HARNESS_AUTH_TOKEN (in an unusual encoding)"),
             "{line}"
         );
     }

@@ -300,9 +300,9 @@ fn what_is_in_the_kubeconfigs_place_stays() {
     for (path, why) in [
         ("other", "is not one that `gauntlet up` wrote"),
         ("notes", "is not one that `gauntlet up` wrote"),
-        ("link", "is no regular file"),
-        ("fifo", "is no regular file"),
-        (".", "is no regular file"),
+        ("link", "isn't a regular file"),
+        ("fifo", "isn't a regular file"),
+        (".", "isn't a regular file"),
     ] {
         let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(2);
         let said = format!("gauntlet: {path} is there already, and {why}; `--kubeconfig` names another\n");

@@ -87,7 +87,7 @@ pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: Cancel
     let ip = match env.get(LISTEN).map(|address| address.parse()) {
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Some(Ok(address)) => address,
-        Some(Err(_)) => return Err(UsageError(format!("{LISTEN} is no address"))),
+        Some(Err(_)) => return Err(UsageError(format!("{LISTEN} isn't an address"))),
     };
     let pod = Pod {
         env: Arc::new(env),

@@ -277,7 +277,7 @@ impl FromStr for Objective {
         let figure = figure(name).map_err(wrong)?;
         let limit = figure
             .limit(limit)
-            .ok_or_else(|| wrong(format!("{limit:?} is no {}", figure.unit())))?;
+            .ok_or_else(|| wrong(format!("{limit:?} isn't a {}", figure.unit())))?;
         Ok(Objective {
             figure,
             relation,
@@ -338,7 +338,7 @@ fn figure(name: &str) -> Result<Figure, String> {
             let percent = other.strip_prefix('p').and_then(|percent| percent.parse::<f64>().ok());
             match percent {
                 Some(percent) if (1.0..=99.999).contains(&percent) => Of::Quantile(percent / 100.0),
-                _ => return Err(format!("{other:?} is none of p50 … p99.99, mean, max and count")),
+                _ => return Err(format!("{other:?} is not one of p50 … p99.99, mean, max and count")),
             }
         }
     };
@@ -454,9 +454,9 @@ mod tests {
                 "atach.p99 < 1s",
                 "there is no figure \"atach.p99\", did you mean attach?",
             ),
-            ("attach.p101 < 1s", "\"p101\" is none of"),
-            ("attach.p99 < 500", "\"500\" is no duration"),
-            ("errors < none", "\"none\" is no number"),
+            ("attach.p101 < 1s", "\"p101\" is not one of"),
+            ("attach.p99 < 500", "\"500\" isn't a duration"),
+            ("errors < none", "\"none\" isn't a number"),
             ("steady.attach.p99 < 1s", "there is no attach in the steady part"),
         ] {
             let said = wrong.parse::<Objective>().expect_err(wrong);

@@ -256,7 +256,7 @@ impl SessionApi {
             Ok(Ok(answer)) => answer,
         };
         let parsed = match status.is_success() {
-            true => serde_json::from_slice(&body).map_err(|_| Failure::Session("the answer is no JSON".into())),
+            true => serde_json::from_slice(&body).map_err(|_| Failure::Session("the answer isn't JSON".into())),
             false => Err(Failure::Session(format!("status {}", status.as_u16()).into())),
         };
         parsed.map_err(|failure| Wrong {

@@ -233,7 +233,7 @@ impl Sessions {
             }
             "failed" => "failed",
             "dead" => "dead",
-            _ => "its status is none of the contract's",
+            _ => "its status isn't in the contract",
         };
         Err(Wrong {
             said: shown.failure_reason.clone(),

@@ -54,7 +54,7 @@ impl SharedSecret<'_> {
                 Held::Wrongly(problem(message).with_help(wanted))
             }
             Origin::Plain { .. } => {
-                let message = format!("{} stands in the manifest: {variable} of container {name}", self.what);
+                let message = format!("{} is in the manifest: {variable} of container {name}", self.what);
                 let help = format!("{wanted}, and make a new one: whoever has read this file knows it");
                 Held::Wrongly(problem(message).with_help(help))
             }

@@ -277,7 +277,7 @@ mod tests {
         let want = "\
 p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
 p.yaml:3:35: `web.port` is a port from 1 to 65535, not `http`
-p.yaml:4:17: `nowhere` is no address as `https://platform.example`, `port-forward` or `none`
+p.yaml:4:17: `nowhere` isn't an address such as `https://platform.example`, `port-forward` or `none`
 p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
 p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
 ";

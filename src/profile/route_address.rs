@@ -39,7 +39,8 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Address, String> {
-        let wrong = || format!("`{text}` is no address as `https://platform.example`, `port-forward` or `none`");
+        let wrong =
+            || format!("`{text}` isn't an address such as `https://platform.example`, `port-forward` or `none`");
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,

@@ -43,7 +43,7 @@ pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
     };
     probe().map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::NotADirectory => format!("{} is no folder", nearest.display()),
+            io::ErrorKind::NotADirectory => format!("{} is not a folder", nearest.display()),
             io::ErrorKind::NotFound => format!("no file can be made in {}", nearest.display()),
             _ => because(&error),
         };
@@ -239,7 +239,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error.replace(folder.path().to_str().unwrap(), "F"),
-            "cannot write into the folder F/file/evidence: F/file is no folder"
+            "cannot write into the folder F/file/evidence: F/file is not a folder"
         );
     }
 

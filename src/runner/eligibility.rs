@@ -209,13 +209,13 @@ impl Fit<'_> {
             Reached::Roads(roads) => {
                 let road = missing(roads)?.name();
                 Some(format!(
-                    "there is no road `{road}`: `roads` of a profile says where it leads"
+                    "there is no road `{road}`: the profile's `roads` can give its address"
                 ))
             }
             Reached::Api => {
                 let road = api_road(|road| self.installation.has_road(road));
                 let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: `roads` of a profile says where one leads".into())
+                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
             }
             Reached::Cluster(_) => None,
         })

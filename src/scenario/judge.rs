@@ -40,9 +40,9 @@ pub enum JudgeError {
     },
     #[error("policy {policy} is declared as {choice}, and the check says nothing of that")]
     NoSuchChoice { policy: String, choice: String },
-    #[error("`{phrase}` is none of the phrases of `{verb}`")]
+    #[error("`{phrase}` isn't a phrase of `{verb}`")]
     Phrase { phrase: String, verb: &'static str },
-    #[error("`{path}` is no path of a field: {message}")]
+    #[error("`{path}` isn't a field path: {message}")]
     Path { path: String, message: &'static str },
     #[error("not a regular expression: {0}")]
     Pattern(#[from] regex::Error),

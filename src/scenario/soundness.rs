@@ -63,7 +63,7 @@ pub(super) fn intrusion<'r>(
 pub(super) fn no_judgement_in_finally(finally: &[Read<'_>], checker: &mut Checker) {
     let keys = finally.iter().filter_map(|read| read.node.as_map()).flatten();
     for (key, _) in keys.filter(|(key, _)| ["check", "needs", "fact"].contains(&key.name.as_str())) {
-        let message = format!("`{}` in `finally`, which is no part of the verdict", key.name);
+        let message = format!("`{}` in `finally`, which isn't part of the verdict", key.name);
         let help = "judge it in `steps`; what must hold for the clean-up to be one is `given`";
         checker.report_with_help(key.span, message, help);
     }

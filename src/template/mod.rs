@@ -169,7 +169,7 @@ fn missing(source: &str, scope: &Scope) -> Option<(String, String)> {
             let mut path = root.clone();
             for field in fields {
                 let Value::Object(map) = value else {
-                    let message = format!("`{path}` has no field `{field}`: it is no map");
+                    let message = format!("`{path}` has no field `{field}`: it isn't a map");
                     return Some((format!("{path}.{field}"), message));
                 };
                 match lookup(map, field) {
@@ -263,7 +263,7 @@ mod tests {
             message("${secret.tokn}"),
             "`secret` has no field `tokn`; did you mean `token`?, in `${secret.tokn}`"
         );
-        assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it is no map, in `${n.x.y}`");
+        assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it isn't a map, in `${n.x.y}`");
         assert!(message("${nope | upper}").starts_with("no variable `nope`"));
     }
 

@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Why something was waited for in vain.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    #[error("not so after {0:?}")]
+    #[error("condition not met within {0:?}")]
     Late(Duration),
     #[error("{}", kube_error(.0))]
     Asking(#[from] Error),

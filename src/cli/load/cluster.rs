@@ -115,7 +115,7 @@ impl ClusterOptions {
                 match self.workers_in_cluster {
                     Some(_) => Ok(()),
                     None => wrong(
-                        "--target kind wants --workers-in-cluster: from here all attaches would go through \
+                        "--target kind requires --workers-in-cluster: from here all attaches would go through \
                          port-forwards, and those would be measured",
                     ),
                 }
@@ -124,12 +124,12 @@ impl ClusterOptions {
                 self.kind.check(TargetName::Cluster)?;
                 if door.url.is_none() && sessions.api.is_none() {
                     return wrong(
-                        "a target on a cluster wants --url: where its terminal is, as ws://web.agents.svc/tty",
+                        "a target on a cluster requires --url: where its terminal is, as ws://web.agents.svc/tty",
                     );
                 }
                 match (self.workers_in_cluster, &self.worker_image) {
                     (Some(_), None) => wrong(
-                        "--workers-in-cluster wants --worker-image: an image whose entry point is gauntlet, which the \
+                        "--workers-in-cluster requires --worker-image: an image whose entry point is gauntlet, which the \
                          cluster can pull",
                     ),
                     _ => Ok(()),

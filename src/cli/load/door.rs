@@ -134,7 +134,7 @@ fn every(text: &str) -> Result<Every, String> {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("not NAME: VALUE")?;
     let (name, value) = (name.trim(), value.trim());
-    http::HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header field"))?;
+    http::HeaderName::try_from(name).map_err(|_| format!("{name:?} isn't a valid header name"))?;
     http::HeaderValue::try_from(value).map_err(|_| "the value can't stand in a header field".to_owned())?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -151,7 +151,7 @@ impl DoorOptions {
         let wrong = |why: &str| Err(UsageError(why.to_owned()));
         if self.url.is_some() {
             if self.token_env.is_none() {
-                return wrong("--url wants --token-env: the name of the variable that holds the token");
+                return wrong("--url requires --token-env: the name of the variable that holds the token");
             }
             if !self.mutant.is_empty() {
                 return wrong("--mutant breaks the reference platform, and the target is one that isn't ours");
@@ -172,9 +172,7 @@ impl DoorOptions {
             ("--insecure", self.insecure),
         ];
         if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
-            return Err(UsageError(format!(
-                "{flag} is of a target with --url, and there is none"
-            )));
+            return Err(UsageError(format!("{flag} requires --url")));
         }
         match self
             .mutant
@@ -545,7 +543,7 @@ fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<
             ));
         }
         if let Err(error) = std::net::TcpListener::bind((*source, 0)) {
-            return Err(format!("--source {source} is no address of this machine: {error}"));
+            return Err(format!("--source {source} isn't an address of this machine: {error}"));
         }
     }
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();

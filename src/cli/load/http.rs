@@ -64,7 +64,7 @@ impl HttpOptions {
             return Err(UsageError(format!("--http-users: {why}")).into());
         }
         if self.http_api.is_none() && self.http_models.is_none() {
-            let why = "--http-users wants --http-api or --http-models: what they ask";
+            let why = "--http-users requires --http-api or --http-models: what they ask";
             return Err(UsageError(why.into()).into());
         }
         let secret = |name: &String| secret(name, process, redactor);
@@ -117,7 +117,7 @@ fn secret(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, 
 fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, UsageError> {
     let bad = with_bad_signature(jwt.expose()).ok_or_else(|| {
         UsageError(format!(
-            "what {name} holds is no JWT: three parts, the last one its signature"
+            "{name} doesn't hold a JWT: three parts, the last one its signature"
         ))
     })?;
     redactor
@@ -223,7 +223,7 @@ fn measured(line: &str) -> Result<Measured, String> {
     match serde_json::from_str(line) {
         Ok(Word::Done { measured }) => Ok(*measured),
         Ok(Word::Failed { why }) => Err(format!("could not go on: {why}")),
-        Err(error) => Err(format!("said what is no word of the protocol: {error}")),
+        Err(error) => Err(format!("sent an invalid message: {error}")),
     }
 }
 

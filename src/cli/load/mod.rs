@@ -55,7 +55,7 @@ pub struct LoadOptions {
     /// What to do if a worker is lost; the load never passes then
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
-    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of one second)
+    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (in a second)
     #[arg(long, value_name = "CONDITION")]
     pub abort_on: Vec<AbortOn>,
     /// Also write a report: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or

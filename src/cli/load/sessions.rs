@@ -71,9 +71,7 @@ impl SessionOptions {
         ];
         let Some(sessions) = self.sessions else {
             return match given(&of_sessions).or(given(&of_api)) {
-                Some(flag) => Err(UsageError(format!(
-                    "{flag} is of a load with --sessions, and there is none"
-                ))),
+                Some(flag) => Err(UsageError(format!("{flag} requires --sessions"))),
                 None => Ok(None),
             };
         };
@@ -86,15 +84,13 @@ impl SessionOptions {
             }
             if self.api_key_env.is_none() {
                 return Err(UsageError(
-                    "--api wants --api-key-env: the name of the variable that holds the session API's key".into(),
+                    "--api requires --api-key-env: the name of the variable that holds the session API's key".into(),
                 ));
             }
         } else {
             let of_tls = [("--ca", door.ca.is_some()), ("--insecure", door.insecure)];
             if let Some(flag) = given(&of_api).or(given(&of_tls)) {
-                return Err(UsageError(format!(
-                    "{flag} is of a target with --api, and there is none"
-                )));
+                return Err(UsageError(format!("{flag} requires --api")));
             }
             mutants(&door.mutant)?;
         }

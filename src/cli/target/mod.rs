@@ -113,7 +113,7 @@ impl TargetOptions {
         let disrupts = self.allowed() >= Intrusion::Disrupt;
         match self.target == TargetName::Cluster && disrupts && self.context.is_none() {
             true => Err(UsageError(format!(
-                "--allow {} wants --context as well: which cluster is disrupted is not left to what is current",
+                "--allow {} requires --context: the cluster to disrupt must be named explicitly",
                 self.allowed().name()
             ))),
             false => Ok(()),

@@ -35,7 +35,7 @@ impl KubeconfigFile {
         };
         let found = match std::fs::symlink_metadata(&path) {
             Err(_) => None,
-            Ok(found) if !found.is_file() => return Err(in_the_way("is no regular file")),
+            Ok(found) if !found.is_file() => return Err(in_the_way("isn't a regular file")),
             Ok(_) => Some(kubeconfig::read(&path)),
         };
         if let Some(found) = found {

@@ -132,7 +132,7 @@ struct Both<'a> {
     b: &'a Saved,
     /// Whether a generator was the limit: then latencies are none of the platform's.
     saturated: bool,
-    /// Whether a machine lacked something: then errors are none of the platform's.
+    /// Whether a machine lacked something: then errors don't count against the platform.
     lacked: bool,
 }
 
@@ -329,7 +329,7 @@ fn limits_of(saved: &Saved) -> Vec<String> {
     let lacked = saved.result.lacked_here();
     if lacked > 0 {
         limits.push(format!(
-            "the machine of {} was the limit {}: errors are none of the platform's",
+            "the machine of {} was the limit {}: errors don't count against the platform",
             saved.name,
             times(lacked)
         ));

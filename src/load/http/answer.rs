@@ -47,7 +47,7 @@ pub fn failure(error: &reqwest::Error) -> String {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())
+    serde_json::from_slice(body).map_err(|_| "the answer isn't JSON".to_owned())
 }
 
 /// The first agent of a list, where there is one.
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(agents(r#"{"data":[{"id":"a1"},{"id":"a2"}]}"#), Ok(Some("a1".into())));
         assert_eq!(agents(r#"{"data":[]}"#), Ok(None));
         assert_eq!(agents("[]"), Err("the answer has no list in `data`".into()));
-        assert_eq!(agents("<html>"), Err("the answer is no JSON".into()));
+        assert_eq!(agents("<html>"), Err("the answer isn't JSON".into()));
         assert_eq!(id_of(br#"{"id":"s-1_2"}"#), Ok("s-1_2".into()));
         for no_path in [r#"{"id":""}"#, r#"{"id":"../x"}"#, r#"{"id":"a?b"}"#] {
             assert_eq!(

@@ -32,7 +32,7 @@ pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite
         return Ok(());
     };
     // The line itself isn't shown: it has the secrets in it.
-    let task: Task = serde_json::from_str(&line).map_err(|_| "the coordinator said what is no task".to_owned())?;
+    let task: Task = serde_json::from_str(&line).map_err(|_| "the coordinator sent an invalid task".to_owned())?;
     match next(&mut orders).await?.as_deref() {
         Some("start") => {}
         _ => return Ok(()),
@@ -74,7 +74,7 @@ async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Resul
                     users.stopping.store(true, Ordering::SeqCst);
                     until = Some(Instant::now() + grace);
                 }
-                Some(_) => return Err("the coordinator said what is no order".into()),
+                Some(_) => return Err("the coordinator sent an unknown order".into()),
             },
             _ = looks.tick() => if let Some(until) = until {
                 // Goose forgets at its start what was triggered before, and to say it again changes nothing.
@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_order_is_refused_without_showing_it() {
         let said = serve(&b"{\"secret\":\"0123\"}\nstart\n"[..], Vec::new()).await;
-        assert_eq!(said, Err("the coordinator said what is no task".into()));
+        assert_eq!(said, Err("the coordinator sent an invalid task".into()));
         assert_eq!(serve(&b""[..], Vec::new()).await, Ok(()));
     }
 }

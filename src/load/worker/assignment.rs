@@ -127,7 +127,7 @@ impl Assignment {
 impl Tls {
     fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
         let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| format!("{} is no name that a certificate can have", self.host))?;
+            .map_err(|_| format!("{} isn't a name that a certificate can have", self.host))?;
         Ok((Arc::new(self.trust().client_config()?), name))
     }
 

@@ -105,7 +105,7 @@ async fn next(orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Option<Or
         .await
         .map_err(|error| format!("reading the coordinator's orders: {error}"))?;
     // The line itself isn't shown: it may have the tokens in it.
-    line.map(|line| serde_json::from_str(&line).map_err(|_| "the coordinator said what is no order".to_owned()))
+    line.map(|line| serde_json::from_str(&line).map_err(|_| "the coordinator sent an unknown order".to_owned()))
         .transpose()
 }
 

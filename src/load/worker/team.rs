@@ -129,7 +129,7 @@ async fn read(turn: usize, words: Box<dyn AsyncRead + Send + Unpin>, heard: mpsc
         let said = match lines.next_line().await {
             Ok(Some(line)) => match serde_json::from_str(&line) {
                 Ok(word) => Heard::Word(word),
-                Err(error) => Heard::Lost(format!("it said what is no word of the protocol: {error}")),
+                Err(error) => Heard::Lost(format!("it sent an invalid message: {error}")),
             },
             Ok(None) => Heard::Lost("it has ended".to_owned()),
             Err(error) => Heard::Lost(format!("reading from it: {error}")),

@@ -73,7 +73,7 @@ fn key(agent: &Pod<'_>) -> Vec<Finding> {
         Origin::Plain { .. } => fail(
             span,
             format!(
-                "the key stands in the manifest: {KEY_VARIABLE} of container {}",
+                "the key is in the manifest: {KEY_VARIABLE} of container {}",
                 container.name
             ),
         ),

@@ -115,7 +115,7 @@ impl<'a> Probe<'a> {
                     self.kept = Some(stream);
                 }
                 match refused.status {
-                    0 => Err(StepError("what came back is no HTTP answer".into())),
+                    0 => Err(StepError("the response isn't HTTP".into())),
                     _ => Ok(Some(refused)),
                 }
             }

@@ -366,7 +366,7 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
             )));
         }
         let config = kube::Config::incluster().map_err(|_| {
-            failed("there is none (`--kubeconfig FILE` names one), and this is no pod of a cluster".into())
+            failed("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster".into())
         })?;
         return Ok((config, Some(IN_CLUSTER.to_owned())));
     }
