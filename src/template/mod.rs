@@ -263,7 +263,10 @@ mod tests {
             message("${secret.tokn}"),
             "`secret` has no field `tokn`; did you mean `token`?, in `${secret.tokn}`"
         );
-        assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it isn't a map, in `${n.x.y}`");
+        assert_eq!(
+            message("${n.x.y}"),
+            "`n` has no field `x`: it isn't a map, in `${n.x.y}`"
+        );
         assert!(message("${nope | upper}").starts_with("no variable `nope`"));
     }
 

@@ -54,7 +54,10 @@ fn found(reports: &Path) -> Found {
     };
     match run_of(reports, &to) {
         Some(name) => Found::Run(name),
-        None => Found::Foreign(format!("leads to {}, which isn't a run's folder beside it", to.display())),
+        None => Found::Foreign(format!(
+            "leads to {}, which isn't a run's folder beside it",
+            to.display()
+        )),
     }
 }
 
