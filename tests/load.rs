@@ -560,11 +560,7 @@ fn what_is_asked_wrongly_is_said() {
             2,
             "gauntlet: --mutant breaks the reference platform, and the target is one that isn't ours\n",
         ),
-        (
-            &["--insecure"],
-            2,
-            "gauntlet: --insecure requires --url\n",
-        ),
+        (&["--insecure"], 2, "gauntlet: --insecure requires --url\n"),
         (
             &["--mutant", "nonsense"],
             2,
