@@ -257,7 +257,7 @@ fn a_report_that_cannot_be_written_is_said_and_is_no_pass() {
         );
     }
     let full = "gauntlet: json=/dev/full: cannot write /dev/full: there is no space left on its disk
-gauntlet: exit code 3 in place of 0, for what is said above
+gauntlet: exit code 3 instead of 0, for the reason above
 ";
     // What is known only at the end doesn't take the verdict along.
     let ran = run_in(folder.path(), &[&quick[..], &["json=/dev/full"]].concat()).exits(3);

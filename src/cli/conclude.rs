@@ -46,7 +46,7 @@ pub fn settle(finished: &Finished, redactor: &Redactor, said: u8, verdict: &str)
     match said {
         1 | 3 | 130 => said,
         _ => {
-            tell(&format!("exit code 3 in place of {said}, for what is said above"));
+            tell(&format!("exit code 3 instead of {said}, for the reason above"));
             3
         }
     }

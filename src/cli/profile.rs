@@ -106,7 +106,7 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
         tell(&names, message, help);
     }
     for needed in profile.secrets.keys().map(|needed| needed.name()) {
-        let message = format!("the {needed} of a world of gauntlet's own is made up, and comes from nowhere");
+        let message = format!("gauntlet generates the {needed} of its own worlds, so it needs no source");
         let said = Said {
             group: "secrets",
             name: needed,

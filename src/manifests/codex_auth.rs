@@ -128,7 +128,7 @@ fn interval(pod: &Pod<'_>) -> Finding {
             }
         },
         Some(origin) => {
-            let why = format!("{INTERVAL_VARIABLE} comes from elsewhere: what it is can't be told");
+            let why = format!("{INTERVAL_VARIABLE} comes from elsewhere: its value is unknown");
             INTERVAL.skip(document, pod.problem(origin.span(), why))
         }
     }

@@ -249,7 +249,7 @@ impl Fit<'_> {
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
             {
                 Some(
-                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from"
+                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source"
                         .into(),
                 )
             }
@@ -263,7 +263,7 @@ impl Fit<'_> {
         let wants = |variable: &str| steps(planned).any(|step| names(&step.args, variable));
         if codex.master_key.is_empty() && wants("master-key") {
             return Some(
-                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from".into(),
+                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source".into(),
             );
         }
         (codex.token.is_empty() && wants("agent-key"))

@@ -60,7 +60,7 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunCo
             key,
             // A panic in the harness is a defect of it, and says nothing of the platform.
             result: ScenarioResult {
-                reason: Some("the harness itself broke; what it said is on standard error".into()),
+                reason: Some("the harness itself crashed; its message is on standard error".into()),
                 reproduce: reproduce(&planned_again, &shared_again, None, None),
                 ..planned_again.result(ran)
             },

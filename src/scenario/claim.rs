@@ -114,7 +114,7 @@ fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim
         .filter(|choice| node.get(choice).is_none())
         .collect();
     if !missing.is_empty() {
-        let message = format!("nothing is said of `{}`", missing.join("`, `"));
+        let message = format!("no expectation for `{}`", missing.join("`, `"));
         let help = format!(
             "a check that depends on `{}` says what must be true for each of {}",
             policy.name,

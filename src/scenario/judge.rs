@@ -38,7 +38,7 @@ pub enum JudgeError {
         /// The choices whose claims hold of what was observed.
         observed: Vec<String>,
     },
-    #[error("policy {policy} is declared as {choice}, and the check says nothing of that")]
+    #[error("policy {policy} is declared as {choice}, for which the check has no expectation")]
     NoSuchChoice { policy: String, choice: String },
     #[error("`{phrase}` isn't a phrase of `{verb}`")]
     Phrase { phrase: String, verb: &'static str },

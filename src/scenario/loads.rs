@@ -47,11 +47,11 @@ fn goes_on(steps: &[&Read<'_>], checker: &mut Checker) {
         match &read.step.bind {
             Some(name) if waits(name) => {}
             Some(name) => {
-                let message = format!("the load `{name}` goes on, and no step waits for its end");
+                let message = format!("the load `{name}` runs in the background, and no step waits for its end");
                 checker.report_with_help(key.span, message, format!("add a step `await-load: ${{{name}}}`"));
             }
             None => {
-                let message = "a load that goes on has no name";
+                let message = "a load in the background has no name";
                 checker.report_with_help(key.span, message, "say `as: l`, and `await-load: ${l}` in a later step");
             }
         }
@@ -93,15 +93,18 @@ mod tests {
         let awaited = "  - { await-load: \"${l}\", check: passes }\n";
         assert_eq!(told(&(load(", as: l") + awaited)), "");
         for (steps, said) in [
-            (load(""), "a load that goes on has no name"),
-            (load(", as: l"), "the load `l` goes on, and no step waits for its end"),
+            (load(""), "a load in the background has no name"),
+            (
+                load(", as: l"),
+                "the load `l` runs in the background, and no step waits for its end",
+            ),
             (
                 load(", as: l") + "  - { turn-load: \"${l}\" }\n",
                 "add a step `await-load: ${l}`",
             ),
             (
                 load(", as: l") + awaited + &load(", as: m"),
-                "the load `m` goes on, and no step waits for its end",
+                "the load `m` runs in the background, and no step waits for its end",
             ),
         ] {
             let told = told(&steps);

@@ -13,7 +13,7 @@ use crate::world::gateways::status;
 pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.gateway;
     let world = &context.world;
-    let what = format!("ask what is said of the gateway {}", road.by());
+    let what = format!("ask for the status of the gateway {}", road.by());
     let by_file = world.installation().is_none() && !world.goes_by_objects(road);
     let value = match by_file {
         true => json!({

@@ -110,7 +110,9 @@ impl Running {
     pub async fn ends(&self, context: &StepContext) -> Result<Observation, StepError> {
         let what = &self.told.what;
         let Some(engine) = lock(&self.engine).take() else {
-            return Err(StepError(format!("{what}: somebody has waited for its end already")));
+            return Err(StepError(format!(
+                "{what}: an earlier step has already waited for its end"
+            )));
         };
         let outcome = engine
             .await

@@ -131,9 +131,7 @@ fn evaluate(source: &str, template: &str, scope: &Scope) -> Result<Value, Templa
     };
     match expression.eval(scope.context()) {
         Ok(value) if value.is_undefined() => Err(undefined()),
-        Ok(value) => {
-            serde_json::to_value(&value).map_err(|e| error(template, format!("its value is none that JSON has: {e}")))
-        }
+        Ok(value) => serde_json::to_value(&value).map_err(|e| error(template, format!("its value can't be JSON: {e}"))),
         Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => Err(undefined()),
         Err(e) => Err(error(template, explain(&e))),
     }

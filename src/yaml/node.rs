@@ -320,7 +320,7 @@ impl<'s> Reader<'s> {
             return match self.anchors.get(&anchor) {
                 Some((node, _)) => Ok(node.clone()),
                 None => {
-                    let message = "an alias (`*`) in what it stands for";
+                    let message = "an alias (`*`) that contains itself";
                     Err(Box::new(Problem::new(self.source, span, message)))
                 }
             };

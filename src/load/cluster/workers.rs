@@ -231,7 +231,7 @@ impl Workers {
             true => {
                 let permissions = Ask::LoadFromPods.permissions(&BTreeMap::new()).into_iter().collect();
                 let role = role(&self.settings.namespace, &permissions);
-                format!("{said}\nwith this Role workers can be had in the cluster:\n{role}")
+                format!("{said}\nthis Role allows workers in the cluster:\n{role}")
             }
             false => said,
         }

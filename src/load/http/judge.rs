@@ -200,7 +200,7 @@ impl Record {
         }
     }
 
-    /// No answer, or one that was no use; the status where there was one.
+    /// No answer, or an unusable one; the status where there was one.
     pub fn failed(&mut self, call: Call, status: Option<u16>, why: &str) {
         let Some(counted) = self.calls.get_mut(&call) else {
             return;

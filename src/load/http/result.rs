@@ -57,7 +57,7 @@ pub struct Requests {
     /// The door was to be shut, and opened.
     pub opened: u64,
     pub unexpected: u64,
-    /// No answer, or one that was no use.
+    /// No answer, or an unusable one.
     pub failed: u64,
     pub statuses: BTreeMap<String, u64>,
     pub failures: BTreeMap<String, u64>,
@@ -165,7 +165,7 @@ impl HttpResult {
         let (failed, local) = (of(false), of(true));
         if failed > 0 {
             found.wrong.push(format!(
-                "HTTP side: {} had no answer, or one that was no use",
+                "HTTP side: {} had no answer, or an unusable one",
                 several(failed, "request")
             ));
         }
@@ -333,7 +333,7 @@ mod tests {
             bad(http).failures.insert("connection refused".into(), 1);
         });
         assert_eq!(verdict, Verdict::Fail);
-        assert_eq!(reasons, ["HTTP side: 1 request had no answer, or one that was no use"]);
+        assert_eq!(reasons, ["HTTP side: 1 request had no answer, or an unusable one"]);
 
         let (verdict, reasons) = judged(|http| {
             bad(http).failed = 1;

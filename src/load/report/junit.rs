@@ -80,7 +80,7 @@ fn door(result: &LoadResult) -> TestCaseStatus {
     }
     if counts.probes == 0 {
         let mut status = TestCaseStatus::skipped();
-        status.set_message("nobody came without the right token");
+        status.set_message("nobody tried without the right token");
         return status;
     }
     if counts.probes_refused == 0 {

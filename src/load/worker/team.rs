@@ -313,7 +313,7 @@ impl<F: FnMut(&Second)> Team<F> {
         }
         let Some(outcome) = outcome else {
             return Err(format!(
-                "no worker has come to its end, with {} open at their last words: {}",
+                "no worker finished, with {} open at their last report: {}",
                 attaches(open_at_last),
                 self.lost.join("; ")
             ));

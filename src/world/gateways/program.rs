@@ -32,7 +32,7 @@ pub enum GatewayError {
     Missing { program: &'static str, help: &'static str },
     #[error("starting `{program}`: {source}")]
     Start { program: String, source: io::Error },
-    #[error("`{program} {asked}` says nothing that is known of {program}:\n{said}")]
+    #[error("`{program} {asked}` printed nothing recognisable as {program}:\n{said}")]
     Unknown {
         program: &'static str,
         asked: &'static str,

@@ -137,7 +137,7 @@ fn accepted(title: &str, attached_to: &Value, wanted: &[&str]) -> (bool, Vec<Str
         taken &= wanted.iter().all(is_true);
     }
     if said.is_empty() {
-        said.push(format!("{title}: nobody has said anything of it"));
+        said.push(format!("{title}: no status reported"));
     }
     (taken, said)
 }

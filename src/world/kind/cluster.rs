@@ -37,15 +37,15 @@ const BRINGING: &str = "bringing the platform's image to its node";
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    #[error("looking at what is on this machine: {0}")]
+    #[error("inspecting this machine: {0}")]
     Machine(#[source] ToolError),
     #[error("kind is of version {found}, and must be at least {}: {}", dotted(&OLDEST), KIND.help)]
     Old { found: String },
-    #[error("no container engine answers, which kind needs: {0}")]
+    #[error("kind needs a container engine, and none answers: {0}")]
     NoEngine(#[source] ToolError),
     #[error("there is a cluster {0} already: `--reuse` works on it, `kind delete cluster --name {0}` removes it")]
     Exists(String),
-    #[error("somebody else makes the cluster {0} in this moment; once it is there the same command works on it")]
+    #[error("somebody else is creating the cluster {0}; once it exists, the same command works on it")]
     Meanwhile(String),
     #[error("making the cluster {name}: {source}{log}")]
     Create {

@@ -25,7 +25,7 @@ pub enum ToolError {
         status: std::process::ExitStatus,
         said: String,
     },
-    #[error("`{command}` does not come to its end")]
+    #[error("`{command}` does not finish")]
     Slow { command: String },
     #[error("`{command}` does not answer within {within:?}")]
     Silent { command: String, within: Duration },
