@@ -1,5 +1,5 @@
-//! `gauntlet check-manifests`: whether rendered manifests keep the contracts, as far as that can be told before
-//! anything runs.
+//! `gauntlet check-manifests`: checks rendered manifests against the contracts, as far as possible before anything
+//! runs.
 
 use std::io::Read;
 use std::path::PathBuf;

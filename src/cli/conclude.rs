@@ -1,4 +1,4 @@
-//! The end of a run: what is wrong with its reports, and the exit code.
+//! The end of a run: problems with its reports, and the exit code.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! What `main` knows of the process.
+//! What `main` passes on about the process.
 
 use std::io::Write;
 use std::num::NonZeroUsize;

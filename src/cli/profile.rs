@@ -1,4 +1,4 @@
-//! `--profile` and `--set`: what a run takes for granted of the installation.
+//! `--profile` and `--set`: a run's assumptions about the installation.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `gauntlet recover`: puts back what interrupted runs changed.
+//! `gauntlet recover`: restores what interrupted runs changed.
 
 use std::io::Write;
 use std::path::Path;

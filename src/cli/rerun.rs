@@ -1,4 +1,4 @@
-//! `--rerun-failed`: what failed or could not be told in the run of a report, and nothing else.
+//! `--rerun-failed`: only the failures and errors of a reported run.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Ends a load early: where it is plain what becomes of it, or where going on would do harm.
+//! Ends a load early: if its result is already clear, or if continuing would do harm.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! One attach: a socket, what is left between two reads, and what happens next. Some two hundred bytes.
+//! One attach: a socket, the rest between two reads, and the next state. Some two hundred bytes.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! The search for the largest load that keeps its objectives.
+//! The search for the largest load that meets its objectives.
 //!
 //! As RFC 2544 §26.1 and the MLRsearch draft have it: a bracket by doubling, halved until it is as narrow as asked,
 //! and then both of its ends tried again until a majority of their trials is certain. An end that doesn't bear that

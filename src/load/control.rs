@@ -1,4 +1,4 @@
-//! What others see of an engine that runs, how they stop it, and what they tell it meanwhile.
+//! Observes, stops and instructs a running engine.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};

@@ -1,4 +1,4 @@
-//! One types, and all have to see it: what a terminal costs that everybody shares.
+//! Fan-out: one client types and all must see it, which measures a shared terminal.
 
 use super::echo;
 use super::metric::Metric;

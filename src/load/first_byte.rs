@@ -1,4 +1,4 @@
-//! The first byte of a session's terminal, as a user waits for it: by an attach for nothing else, once it is ready.
+//! The first byte of a session's terminal, as a user waits for it: by a separate attach once the session is ready.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What is measured of an attach, phase by phase, and of the session that it goes to.
+//! The metrics of an attach, phase by phase, and of its session.
 
 use std::collections::BTreeMap;
 

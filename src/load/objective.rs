@@ -1,4 +1,4 @@
-//! What a load has to keep: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`.
+//! Objectives of a load: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`.
 //!
 //! An objective without samples fails, and so does a quantile of too few: a quantile q of less than 10 / (1 − q)
 //! samples says more about chance than about the platform.

@@ -1,4 +1,4 @@
-//! What a load has given, before anybody judges it.
+//! The outcome of a load, before it is judged.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What a load does: to which doors, how many attaches, when, for how long.
+//! The plan of a load: which doors, how many attaches, when, for how long.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

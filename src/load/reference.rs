@@ -1,4 +1,4 @@
-//! The reference platform's terminal in processes of its own, so that what it costs is not the generator's.
+//! The reference platform's terminal in its own processes, so that its cost is separate from the generator's.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

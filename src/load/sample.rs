@@ -1,4 +1,4 @@
-//! Results of loads that didn't happen, for tests.
+//! Made-up results of loads, for tests.
 
 use std::collections::BTreeMap;
 

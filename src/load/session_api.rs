@@ -1,4 +1,4 @@
-//! A platform's session API. Each call goes where it was told, once.
+//! A platform's session API. Calls follow no redirects and are never retried.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Sessions, as a platform's users get them: made on schedule, waited for until they are ready, and deleted again.
+//! Sessions, as a platform's users get them: created on schedule, awaited until ready, and deleted.
 //!
 //! An open model, as attaches have it: each session has an intended start, from which its latencies count.
 

@@ -1,4 +1,4 @@
-//! What a person sees of a load: a line for each second, and the result at the end.
+//! Console output of a load: a line for each second, and the result at the end.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! A connection with or without TLS, that never waits.
+//! A non-blocking connection, with or without TLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

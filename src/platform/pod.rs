@@ -1,4 +1,4 @@
-//! What a component gets from the pod that it runs in.
+//! What a component gets from its pod.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! One request to one backend, on a connection of its own: what the balancer and the gateway have in common.
+//! Relays one request to one backend on its own connection: shared by the balancer and the gateway.
 
 use std::time::Duration;
 

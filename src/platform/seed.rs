@@ -1,4 +1,4 @@
-//! The deploy pipeline's step: secret and keys where they are absent.
+//! The deploy pipeline's step: creates the secret and its keys if they are absent.
 //!
 //! Rows bootstrap/first-deploy and bootstrap/idempotent. A value that is there
 //! is never touched, an empty one neither. Several seeds may run at once: one

@@ -1,4 +1,4 @@
-//! Who may come in: the token of a request against the token of the door.
+//! Authorisation: compares a request's token with the door's.
 //!
 //! One module for the proxy and the sandbox, so that both judge alike.
 //!

@@ -1,5 +1,5 @@
-//! Profiles: what a real installation calls things, how to reach it, and which choices it makes
-//! that the contract leaves open.
+//! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
+//! them open.
 
 mod refuse;
 pub mod route_address;

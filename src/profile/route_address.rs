@@ -1,4 +1,4 @@
-//! How a road to a door is gone, on an installation that isn't ours.
+//! How to reach a door by a road, on an installation that isn't ours.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! What of a profile the reference platform can't be: told before a run, so that nothing that a
-//! profile says is passed over in silence.
+//! Parts of a profile that the reference platform can't have: reported before a run, so that nothing in a
+//! profile is silently ignored.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A run from its events, for the reports that are written at its end.
+//! Collects a run from its events, for reports written at its end.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The evidence folder: what verdicts rest on, as files.
+//! The evidence folder: evidence as files.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

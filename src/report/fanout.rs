@@ -1,4 +1,4 @@
-//! Hands every event to all reporters, and keeps their troubles apart.
+//! Passes every event to all reporters, and isolates their failures from each other.
 
 use std::fmt;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! The differential table: what the same request got on each road, side by side.
+//! The table of roads: the answers to the same request on each road, side by side.
 
 use std::collections::BTreeMap;
 

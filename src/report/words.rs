@@ -1,4 +1,4 @@
-//! The words that all reports have in common.
+//! Words common to all reports.
 
 use crate::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 

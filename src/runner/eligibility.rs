@@ -1,4 +1,4 @@
-//! What a run needs of a platform that isn't ours, and why it can't be on one.
+//! What a run needs from a platform that isn't ours, and why it can't run there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Whether every check can fail: each mutant against the checks of its row.
+//! Proves that every check can fail: runs each mutant against the checks of its row.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

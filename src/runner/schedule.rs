@@ -1,4 +1,4 @@
-//! Many runs at once: what starts when, and what becomes of a run that breaks the harness.
+//! Schedules concurrent runs, and handles a run that crashes the harness.
 
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;

@@ -1,4 +1,4 @@
-//! The steps of one run on their way, and what they leave behind.
+//! Executes the steps of one run and collects their results.
 
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};

@@ -1,4 +1,4 @@
-//! Expectations as they stand in a file.
+//! Parses expectations in a file.
 
 use indexmap::IndexMap;
 use regex::Regex;

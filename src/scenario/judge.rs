@@ -1,4 +1,4 @@
-//! Whether a claim holds of an observation, and how to say so.
+//! Judges whether an expectation holds for an observation, and describes the result.
 
 use indexmap::IndexMap;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What a `load` says in words of its own: how attaches arrive, and what has to hold of them.
+//! Validates the texts of a `load`: its ramp and its objectives.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! Whether the world of a scenario has the roads that its steps go by.
+//! Checks that a scenario's world has the roads that its steps use.
 //!
 //! On a road that isn't there nobody answers: a refusal that is expected holds, and an answer that is
 //! expected is missed. Neither says anything of the platform.

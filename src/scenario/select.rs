@@ -1,4 +1,4 @@
-//! Which scenarios are meant: ids, groups of ids, patterns, tags, levels.
+//! Selects scenarios: ids, groups of ids, patterns, tags, levels.
 //!
 //! `harness-token/warm/stale` is one scenario, `harness-token/warm` all below it,
 //! `*/*/stale` a pattern, `tag:warm` and `level:core` what they say, and `[proxy]` behind the first

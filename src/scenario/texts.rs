@@ -1,4 +1,4 @@
-//! Where in a step no object can stand: a token, a header, a path. What a verb takes there is in the schema.
+//! Places in a step that can't hold an object: a token, a header, a path. The schema says what a verb takes there.
 
 use serde_json::{Map, Value};
 

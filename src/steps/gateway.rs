@@ -1,4 +1,4 @@
-//! `gateway`: what the gateway of a road says of the agents' route and its policy.
+//! `gateway`: the status of the agents' route and its policy at a road's gateway.
 
 use serde_json::json;
 

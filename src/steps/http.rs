@@ -1,4 +1,4 @@
-//! `http`: a request that goes where it was told, once.
+//! `http`: sends one request: no redirects, no proxy, no retries.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `jwt`: a token that says who somebody is, as good or as bad as a scenario wants it (RFC 7519, RFC 7515).
+//! `jwt`: makes a token, valid or invalid as the scenario wants it (RFC 7519, RFC 7515).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! `load`: many attaches at once, held and typed into, while others come without the right token.
+//! `load`: many attaches at once, held and typed into, while others try without the right token.
 //!
 //! The engine is that of `gauntlet load`. An embedded platform shares this process and its processors with it, so that
 //! its latencies are no figures of a platform; what became of the attaches is.

@@ -1,4 +1,4 @@
-//! `login`: a device login as a person makes it, in a terminal and in a browser.
+//! `login`: a device login as a person does it, in a terminal and a browser.
 
 use std::num::NonZeroU16;
 

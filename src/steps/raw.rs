@@ -1,4 +1,4 @@
-//! `raw`: bytes written to a socket as they are, since libraries refuse to.
+//! `raw`: bytes written to a socket unchanged, which libraries refuse to do.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `turn-load` and `await-load`: a load that goes on while other steps change the platform.
+//! `turn-load` and `await-load`: a load in the background while other steps change the platform.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;

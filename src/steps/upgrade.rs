@@ -1,4 +1,4 @@
-//! `upgrade`: a deployment gets a changed template, and its pods are watched meanwhile.
+//! `upgrade`: changes a deployment's template and watches its pods meanwhile.
 
 use std::collections::HashMap;
 use std::pin::pin;

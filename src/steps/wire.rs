@@ -1,4 +1,4 @@
-//! Connections that remember what went over them.
+//! Connections that record their traffic.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What scenarios ask of a cluster's API, and the permissions that this takes.
+//! What scenarios do with a cluster's API, and the permissions this needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
-//! What this process or machine ran out of where a connection or a file of the harness's own could not be opened.
+//! Which resource ran out when the harness could not open a connection or a file.
 //!
-//! That says nothing of the platform: whatever was being judged, the harness could not tell.
+//! That says nothing about the platform: the harness could not tell.
 
 use std::error::Error;
 use std::io;

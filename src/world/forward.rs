@@ -1,4 +1,4 @@
-//! Ways from this machine to ports of pods: a listener on loopback for each, and behind every
+//! Port-forwards from this machine to pods: a loopback listener for each, and for every
 //! connection to it a port-forward of its own through the API server.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The labels of what gauntlet makes.
+//! The labels of everything that gauntlet creates.
 
 use std::collections::BTreeMap;
 

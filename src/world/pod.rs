@@ -1,4 +1,4 @@
-//! What a pod says of itself.
+//! A pod's status.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 

@@ -1,4 +1,4 @@
-//! What steps work on: sessions and pods, as they were observed.
+//! The subjects of steps: sessions and pods, as observed.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Waiting for an object by watching it, also where the server has a bad moment.
+//! Waits for an object by watching it, and tolerates a server that fails temporarily.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! A load and a cluster: workers in pods of it, the reference platform on one of kind's, and what it costs the target's
-//! pods.
+//! Loads that involve a cluster: workers in its pods, the reference platform on kind, and the target pods' cost.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
-//! The door that a load goes to: who asks, with which tokens, over which addresses; the reference platform's where none
-//! is named.
+//! The door to load: the tokens and source addresses to use. Without an address, the reference platform's.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

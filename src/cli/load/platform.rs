@@ -1,4 +1,4 @@
-//! The reference platform for a load of sessions, in a process of its own: `gauntlet up`, which ends with this process.
+//! The reference platform for a load of sessions, in its own process: `gauntlet up`, which ends with this one.
 
 use std::path::Path;
 use std::process::Stdio;

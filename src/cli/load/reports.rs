@@ -1,4 +1,4 @@
-//! `--report` of a load: where the reports go, and that they can go there.
+//! `--report` of a load: where the reports go, and whether they can be written there.
 
 use std::io::{self, Write};
 use std::path::Path;

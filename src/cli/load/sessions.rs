@@ -1,4 +1,4 @@
-//! `--sessions` of a load: through sessions, as a user meets the platform. They are made for it, and deleted after it.
+//! `--sessions` of a load: through sessions, as a user does. They are created for it and deleted afterwards.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which gateways before the agent service are gone through.
+//! Which gateways before the agent service are tested.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A platform that isn't ours for a run: found, and asked what may be done to it.
+//! Prepares a platform that isn't ours for a run: finds it, and checks permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A cluster of kind's for a run: made or found, and ended.
+//! A kind cluster for a run: created or found, and deleted or kept.
 
 use std::path::PathBuf;
 use std::sync::Arc;

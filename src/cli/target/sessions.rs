@@ -1,4 +1,4 @@
-//! The sessions that a run made on a platform that isn't ours.
+//! The sessions that a run created on a platform that isn't ours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

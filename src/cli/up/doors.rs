@@ -1,4 +1,4 @@
-//! The addresses that a person is told of: each stays the same for as long as the platform is up.
+//! The printed addresses: each stays the same while the platform is up.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! A platform in this process, until it is told to stop.
+//! A platform in this process, until it is stopped.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A platform on a cluster that kind makes, until `gauntlet down`.
+//! A platform on a kind cluster, until `gauntlet down`.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The file that leads a person to a platform.
+//! The kubeconfig that `up` writes.
 
 use std::io::Write;
 use std::net::SocketAddr;

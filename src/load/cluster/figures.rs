@@ -1,4 +1,4 @@
-//! What a kubelet says of its pods (`stats/summary`, k8s.io/kubelet/pkg/apis/stats/v1alpha1).
+//! A kubelet's figures about its pods (`stats/summary`, k8s.io/kubelet/pkg/apis/stats/v1alpha1).
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! Workers in pods: a Job is made, its pods are attached to, and it is deleted.
+//! Workers in pods: creates a Job, attaches to its pods, and deletes it.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What chance alone makes of two figures: intervals of quantiles, and shares of counts.
+//! Statistical tests of whether two figures differ by more than chance: quantiles and shares.
 //!
 //! Both take samples for independent. Those of one load aren't quite, as what slows one slows its neighbours: a
 //! difference near the edge wants a second pair of loads.

@@ -1,4 +1,4 @@
-//! Two results of loads side by side, and what of their difference is more than chance.
+//! Compares two results of loads, and finds the differences that are more than chance.
 
 mod chance;
 mod figure;

@@ -1,4 +1,4 @@
-//! Results that were kept as files.
+//! Reads results from files.
 
 use std::collections::BTreeMap;
 use std::path::Path;

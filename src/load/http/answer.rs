@@ -1,4 +1,4 @@
-//! What is read of answers, and why there is none.
+//! Reads answers, and says why there is none.
 
 use std::error::Error;
 use std::io;

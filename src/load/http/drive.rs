@@ -1,4 +1,4 @@
-//! A worker: goose, with its users, from their beginning to their end.
+//! A worker of the HTTP side: runs goose with its users.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

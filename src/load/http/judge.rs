@@ -1,4 +1,4 @@
-//! What each request has to be answered with, and a record of what it was answered with.
+//! The expected answer to each request, and a record of the actual ones.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What goose's users share and do.
+//! Goose's users: their shared state and their requests.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

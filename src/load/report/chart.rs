@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn here: a page that is kept must not need others to be shown.
+//! Charts as inline SVG, so that the page needs nothing from elsewhere.
 
 use std::fmt::Write;
 

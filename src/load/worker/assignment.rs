@@ -1,4 +1,4 @@
-//! A worker's part of a load, as it is told.
+//! A worker's assignment: its part of a load.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

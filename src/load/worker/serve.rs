@@ -1,4 +1,4 @@
-//! A worker: does its part of a load, as its coordinator says.
+//! A worker: runs its part of a load on its coordinator's orders.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

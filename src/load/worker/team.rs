@@ -1,4 +1,4 @@
-//! The coordinator: starts all workers together, has them hold together, and merges what they have measured.
+//! The coordinator: starts all workers together, lets them hold together, and merges their measurements.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An access control that can't do its work: what a gateway makes of that must let nobody through.
+//! A failing access control: a gateway must let nobody through then.
 
 use std::time::Duration;
 

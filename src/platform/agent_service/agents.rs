@@ -1,4 +1,4 @@
-//! The agents that there are: in memory, gone with the pod.
+//! The agents: in memory, lost with the pod.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

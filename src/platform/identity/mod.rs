@@ -1,4 +1,4 @@
-//! Who a JWT says that somebody is: verified alike by the agent service and by access control.
+//! Verifies the identity in a JWT, alike for the agent service and for access control.
 //!
 //! HS256 with the shared secret (contract 3). What jsonwebtoken leaves to its callers is done here: an
 //! unknown `crit` (RFC 7515 §4.1.11), `nbf` and `aud` (RFC 7519 §4.1.3, §4.1.5), times with a fraction

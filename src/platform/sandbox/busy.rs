@@ -1,4 +1,4 @@
-//! What the mutants of load take from one connection to another.
+//! State that the mutants of load share between connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! One program on one pseudo-terminal, shared by all who are attached.
+//! One program on one pseudo-terminal, shared by all attached clients.
 //!
 //! Its output is kept in a bounded scrollback for those who come later and
 //! handed to those who are there through a bounded channel. A client that

@@ -1,4 +1,4 @@
-//! What the mutants of load take from one web to the next, and from one connection to another.
+//! State that the mutants of load share between connections, and hand from one web to the next.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -1,4 +1,4 @@
-//! The end of a run: what was observed, how many did what, and what it means.
+//! The end of a run: facts, counts and the verdict.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

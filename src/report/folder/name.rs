@@ -1,4 +1,4 @@
-//! What a run's folder is called.
+//! The name of a run's folder.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Earlier runs' folders go.
+//! Removes the folders of earlier runs.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};

@@ -1,4 +1,4 @@
-//! What a verdict rests on, taken at the moment of failure.
+//! Evidence for a verdict, collected at the moment of failure.
 
 mod objects;
 

@@ -1,4 +1,4 @@
-//! The objects that a platform is made of, as they stand in the cluster.
+//! The platform's objects, as they are in the cluster.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What a search found, shown where it stands.
+//! Commands that show what a search found, in place.
 
 use super::platform::Platform;
 use crate::runner::context::RunContext;

@@ -1,4 +1,4 @@
-//! How a person sees a failure again: lines for a shell, which need nothing but each other.
+//! Reproducing a failure: self-contained shell commands.
 
 mod found;
 mod platform;

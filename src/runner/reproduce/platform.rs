@@ -1,4 +1,4 @@
-//! Where the platform of a run is when somebody wants to see its failure again.
+//! Where to find a run's platform when reproducing a failure.
 
 use crate::runner::context::RunContext;
 use crate::world::{Target, World};

@@ -1,4 +1,4 @@
-//! Refusals, measured one by one: from the request's being written to the answer's first byte.
+//! Measures refusals one by one: from writing the request to the answer's first byte.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A gateway's program: found, asked for its version, started, ended.
+//! Finds, checks, starts and stops a gateway's program.
 
 use std::ffi::OsString;
 use std::fs::File;

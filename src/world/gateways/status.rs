@@ -1,5 +1,5 @@
-//! What a cluster says of the policy by which a gateway asks access control: the status of objects of the
-//! Gateway API and of Envoy Gateway.
+//! A cluster's status of the policy by which a gateway asks access control: from objects of the Gateway API and of
+//! Envoy Gateway.
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};

@@ -1,4 +1,4 @@
-//! UpstreamSlots: what a gateway leads to. Each world has one to itself while it lives.
+//! UpstreamSlots: a gateway's backends. Each world has its own slot while it lives.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Changes to a platform that isn't ours: noted before they are made, and put back.
+//! Changes to a platform that isn't ours: recorded before they are made, and reverted.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

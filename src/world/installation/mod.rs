@@ -1,4 +1,4 @@
-//! A platform that isn't ours: known by a profile, shared by all scenarios, left as found.
+//! A platform that isn't ours: described by a profile, shared by all scenarios, left as it was found.
 
 pub mod changes;
 pub mod journal;

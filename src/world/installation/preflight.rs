@@ -1,4 +1,4 @@
-//! What may be done on a cluster, asked before anything is done.
+//! Checks the permissions on a cluster before anything is done.
 
 use std::collections::BTreeSet;
 

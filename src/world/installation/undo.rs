@@ -1,4 +1,4 @@
-//! What puts changes back that a journal holds.
+//! Reverts the changes recorded in a journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The platform's image on top of one that a person gave: its files and programs in place of gauntlet's own.
+//! The platform's image on top of a user's base image, whose files and programs it uses.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The Envoys that Envoy Gateway's controller runs for a Gateway: found, waited for, and led to.
+//! Finds, waits for and connects to the Envoys that Envoy Gateway's controller runs for a Gateway.
 
 use std::net::SocketAddr;
 use std::time::Duration;

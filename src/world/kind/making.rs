@@ -1,4 +1,4 @@
-//! Of those who would make a cluster of one name one does at a time: the others find it made, or none.
+//! Serialises creation of a cluster by name: later callers find the finished cluster, or none.
 
 use std::fs::File;
 use std::io;

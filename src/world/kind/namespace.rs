@@ -1,4 +1,4 @@
-//! A world of its own on a cluster that has room for many: a namespace.
+//! A world as a namespace of a cluster that holds many.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

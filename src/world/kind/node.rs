@@ -1,4 +1,4 @@
-//! The containers that a cluster's nodes are.
+//! The containers of a cluster's nodes.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The programs that make a cluster: `kind`, and the container engine behind it.
+//! The programs that create a cluster: `kind`, and its container engine.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

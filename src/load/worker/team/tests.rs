@@ -1,4 +1,4 @@
-//! Teams of workers that only say what they are told to.
+//! Teams of scripted workers.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 

@@ -1,4 +1,4 @@
-//! What the store takes and gives.
+//! The types of the store's interface.
 
 use std::sync::Arc;
 

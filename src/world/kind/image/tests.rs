@@ -1,4 +1,4 @@
-//! Images of this test program, of small files, and of what is no program.
+//! Images of this test program, of small files, and of files that aren't programs.
 
 use std::collections::BTreeMap;
 use std::fs;
