@@ -88,14 +88,15 @@ impl Fit<'_> {
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
         let (name, meaning) = (intrusion.name(), intrusion.meaning());
-        (intrusion > self.installation.allowed).then(|| format!("it is `{name}` ({meaning}): `--allow {name}` lets it"))
+        (intrusion > self.installation.allowed)
+            .then(|| format!("it is `{name}` ({meaning}): `--allow {name}` permits it"))
     }
 
     /// What an earlier run changed is the state that a later one would put back.
     fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
         let changes = self.installation.changes.as_ref()?;
         (intrusion >= Intrusion::Disrupt && changes.is_changed())
-            .then(|| "what an earlier scenario changed is not put back yet".into())
+            .then(|| "the changes of an earlier scenario are not restored yet".into())
     }
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
@@ -108,7 +109,7 @@ impl Fit<'_> {
             return of_its_own("whose secret has no token yet");
         }
         if world.authorizer != AuthorizerState::Works {
-            return of_its_own("whose access control can't do its work");
+            return of_its_own("whose access control fails");
         }
         if !world.litellm {
             return of_its_own("without LiteLLM");
@@ -126,7 +127,7 @@ impl Fit<'_> {
             return of_its_own("whose parked accounts come back soon");
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
-            return of_its_own("with an agent whose key is not what it should be");
+            return of_its_own("with an agent whose key is missing or wrong");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
