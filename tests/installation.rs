@@ -191,7 +191,7 @@ async fn one_run_at_a_time_disrupts_it() {
     let of = ["run", "--target", "cluster", "--profile", "p.yaml"];
     let refused = theirs.ran(&[&of[..], &ROTATE].concat()).exits(3);
     insta::assert_snapshot!(refused.stderr, @"
-    gauntlet: the run run-other disrupts this platform now (the lease gauntlet): beside it nothing can be judged; a lease that is no longer renewed counts for a minute
+    gauntlet: the run run-other disrupts this platform now (the lease gauntlet): nothing can be judged meanwhile; a lease that is no longer renewed expires after a minute
     gauntlet: nothing was run
     ");
     assert!(theirs.journals().is_empty());

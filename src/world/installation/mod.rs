@@ -42,7 +42,7 @@ pub enum InstallationError {
     #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
-        "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
+        "putting back {what}: the API server does not accept the change; if somebody keeps changing it, stop them first"
     )]
     Moved { what: String },
     #[error("{0}")]
@@ -50,8 +50,8 @@ pub enum InstallationError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
-        "the run {run} disrupts this platform now (the lease {LEASE}): beside it nothing can be judged; a lease that is \
-         no longer renewed counts for a minute"
+        "the run {run} disrupts this platform now (the lease {LEASE}): nothing can be judged meanwhile; a lease that is \
+         no longer renewed expires after a minute"
     )]
     Held { run: String },
     #[error(

@@ -155,8 +155,8 @@ impl Installation {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
             return Err(InstallationError::Secret(format!(
-                "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; \
-                 give it `secrets: {{ {missing}: {{ env: NAME }} }}`"
+                "the profile gives no source for the {missing}, and there is no cluster to read it from; \
+                 add `secrets: {{ {missing}: {{ env: NAME }} }}` to it"
             )));
         }
         let secret = names.get(name).cloned().unwrap_or_default();
@@ -175,8 +175,8 @@ impl Installation {
                     .collect(),
             }),
             Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
-                "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
-                 `--namespace` where it is"
+                "there is no secret {secret} in namespace {namespace}; set its name as `{name}` in the profile, or \
+                 its namespace with `--namespace`"
             ))),
             Err(error) => {
                 let doing = format!("reading the secret {secret} in namespace {namespace}");
@@ -204,13 +204,12 @@ impl Kept {
         let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
         let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
             return Err(InstallationError::Secret(format!(
-                "the secret {secret} in namespace {namespace} has no {key}, where the {0} is to come from; the \
-                 profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
-                 env: NAME }} }}`)",
+                "the secret {secret} in namespace {namespace} has no {key}, which should hold the {0}; set its \
+                 name in the profile (`names`), or another source (`secrets: {{ {0}: {{ env: NAME }} }}`)",
                 needed.name()
             )));
         };
         String::from_utf8(value.clone())
-            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
+            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is not text")))
     }
 }
