@@ -165,7 +165,7 @@ fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
 /// Most descriptors that are asked for: children inherit the limit, and some walk all of them.
 const DESCRIPTORS: u64 = 65_536;
 
-/// Raises the soft limit of open files towards the hard one, and gives what it is now; none where there is no limit.
+/// Raises the soft limit of open files towards the hard one, and gives what it is now; none if there is no limit.
 ///
 /// The soft limit is 1024 or less on many machines, for the sake of programs that use `select`.
 fn raise_descriptors() -> Option<u64> {

@@ -40,7 +40,7 @@ impl<'n> Said<'n> {
 #[derive(Debug)]
 pub struct Effective {
     pub profile: Profile,
-    /// None where neither flag was given.
+    /// None if neither flag was given.
     pub digest: Option<String>,
 }
 

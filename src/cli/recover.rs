@@ -70,7 +70,7 @@ enum Recovered {
     Run(String),
     /// Its run changed nothing.
     Nothing,
-    /// It is of another context than the one that is asked for.
+    /// It belongs to another context than the requested one.
     OfAnother,
 }
 

@@ -155,7 +155,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(code)
 }
 
-/// The runs that go through these gateways, or through none.
+/// The runs through these gateways, or through none.
 ///
 /// # Errors
 /// There is none.

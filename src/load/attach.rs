@@ -75,7 +75,7 @@ pub enum Progress {
     GoesOn,
     /// The terminal has just opened.
     Opened,
-    /// It is over, for this reason; none where it was closed from here.
+    /// It is over, for this reason; none if it was closed from here.
     Ended(Option<Failure>),
 }
 

@@ -101,7 +101,7 @@ impl Search {
         found(End::Unstable, trials)
     }
 
-    /// Which load is to be tried next, or that none has to be.
+    /// The load to try next, or that the search is over.
     fn next(&self, trials: &BTreeMap<u32, Tally>) -> Result<u32, End> {
         let (kept, broken) = bracket(trials);
         let (low, high) = match (kept, broken) {

@@ -25,7 +25,7 @@ pub struct Control {
     turned: AtomicBool,
 }
 
-/// What a load goes on with from now on.
+/// The load's settings from now on.
 pub enum Course {
     /// The platform is about to change. Until it has changed nobody can say whether the right token opens: the
     /// schedule waits, and who comes meanwhile is counted apart. Without the right token nobody may come in.

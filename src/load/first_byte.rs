@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a door that is come to, and does this.
+    /// The result of attaching to a door that behaves like this.
     async fn came<F: Future<Output = ()> + Send + 'static>(
         door: impl FnOnce(TcpStream) -> F + Send + 'static,
     ) -> Result<(), Failure> {

@@ -92,7 +92,7 @@ pub enum Kept {
     No,
     /// Too few samples, or none: as good as not kept.
     NotEnoughSamples,
-    /// The generator was the limit: the figure is none of the platform's.
+    /// The generator was the limit: the figure says nothing about the platform.
     CouldNotTell,
 }
 
@@ -287,7 +287,7 @@ impl FromStr for Objective {
     }
 }
 
-/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none where it is
+/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none if it is
 /// another figure.
 pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String> {
     match figure(name)? {

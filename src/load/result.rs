@@ -60,7 +60,7 @@ pub struct LoadResult {
     pub counts: Counts,
     /// Failures of attaches with the right token, by kind.
     pub failures: BTreeMap<String, u64>,
-    /// What attaches without the right token met in place of 401, by kind.
+    /// Results of attaches without the right token other than 401, by kind.
     pub probe_failures: BTreeMap<String, u64>,
     pub examples: Vec<Example>,
     /// Milliseconds, of the whole load and of its steady part.
@@ -140,7 +140,7 @@ pub struct Generator {
     pub processes: u32,
     /// Of the schedule's lag, milliseconds.
     pub lag_p99: f64,
-    /// Whether it was itself the limit; then latencies are none of the platform's.
+    /// Whether it was the limit itself; latencies then say nothing about the platform.
     pub saturated: bool,
     pub before: Cost,
     pub end: Cost,
@@ -153,7 +153,7 @@ pub struct Generator {
     pub user_microseconds_per_echo: Option<f64>,
 }
 
-/// One types, and each key comes to all.
+/// One types, and all must see each key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FannedOut {

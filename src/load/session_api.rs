@@ -48,7 +48,7 @@ pub struct SessionApi {
     deadline: Duration,
 }
 
-/// How the API is come to.
+/// How to reach the API.
 pub struct Way<'a> {
     pub place: &'a Place,
     pub addresses: &'a [SocketAddr],
@@ -152,7 +152,7 @@ fn encoded(text: &str) -> String {
 
 impl SessionApi {
     /// # Errors
-    /// In words: a key that no header field can have, or authorities that are none.
+    /// In words: a key that can't be a header's value, or invalid certificate authorities.
     pub fn new(way: &Way<'_>) -> Result<SessionApi, String> {
         let place = way.place;
         let scheme = if place.tls { "https" } else { "http" };
@@ -190,7 +190,7 @@ impl SessionApi {
         self.deadline
     }
 
-    /// The id of the first agent; none where there is none.
+    /// The id of the first agent; none if there is none.
     pub async fn first_agent(&self) -> Result<Option<String>, Wrong> {
         let listed = self.get("/agents", Metric::SessionCreate).await?;
         let agents = listed["data"]
@@ -224,7 +224,7 @@ impl SessionApi {
         Ok(ours.filter_map(id).collect())
     }
 
-    /// Deletes a session; one that isn't there is as good as deleted.
+    /// Deletes a session; a missing one counts as deleted.
     pub async fn delete(&self, id: &str) -> Result<(), Wrong> {
         let path = format!("/sessions/{id}");
         match self.call(Method::DELETE, &path, None, Metric::SessionReady).await {

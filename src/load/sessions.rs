@@ -43,7 +43,7 @@ pub struct Order {
     pub attaches_each: u32,
     pub arrivals: Arrivals,
     pub seed: u64,
-    /// The beginning of a command that makes a call, for one who has to delete by hand; none where the platform goes
+    /// The beginning of a command that makes a call, for one who has to delete by hand; none if the platform goes
     /// anyhow.
     pub command: Option<String>,
 }
@@ -83,7 +83,7 @@ struct Life {
     silent: Option<Failure>,
     /// Seconds from the first session's start, at the end of it.
     at: f64,
-    /// None where it was stopped before.
+    /// None if it was stopped before.
     end: Option<Result<Terminal, Wrong>>,
 }
 
@@ -168,7 +168,7 @@ impl Sessions {
         life
     }
 
-    /// Gives the terminal; none where it was stopped before.
+    /// Gives the terminal; none if it was stopped before.
     async fn come(
         &self,
         intended: Instant,

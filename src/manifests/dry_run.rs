@@ -82,7 +82,7 @@ pub async fn dry_run(
     Ok(findings)
 }
 
-/// None where the cluster has no such kind.
+/// None if the cluster has no such kind.
 async fn discover(client: &kube::Client, document: &Document) -> Result<Known, DryRunError> {
     let types = TypeMeta {
         api_version: text(&document.root, &["apiVersion"]).to_owned(),

@@ -19,7 +19,7 @@ use super::tunnel::{self, Cut};
 /// How long a backend may take to be connected to.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A connection to the backend of a path whose turn it is, or to another that takes one; none where no
+/// A connection to the backend of a path whose turn it is, or to another that takes one; none if no
 /// backend is ready.
 pub async fn connect(pod: &Pod, backends: &Backends, path: &str) -> Option<Result<TcpStream, ()>> {
     let addresses = backends

@@ -49,11 +49,11 @@ static SCHEMA: LazyLock<shape::Schema> = LazyLock::new(|| shape::Schema::new(sch
 /// An installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// All names of [`NAMES`], the contract's where the profile says nothing.
+    /// All names of [`NAMES`]; the contract's by default.
     pub names: BTreeMap<String, String>,
-    /// How roads are gone, where the profile says it.
+    /// How roads are reached, if the profile says.
     pub roads: BTreeMap<Road, Way>,
-    /// Where secrets come from, where the profile says it.
+    /// Where secrets come from, if the profile says.
     pub secrets: BTreeMap<Needed, SecretSource>,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
@@ -80,7 +80,7 @@ impl Profile {
         }
     }
 
-    /// Reads a profile; all that is wrong with it otherwise.
+    /// Reads a profile, or returns all its problems.
     pub fn parse(source: &Arc<Source>) -> Result<Profile, Vec<Problem>> {
         let (root, problems) = node::read(source);
         let mut checker = Checker::new(source);

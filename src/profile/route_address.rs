@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How a road is gone.
+/// How a road is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Through the API server to a ready pod, as `kubectl port-forward` does.

@@ -117,7 +117,7 @@ fn own_stream(path: &Path) -> Option<Box<dyn Write>> {
     }
 }
 
-/// The file to replace and the temporary one beside it; none where the path is
+/// The file to replace and the temporary one beside it; none if the path is
 /// there and is no regular file. Links are followed, so that they stay links.
 fn prepare(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
     let target = match fs::metadata(path) {

@@ -20,7 +20,7 @@ pub(super) struct Row {
     /// The run, its road left out: `agent-service/jwt/none`.
     pub scenario: String,
     pub fact: String,
-    /// By the index of the road; none where it was not seen.
+    /// Indexed by road; none if it was not seen.
     pub seen: Vec<Option<String>>,
 }
 

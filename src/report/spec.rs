@@ -154,7 +154,7 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     normal(one) == normal(other)
 }
 
-/// A path by which the same file is told, as far as the path tells.
+/// A normalised path, to recognise the same file.
 fn normal(path: &Path) -> PathBuf {
     use std::path::Component;
     path.components().fold(PathBuf::new(), |mut normal, component| {

@@ -156,7 +156,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether it waits for what comes much later there than in a world of its own.
+    /// Whether it waits for something that takes much longer there than in its own world.
     fn too_slow(&self, world: &WorldSpec) -> Option<String> {
         let wanted = world.rotation_interval.as_deref().and_then(duration::parse)?;
         let Some(there) = self.policies.choice("rotation.interval").and_then(duration::parse) else {

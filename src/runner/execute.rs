@@ -269,7 +269,7 @@ async fn keep_evidence(story: &mut Story<'_>) {
     story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
 }
 
-/// A seed of its own for each run, so that one can be run again alone.
+/// Each run has its own seed, so that it can be repeated alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
     run.case()

@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Carries out a step; tells whether the story goes on.
+    /// Carries out a step; returns whether to continue.
     async fn step(&mut self, step: &Step, number: usize) -> Result<bool, String> {
         let (attempts, ended) = self.attempt(step).await;
         let mut goes_on = true;

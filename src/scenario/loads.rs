@@ -31,7 +31,7 @@ pub(super) fn check<'r>(steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut
     }
 }
 
-/// Reports a load that goes on beside other steps, and that none of them waits for: nobody would judge it.
+/// Reports a background load that no step waits for: nobody would judge it.
 fn goes_on(steps: &[&Read<'_>], checker: &mut Checker) {
     for (number, read) in steps.iter().enumerate() {
         let Some(key) = read.node.get("until-open").filter(|_| read.verb.name == "load") else {
@@ -63,7 +63,7 @@ fn variable(text: &str) -> Option<&str> {
     Some(text.strip_prefix("${")?.strip_suffix('}')?.trim())
 }
 
-/// A text that is none of a kind, with why.
+/// An invalid text, with the reason.
 fn wrong<T: FromStr<Err = String>>(node: &Node) -> Option<(&Node, &str, String)> {
     let text = node.as_text().filter(|text| !is_template(text))?;
     let why = text.parse::<T>().err()?;

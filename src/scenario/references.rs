@@ -60,7 +60,7 @@ impl Known {
         }
     }
 
-    /// Whether a name is one that no scenario can set.
+    /// Whether a name is reserved, so that no scenario can set it.
     pub fn is_built_in(name: &str) -> bool {
         BUILT_IN.as_object().is_some_and(|map| lookup(map, name).is_some())
     }

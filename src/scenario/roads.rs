@@ -30,7 +30,7 @@ pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, 
     }
 }
 
-/// The roads that a step goes by, each with where the file says it. None where that is only known when
+/// The roads that a step goes by, each with where the file says it. None if that is only known when
 /// it runs.
 fn taken(root: &Node, read: &Read<'_>) -> Vec<(Road, Span)> {
     let Some(said) = read.node.get("road").or_else(|| read.node.get("gateway")) else {

@@ -134,7 +134,7 @@ fn walk<'n>(schema: &'static Value, key: &'n str, node: &'n Node, found: &mut Ve
     }
 }
 
-/// The schema of a key's value; none where a map can't have the key.
+/// The schema of a key's value; none if a map can't have the key.
 fn of_key(schema: &'static Value, key: &str) -> Option<&'static Value> {
     let named = schema.get("properties").and_then(|properties| properties.get(key));
     let others = || {

@@ -49,7 +49,7 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     Ok(Observation { what, value })
 }
 
-/// What signs a token in place of a secret that isn't the platform's.
+/// The signer of a token, if the secret isn't the platform's.
 const ANOTHER_SECRET: &str = "a-secret-that-is-not-the-platforms";
 
 /// The command for a token that differs from a good one by its role and its time at most.
@@ -85,7 +85,7 @@ fn rest_of(arguments: &Jwt) -> Fields {
     given.collect()
 }
 
-/// The command for a token with the very header and claims of one that was made.
+/// The command that makes a token with the same header and claims.
 fn exact_command(mut rest: Fields, made: &Value) -> String {
     let mut header = object(&made["head"]);
     if !header.contains_key("alg") {
@@ -102,7 +102,7 @@ fn exact_command(mut rest: Fields, made: &Value) -> String {
 /// A token that is signed with a secret, unless `arguments` say another, at a time in seconds since 1970.
 ///
 /// # Errors
-/// A token to begin with that is none.
+/// The given token is invalid.
 pub fn make(mut arguments: Jwt, secret: &str, now: f64) -> Result<Value, StepError> {
     let (head, claims) = base(&arguments, now)?;
     let head = changed(head, arguments.header.as_ref());

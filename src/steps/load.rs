@@ -157,7 +157,7 @@ fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Resul
     }
 }
 
-/// Who comes, and who has to be refused.
+/// The right token, and those that must be refused.
 fn way(arguments: &Load, door: &Door, context: &StepContext) -> Way {
     let world = &context.world;
     Way {

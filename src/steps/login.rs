@@ -15,7 +15,7 @@ use super::http::{Request, send};
 use crate::vocabulary::Road;
 use crate::world::roads::door;
 
-/// Logs in: `shown` (`address` and `code`, where the terminal showed both), `exit_code` (none where the command was not
+/// Logs in: `shown` (`address` and `code`, where the terminal showed both), `exit_code` (none if the command was not
 /// waited for, or did not end in time), `screen`.
 pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation, StepError> {
     let world = &context.world;
@@ -113,7 +113,7 @@ struct Screen<R> {
 }
 
 impl<R: AsyncRead + Unpin> Screen<R> {
-    /// Reads until address and code are there; none where the output ends before.
+    /// Reads until address and code are there; none if the output ends before.
     async fn until_shown(&mut self) -> Option<Shown> {
         loop {
             if let Some(shown) = shown(&self.text()) {

@@ -72,7 +72,7 @@ fn label_of(context: &StepContext, session: &str) -> Option<String> {
     Some(format!("{label}={session}"))
 }
 
-/// Whether a pod is the one that a session runs in.
+/// Whether a session runs in this pod.
 fn runs(pod: &Value, session: &Value) -> bool {
     let host = subject::host(session);
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())

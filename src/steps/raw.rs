@@ -21,7 +21,7 @@ use crate::world::subject;
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;
-/// How long reading goes on where the step doesn't say.
+/// How long to keep reading by default.
 const READ_FOR: Duration = Duration::from_secs(2);
 /// The mask of frames: any will do (RFC 6455 §5.3).
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -115,7 +115,7 @@ fn summed(values: Vec<Value>) -> Value {
 struct Bytes {
     first: Vec<u8>,
     frames: Vec<u8>,
-    /// Whether reading goes on behind a complete answer.
+    /// Whether to keep reading after a complete answer.
     until_closed: bool,
 }
 
@@ -338,7 +338,7 @@ pub(super) fn status(bytes: &[u8]) -> Option<u16> {
     parts.next()?.parse().ok()
 }
 
-/// Whether a whole HTTP answer is there; `None` where no Content-Length says so.
+/// Whether a whole HTTP answer is there; `None` if no Content-Length says so.
 pub(super) fn is_complete(bytes: &[u8]) -> Option<bool> {
     let end = head_end(bytes)?;
     let headers = header_lines(&bytes[..end]);

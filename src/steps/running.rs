@@ -23,7 +23,7 @@ use crate::world::subject;
 /// Between two looks at how many are open.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What is loaded, and by whom: who comes, and who has to be refused.
+/// The load's target, the right token, and those that must be refused.
 pub struct Way {
     pub road: Road,
     /// The name that the `Host` header has.

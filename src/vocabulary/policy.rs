@@ -32,7 +32,7 @@ pub enum Values {
 }
 
 impl Policy {
-    /// The choices that a check gives a claim for; empty where it can't choose by this policy.
+    /// The choices that a check gives a claim for; empty if it can't choose by this policy.
     pub fn choices(&self) -> &'static [&'static str] {
         match self.values {
             Values::Choices(choices) => choices,
@@ -41,7 +41,7 @@ impl Policy {
         }
     }
 
-    /// What templates get of a declared value; none where they get nothing, since checks choose by it.
+    /// What templates get of a declared value; none if they get nothing, since checks choose by it.
     pub fn in_templates(&self, declared: &str) -> Option<Value> {
         match self.values {
             Values::Choices(_) | Values::List => None,
@@ -50,7 +50,7 @@ impl Policy {
         }
     }
 
-    /// Why a declared value is none of the policy's.
+    /// Why a declared value isn't valid for the policy.
     pub fn refuse(&self, value: &str) -> Option<String> {
         match self.values {
             Values::Choices(choices) if !choices.contains(&value) => {

@@ -115,7 +115,7 @@ impl Ask {
             Ask::PutBack => {
                 let leases = |verbs| on("coordination.k8s.io", "leases", verbs);
                 [
-                    // What is not there yet can't be named.
+                    // What does not exist yet can't be named.
                     on("", "secrets", &["create"]),
                     only(Some(KEPT.into()), on("", "secrets", &["delete", "get", "patch"])),
                     leases(&["create"]),

@@ -48,7 +48,7 @@ impl Forwards {
         }
     }
 
-    /// The address on this machine that leads to one of a pod; none where no pod has it.
+    /// The address on this machine that leads to one of a pod; none if no pod has it.
     pub async fn to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         let ip = address.ip().to_string();
         let with_ip = ListParams::default().fields(&format!("status.podIP={ip}"));

@@ -154,7 +154,7 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     }
 }
 
-/// What a scenario is to say for a road that its world was started without. None where the road is there, or was: that
+/// What a scenario is to say for a road that its world was started without. None if the road is there, or was: that
 /// a part of the platform is gone is the platform's doing.
 fn lacks(world: &World, road: Road) -> Option<&'static str> {
     if world.installation().is_some() {

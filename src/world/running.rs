@@ -211,7 +211,7 @@ impl World {
         .await
     }
 
-    /// A platform that is there, and stays when the scenario is over.
+    /// An existing platform, which stays after the scenario.
     pub async fn shared(
         installation: Arc<Installation>,
         names: Arc<BTreeMap<String, String>>,
@@ -332,7 +332,7 @@ impl World {
         Ok(world)
     }
 
-    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty where there is none.
+    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty if there is none.
     pub fn name(&self, of: &str) -> &str {
         self.names.get(of).map(String::as_str).unwrap_or_default()
     }
@@ -409,7 +409,7 @@ impl World {
         self.installation().map(|_| self.name("session.label"))
     }
 
-    /// How a road is gone, where somebody said it; to pods of our own it is known.
+    /// How a road is reached, if the profile says; for our own pods it is known.
     pub fn way(&self, road: Road) -> Option<&Way> {
         Some(self.installation()?.way(road))
     }
@@ -436,7 +436,7 @@ impl World {
         files
     }
 
-    /// Where this machine connects to for an address of a pod; none where no pod has it any more.
+    /// Where this machine connects to for an address of a pod; none if no pod has it any more.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         match &self.ground {
             Ground::Embedded(_) => Ok(Some(address)),
@@ -449,7 +449,7 @@ impl World {
     }
 
     /// Pods of the platform: all of a namespace that is a world's own; elsewhere those that the
-    /// installation's selectors choose, and those of Sandboxes. None where there is no cluster.
+    /// installation's selectors choose, and those of Sandboxes. None if there is no cluster.
     pub async fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
         let Some(installation) = self.installation() else {
             return self.pods_with("").await;

@@ -11,7 +11,7 @@ pub fn name(subject: &Value) -> String {
     }
 }
 
-/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty where it has none yet.
+/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty if it has none yet.
 pub fn host(session: &Value) -> &str {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
     let authority = url.split("://").nth(1).unwrap_or(url);

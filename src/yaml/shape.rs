@@ -202,7 +202,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    /// One of several schemas must do. What is said is of the one that came nearest.
+    /// One of several schemas must match. The message is about the closest one.
     fn check_any(&self, alternatives: &'s [Value], whole: &Value, node: &Node, what: &str, checker: &mut Checker) {
         let template = node.as_text().is_some_and(is_template);
         let candidates: Vec<&Value> = alternatives

@@ -50,7 +50,7 @@ pub struct HttpOptions {
 }
 
 impl HttpOptions {
-    /// What its worker is to do; none where there is no HTTP side.
+    /// What its worker is to do; none if there is no HTTP side.
     pub async fn task(
         &self,
         door: &DoorOptions,

@@ -60,7 +60,7 @@ pub enum Goes {
 }
 
 impl Goes {
-    /// Whether a road is gone that leads through a gateway; all others are.
+    /// Whether a road through a gateway is tested; all other roads are.
     pub fn has(&self, road: Road) -> bool {
         match self {
             _ if !GATEWAYS.contains(&road) => true,

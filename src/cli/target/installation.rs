@@ -272,7 +272,7 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
 }
 
 /// Before anything is done: whether it may be, and whether the secrets are there. Gives the most that is
-/// done, none where nothing is.
+/// done, none if nothing is.
 async fn check(
     installation: &Installation,
     profile: &Profile,

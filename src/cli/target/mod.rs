@@ -144,7 +144,7 @@ impl TargetName {
     }
 }
 
-/// Why there is no target.
+/// Why a target could not be started.
 pub enum NotStarted {
     /// The command line is wrong.
     Usage(UsageError),

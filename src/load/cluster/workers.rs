@@ -64,7 +64,7 @@ pub struct Settings {
     pub run: String,
 }
 
-/// The workers of a load. Whatever becomes of it, [`Workers::end`] has to be called.
+/// The workers of a load. [`Workers::end`] must be called in any case.
 pub struct Workers {
     settings: Settings,
     /// Of the Job.

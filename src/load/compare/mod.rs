@@ -130,7 +130,7 @@ impl<'a> Comparison<'a> {
 struct Both<'a> {
     a: &'a Saved,
     b: &'a Saved,
-    /// Whether a generator was the limit: then latencies are none of the platform's.
+    /// Whether a generator was the limit: latencies then say nothing about the platform.
     saturated: bool,
     /// Whether a machine lacked something: then errors don't count against the platform.
     lacked: bool,
@@ -253,7 +253,7 @@ impl Seen {
         }
     }
 
-    /// Whether two differ by more than chance; none where there are too few samples to tell.
+    /// Whether two differ by more than chance; none if there are too few samples to tell.
     fn differs(self, other: Seen) -> Option<bool> {
         match (self, other) {
             (Seen::Share(count, of), Seen::Share(others, of_others)) => {

@@ -50,7 +50,7 @@ fn parsed(body: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(body).map_err(|_| "the answer isn't JSON".to_owned())
 }
 
-/// The first agent of a list, where there is one.
+/// The first agent of a list, if any.
 pub fn first_agent(body: &[u8]) -> Result<Option<String>, String> {
     let answer = parsed(body)?;
     let agents = answer["data"].as_array().ok_or("the answer has no list in `data`")?;

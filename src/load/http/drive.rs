@@ -25,7 +25,7 @@ const BEGIN: u32 = 4;
 /// Does the HTTP side of a load; ends when it is told to, or the coordinator goes away.
 ///
 /// # Errors
-/// What the coordinator said is no order, or nobody hears what is said; in words.
+/// In words: the coordinator sent an invalid message, or nobody reads the answers.
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let Some(line) = next(&mut orders).await? else {

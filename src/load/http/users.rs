@@ -156,7 +156,7 @@ impl Users {
         Ok(())
     }
 
-    /// The request of a kind, of this agent or session; none where its API isn't asked.
+    /// The request of a kind, of this agent or session; none if its API isn't asked.
     fn request(&self, user: &GooseUser, call: Call, id: &str) -> Option<RequestBuilder> {
         let (api, models) = (self.task.api.as_ref(), self.task.models.as_ref());
         let to = |site: &Site| format!("{}{}{}", site.origin, site.path, call.place().1.replace(":id", id));

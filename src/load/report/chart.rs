@@ -48,7 +48,7 @@ pub struct Line<'a> {
 const CLASSES: [&str; 4] = ["a", "b", "c", "d"];
 
 impl Chart<'_> {
-    /// As a part of a page; empty where there is nothing to draw.
+    /// As a part of a page; empty if there is nothing to draw.
     pub fn draw(&self) -> String {
         let Some(scale) = self.scale() else {
             return String::new();

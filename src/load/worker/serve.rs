@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Does one load's part; ends when it is done, or the coordinator goes away.
 ///
 /// # Errors
-/// What the coordinator said is no order, or nobody hears what is said; in words.
+/// In words: the coordinator sent an invalid message, or nobody reads the answers.
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let plan = match next(&mut orders).await? {

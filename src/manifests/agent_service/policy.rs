@@ -88,7 +88,7 @@ impl<'d> Policy<'d> {
             .any(|target| target.kind == kind && target.name == object)
     }
 
-    /// Whether its labels choose an object. None where that can't be told.
+    /// Whether its labels choose an object. None if that can't be told.
     pub fn selects(&self, object: &Document) -> Option<bool> {
         let of_kind = self
             .selectors

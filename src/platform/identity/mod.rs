@@ -20,7 +20,7 @@ pub use presented::{Place, Presented};
 /// Seconds by which clocks may differ (policy `jwt.leeway`).
 const LEEWAY: f64 = 30.0;
 
-/// Why a token is none. Nobody is told: the answer is the same for all (RFC 9110 §15.5.2).
+/// Why a token is invalid. Clients aren't told: all get the same answer (RFC 9110 §15.5.2).
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Invalid {
     #[error("its form or its signature: {0}")]

@@ -21,7 +21,7 @@ pub struct Busy {
     capacity: Arc<Capacity>,
     /// When it was decided whether those of an address may come in.
     decisions: Mutex<HashMap<IpAddr, (Instant, bool)>>,
-    /// What was asked for last, whoever it was.
+    /// The last request's target, of any client.
     target: Mutex<Option<Uri>>,
 }
 

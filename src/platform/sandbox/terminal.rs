@@ -124,7 +124,7 @@ impl Terminal {
         let _ = self.input.send(Input::Keys(keys)).await;
     }
 
-    /// Waits until the terminal takes one input more; none where its program has ended.
+    /// Waits until the terminal takes one input more; none if its program has ended.
     pub async fn room(&self) -> Option<mpsc::Permit<'_, Input>> {
         self.input.reserve().await.ok()
     }

@@ -16,7 +16,7 @@ const JUDGED: u64 = 8;
 
 pub struct Busy {
     pod: Pod,
-    /// The token of the web before this one; none where this is the first.
+    /// The token of the web before this one; none if this is the first.
     inherited: Option<String>,
     first: OnceLock<Instant>,
     upgrades: AtomicU64,

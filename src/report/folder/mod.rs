@@ -26,7 +26,7 @@ const EVIDENCE: &str = "evidence";
 
 /// The folder of a run, made when the first file goes into it. Clones are the same folder.
 ///
-/// Nothing that is there already is touched: the folder gets a name that no other has.
+/// Nothing existing is touched: the folder gets a unique name.
 #[derive(Clone, Debug)]
 pub struct RunFolder(Arc<Inner>);
 

@@ -87,7 +87,7 @@ fn address(pod: &Pod) -> Option<&String> {
     pod.status.as_ref()?.pod_ip.as_ref()
 }
 
-/// What stands in the place of evidence that could not be taken in time.
+/// The text in place of evidence that could not be collected in time.
 pub fn late(within: Duration) -> Evidence {
     let said = format!("the evidence could not be taken within {within:?}: the cluster does not answer\n");
     text("no evidence", "no-evidence.txt", said)
@@ -101,7 +101,7 @@ fn text(title: &str, file_name: &str, text: String) -> Evidence {
     }
 }
 
-/// None where nothing went over the wire yet.
+/// None if nothing went over the wire yet.
 fn wire(context: &StepContext) -> Option<Evidence> {
     let exchanges = context.exchanges();
     if exchanges.is_empty() {

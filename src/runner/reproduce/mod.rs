@@ -74,7 +74,7 @@ struct Request<'a> {
 const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {
-    /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
+    /// None if no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
     fn last(planned: &'a Planned, shared: &'a RunContext, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;

@@ -133,7 +133,7 @@ pub async fn create(
 mod tests {
     use super::*;
 
-    /// What the kubelet would put in place of `$(…)` and `$$` stays as it was written.
+    /// `$(…)` and `$$` are left for the kubelet to expand.
     #[test]
     fn a_terminal_command_is_taken_literally() {
         let values = Values {

@@ -16,7 +16,7 @@ pub struct Said {
     pub conditions: Vec<String>,
 }
 
-/// What is said of the route of a path; none where no route has it, or the cluster knows no routes.
+/// What is said of the route of a path; none if no route has it, or the cluster knows no routes.
 pub async fn said_of(client: &kube::Client, namespace: &str, path: &str) -> Result<Option<Said>, kube::Error> {
     let routes = listed(client, namespace, "gateway.networking.k8s.io", "v1", "HTTPRoute").await?;
     let Some(route) = route_of(&routes, path) else {

@@ -144,7 +144,7 @@ impl Changes {
         patched.map(drop).map_err(failed)
     }
 
-    /// What sessions of the run are called. One that was made in the moment of a kill stands in no journal.
+    /// The title of the run's sessions, by which one is found that a kill kept out of the journal.
     pub fn session_title(&self) -> String {
         format!("gauntlet {}", self.journal.head.run)
     }

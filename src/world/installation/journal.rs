@@ -33,7 +33,7 @@ pub struct Head {
     pub run: String,
     /// RFC 3339.
     pub started: String,
-    /// None where only doors are known.
+    /// None if only doors are known.
     pub cluster: Option<ClusterAt>,
     /// What the installation calls things.
     pub names: BTreeMap<String, String>,
@@ -163,7 +163,7 @@ impl Journal {
         Ok(Journal { path, head, open })
     }
 
-    /// One that a run left; none where the run did not come to write its first line, and so changed nothing.
+    /// One that a run left; none if the run did not come to write its first line, and so changed nothing.
     ///
     /// # Errors
     /// One of a run that still goes on, or that can't be read. A last line that is cut short is of a

@@ -122,9 +122,9 @@ pub struct Installation {
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
-    /// When the run started; none where nobody tells.
+    /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
-    /// What the run changes; none where it may change nothing.
+    /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, String>>,
@@ -137,7 +137,7 @@ pub struct Installation {
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those that are on their way out are none; one that is not ready yet is one.
+    /// Terminating pods don't count; pods that aren't ready yet do.
     pub warm_pods: u32,
     /// Those that are ready.
     pub web_replicas: u32,
@@ -207,7 +207,7 @@ impl Installation {
         })
     }
 
-    /// How a road is gone.
+    /// How a road is reached.
     pub fn way(&self, road: Road) -> &Way {
         self.ways.get(&road).unwrap_or(&Way::None)
     }
@@ -258,7 +258,7 @@ impl Installation {
         }
     }
 
-    /// The run that disrupts it and isn't this one; none where nobody is seen to.
+    /// The other run that disrupts it; none if nobody is seen to.
     async fn other_holder(&self) -> Option<String> {
         if !self.has_cluster {
             return None;
@@ -268,7 +268,7 @@ impl Installation {
         lease::other_holder(&leases, run).await
     }
 
-    /// Who else disturbs it, in words: another run that holds the lease. None where nobody is seen to.
+    /// Who else disturbs it, in words: another run that holds the lease. None if nobody is seen to.
     pub async fn disturbed(&self) -> Option<String> {
         let other = self.other_holder().await?;
         Some(format!("the run {other} disrupts this platform (the lease {LEASE})"))
@@ -280,7 +280,7 @@ impl Installation {
     }
 }
 
-/// None where pods may not be listed: that is said when all else is known that may not be done.
+/// None if pods may not be listed: that is said when all else is known that may not be done.
 async fn counts(
     client: &kube::Client,
     namespace: &str,
@@ -323,7 +323,7 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
 /// A cluster that answers.
 pub struct Connected {
     pub client: kube::Client,
-    /// The one that is meant where nothing says another one.
+    /// The default namespace.
     pub namespace: String,
     /// None without a kubeconfig.
     pub context: Option<String>,

@@ -109,7 +109,7 @@ impl Installation {
         })
     }
 
-    /// LiteLLM's key and an agent's, each empty where it is not known.
+    /// LiteLLM's key and an agent's, each empty if it is not known.
     async fn secrets_of_codex(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
         let of_agent = format!("{}{}-litellm-key", name("agent.prefix"), name("agent.name"));
@@ -127,7 +127,7 @@ impl Installation {
         })
     }
 
-    /// A key of a Secret of the cluster; empty where there is none.
+    /// A key of a Secret of the cluster; empty if there is none.
     async fn value_of(&self, secret: &str, key: &str) -> Result<String, InstallationError> {
         if !self.has_cluster {
             return Ok(String::new());

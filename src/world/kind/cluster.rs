@@ -51,7 +51,7 @@ pub enum KindError {
     Create {
         name: String,
         source: ToolError,
-        /// Of the node, where there is one.
+        /// Of the node, if any.
         log: String,
     },
     #[error("locking {}: {source}", .path.display())]
@@ -77,9 +77,9 @@ pub enum KindError {
 pub struct Options {
     /// The node's image; `kind`'s own where there is none.
     pub node_image: Option<String>,
-    /// The image that gauntlet is put onto; none: one that is made of gauntlet alone.
+    /// The base image; none for an image built from gauntlet alone.
     pub base_image: Option<String>,
-    /// Works on a cluster of this name where there is one, and leaves it for the next run.
+    /// Reuses a cluster of this name if it exists, and keeps it for the next run.
     pub reuse: bool,
     /// Images of real gateways.
     pub gateway_images: Images,
@@ -279,7 +279,7 @@ async fn create(name: &str, node_image: Option<&str>, folder: &Path, kubeconfig:
     }
 }
 
-/// What the node itself says of why it did not come up; empty where there is none.
+/// The node's own log of why it did not start; empty if there is none.
 async fn node_log(name: &str) -> String {
     let node = format!("{name}-control-plane");
     let mut log = String::new();
@@ -368,7 +368,7 @@ async fn load(name: &str, what: [&str; 2]) -> Result<(), KindError> {
     })
 }
 
-/// A client of a cluster that is there.
+/// A client of an existing cluster.
 pub async fn client(name: &str) -> Result<kube::Client, KindError> {
     let folder = tempfile::tempdir().map_err(KindError::Folder)?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -394,7 +394,7 @@ async fn has_image(cluster: &str, image: &str) -> bool {
     DOCKER.ask(["exec", &node, "crictl", "inspecti", image]).await.is_ok()
 }
 
-/// Deletes a cluster, also one that is only half made.
+/// Deletes a cluster, even a partly created one.
 pub async fn delete(name: &str) -> Result<(), ToolError> {
     let deleting = KIND.run(["delete", "cluster", "--quiet", "--name", name]);
     match tokio::time::timeout(Duration::from_secs(120), deleting).await {

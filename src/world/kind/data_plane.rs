@@ -75,7 +75,7 @@ impl DataPlane {
         Ok(listed.items)
     }
 
-    /// Where this machine connects to for an address of one of its pods; none where no pod has it.
+    /// Where this machine connects to for an address of one of its pods; none if no pod has it.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         let pods = self.pods().await.map_err(Box::new)?;
         let Some(namespace) = pods.first().and_then(|pod| pod.metadata.namespace.as_deref()) else {

@@ -128,7 +128,7 @@ impl Default for Made {
     }
 }
 
-/// A namespace that is there.
+/// An existing namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// It is on its way out.

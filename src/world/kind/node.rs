@@ -6,7 +6,7 @@ use super::KindCluster;
 use super::tool::{DOCKER, ToolError};
 
 impl KindCluster {
-    /// Whether a node was started again since then, or is gone: in words.
+    /// Whether a node has restarted or disappeared since then, in words.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
         match shown(&self.name).await {
             Ok(shown) => fell(&self.name, &shown, since),

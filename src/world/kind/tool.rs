@@ -49,7 +49,7 @@ pub const DOCKER: Tool = Tool {
     help: "kind runs its nodes as containers: install Docker Engine",
 };
 
-/// Longest time that a question may take which no cluster has to be made for.
+/// Time limit for commands that don't create a cluster.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 
 impl Tool {

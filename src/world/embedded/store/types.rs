@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::world::embedded::object::Object;
 
-/// Namespace (empty where there is none) and name.
+/// Namespace (empty if there is none) and name.
 pub type Key = (String, String);
 
 /// What happened to an object.

@@ -236,7 +236,7 @@ const ENTRY: usize = 24;
 
 /// Reads `/etc/ld.so.cache` (glibc's format 1.1, which may stand behind the older one).
 /// Entries for processors with more than the architecture's basics are left out:
-/// the cluster's may be others. None where it is something else.
+/// the cluster's may be others. None if it is something else.
 fn cached(bytes: &[u8]) -> Option<BTreeMap<String, Vec<PathBuf>>> {
     let magic = b"glibc-ld.so.cache1.1";
     let start = bytes.windows(magic.len()).position(|window| window == magic)?;
