@@ -23,7 +23,7 @@ const USAGE: u8 = 2;
 /// Exit code of what could not be told.
 const COULD_NOT_TELL: u8 = 3;
 
-/// What `main` alone reads and knows.
+/// What only `main` reads.
 pub struct Start {
     /// The environment's variables that are text; what isn't is no variable of the platform's.
     pub environment: BTreeMap<String, String>,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::cli::process::Process;
 use crate::world::kind::cluster;
 
-/// What is found out of one target.
+/// The findings about one target.
 struct Finding {
     target: &'static str,
     /// What it has, or why it can't run.

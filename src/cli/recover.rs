@@ -64,7 +64,7 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
     Ok(code)
 }
 
-/// What became of a journal.
+/// The outcome for a journal.
 enum Recovered {
     /// Put back; in words.
     Run(String),

@@ -66,7 +66,7 @@ impl Rerun {
         })
     }
 
-    /// Those of the planned runs that failed then, and what a reader should know of it.
+    /// The planned runs that failed then, and notes for the reader.
     pub fn choose(self, mut planned: Vec<Planned>) -> (Vec<Planned>, Vec<String>) {
         let Rerun {
             report,
@@ -88,7 +88,7 @@ impl Rerun {
     }
 }
 
-/// What to say of a run that there isn't any more.
+/// The message about a run that no longer exists.
 fn gone(run: &RunOf, scenarios: &[Scenario]) -> Option<String> {
     let Some(scenario) = scenarios.iter().find(|scenario| scenario.id == run.id) else {
         let near = nearest(&run.id, scenarios.iter().map(|scenario| scenario.id.as_str()));

@@ -24,7 +24,7 @@ use crate::world::roads::api_road;
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
 
-/// What runs are fitted to.
+/// What runs are matched against.
 pub struct Fit<'i> {
     pub installation: &'i Installation,
     pub policies: &'i Policies,
@@ -45,7 +45,7 @@ impl Fit<'_> {
             .or_else(|| self.left_changed(planned.scenario.intrusion))
     }
 
-    /// What a run asks of the cluster.
+    /// What a run does with the cluster.
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
@@ -92,7 +92,7 @@ impl Fit<'_> {
             .then(|| format!("it is `{name}` ({meaning}): `--allow {name}` permits it"))
     }
 
-    /// What an earlier run changed is the state that a later one would put back.
+    /// Otherwise a later run would restore the state that an earlier one changed.
     fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
         let changes = self.installation.changes.as_ref()?;
         (intrusion >= Intrusion::Disrupt && changes.is_changed())
@@ -189,7 +189,7 @@ impl Fit<'_> {
             .then(|| "its step `login` needs a person who finishes it in a browser".into())
     }
 
-    /// Whether it wants a number of things that are not as many.
+    /// Whether it needs more pods than there are.
     fn not_so_many(&self, world: &WorldSpec) -> Option<String> {
         let (warm, web) = (world.warm_pool, world.web_replicas);
         let Some(there) = self.installation.counts else {
@@ -285,13 +285,13 @@ fn names(value: &impl Serialize, variable: &str) -> bool {
     written.contains(&format!("${{{variable}}}"))
 }
 
-/// Whether anything of a step, what is expected of it too, has a text in it.
+/// Whether a step or its expectations contain a text.
 fn says(step: &Step, text: &str) -> bool {
     let keys = serde_json::to_string(&step.args).unwrap_or_default();
     keys.contains(text) || format!("{:?}", step.expectations).contains(text)
 }
 
-/// Whether a world says how many there are to be of something.
+/// Whether a world requires numbers of pods.
 fn counts_matter(world: &WorldSpec) -> bool {
     world.warm_pool > 0 || world.web_replicas > 1
 }
@@ -305,7 +305,7 @@ pub fn gateways(planned: &Planned) -> BTreeSet<Road> {
     steps(planned).filter_map(of_step).collect()
 }
 
-/// Those of them that are no component of the reference platform.
+/// The gateways that aren't part of the reference platform.
 pub fn real_gateways(planned: &Planned) -> Vec<Road> {
     let mut gateways = gateways(planned);
     gateways.remove(&Road::Builtin);
@@ -316,14 +316,14 @@ fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }
 
-/// What a step goes through.
+/// What a step uses.
 enum Reached {
     Api,
     Roads(Vec<Road>),
     Cluster(Vec<Ask>),
 }
 
-/// What the steps of a run go through.
+/// What the steps of a run use.
 fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
     let mut pods: HashMap<&str, bool> = HashMap::new();
     let mut all = Vec::new();

@@ -202,7 +202,7 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     }
 }
 
-/// What a world is made of, its secrets known to the redactor.
+/// The parts of a world; its secrets are known to the redactor.
 fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {

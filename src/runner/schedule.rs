@@ -23,11 +23,11 @@ pub struct Job<T> {
     /// Whether nothing else may run beside it.
     alone: bool,
     run: Box<dyn FnOnce(UnboundedSender<Event>) -> BoxFuture<'static, T> + Send>,
-    /// What comes of it where it panics, after how long.
+    /// The result if it panics, and its duration.
     broken: Box<dyn FnOnce(Duration) -> T + Send>,
 }
 
-/// What the caller of [`schedule`] hears.
+/// What [`schedule`] reports to its caller.
 pub enum Told<T> {
     Event(Event),
     Ended(T),

@@ -9,7 +9,7 @@ use crate::steps::{StepContext, StepError};
 use crate::template::{Scope, render};
 use crate::yaml::Place;
 
-/// What is known of a run so far.
+/// The state of a run so far.
 #[derive(Default)]
 pub struct Record {
     pub checks: Vec<CheckResult>,
@@ -23,12 +23,12 @@ impl Record {
         self.checks.iter().any(|check| check.verdict == verdict)
     }
 
-    /// Whether what was seen so far is to be looked at by somebody.
+    /// Whether somebody should look at the results so far.
     pub fn is_bad(&self) -> bool {
         self.judged(Verdict::Fail) || self.judged(Verdict::Error)
     }
 
-    /// What failed may have failed for something that is not the platform's doing.
+    /// Failures may have a cause other than the platform.
     pub fn doubt(&mut self, why: &str) {
         for check in self.checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
             let seen = check.why();

@@ -50,7 +50,7 @@ pub struct Permission {
 }
 
 impl Ask {
-    /// What it takes.
+    /// The permissions it needs.
     pub fn permissions(self, names: &Names) -> Vec<Permission> {
         let on = |group, resource, verbs: &[&'static str]| -> Vec<Permission> {
             let one = |verb: &&'static str| Permission {

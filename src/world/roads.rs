@@ -21,7 +21,7 @@ pub struct Door {
     pub road: Road,
     /// The pod's own, or that of the road.
     pub address: SocketAddr,
-    /// What this machine connects to for it.
+    /// The address this machine connects to for it.
     pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,

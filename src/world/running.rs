@@ -60,7 +60,7 @@ pub enum WorldError {
     NotReady {
         name: String,
         within: Duration,
-        /// What its pods wait for, where that is known.
+        /// What its pods are waiting for, if known.
         why: String,
     },
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub struct World {
     pub token: String,
     /// The session API's key, or LiteLLM's.
     pub master_key: String,
-    /// What JWTs are signed with; of codex-auth an agent's runtime token.
+    /// The JWT signing secret; in codex-auth an agent's runtime token.
     pub jwt_secret: String,
     /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
     pub clock: Option<f64>,
@@ -106,7 +106,7 @@ pub struct World {
     pub data_plane: Option<DataPlane>,
 }
 
-/// What a world stands on, and goes with it.
+/// What a world runs on, and is deleted with it.
 enum Ground {
     Embedded(Box<Cluster>),
     Namespace(Box<Namespace>),
@@ -124,7 +124,7 @@ enum Before {
     },
 }
 
-/// What a world is started with, beside its spec.
+/// The settings of a world besides its spec.
 pub struct Setup {
     pub names: Arc<BTreeMap<String, String>>,
     /// Mutants that every component is told of.
@@ -356,7 +356,7 @@ impl World {
         }
     }
 
-    /// Whether it can be there when this process is not.
+    /// Whether it can outlive this process.
     pub fn can_stay(&self) -> bool {
         matches!(self.ground, Ground::Namespace(_))
     }
@@ -377,7 +377,7 @@ impl World {
         }
     }
 
-    /// What notes changes before they are made, on a platform that isn't ours.
+    /// Journals changes before they are made, on a platform that isn't ours.
     pub fn changes(&self) -> Option<&Changes> {
         self.installation()?.changes.as_ref()
     }
@@ -419,7 +419,7 @@ impl World {
         self.slot.as_ref()?.front(road)
     }
 
-    /// Whether the gateway of a road is told what to do by objects of the cluster.
+    /// Whether objects in the cluster configure the gateway of a road.
     pub fn goes_by_objects(&self, road: Road) -> bool {
         road == Road::Envoy && self.data_plane.is_some()
     }
@@ -621,7 +621,7 @@ impl Ground {
         }
     }
 
-    /// Whether there is something that makes pods of Sandboxes already.
+    /// Whether the cluster already has a Sandbox controller.
     fn has_controller(&self) -> bool {
         match self {
             Ground::Embedded(_) => false,

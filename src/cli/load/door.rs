@@ -23,7 +23,7 @@ use crate::redact::{Redactor, Secret};
 /// Probes a second at least, where the command line says nothing.
 const PROBES: f64 = 2.0;
 
-/// Of the attaches, so many without the right token on top.
+/// The share of additional attaches without the right token.
 const PROBE_SHARE: f64 = 0.02;
 
 /// Descriptors of the process itself: the engine, the runtime, what it was started with.

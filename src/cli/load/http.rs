@@ -23,10 +23,10 @@ pub const WORKER: &str = "load-http-worker";
 const API_PATH: &str = "/api/v1/managed_agents";
 const AGENTS_PATH: &str = "/api/agents";
 
-/// What a worker needs at most to say its last word, once its grace is over.
+/// Time limit for a worker's final report after its grace period.
 const LAST_WORD: Duration = Duration::from_secs(10);
 
-/// Who asks the session API and the agent service meanwhile.
+/// The users of the session API and the agent service during the load.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HttpOptions {
     /// HTTP side: concurrent users, each waiting for its answers (closed model)

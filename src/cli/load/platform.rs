@@ -15,7 +15,7 @@ use crate::redact::Secret;
 const UP_WITHIN: Duration = Duration::from_secs(90);
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
-/// What `up` says last of a platform that is up.
+/// The last line that `up` prints once the platform is up.
 const IS_UP: &str = "Ctrl-C ends it.";
 
 /// The address of the platform to use.

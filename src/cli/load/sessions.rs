@@ -56,7 +56,7 @@ impl SessionOptions {
     /// How many attaches are made, where they go to sessions.
     ///
     /// # Errors
-    /// What has no meaning.
+    /// For meaningless combinations of flags.
     pub fn attaches(&self, door: &DoorOptions) -> Result<Option<u32>, UsageError> {
         let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
         let of_api = [

@@ -55,7 +55,7 @@ pub const GATEWAYS: [Road; 3] = [Road::Builtin, Road::Nginx, Road::Envoy];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goes {
     Named(GatewayName),
-    /// Of a platform that isn't ours: those that its profile says the way to.
+    /// On a platform that isn't ours: those with a road in its profile.
     OfProfile(BTreeSet<Road>),
 }
 

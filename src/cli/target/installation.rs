@@ -37,7 +37,7 @@ const INSECURE: &str = "--insecure: certificates are not verified; whoever is be
 /// An installation that was found.
 pub struct Found {
     pub installation: Arc<Installation>,
-    /// Where something is to be disrupted.
+    /// The changes, if something is to be disrupted.
     pub held: Option<Held>,
 }
 

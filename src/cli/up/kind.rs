@@ -117,7 +117,7 @@ async fn bring_up(
     Ok(())
 }
 
-/// What of the platform is on a cluster.
+/// The parts of the platform on a cluster.
 enum There {
     Nothing,
     Platform,
@@ -177,7 +177,7 @@ fn deployments_of(setup: &Setup) -> Vec<String> {
     }
 }
 
-/// What tells platforms of different contracts and names apart.
+/// What distinguishes platforms of different contracts and names.
 fn made_with(setup: &Setup) -> String {
     let contract = match setup.contract {
         Contract::HarnessToken => "",

@@ -97,7 +97,7 @@ fn gateways(goes: &Goes) -> Vec<Road> {
     GATEWAYS.into_iter().filter(real).collect()
 }
 
-/// What a person gets: all of the platform's parts.
+/// The complete platform.
 fn spec(contract: Contract) -> WorldSpec {
     match contract {
         Contract::AgentService => WorldSpec::default(),
@@ -141,7 +141,7 @@ mod tests {
 
     use crate::cli::{Cli, Command};
 
-    /// It holds a token: one that lies in this folder must not be committed.
+    /// It contains a token, so one in this folder must not be committed.
     #[test]
     fn the_kubeconfig_is_ignored_by_git() {
         let Command::Up(options) = Cli::parse_from(["gauntlet", "up"]).command else {

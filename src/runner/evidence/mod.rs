@@ -22,7 +22,7 @@ const EXCHANGES: usize = 6;
 /// Takes the evidence: the wire, the pods, their logs, the events, the objects that they are made of. What tells most comes first:
 /// the last exchanges and the logs of the pods that had a part in them.
 ///
-/// What cannot be had is said in its place.
+/// Missing evidence is replaced by the reason.
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let load = context.last_load();

@@ -70,7 +70,7 @@ struct Request<'a> {
     platform: Platform,
 }
 
-/// Where `gauntlet up` tells its doors.
+/// Where `gauntlet up` prints its doors.
 const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {

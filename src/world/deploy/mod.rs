@@ -52,7 +52,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the cluster says that an object can't be.
+    /// Whether the cluster rejects an object as invalid.
     pub fn is_refused(&self) -> bool {
         match self {
             DeployError::Create { source, .. } => {

@@ -73,7 +73,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Of a platform as `spec` wants it. The names are those of the installation.
+    /// The values for a platform as in `spec`, with the installation's names.
     pub fn new(
         image: &str,
         spec: &WorldSpec,

@@ -72,9 +72,9 @@ pub struct Program {
     help: &'static str,
     /// Asks for its version.
     asked: &'static str,
-    /// What stands before the version in the answer.
+    /// The text before the version in its output.
     mark: &'static str,
-    /// What must stand in the answer as well, and what that means.
+    /// What its output must also contain, and what that means.
     needs: Option<(&'static str, &'static str)>,
     arguments: fn(file: &Path) -> Vec<OsString>,
 }

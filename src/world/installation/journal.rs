@@ -35,7 +35,7 @@ pub struct Head {
     pub started: String,
     /// None if only doors are known.
     pub cluster: Option<ClusterAt>,
-    /// What the installation calls things.
+    /// The installation's names.
     pub names: BTreeMap<String, String>,
     /// How its roads are gone, by name of the road.
     pub roads: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ pub struct Head {
     pub secrets: BTreeMap<String, String>,
     /// The file of further authorities.
     pub ca: Option<PathBuf>,
-    /// Whether certificates are taken as they come.
+    /// Whether any certificate is accepted.
     #[serde(default)]
     pub insecure: bool,
 }
@@ -104,7 +104,7 @@ fn follow(entries: &mut Vec<Entry>, next: Entry) {
     }
 }
 
-/// Of those that are being made one less.
+/// One fewer is being created.
 fn answered(entries: &mut Vec<Entry>) {
     if let Some(begun) = entries.iter().position(|entry| *entry == Entry::SessionBegun) {
         entries.remove(begun);
@@ -122,7 +122,7 @@ struct Open {
     file: File,
     /// Bytes of the lines that are whole.
     length: u64,
-    /// Those that are not undone.
+    /// The entries that are not undone.
     entries: Vec<Entry>,
 }
 
@@ -204,7 +204,7 @@ impl Journal {
         }))
     }
 
-    /// Those that runs left in a folder, oldest first.
+    /// The journals left in a folder, oldest first.
     pub fn left(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
         let listed = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -94,7 +94,7 @@ pub async fn other_holder(leases: &Api<Lease>, run: Option<&str>) -> Option<Stri
     holder(&found).filter(|holder| Some(holder.as_str()) != run)
 }
 
-/// Who holds it and renews it.
+/// The holder, who renews it.
 fn holder(lease: &Lease) -> Option<String> {
     let spec = lease.spec.as_ref()?;
     let renewed = spec.renew_time.as_ref()?.0;

@@ -99,7 +99,7 @@ impl InstallationError {
 /// The name of the context that is the cluster of the pod that this runs in.
 pub const IN_CLUSTER: &str = "in-cluster";
 
-/// Where a cluster is, as the command line and the environment say it.
+/// How to reach the cluster, from the command line and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// Merged in order; none: that of a pod.
@@ -118,7 +118,7 @@ pub struct Installation {
     pub namespace: String,
     pub forwards: Forwards,
     pub trust: Trust,
-    /// What may be done to it.
+    /// The permitted intrusion.
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
@@ -139,7 +139,7 @@ pub struct Installation {
 pub struct Counts {
     /// Terminating pods don't count; pods that aren't ready yet do.
     pub warm_pods: u32,
-    /// Those that are ready.
+    /// The number of ready pods.
     pub web_replicas: u32,
 }
 
@@ -212,7 +212,7 @@ impl Installation {
         self.ways.get(&road).unwrap_or(&Way::None)
     }
 
-    /// Whether a road leads anywhere.
+    /// Whether the installation has a road.
     pub fn has_road(&self, road: Road) -> bool {
         *self.way(road) != Way::None
     }

@@ -9,7 +9,7 @@ use kube::api::{Api, PostParams};
 use super::{Installation, InstallationError};
 use crate::world::access::Permission;
 
-/// Those of the permissions that the cluster doesn't give.
+/// The permissions that the cluster denies.
 pub async fn missing(
     installation: &Installation,
     wanted: &BTreeSet<Permission>,

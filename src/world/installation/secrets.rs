@@ -10,7 +10,7 @@ use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Contract;
 
-/// What a run needs to know; empty is what its contract has none of.
+/// The secrets that a run needs; empty for those its contract doesn't have.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// The token that terminals take.
@@ -18,7 +18,7 @@ pub struct Secrets {
     /// The session API's key; for the agent service LiteLLM's, which a platform needs not show: empty
     /// where it is unknown.
     pub master_key: String,
-    /// What JWTs are signed with.
+    /// The JWT signing secret.
     pub jwt_secret: String,
 }
 
@@ -47,7 +47,7 @@ impl Given {
         self.0.get(&needed).map(|(source, _)| source)
     }
 
-    /// Whether they are all there.
+    /// Whether all of them are given.
     pub fn has(&self, all: &[Needed]) -> bool {
         all.iter().all(|needed| self.0.contains_key(needed))
     }
@@ -186,7 +186,7 @@ impl Installation {
     }
 }
 
-/// What a Secret of the cluster has.
+/// The data of a Secret in the cluster.
 #[derive(Default)]
 struct Kept {
     secret: String,

@@ -16,7 +16,7 @@ use crate::vocabulary::Road;
 use crate::world::gateways::Images;
 use crate::world::kube_error::kube_error;
 
-/// What the cluster is made of, unless a user's own file says otherwise.
+/// The cluster's default configuration, which a user's own file replaces.
 const CONFIG: &str = include_str!("../../../kind-config.yaml");
 
 /// How long `kind` waits for the node to be ready.
@@ -28,10 +28,10 @@ const LOG_LINES: usize = 8;
 /// The oldest `kind` that starts a node of a current Kubernetes: its nodes have a containerd configuration of version 3.
 const OLDEST: [u64; 3] = [0, 27, 0];
 
-/// What kind says of a cluster that it does not make since it is there.
+/// kind's message that a cluster already exists.
 const ALREADY: &str = "already exist for a cluster with the name";
 
-/// What is told while the image is loaded.
+/// The progress message while the image is loaded.
 const BRINGING: &str = "bringing the platform's image to its node";
 
 /// Why there is no cluster.
@@ -388,7 +388,7 @@ async fn client_with(name: &str, kubeconfig: &Path) -> Result<kube::Client, Kind
     kube::Client::try_from(config).map_err(|error| failed(error.to_string()))
 }
 
-/// Whether a cluster's node has an image. Where it can't be told it is brought again, which does no harm.
+/// Whether a cluster's node has an image. If unknown, the image is loaded again, which is harmless.
 async fn has_image(cluster: &str, image: &str) -> bool {
     let node = format!("{cluster}-control-plane");
     DOCKER.ask(["exec", &node, "crictl", "inspecti", image]).await.is_ok()

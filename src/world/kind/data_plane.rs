@@ -88,7 +88,7 @@ impl DataPlane {
     /// Waits until the Gateway is programmed and a pod of it is ready; says what is missing otherwise.
     ///
     /// # Errors
-    /// It was not so in time; in words.
+    /// In words: the condition was not met in time.
     pub async fn programmed(&self, within: Duration) -> Result<(), String> {
         let deadline = Instant::now() + within;
         loop {

@@ -60,7 +60,7 @@ impl Making {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there may be something of it.
+    /// Whether part of the cluster may exist.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }

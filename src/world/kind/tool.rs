@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(failed.to_string(), "`no-such-program` is not on PATH; nobody has it");
     }
 
-    /// What it started itself ends with it.
+    /// Its own children end with it.
     #[tokio::test]
     async fn dropped_it_ends_as_a_whole() {
         let folder = tempfile::tempdir().expect("a folder");

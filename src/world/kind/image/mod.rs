@@ -79,7 +79,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Of a gauntlet binary, most often the one that runs (`std::env::current_exe`).
+    /// An image of a gauntlet binary, usually the running one (`std::env::current_exe`).
     /// Reads all that goes in once, for the digest.
     pub fn of(binary: &Path) -> Result<Image, ImageError> {
         Image::with(binary, &libraries::System::here())
