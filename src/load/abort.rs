@@ -7,7 +7,7 @@ use super::metric::Metric;
 use super::objective::{Count, Figure, Objective, Of};
 use super::recorder::Second;
 
-/// What can be looked at while a load runs.
+/// A figure that can be observed while a load runs.
 const FORM: &str = "of the whole load so far `errors`, `opened` and `error-ratio`, and of the last second `attach.p50`, \
                     `attach.p99`, `echo.p50`, `echo.p99` and `lag.p99`";
 

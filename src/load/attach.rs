@@ -67,7 +67,7 @@ enum State {
     Closing,
 }
 
-/// What an event led to.
+/// The result of an event.
 pub enum Progress {
     /// Something else has to happen first.
     Waits,

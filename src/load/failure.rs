@@ -45,7 +45,7 @@ pub enum Failure {
     Local(Lack),
 }
 
-/// What this machine has run out of.
+/// The resource that this machine has run out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lack {

@@ -6,7 +6,7 @@ use super::recorder::Recorder;
 
 /// The keys that one attach has typed for all, and to how many each of them has come.
 pub struct FanOut {
-    /// Of the one who types, in the nonces.
+    /// The typist's number in the nonces.
     pub tag: u32,
     keys: Vec<Key>,
 }

@@ -21,7 +21,7 @@ use super::metric::Metric;
 use super::plan::with_token;
 use super::worker::{Assignment, Terminal};
 
-/// What is typed, for a terminal that is silent until then: a letter that is in no nonce.
+/// The key typed into a silent terminal: a letter that no nonce contains.
 const TYPED: [u8; 2] = [RUB_OUT, b'q'];
 
 /// Bytes that are read at once.

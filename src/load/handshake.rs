@@ -44,7 +44,7 @@ fn key(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The head isn't whole yet.

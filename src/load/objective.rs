@@ -16,7 +16,7 @@ use super::recorder::Counts;
 pub const FORM: &str = "an objective like `attach.p99 < 500ms`, `steady.echo.p99 < 50ms`, `errors == 0`, \
                         `error-ratio < 1%` or `opened >= 200`";
 
-/// What has to hold of a load.
+/// An objective of a load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     figure: Figure,
@@ -118,7 +118,7 @@ pub struct Judged {
     pub found: String,
 }
 
-/// What an objective is held against.
+/// The figures that an objective is compared with.
 pub struct Measured<'a> {
     pub counts: &'a Counts,
     pub whole: &'a Histograms,

@@ -15,7 +15,7 @@ pub enum Ending {
     Stopped,
 }
 
-/// What a load has given.
+/// The outcome of a load.
 pub struct Outcome {
     pub recorder: Recorder,
     pub ending: Ending,

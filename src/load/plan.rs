@@ -80,7 +80,7 @@ pub struct Plan {
     pub sources: Vec<IpAddr>,
     /// Over TLS, with this name in the handshake.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// What attaches go to, in turn.
+    /// The targets of attaches, in turn.
     pub doors: Vec<Door>,
     pub attaches: u32,
     pub arrivals: Arrivals,

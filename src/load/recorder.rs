@@ -158,7 +158,7 @@ pub struct Example {
     pub attach: String,
     /// This side's address, where there was one.
     pub local: Option<String>,
-    /// What the server said, as far as it matters.
+    /// The server's answer, as far as it matters.
     pub said: Option<String>,
 }
 
@@ -186,7 +186,7 @@ pub struct Second {
     pub histograms: Option<Encoded>,
 }
 
-/// What a load has counted and measured so far.
+/// A load's counts and measurements so far.
 pub struct Recorder {
     /// Of the whole load.
     pub counts: Counts,

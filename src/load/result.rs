@@ -74,12 +74,12 @@ pub struct LoadResult {
     pub ended: f64,
     pub seconds: Vec<Second>,
     pub generator: Generator,
-    /// What came of the keys that one typed for all, where one did.
+    /// The outcome of a fan-out, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FannedOut>,
     /// The reference platform's own count and cost, where it was the target.
     pub platform: Option<Platform>,
-    /// What it cost the pods of the target, where that is on a cluster.
+    /// The cost to the target's pods, if it is on a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_side: Option<TargetSide>,
     /// Its HTTP side, where it had one.
@@ -97,7 +97,7 @@ pub struct Gauntlet {
     pub commit: Option<String>,
 }
 
-/// What was asked for.
+/// The plan of the load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {

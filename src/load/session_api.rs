@@ -267,7 +267,7 @@ impl SessionApi {
     }
 }
 
-/// What is kept of an answer.
+/// How much of an answer is kept.
 fn kept(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(SAID)]).into_owned()
 }

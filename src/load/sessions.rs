@@ -61,9 +61,9 @@ pub struct Sessions {
     untold: AtomicU32,
 }
 
-/// What has become of the sessions.
+/// The outcome of the sessions.
 pub struct Made {
-    /// Of those that are ready, in the order of their starts.
+    /// The ready sessions, in the order of their starts.
     pub terminals: Vec<Terminal>,
     recorder: Recorder,
     ending: Ending,
@@ -103,7 +103,7 @@ impl Sessions {
     /// Makes them, until all are ready or have failed, or it is told to stop.
     ///
     /// # Errors
-    /// In words: the API takes no session of this key, or of this agent.
+    /// In words: the API accepts no session with this key, or for this agent.
     pub async fn make(self: &Arc<Self>, stop: &CancellationToken) -> Result<Made, String> {
         let began = Instant::now();
         let enough = stop.child_token();

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use rustls::{ClientConnection, StreamOwned};
 
-/// What an attach's bytes go through.
+/// An attach's transport.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),

@@ -90,7 +90,7 @@ impl StepError {
     }
 }
 
-/// What a step did and what it saw.
+/// A step's action and observation.
 #[derive(Clone, Debug)]
 pub struct Observation {
     /// What it did, in words: `attach session 4f2a through the proxy`.

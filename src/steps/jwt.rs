@@ -17,7 +17,7 @@ type Fields = Map<String, Value>;
 /// How long a token is good, in seconds (contract 3: 7 days).
 const LIFETIME: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
-/// Who it is of: nobody whom a client would name by itself.
+/// The user: one that no client would name by chance.
 const USER_ID: u64 = 4711;
 const USER: &str = "gauntlet";
 const EMAIL: &str = "gauntlet@gauntlet.test";

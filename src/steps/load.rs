@@ -91,7 +91,7 @@ struct Size {
     arrivals: Arrivals,
     hold: Duration,
     echo_every: Duration,
-    /// One types, and all have to see it.
+    /// One types, and all must see it.
     fan_out: bool,
     objectives: Vec<Objective>,
 }
@@ -137,7 +137,7 @@ impl Size {
     }
 }
 
-/// What this process would lack the platform in it would lack too, and that would look like its failure.
+/// The platform shares this process, so a lack of resources would look like its failure.
 fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Result<(), StepError> {
     let each = match (context.world.embedded_cluster(), road) {
         // Both ends of each connection on the way.

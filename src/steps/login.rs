@@ -98,7 +98,7 @@ async fn tell_vendor(path: &str, body: Value, context: &StepContext) -> Result<(
     }
 }
 
-/// What a person needs for a browser.
+/// What a person needs in the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shown {
     address: String,

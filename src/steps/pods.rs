@@ -66,7 +66,7 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
     Ok(Observation { what, value })
 }
 
-/// What chooses the pod of a session, where the installation labels it.
+/// The selector of a session's pod, if the installation labels it.
 fn label_of(context: &StepContext, session: &str) -> Option<String> {
     let label = context.world.session_label()?;
     Some(format!("{label}={session}"))

@@ -55,7 +55,7 @@ pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observatio
     Ok(Observation { what, value })
 }
 
-/// What was seen of a deployment's pods.
+/// Observations of a deployment's pods.
 #[derive(Default)]
 struct Seen {
     /// Those that have not ended, by their ids: whether each is ready.

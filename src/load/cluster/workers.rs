@@ -42,7 +42,7 @@ const BUFFER: usize = 1 << 16;
 /// Longest time to read what a worker has said before its connection ended.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Of containers that wait, the reasons that waiting doesn't mend.
+/// Reasons of a waiting container that don't resolve by waiting.
 const HOPELESS: [&str; 6] = [
     "CreateContainerConfigError",
     "CreateContainerError",

@@ -25,7 +25,7 @@ impl Limit {
         self.figure
     }
 
-    /// What became of it. What can't be told is not kept.
+    /// Its outcome. A limit that can't be judged counts as not met.
     pub(super) fn judge(&self, row: &Row) -> Outcome {
         match (row.said, row.change) {
             (Said::Worse, Some(change)) if change > self.most => Outcome::Broken,

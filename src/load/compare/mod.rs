@@ -26,7 +26,7 @@ const QUANTILES: [f64; 2] = [0.5, 0.99];
 pub struct Comparison<'a> {
     a: &'a Saved,
     b: &'a Saved,
-    /// What makes the comparison a weak one, in words.
+    /// What weakens the comparison, in words.
     warnings: Vec<String>,
     /// Whose generator was late, in words: it says nothing against counts.
     late: Vec<String>,
@@ -59,7 +59,7 @@ enum Seen {
     Share(u64, u64),
 }
 
-/// What can be said of a difference.
+/// The judgement of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     /// It may be chance.
@@ -268,7 +268,7 @@ impl Seen {
     }
 }
 
-/// What the loads do not have in common, and what else makes their figures hard to compare.
+/// Differences between the loads' settings, and anything else that makes their figures hard to compare.
 fn warnings(a: &Saved, b: &Saved) -> Vec<String> {
     let (one, other) = (&a.result.load, &b.result.load);
     let every = |every: Option<u64>| every.map_or("never".to_owned(), |every| format!("{every} ms"));

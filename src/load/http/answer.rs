@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::load::failure::Failure;
 
-/// Of an answer, as much is kept; the rest is read and forgotten.
+/// How much of an answer is kept; the rest is read and discarded.
 const BODY: usize = 4 << 20;
 
 /// Reads an answer to its end.

@@ -16,7 +16,7 @@ use crate::load::worker::say;
 /// How often it is looked whether there is an end to come.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a user waits between two things that it does: people think, and the attaches need their processors.
+/// A user's pause between two requests: people think, and the attaches need the processors.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(150));
 
 /// How many of them begin in a second, for each that there is: all within a quarter of one.

@@ -29,7 +29,7 @@ pub enum Call {
     ModelsInactive,
 }
 
-/// What has to come.
+/// The expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     /// Any success: the contract names no status.
@@ -39,7 +39,7 @@ enum Expected {
     Shut(u16),
 }
 
-/// What became of a request that was answered.
+/// The outcome of an answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     Right,

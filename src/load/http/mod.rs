@@ -68,7 +68,7 @@ pub fn with_bad_signature(jwt: &str) -> Option<String> {
     Some(format!("{signed}.{kept}{changed}"))
 }
 
-/// What a worker is to do. It carries secrets, and so it doesn't print.
+/// A worker's task. It contains secrets, so it doesn't print.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Task {
@@ -123,7 +123,7 @@ pub struct Models {
     pub inactive: Option<String>,
 }
 
-/// What a worker says at its end.
+/// A worker's final message.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum Word {

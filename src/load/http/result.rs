@@ -20,7 +20,7 @@ pub struct Measured {
     pub examples: Vec<Example>,
     /// Sessions that it made and couldn't delete.
     pub left: Vec<String>,
-    /// What couldn't be asked, and why.
+    /// Requests that couldn't be sent, and why.
     pub notes: Vec<String>,
     /// Requests that still had no answer when it ended.
     pub unanswered: u64,
@@ -99,7 +99,7 @@ impl Example {
 /// How failures that are this machine's own begin.
 const LOCAL: &str = "local: ";
 
-/// What there is to say against a load.
+/// Reasons against a load.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     /// Of the platform.
@@ -109,7 +109,7 @@ struct Found {
 }
 
 impl HttpResult {
-    /// What became of a task.
+    /// The outcome of a task.
     pub fn new(task: &Task, measured: Result<Measured, String>) -> HttpResult {
         let place = |site: &Site| format!("{}{}", site.origin, site.path);
         let (measured, lost) = match measured {

@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The title of sessions that it makes.
 const SESSION: &str = "gauntlet load";
 
-/// What a user does in one go.
+/// One task of a user.
 #[derive(Clone, Copy)]
 pub enum Act {
     /// Asks once.
@@ -60,11 +60,11 @@ pub struct Users {
     agent: Mutex<Option<String>>,
     /// Sessions that were made here and are still there.
     sessions: Mutex<BTreeSet<String>>,
-    /// What couldn't be asked, and why.
+    /// Requests that couldn't be sent, and why.
     notes: Mutex<BTreeSet<&'static str>>,
 }
 
-/// What is known stays true where another user has panicked.
+/// The data stays valid if another user has panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -115,7 +115,7 @@ impl Users {
         Ok(users)
     }
 
-    /// It goes where it was told: no redirect, no proxy, no second attempt, and no name looked up again.
+    /// It goes exactly where it was told: no redirect, no proxy, no retry, no repeated name lookup.
     fn client(&self) -> reqwest::ClientBuilder {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -238,7 +238,7 @@ impl Users {
         }
     }
 
-    /// Whether it was answered as it had to be.
+    /// Whether the answer was the expected one.
     async fn list_agents(&self, user: &mut GooseUser) -> bool {
         let Some(request) = self.request(user, Call::ListAgents, "") else {
             return false;

@@ -12,19 +12,19 @@ use crate::load::schedule::Arrivals;
 use crate::load::url::resolve;
 use crate::trust::Trust;
 
-/// What a load is made of. It carries the tokens, and so it doesn't print.
+/// The parts of a load. They contain the tokens, so they don't print.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assignment {
     pub addresses: Vec<SocketAddr>,
-    /// What the worker looks up itself, in place of addresses.
+    /// The name that the worker resolves itself, instead of addresses.
     pub named: Option<Named>,
     pub sources: Vec<IpAddr>,
     pub tls: Option<Tls>,
     /// As the `Host` field has it.
     pub authority: String,
     pub headers: Vec<(String, String)>,
-    /// What attaches go to, in turn.
+    /// The targets of attaches, in turn.
     pub terminals: Vec<Terminal>,
     pub wrong: String,
     pub old: Option<String>,

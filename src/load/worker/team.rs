@@ -24,7 +24,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A worker that says nothing for so long is lost: each second it has something to say.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// What becomes of a load of which a worker is lost. It never passes.
+/// What to do if a worker is lost. The load never passes then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfLost {
     /// It ends with what was measured.
@@ -42,7 +42,7 @@ pub struct Member {
     pub orders: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// What was heard of a worker.
+/// A worker's report, or its loss.
 enum Heard {
     Word(Word),
     /// Its stream has ended, or what came was no word.
@@ -164,7 +164,7 @@ struct Team<F> {
     done: Option<Cost>,
     /// It was told to stop.
     stopping: bool,
-    /// It was stopped as a worker was lost, and by nobody else.
+    /// It was stopped only because a worker was lost.
     ended_for_loss: bool,
     tell: F,
 }

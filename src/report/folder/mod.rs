@@ -122,7 +122,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// What the user should know of it that is no reason to fail.
+    /// Notes for the user that are no reason to fail.
     pub fn notes(&self) -> Vec<String> {
         self.made().notes.clone()
     }

@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// It was none.
+    /// It wasn't a refusal.
     pub fn opened(&self) -> bool {
         self.status == 101
     }
