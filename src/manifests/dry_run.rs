@@ -16,7 +16,7 @@ use crate::world::kube_error::kube_error;
 
 const ACCEPTED: Rule = Rule {
     id: "manifests/server-dry-run",
-    holds: "the API server takes it",
+    holds: "the API server accepts it",
 };
 
 /// Whose fields these would be.
@@ -127,7 +127,7 @@ fn unknown_kind(document: &Document, manifests: &Manifests) -> Finding {
 async fn one(document: &Document, api: &Api<DynamicObject>, manifests: &Manifests) -> Result<Finding, DryRunError> {
     let name = document.name();
     if name.is_empty() {
-        let why = "it has no name, and what has none can't be applied";
+        let why = "it has no name, so it can't be applied";
         return Ok(ACCEPTED.skip(document, document.problem(document.place(), why)));
     }
     // Who has which field is not the question: whoever deploys it has them.

@@ -80,7 +80,7 @@ fn key(agent: &Pod<'_>) -> Vec<Finding> {
         Origin::Elsewhere(_) => fail(span, format!("{KEY_VARIABLE} does not come from a Secret")),
         Origin::Perhaps { .. } => {
             let why = format!(
-                "container {} takes all keys that are here: whether {KEY_VARIABLE} is one of them can't be told",
+                "container {} takes all keys that are here: whether {KEY_VARIABLE} is one of them is unknown",
                 container.name
             );
             vec![KEY.skip(document, agent.problem(span, why))]
