@@ -231,7 +231,7 @@ async fn of_some_only_the_doors_are_known() {
     ];
     let without = theirs.ran(&of).exits(3);
     insta::assert_snapshot!(without.stderr, @"
-    gauntlet: reading the master-key from the variable API_KEY: it is not set, or no text
+    gauntlet: reading the master-key from the variable API_KEY: it is not set, or isn't text
     gauntlet: nothing was run
     ");
     let output = theirs

@@ -409,8 +409,7 @@ fn a_secret_in_an_unknown_form_is_found_and_is_no_pass() {
         );
     }
     assert!(
-        ran.stderr
-            .ends_with("delete what is named above, or keep it to yourself\n"),
+        ran.stderr.ends_with("delete what is named above, or keep it private\n"),
         "{}",
         ran.stderr
     );

@@ -35,7 +35,7 @@ pub fn settle(finished: &Finished, redactor: &Redactor, said: u8, verdict: &str)
         Ok(leaks) if leaks.is_empty() => {}
         Ok(leaks) => {
             wrong.extend(places(&leaks));
-            wrong.push("delete what is named above, or keep it to yourself".to_owned());
+            wrong.push("delete what is named above, or keep it private".to_owned());
         }
         Err(error) => wrong.push(error.to_string()),
     }

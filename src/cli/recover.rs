@@ -95,7 +95,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         held = Some(taken.map_err(|error| failed(&error))?);
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
-            () = process.stop.cancelled() => return Err(failed(&"interrupted; `gauntlet recover` goes on")),
+            () = process.stop.cancelled() => return Err(failed(&"interrupted; run `gauntlet recover` again to continue")),
         };
         let left = undone.map_err(|error| failed(&error))?;
         left.iter().for_each(|left| tell(&failed(left)));

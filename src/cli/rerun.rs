@@ -53,7 +53,7 @@ impl Rerun {
         let unfinished = report.notes.iter().any(|note| note.ends_with(NOT_STARTED));
         if unfinished || report.summary.verdict == RunVerdict::Interrupted {
             notes.push(format!(
-                "the run of {shown} ended early: what it did not start is not run now"
+                "the run of {shown} ended early: unstarted scenarios are not rerun"
             ));
         }
         if report.profile_digest.as_deref() != profile_digest {

@@ -186,7 +186,7 @@ pub fn schema() -> Value {
             "kind": { "const": "ExpectedFailures" },
             "failures": {
                 "type": "array",
-                "description": "What is known to fail. A run fails also where one of these passes.",
+                "description": "Known failures. A run also fails if one of them passes.",
                 "items": {
                     "type": "object",
                     "required": ["scenario", "reason", "expires"],

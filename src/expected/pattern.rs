@@ -35,7 +35,7 @@ impl Pattern {
         let matcher = match id.contains(['*', '?', '[', '{']) {
             false => Id::Exact(id.to_owned()),
             true => {
-                let glob = Glob::new(id).map_err(|error| format!("`{id}` isn't a valid pattern: {}", error.kind()))?;
+                let glob = Glob::new(id).map_err(|error| format!("`{id}` isn't a pattern: {}", error.kind()))?;
                 Id::Glob(glob.compile_matcher())
             }
         };

@@ -25,7 +25,7 @@ pub(super) fn check<'r>(steps: impl Iterator<Item = &'r Read<'r>>, checker: &mut
         for (objective, text, why) in objectives.iter().filter_map(wrong::<Objective>) {
             // What is wanted is the help's to say.
             let why = why.split("; wanted is ").next().unwrap_or_default();
-            let message = format!("`{text}` isn't a valid objective: {why}");
+            let message = format!("`{text}` isn't an objective: {why}");
             checker.report_with_help(objective.span, message, format!("it is {}", objective::FORM));
         }
     }

@@ -182,10 +182,7 @@ impl Known {
         if let Err(error) = compiled {
             let range = error.range().unwrap_or(0..source.len());
             let at = locate(checker, text, span, start + range.start, range.len());
-            checker.report(
-                at,
-                format!("`{}` isn't a valid expression: {}", source.trim(), explain(&error)),
-            );
+            checker.report(at, format!("`{}` isn't valid: {}", source.trim(), explain(&error)));
             return;
         }
         for name in expression::names(source) {

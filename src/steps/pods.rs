@@ -157,7 +157,7 @@ fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
     let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
     match pods.iter().find(|pod| pod["kind"] != "pod") {
         Some(other) => Err(StepError(format!(
-            "{verb}: {} isn't a pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)",
+            "{verb}: {} isn't a pod; it takes the result that a `pods` step got with `as` (`delete-session` ends a session)",
             subject::name(other)
         ))),
         None => Ok(pods),

@@ -36,7 +36,7 @@ impl Schema {
         Schema { root, patterns }
     }
 
-    /// Whether a text is of one of its patterns. One that isn't a valid pattern (a test compiles them all) lets everything
+    /// Whether a text is of one of its patterns. One that isn't a pattern (a test compiles them all) lets everything
     /// through.
     fn pattern_matches(&self, pattern: &str, text: &str) -> bool {
         match self.patterns.get(pattern) {

@@ -516,7 +516,7 @@ fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
     let host = &place.host;
     if is_itself(host) {
         let why =
-            format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
+            format!("--url: {host} is each worker's own pod; name the platform's Service, such as web.agents.svc");
         return Err(UsageError(why).into());
     }
     match host.parse::<IpAddr>() {

@@ -87,11 +87,9 @@ async fn bring_up(
     let (names, contract) = (setup.names.clone(), setup.contract);
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
     match there(&cluster.client, &setup).await? {
-        There::Platform => tell("the platform is there already: it is left as it is"),
+        There::Platform => tell("the platform already exists: it is left unchanged"),
         There::Part(missing) => {
-            tell(&format!(
-                "of the platform that is there {missing} is missing: it is made anew"
-            ));
+            tell(&format!("the existing platform lacks {missing}: it is recreated"));
             namespace::delete_and_wait(&cluster.client, NAMESPACE)
                 .await
                 .map_err(|error| error.to_string())?;
@@ -132,7 +130,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
         Some(found) if found.is_ending => return Ok(There::Part("all".into())),
         Some(found) if !found.is_ours => {
             return Err(format!(
-                "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it; without it (`kubectl delete namespace {NAMESPACE}`) `gauntlet up` makes one"
+                "the namespace {NAMESPACE} exists and was not created by gauntlet, so it is left alone; delete it (`kubectl delete namespace {NAMESPACE}`) and `gauntlet up` creates one"
             ));
         }
         Some(found) => match found.complete {

@@ -30,7 +30,7 @@ impl KubeconfigFile {
         let path = std::path::absolute(path).map_err(|error| UsageError(format!("{shown}: {error}")))?;
         let in_the_way = |why: &str| {
             UsageError(format!(
-                "{shown} is there already, and {why}; `--kubeconfig` names another"
+                "{shown} already exists, and {why}; `--kubeconfig` names another"
             ))
         };
         let found = match std::fs::symlink_metadata(&path) {

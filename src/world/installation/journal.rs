@@ -180,7 +180,7 @@ impl Journal {
             .open(path)
             .map_err(|e| wrong(&e))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => wrong(&"its run still goes on"),
+            Errno::WOULDBLOCK => wrong(&"its run is still in progress"),
             error => wrong(&error),
         })?;
         let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| wrong(&refusal.in_a_line()))?;
@@ -312,7 +312,7 @@ mod tests {
         let left = Journal::left(&folder).expect("listed");
         assert_eq!(left, std::slice::from_ref(&journal.path));
         let busy = Journal::open(&left[0]).err().expect("its run goes on").to_string();
-        assert!(busy.ends_with("its run still goes on"), "{busy}");
+        assert!(busy.ends_with("its run is still in progress"), "{busy}");
         drop(journal);
         let again = Journal::open(&left[0]).expect("read").expect("a head");
         assert_eq!((again.entries(), &again.head), (vec![session("b")], &head()));
