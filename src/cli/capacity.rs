@@ -114,7 +114,7 @@ struct Document<'a> {
     found: &'a Found,
 }
 
-/// Searches; gives the exit code.
+/// Searches; returns the exit code.
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
     let redactor = Redactor::new();

@@ -21,7 +21,7 @@ pub struct CompareOptions {
     pub fail_on: Vec<Limit>,
 }
 
-/// Compares; gives what is to be printed, and the exit code.
+/// Compares; returns what is to be printed, and the exit code.
 pub fn compare(options: &CompareOptions) -> Result<(String, u8), UsageError> {
     let a = Saved::read(&options.before).map_err(UsageError)?;
     let b = Saved::read(&options.after).map_err(UsageError)?;

@@ -33,7 +33,7 @@ pub struct Start {
     pub commit: Option<&'static str>,
 }
 
-/// Runs a command to its end; gives the process's exit code.
+/// Runs a command to its end; returns the process's exit code.
 pub fn dispatch(cli: Cli, start: &Start) -> u8 {
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();

@@ -45,7 +45,7 @@ pub fn program() -> Program {
     })
 }
 
-/// Runs a component until its work is done or it is told to stop; gives the exit code.
+/// Runs a component until its work is done or it is told to stop; returns the exit code.
 pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
     let name = options.component.as_str();
     let component = Component::from_name(name).ok_or_else(|| {

@@ -23,7 +23,7 @@ use crate::world::installation::{Installation, Place};
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
 
-/// Puts back what the journals of a folder hold; gives the exit code: 3 where something could not be.
+/// Puts back what the journals of a folder hold; returns the exit code: 3 where something could not be.
 pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
     let folder = journals(options.journal.as_deref(), &*process.variable).map_err(UsageError)?;
     let left = match Journal::left(&folder) {

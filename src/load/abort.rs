@@ -67,7 +67,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Takes a second; gives the first condition that holds after it, in words.
+    /// Takes a second; returns the first condition that holds after it, in words.
     pub fn see(&mut self, second: &Second) -> Option<String> {
         self.attempted += second.attempted;
         self.opened += second.opened;

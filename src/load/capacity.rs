@@ -52,7 +52,7 @@ pub enum End {
     BrokenAtOne,
     CouldNotTell,
     Stopped,
-    /// The platform answers the same load now so, now so: no bracket came to be certain.
+    /// The platform's results vary for the same load, so no bracket is certain.
     Unstable,
 }
 

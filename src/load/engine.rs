@@ -117,7 +117,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
     Ok(engine.outcome(ending?))
 }
 
-/// Runs a load on a thread of its own; gives where its outcome will be.
+/// Runs a load on a thread of its own; returns where its outcome will be.
 ///
 /// # Errors
 /// There is no thread to be had, in words.
@@ -533,7 +533,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// One of those who are open types a key for all of them; the same one, for as long as it is there.
+    /// One open attach types a key for all of them; always the same one, while it is open.
     fn type_key(&mut self, intended: u64, now: u64) {
         if self.part != Part::Hold {
             return;

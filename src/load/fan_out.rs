@@ -29,7 +29,7 @@ impl FanOut {
         self.keys.len() as u32
     }
 
-    /// A key is typed that so many have to see; gives its number.
+    /// A key is typed that so many have to see; returns its number.
     pub fn type_key(&mut self, intended: u64, awaited: u32, recorder: &mut Recorder) -> u32 {
         let number = self.typed();
         recorder.counts.keys_typed += 1;

@@ -77,7 +77,7 @@ impl Reference {
             .reduce(|one, other| Some(one?.and(&other?)))?
     }
 
-    /// Ends them; gives what they have counted, where all could say it.
+    /// Ends them; returns what they have counted, where all could say it.
     pub async fn end(self) -> Option<Counted> {
         let mut all = Some(Counted::default());
         for sandbox in self.sandboxes {

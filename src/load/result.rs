@@ -305,7 +305,7 @@ impl LoadResult {
         if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
             wrong.push(format!("the right token was refused {} with 401", times(*refused)));
         }
-        // What this machine lacked is counted with the errors, and is none of the platform's; nor is what a lost worker had.
+        // What this machine lacked is counted with the errors but doesn't count against the platform; nor do a lost worker's.
         let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0 && !lost;
         for judged in objectives.iter().filter(broken) {
             wrong.push(format!("{}: {}", judged.objective, judged.found));

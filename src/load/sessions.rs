@@ -33,7 +33,7 @@ const DELETED_AT_ONCE: usize = 16;
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
-/// Between two looks for sessions that nobody knows of.
+/// The time between two searches for unknown sessions.
 const BETWEEN_LISTS: Duration = Duration::from_millis(500);
 
 /// Which sessions are made, and when.
@@ -57,7 +57,7 @@ pub struct Sessions {
     title: String,
     redactor: Redactor,
     made: Mutex<BTreeSet<String>>,
-    /// Calls that may have made a session of which nobody knows the id.
+    /// Calls that may have created a session with an unknown id.
     untold: AtomicU32,
 }
 
@@ -71,7 +71,7 @@ pub struct Made {
     took: f64,
 }
 
-/// How a session came to be, or did not.
+/// The outcome of creating a session.
 #[derive(Default)]
 struct Life {
     /// How late it was begun.

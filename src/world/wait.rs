@@ -23,7 +23,7 @@ pub enum WaitError {
     Asking(#[from] Error),
 }
 
-/// Waits until a condition holds for the object of that name; gives the object, none if it is gone.
+/// Waits until a condition holds for the object of that name; returns the object, none if it is gone.
 ///
 /// A watch that is too old, a server that has too much to do or does not answer: it is begun again.
 pub async fn until<K>(

@@ -59,16 +59,16 @@ pub struct ClusterOptions {
     pub pods: Option<String>,
 }
 
-/// A cluster that was found for a load.
+/// The cluster of a load.
 pub struct Found {
     client: kube::Client,
     namespace: String,
-    /// How many pods make the load, if pods do, and of what they are.
+    /// The number of worker pods and their image, if there are any.
     workers: Option<(u32, String)>,
     selector: Option<String>,
     /// The load's own name, which its pods have as a label.
     run: String,
-    /// Where gauntlet has made it.
+    /// If gauntlet created it.
     kind: Option<(KindCluster, End)>,
 }
 
@@ -137,7 +137,7 @@ impl ClusterOptions {
         }
     }
 
-    /// Finds or makes the cluster, where there is to be one. What it made is gone again where this fails.
+    /// Finds or creates the cluster, if one is needed. On failure it removes what it created.
     pub async fn find(&self, process: &Process) -> Result<Option<Found>, NotReady> {
         let stopped = process.stop.clone();
         let finding = async {
@@ -201,13 +201,13 @@ impl ClusterOptions {
     }
 }
 
-/// A name that no other load has.
+/// A unique name.
 fn run() -> String {
     format!("load-{:08x}", rand::random::<u32>())
 }
 
 impl Found {
-    /// The pods that make a load of so many attaches, if pods do.
+    /// The worker pods for this many attaches, if there are any.
     pub fn workers(&self, attaches: u32) -> Option<WorkerSettings> {
         let (workers, image) = self.workers.as_ref()?;
         Some(WorkerSettings {
@@ -257,7 +257,7 @@ impl Found {
         Some(format!("as pods on the kind cluster {}", cluster.name))
     }
 
-    /// Takes away what was made for the load.
+    /// Removes everything created for the load.
     pub async fn end(self, passed: bool) {
         if let Some((cluster, end)) = self.kind {
             kind::end(&cluster, end, passed).await;
@@ -265,7 +265,7 @@ impl Found {
     }
 }
 
-/// Looks at the target's pods from now on, where it is on a cluster.
+/// Observes the target's pods from now on, if it is on a cluster.
 pub async fn watch(found: Option<&Found>) -> Option<Watch> {
     let found = found?;
     let pods = Pods {
@@ -285,7 +285,7 @@ pub async fn seen(watch: Option<Watch>, process: &Process) -> Option<TargetSide>
     }
 }
 
-/// Ends the reference platform; gives its own count.
+/// Ends the reference platform; returns its own count.
 pub async fn counted(reference: ReferencePods) -> Platform {
     let pods = reference.count();
     Platform::new(pods, reference.end().await, None)

@@ -20,13 +20,13 @@ use crate::load::{
 };
 use crate::redact::{Redactor, Secret};
 
-/// Probes a second at least, where the command line says nothing.
+/// Probes a second at least, by default.
 const PROBES: f64 = 2.0;
 
 /// The share of additional attaches without the right token.
 const PROBE_SHARE: f64 = 0.02;
 
-/// Descriptors of the process itself: the engine, the runtime, what it was started with.
+/// Descriptors that the process itself needs: the engine, the runtime, and inherited ones.
 const DESCRIPTORS_ITSELF: u64 = 64;
 
 /// The kind of terminals of the reference platform.
@@ -236,7 +236,7 @@ impl DoorOptions {
         }
     }
 
-    /// Has the redactor take out what may be secret of what was given in clear: values of headers and of the query.
+    /// Registers possible secrets in the given headers and query with the redactor.
     fn keep_secret(&self, place: &Place, redactor: &Redactor) {
         let headers = self.header.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in headers.filter(|(name, _)| is_secret(name)).chain(place.secrets()) {
@@ -274,7 +274,7 @@ pub struct Size {
     pub attaches: u32,
     pub arrivals: Arrivals,
     pub hold: Duration,
-    /// One types, and all have to see it.
+    /// One types, and all must see it.
     pub fan_out: bool,
 }
 
@@ -479,7 +479,7 @@ impl<'a> Ready<'a> {
         }
     }
 
-    /// Ends the reference platform, where it is the target; gives its own count and cost.
+    /// Ends the reference platform, where it is the target; returns its own count and cost.
     pub async fn end(&mut self) -> Option<Platform> {
         let reference = self.reference.take()?;
         let (processes, cost) = (self.addresses.len() as u32, reference.cost());

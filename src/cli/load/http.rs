@@ -16,7 +16,7 @@ use crate::load::Place;
 use crate::load::http::{Api, HttpResult, MISSING, Measured, Models, Site, Task, Word, serve, with_bad_signature};
 use crate::redact::{Redactor, Secret};
 
-/// What its worker's process is started with; nobody types it.
+/// The internal command of its worker's process.
 pub const WORKER: &str = "load-http-worker";
 
 /// Paths of the contracts, where a URL has none.
@@ -188,7 +188,7 @@ impl Side {
         self.order("start\n").await;
     }
 
-    /// Stops it; gives what it has measured.
+    /// Stops it; returns what it has measured.
     pub async fn end(mut self) -> HttpResult {
         let name = format!("its worker (process {})", self.child.id().unwrap_or_default());
         self.order("stop\n").await;
@@ -227,7 +227,7 @@ fn measured(line: &str) -> Result<Measured, String> {
     }
 }
 
-/// Is the HTTP side's worker; gives the exit code.
+/// Is the HTTP side's worker; returns the exit code.
 pub async fn work() -> u8 {
     let served = match own_output() {
         Ok(words) => serve(BufReader::new(tokio::io::stdin()), tokio::fs::File::from_std(words)).await,
@@ -242,7 +242,7 @@ pub async fn work() -> u8 {
     }
 }
 
-/// Takes standard output for what the coordinator is to hear alone: goose prints there, and logs.
+/// Reserves standard output for messages to the coordinator, because goose prints and logs there.
 fn own_output() -> std::io::Result<File> {
     let own = File::from(rustix::io::dup(std::io::stdout())?);
     rustix::stdio::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;

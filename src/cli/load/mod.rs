@@ -73,7 +73,7 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     fn check(&self) -> Result<(), UsageError> {
         let apart = [
             ("--workers", self.workers > 1, "all attaches are in one process"),
@@ -121,7 +121,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
     printable(&said).chars().take(SHOWN).collect()
 }
 
-/// Runs a load; gives the exit code.
+/// Runs a load; returns the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
     let redactor = Redactor::new();
@@ -259,7 +259,7 @@ async fn load(
     Ok((result, left))
 }
 
-/// Makes the load, and shows its seconds; gives what of its workers could not be taken away as well.
+/// Makes the load, and shows its seconds; returns what of its workers could not be taken away as well.
 async fn make(
     assignment: &Assignment,
     size: &Size,
@@ -309,7 +309,7 @@ fn show(second: &Second) {
     let _closed = writeln!(std::io::stderr(), "{}", crate::load::tick(second));
 }
 
-/// Says why nothing was loaded; gives the exit code.
+/// Says why nothing was loaded; returns the exit code.
 pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, UsageError> {
     match why {
         NotReady::Usage(error) => Err(error),

@@ -21,7 +21,7 @@ use crate::trust::Trust;
 /// Most attaches that can be asked for, as of `--attaches`.
 const MOST: u32 = 1 << 20;
 
-/// Sessions a second, where the command line says nothing.
+/// Sessions a second, by default.
 const RATE: f64 = 20.0;
 
 #[derive(Clone, Debug, Args)]
@@ -146,7 +146,7 @@ struct Asked<'a> {
     redactor: &'a Redactor,
 }
 
-/// Makes sessions and the load on them; gives the result, and what is left of the sessions, in words.
+/// Makes sessions and the load on them; returns the result, and what is left of the sessions, in words.
 pub async fn load(
     options: &SessionOptions,
     door: &DoorOptions,

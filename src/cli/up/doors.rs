@@ -50,7 +50,7 @@ impl Doors {
         Ok(address)
     }
 
-    /// Ends the listeners and all that goes through them; gives back the world that they led to.
+    /// Ends the listeners and all that goes through them; returns the world that they led to.
     pub async fn end(self) -> Arc<World> {
         self.stop.cancel();
         self.tasks.close();

@@ -29,7 +29,7 @@ use crate::world::running::Setup;
 /// The namespace that the platform is in.
 const NAMESPACE: &str = "gauntlet";
 
-/// Brings the platform up; gives the exit code.
+/// Brings the platform up; returns the exit code.
 pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let making = tokio::select! {
@@ -119,7 +119,7 @@ async fn bring_up(
 enum There {
     Nothing,
     Platform,
-    /// The namespace, and not all that is to be in it: what is missing.
+    /// The namespace exists but is incomplete: what is missing.
     Part(String),
 }
 
@@ -156,7 +156,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
     Ok(There::Platform)
 }
 
-/// The deployments without which it is no platform.
+/// The deployments that every platform has.
 fn deployments_of(setup: &Setup) -> Vec<String> {
     match setup.contract {
         Contract::HarnessToken => ["web.deployment", "worker.deployment", "balancer.deployment"]
@@ -239,7 +239,7 @@ fn remove(file: &Path) -> Result<(), String> {
     std::fs::remove_file(file).map_err(|error| failed(&format!("removing {}", file.display()), &error))
 }
 
-/// Deletes the cluster, and the kubeconfig that leads to it; gives the exit code.
+/// Deletes the cluster, and the kubeconfig that leads to it; returns the exit code.
 pub async fn down(options: &Down) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = async {
@@ -265,7 +265,7 @@ pub async fn down(options: &Down) -> u8 {
     }
 }
 
-/// Shows what is there; gives the exit code: 0 where the platform serves.
+/// Shows what is there; returns the exit code: 0 where the platform serves.
 pub async fn status(options: &Status, mut out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let looked = async {

@@ -15,7 +15,7 @@ use crate::world::kubeconfig;
 /// How long a server may take to answer, where a file that is there leads to one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// A place for a kubeconfig in which there is nothing that anybody needs.
+/// A path where a kubeconfig can be written without overwriting anything needed.
 pub struct KubeconfigFile {
     /// Absolute: another terminal may be in another folder.
     pub path: PathBuf,
@@ -55,7 +55,7 @@ impl KubeconfigFile {
         })
     }
 
-    /// Writes it, whole or not at all. A kubeconfig holds a token: only its owner may read it.
+    /// Writes it, whole or not at all. A kubeconfig contains a token, so only its owner may read it.
     pub fn write(&mut self, config: &Kubeconfig) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("writing {}: {error}", self.path.display());
         let text = serde_saphyr::to_string(config).map_err(|error| failed(&error))?;

@@ -35,7 +35,7 @@ use crate::world::running::Setup;
 /// Exit code of what could not be done.
 const FAILED: u8 = 3;
 
-/// Brings a platform up; gives the exit code.
+/// Brings a platform up; returns the exit code.
 pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, UsageError> {
     let made = match options.target {
         MadeTarget::Embedded => TargetName::Embedded,

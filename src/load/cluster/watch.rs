@@ -101,7 +101,7 @@ impl Watch {
         Watch { looking, over }
     }
 
-    /// Looks once more; gives what the load has cost. It doesn't wait where somebody wants it to stop.
+    /// Looks once more; returns what the load has cost. It doesn't wait where somebody wants it to stop.
     pub async fn end(self, stop: &CancellationToken) -> TargetSide {
         self.over.cancel();
         let Ok(mut side) = self.looking.await else {

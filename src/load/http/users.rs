@@ -187,7 +187,7 @@ impl Users {
         })
     }
 
-    /// Asks through goose, and counts what came; gives what was read of an answer that is right.
+    /// Asks through goose, and counts what came; returns what was read of an answer that is right.
     ///
     /// The time is from when the request was sent until its answer was read, measured around goose's request: goose
     /// itself stops at the answer's head, and rounds.

@@ -64,10 +64,10 @@ struct Worker {
     _reading: AbortOnDropHandle<()>,
 }
 
-/// Has a load made by workers; gives the merged outcome.
+/// Has a load made by workers; returns the merged outcome.
 ///
 /// # Errors
-/// No worker could begin, it was stopped before that, or none has come to its end; in words.
+/// In words: no worker could begin, it was stopped before that, or none finished.
 pub async fn run(
     members: Vec<Member>,
     assignment: &Assignment,

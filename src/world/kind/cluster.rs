@@ -331,7 +331,7 @@ async fn prepare(
     Ok((client, image, controller, gateway_class))
 }
 
-/// Brings the platform's image to a node that does not have it; gives its name.
+/// Brings the platform's image to a node that does not have it; returns its name.
 async fn bring(name: &str, binary: &Path, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
     let image = Image::of(binary)?;
     if has_image(name, image.name()).await {

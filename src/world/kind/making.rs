@@ -85,7 +85,7 @@ impl Drop for Making {
     }
 }
 
-/// The file, locked; none if somebody else has it.
+/// The file, locked; none if another process holds it.
 fn locked(path: &Path) -> io::Result<Option<File>> {
     // Nothing is written: what is there is what the lock is on.
     let file = File::options().create(true).append(true).open(path)?;

@@ -139,7 +139,7 @@ pub struct Known {
     pub complete: Option<String>,
 }
 
-/// The annotation of a namespace whose platform came to be complete.
+/// The annotation of a namespace whose platform is complete.
 const COMPLETE: &str = "gauntlet/complete";
 
 /// Deletes a namespace, and waits until it is gone.
