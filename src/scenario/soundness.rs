@@ -64,7 +64,7 @@ pub(super) fn no_judgement_in_finally(finally: &[Read<'_>], checker: &mut Checke
     let keys = finally.iter().filter_map(|read| read.node.as_map()).flatten();
     for (key, _) in keys.filter(|(key, _)| ["check", "needs", "fact"].contains(&key.name.as_str())) {
         let message = format!("`{}` in `finally`, which isn't part of the verdict", key.name);
-        let help = "judge it in `steps`; what must hold for the clean-up to be one is `given`";
+        let help = "judge it in `steps`; conditions of the clean-up are `given`";
         checker.report_with_help(key.span, message, help);
     }
 }
@@ -121,8 +121,8 @@ pub(super) fn proof_of_search(steps: &[Read<'_>], checker: &mut Checker) {
             .find(|e| holds_of_nothing(&e.claim, read));
         if let Some(absence) = absence {
             let span = rest_of_line(checker, absence.place.line, absence.place.column);
-            let message = "nothing is to be found, and nothing shows that the place was read";
-            let help = "name a text that stands there for certain: `proof: …`";
+            let message = "a search that must find nothing has no `proof` that it read the right place";
+            let help = "add a text that is certainly there: `proof: …`";
             checker.report_with_help(span, message, help);
         }
     }
