@@ -13,8 +13,8 @@ use crate::vocabulary::{AgentState, AuthorizerState, TerminalSpec, WorldSpec};
 use crate::world::certificate::Certificate;
 use crate::world::gateways::GatewayPod;
 
-/// How long a codex account is used, how often logins and signals are looked at, and how long an account is parked that
-/// was asked too much of for a moment, where a scenario doesn't say.
+/// How long a codex account is used, how often logins and signals are polled, and how long an account is parked after a
+/// transient 429, by default.
 const ROTATION_INTERVAL: &str = "1s";
 const ROTATION_POLL: &str = "100ms";
 const PARK_TRANSIENT: &str = "5m";
