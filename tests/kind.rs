@@ -103,7 +103,7 @@ fn without_an_engine_that_answers() {
     let docker = "echo 'Cannot connect to the Docker daemon' >&2; exit 1";
     let machine = Machine::with(&[("kind", GOOD_KIND), ("docker", docker)]);
     insta::assert_snapshot!(machine.refuses(&[], 3), @r"
-    gauntlet: no container engine answers, which kind needs: `docker version --format {{.Server.Version}}` ended with exit status: 1:
+    gauntlet: kind needs a container engine, and none answers: `docker version --format {{.Server.Version}}` ended with exit status: 1:
       Cannot connect to the Docker daemon
     gauntlet: nothing was run
     ");

@@ -38,10 +38,10 @@ use crate::yaml::{Problem, Problems};
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The folder for reports, where the command line says none.
+/// The folder for reports, by default.
 const REPORTS: &str = "reports";
 
-/// Runs scenarios; gives the exit code.
+/// Runs scenarios; returns the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = reproduce_flags::flags(&options);
     options.target.check()?;
@@ -162,7 +162,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(code)
 }
 
-/// The runs that go through these gateways, or through none.
+/// The runs through these gateways, or through none.
 ///
 /// # Errors
 /// There is none.
@@ -221,7 +221,7 @@ fn time(started: &str) -> Result<Timestamp, UsageError> {
         .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))
 }
 
-/// Known mutants only: a misspelt one would make a run green that should not be.
+/// Rejects unknown mutants: a misspelt one would wrongly let a run pass.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
     let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
     for name in names {

@@ -1,9 +1,9 @@
-//! How a road to a door is gone, on an installation that isn't ours.
+//! How to reach a door by a road, on an installation that isn't ours.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a road is gone.
+/// How a road is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Through the API server to a ready pod, as `kubectl port-forward` does.
@@ -39,7 +39,8 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Address, String> {
-        let wrong = || format!("`{text}` is no address as `https://platform.example`, `port-forward` or `none`");
+        let wrong =
+            || format!("`{text}` isn't an address such as `https://platform.example`, `port-forward` or `none`");
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,

@@ -68,9 +68,9 @@ pub fn schema() -> Value {
         "properties": {
             "apiVersion": { "const": "gauntlet/v1" },
             "kind": { "const": "Profile" },
-            "names": map(names, "What the installation calls things; the contract's names where left out."),
+            "names": map(names, "The installation's names; the contract's by default."),
             "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, or `none`."),
-            "secrets": map(secrets, "Where secrets come from; the installation's Secret where left out."),
+            "secrets": map(secrets, "Where secrets come from; the installation's Secret by default."),
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
         },
         "additionalProperties": false,

@@ -1,4 +1,4 @@
-//! What all runs of one command share.
+//! State shared by all runs of one command.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a run needs of a platform that isn't ours, and why it can't be on one.
+//! What a run needs from a platform that isn't ours, and why it can't run there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::world::roads::api_road;
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
 
-/// What runs are fitted to.
+/// What runs are matched against.
 pub struct Fit<'i> {
     pub installation: &'i Installation,
     pub policies: &'i Policies,
@@ -46,7 +46,7 @@ impl Fit<'_> {
             .or_else(|| self.left_changed(planned.scenario.intrusion))
     }
 
-    /// What a run asks of the cluster.
+    /// What a run does with the cluster.
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
@@ -89,14 +89,15 @@ impl Fit<'_> {
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
         let (name, meaning) = (intrusion.name(), intrusion.meaning());
-        (intrusion > self.installation.allowed).then(|| format!("it is `{name}` ({meaning}): `--allow {name}` lets it"))
+        (intrusion > self.installation.allowed)
+            .then(|| format!("it is `{name}` ({meaning}): `--allow {name}` permits it"))
     }
 
-    /// What an earlier run changed is the state that a later one would put back.
+    /// Otherwise a later run would restore the state that an earlier one changed.
     fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
         let changes = self.installation.changes.as_ref()?;
         (intrusion >= Intrusion::Disrupt && changes.is_changed())
-            .then(|| "what an earlier scenario changed is not put back yet".into())
+            .then(|| "the changes of an earlier scenario are not restored yet".into())
     }
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
@@ -109,7 +110,7 @@ impl Fit<'_> {
             return of_its_own("whose secret has no token yet");
         }
         if world.authorizer != AuthorizerState::Works {
-            return of_its_own("whose access control can't do its work");
+            return of_its_own("whose access control fails");
         }
         if !world.litellm {
             return of_its_own("without LiteLLM");
@@ -127,7 +128,7 @@ impl Fit<'_> {
             return of_its_own("whose parked accounts come back soon");
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
-            return of_its_own("with an agent whose key is not what it should be");
+            return of_its_own("with an agent whose key is missing or wrong");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
@@ -156,7 +157,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether it waits for what comes much later there than in a world of its own.
+    /// Whether it waits for something that takes much longer there than in its own world.
     fn too_slow(&self, world: &WorldSpec) -> Option<String> {
         let wanted = world.rotation_interval.as_deref().and_then(duration::parse)?;
         let Some(there) = self.policies.choice("rotation.interval").and_then(duration::parse) else {
@@ -189,7 +190,7 @@ impl Fit<'_> {
         alone.then(|| format!("its step `{}` needs a person who finishes it in a browser", step.verb))
     }
 
-    /// Whether it wants a number of things that are not as many.
+    /// Whether it needs more pods than there are.
     fn not_so_many(&self, world: &WorldSpec) -> Option<String> {
         let (warm, web) = (world.warm_pool, world.web_replicas);
         let Some(there) = self.installation.counts else {
@@ -226,13 +227,13 @@ impl Fit<'_> {
             Reached::Roads(roads) => {
                 let road = missing(roads)?.name();
                 Some(format!(
-                    "there is no road `{road}`: `roads` of a profile says where it leads"
+                    "there is no road `{road}`: the profile's `roads` can give its address"
                 ))
             }
             Reached::Api => {
                 let road = api_road(|road| self.installation.has_road(road));
                 let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: `roads` of a profile says where one leads".into())
+                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
             }
             Reached::Cluster(_) => None,
         })
@@ -266,7 +267,7 @@ impl Fit<'_> {
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
             {
                 Some(
-                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from"
+                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source"
                         .into(),
                 )
             }
@@ -280,7 +281,7 @@ impl Fit<'_> {
         let wants = |variable: &str| steps(planned).any(|step| names(&step.args, variable));
         if codex.master_key.is_empty() && wants("master-key") {
             return Some(
-                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from".into(),
+                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source".into(),
             );
         }
         (codex.token.is_empty() && wants("agent-key"))
@@ -305,13 +306,13 @@ fn names(value: &impl Serialize, variable: &str) -> bool {
     written.contains(&format!("${{{variable}}}"))
 }
 
-/// Whether anything of a step, what is expected of it too, has a text in it.
+/// Whether a step or its expectations contain a text.
 fn says(step: &Step, text: &str) -> bool {
     let keys = serde_json::to_string(&step.args).unwrap_or_default();
     keys.contains(text) || format!("{:?}", step.expectations).contains(text)
 }
 
-/// Whether a world says how many there are to be of something.
+/// Whether a world requires numbers of pods.
 fn counts_matter(world: &WorldSpec) -> bool {
     world.warm_pool > 0 || world.web_replicas > 1
 }
@@ -325,7 +326,7 @@ pub fn gateways(planned: &Planned) -> BTreeSet<Road> {
     steps(planned).filter_map(of_step).collect()
 }
 
-/// Those of them that are no component of the reference platform.
+/// The gateways that aren't part of the reference platform.
 pub fn real_gateways(planned: &Planned) -> Vec<Road> {
     let mut gateways = gateways(planned);
     gateways.remove(&Road::Builtin);
@@ -336,14 +337,14 @@ fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }
 
-/// What a step goes through.
+/// What a step uses.
 enum Reached {
     Api,
     Roads(Vec<Road>),
     Cluster(Vec<Ask>),
 }
 
-/// What the steps of a run go through.
+/// What the steps of a run use.
 fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
     let mut pods: HashMap<&str, bool> = HashMap::new();
     let mut all = Vec::new();

@@ -202,7 +202,7 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     }
 }
 
-/// What a world is made of, its secrets known to the redactor.
+/// The parts of a world; its secrets are known to the redactor.
 fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
@@ -270,7 +270,7 @@ async fn keep_evidence(story: &mut Story<'_>) {
     story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
 }
 
-/// A seed of its own for each run, so that one can be run again alone.
+/// Each run has its own seed, so that it can be repeated alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
     run.case()

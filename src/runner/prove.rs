@@ -1,4 +1,4 @@
-//! Whether every check can fail: each mutant against the checks of its row.
+//! Proves that every check can fail: runs each mutant against the checks of its row.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -88,7 +88,7 @@ fn rows(planned: &[Planned]) -> Vec<Row> {
     rows
 }
 
-/// What a row's runs with a mutant say of it.
+/// The result of a row's runs with a mutant.
 fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
     let twin_of = |result: &ScenarioResult| twins.iter().find(|twin| twin.run == result.run);
     let killer = broken

@@ -1,4 +1,4 @@
-//! A whole run: many scenarios at once, what became of each, and the verdict.
+//! A whole run: many scenarios at once, their results, and the verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

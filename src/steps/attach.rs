@@ -1,4 +1,4 @@
-//! `attach`: a WebSocket upgrade at a terminal's door, and what came of it.
+//! `attach`: a WebSocket upgrade at a terminal's door, and its outcome.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `logs`: what a container has logged, and when.
+//! `logs`: a container's log lines and their times.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;

@@ -131,13 +131,13 @@ fn counted(items: &[Value]) -> Value {
     })
 }
 
-/// What chooses the pod of a session, where the installation labels it.
+/// The selector of a session's pod, if the installation labels it.
 fn label_of(context: &StepContext, session: &str) -> Option<String> {
     let label = context.world.session_label()?;
     Some(format!("{label}={session}"))
 }
 
-/// Whether a pod is the one that a session runs in.
+/// Whether a session runs in this pod.
 fn runs(pod: &Value, session: &Value) -> bool {
     let host = subject::host(session);
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
@@ -222,7 +222,7 @@ fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
     let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
     match pods.iter().find(|pod| pod["kind"] != "pod") {
         Some(other) => Err(StepError(format!(
-            "{verb}: {} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)",
+            "{verb}: {} isn't a pod; it takes the result that a `pods` step got with `as` (`delete-session` ends a session)",
             subject::name(other)
         ))),
         None => Ok(pods),

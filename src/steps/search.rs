@@ -365,7 +365,7 @@ async fn files(
     Ok(places)
 }
 
-/// What the platform is made of, less its Secrets.
+/// The platform's objects, without its Secrets.
 async fn config(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let (client, namespace) = (&context.world.kubernetes, &context.world.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);

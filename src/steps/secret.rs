@@ -114,7 +114,7 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
     put(context, secret, &[(key, value)], &what).await
 }
 
-/// Puts values into a Secret; into one that isn't ours not before that is noted.
+/// Writes values into a Secret; for one that isn't ours the change is journalled first.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
     let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
     if let Some(changes) = context.world.changes() {

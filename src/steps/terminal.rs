@@ -17,7 +17,7 @@ use super::wire::{Recorded, Transcript};
 
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
-/// Pongs that are kept; one that is waited for is among the last.
+/// The last pongs; an awaited one is among them.
 const PONGS_KEPT: usize = 64;
 
 /// An open terminal. Dropped, the connection is closed.

@@ -51,7 +51,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A world: a fresh one, its platform complete, or the one that all share.
+    /// A world: a fresh one with its platform complete, or the shared one.
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
             Target::Embedded(program, gateways) => {

@@ -21,7 +21,7 @@ pub struct Door {
     pub road: Road,
     /// The pod's own, or that of the road.
     pub address: SocketAddr,
-    /// What this machine connects to for it.
+    /// The address this machine connects to for it.
     pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,
@@ -154,7 +154,7 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     }
 }
 
-/// What a scenario is to say for a road that its world was started without. None where the road is there, or was: that
+/// What a scenario is to say for a road that its world was started without. None if the road is there, or was: that
 /// a part of the platform is gone is the platform's doing.
 fn lacks(world: &World, road: Road) -> Option<&'static str> {
     if world.installation().is_some() {

@@ -1,4 +1,4 @@
-//! What a verdict rests on, taken at the moment of failure.
+//! Evidence for a verdict, collected at the moment of failure.
 
 mod objects;
 
@@ -22,7 +22,7 @@ const EXCHANGES: usize = 6;
 /// Takes the evidence: the wire, the pods, their logs, the events, the objects that they are made of. What tells most comes first:
 /// the last exchanges and the logs of the pods that had a part in them.
 ///
-/// What cannot be had is said in its place.
+/// Missing evidence is replaced by the reason.
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let load = context.last_load();
@@ -87,7 +87,7 @@ fn address(pod: &Pod) -> Option<&String> {
     pod.status.as_ref()?.pod_ip.as_ref()
 }
 
-/// What stands in the place of evidence that could not be taken in time.
+/// The text in place of evidence that could not be collected in time.
 pub fn late(within: Duration) -> Evidence {
     let said = format!("the evidence could not be taken within {within:?}: the cluster does not answer\n");
     text("no evidence", "no-evidence.txt", said)
@@ -101,7 +101,7 @@ fn text(title: &str, file_name: &str, text: String) -> Evidence {
     }
 }
 
-/// None where nothing went over the wire yet.
+/// None if nothing went over the wire yet.
 fn wire(context: &StepContext) -> Option<Evidence> {
     let exchanges = context.exchanges();
     if exchanges.is_empty() {

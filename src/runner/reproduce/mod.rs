@@ -1,4 +1,4 @@
-//! How a person sees a failure again: lines for a shell, which need nothing but each other.
+//! Reproducing a failure: self-contained shell commands.
 
 mod found;
 mod platform;
@@ -74,11 +74,11 @@ struct Request<'a> {
     platform: Platform,
 }
 
-/// Where `gauntlet up` tells its doors.
+/// Where `gauntlet up` prints its doors.
 const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {
-    /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
+    /// None if no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
     fn last(planned: &'a Planned, shared: &'a RunContext, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;

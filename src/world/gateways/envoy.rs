@@ -165,7 +165,7 @@ fn cluster(name: &str, address_of: &str) -> Value {
     })
 }
 
-/// Of `host:port`.
+/// From `host:port`.
 fn address(text: &str) -> Value {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, "0"));
     let port: u16 = port.parse().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A platform that isn't ours: known by a profile, shared by all scenarios, left as found.
+//! A platform that isn't ours: described by a profile, shared by all scenarios, left as it was found.
 
 pub mod changes;
 pub mod journal;
@@ -42,7 +42,7 @@ pub enum InstallationError {
     #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
-        "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
+        "putting back {what}: the API server does not accept the change; if somebody keeps changing it, stop them first"
     )]
     Moved { what: String },
     #[error("{0}")]
@@ -50,8 +50,8 @@ pub enum InstallationError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
-        "the run {run} disrupts this platform now (the lease {LEASE}): beside it nothing can be judged; a lease that is \
-         no longer renewed counts for a minute"
+        "the run {run} disrupts this platform now (the lease {LEASE}): nothing can be judged meanwhile; a lease that is \
+         no longer renewed expires after a minute"
     )]
     Held { run: String },
     #[error(
@@ -99,7 +99,7 @@ impl InstallationError {
 /// The name of the context that is the cluster of the pod that this runs in.
 pub const IN_CLUSTER: &str = "in-cluster";
 
-/// Where a cluster is, as the command line and the environment say it.
+/// How to reach the cluster, from the command line and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// Merged in order; none: that of a pod.
@@ -118,13 +118,13 @@ pub struct Installation {
     pub namespace: String,
     pub forwards: Forwards,
     pub trust: Trust,
-    /// What may be done to it.
+    /// The permitted intrusion.
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
-    /// When the run started; none where nobody tells.
+    /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
-    /// What the run changes; none where it may change nothing.
+    /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, String>>,
@@ -137,9 +137,9 @@ pub struct Installation {
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those that are on their way out are none; one that is not ready yet is one.
+    /// Terminating pods don't count; pods that aren't ready yet do.
     pub warm_pods: u32,
-    /// Those that are ready.
+    /// The number of ready pods.
     pub web_replicas: u32,
     /// LiteLLM's pods that have something of the codex login: its rotator, its CLI, or the volume.
     pub codex_pods: u32,
@@ -211,12 +211,12 @@ impl Installation {
         })
     }
 
-    /// How a road is gone.
+    /// How a road is reached.
     pub fn way(&self, road: Road) -> &Way {
         self.ways.get(&road).unwrap_or(&Way::None)
     }
 
-    /// Whether a road leads anywhere.
+    /// Whether the installation has a road.
     pub fn has_road(&self, road: Road) -> bool {
         *self.way(road) != Way::None
     }
@@ -262,7 +262,7 @@ impl Installation {
         }
     }
 
-    /// The run that disrupts it and isn't this one; none where nobody is seen to.
+    /// The other run that disrupts it; none if nobody is seen to.
     async fn other_holder(&self) -> Option<String> {
         if !self.has_cluster {
             return None;
@@ -272,7 +272,7 @@ impl Installation {
         lease::other_holder(&leases, run).await
     }
 
-    /// Who else disturbs it, in words: another run that holds the lease. None where nobody is seen to.
+    /// Who else disturbs it, in words: another run that holds the lease. None if nobody is seen to.
     pub async fn disturbed(&self) -> Option<String> {
         let other = self.other_holder().await?;
         Some(format!("the run {other} disrupts this platform (the lease {LEASE})"))
@@ -284,7 +284,7 @@ impl Installation {
     }
 }
 
-/// None where pods may not be listed: that is said when all else is known that may not be done.
+/// None if pods may not be listed: that is said when all else is known that may not be done.
 async fn counts(
     client: &kube::Client,
     namespace: &str,
@@ -341,7 +341,7 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
 /// A cluster that answers.
 pub struct Connected {
     pub client: kube::Client,
-    /// The one that is meant where nothing says another one.
+    /// The default namespace.
     pub namespace: String,
     /// None without a kubeconfig.
     pub context: Option<String>,
@@ -384,7 +384,7 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
             )));
         }
         let config = kube::Config::incluster().map_err(|_| {
-            failed("there is none (`--kubeconfig FILE` names one), and this is no pod of a cluster".into())
+            failed("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster".into())
         })?;
         return Ok((config, Some(IN_CLUSTER.to_owned())));
     }
