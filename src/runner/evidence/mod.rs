@@ -77,6 +77,20 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     evidence
 }
 
+/// That a world was others' as well, by the names of their runs: what is collected from it may be of them.
+pub fn of_others(others: &[String]) -> Option<Evidence> {
+    if others.is_empty() {
+        return None;
+    }
+    let said = format!(
+        "The world of this run was shared with the runs below, which worked in it before or beside this one. Its wire \
+         transcript is its own; logs, events and objects show what they did as well. Run alone, it has a world for \
+         itself.\n\n{}\n",
+        others.join("\n")
+    );
+    Some(text("who else was in this world", "shared-world.txt", said))
+}
+
 /// Addresses of those that had a part in the last exchange.
 fn parties(context: &StepContext) -> Vec<IpAddr> {
     let last = context.exchanges().pop();
