@@ -46,7 +46,7 @@ impl RunContext {
     /// Has these runs share worlds where that is right, on a target on which one takes long to make.
     pub fn share<'p>(&self, planned: impl IntoIterator<Item = &'p Planned>) {
         if self.target.shares_worlds() {
-            self.worlds.expect(planned.into_iter().filter_map(need));
+            self.worlds.announce(planned.into_iter().filter_map(need));
         }
     }
 }

@@ -47,7 +47,7 @@ impl<W> Default for SharedWorlds<W> {
 
 impl<W> SharedWorlds<W> {
     /// Hears of what runs need that are to come, of each once.
-    pub fn expect(&self, needs: impl IntoIterator<Item = Need>) {
+    pub fn announce(&self, needs: impl IntoIterator<Item = Need>) {
         let mut kinds = lock(&self.kinds);
         for need in needs {
             match kinds.iter_mut().find(|kind| kind.need == need) {
@@ -222,7 +222,7 @@ mod tests {
 
     fn expecting(need: &Need, runs: usize) -> SharedWorlds<usize> {
         let worlds = SharedWorlds::default();
-        worlds.expect(vec![need.clone(); runs]);
+        worlds.announce(vec![need.clone(); runs]);
         worlds
     }
 
@@ -321,7 +321,7 @@ mod tests {
         );
         let (worlds, maker) = (expecting(&one, 1), Maker::default());
         assert!(worlds.enter(&other, &guest(1)).is_none(), "nobody expected it");
-        worlds.expect([other.clone()]);
+        worlds.announce([other.clone()]);
         assert_eq!(stay(&worlds, &maker, &one, 1, false).await, (1, Some(1)));
         assert_eq!(stay(&worlds, &maker, &other, 2, false).await, (2, Some(2)));
     }

@@ -41,8 +41,8 @@ fn is_usual(spec: &WorldSpec) -> bool {
 fn sees_others(planned: &Planned) -> bool {
     steps(planned).any(|step| {
         verb(step.verb).is_none_or(|verb| (verb.sees_others)(&step.args))
-            // The requests that came to the agent service, whoever made them.
-            || roads(planned, step, Road::Proxy).contains(&Road::Witness)
+            // They show the requests that came, whoever made them.
+            || roads(planned, step, Road::Proxy).iter().any(|road| matches!(road, Road::Witness | Road::Vendor))
     })
 }
 
