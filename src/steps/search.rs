@@ -138,10 +138,8 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
 
 /// Answers are kept for each scenario; everywhere else stands what all did.
 fn sees_others(keys: &Value) -> bool {
-    let places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    places
-        .into_iter()
-        .any(|place| !["errors", "redirects"].contains(&place))
+    let mut places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    places.any(|place| !["errors", "redirects"].contains(&place))
 }
 
 /// Searches: `found` (place and form of each hit), `searched` (bytes by place), `unread` (why, by place: of a

@@ -172,3 +172,16 @@ fn event_line(event: &Event) -> String {
         event.message.as_deref().unwrap_or_default(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_world_that_was_shared_the_others_are_named() {
+        assert!(of_others(&[]).is_none());
+        let others = ["a/b/c[direct]".to_owned(), "a/b/d".to_owned()];
+        let said = of_others(&others).expect("there are some").text;
+        assert!(said.ends_with("\n\na/b/c[direct]\na/b/d\n"), "{said}");
+    }
+}
