@@ -26,6 +26,7 @@ use crate::runner::context::RunContext;
 use crate::runner::eligibility::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
+use crate::runner::shared_worlds::SharedWorlds;
 use crate::scenario::{self, Scenario};
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
@@ -187,6 +188,7 @@ pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, U
 pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> RunContext {
     RunContext {
         target: target.with_mutants(&mutants),
+        worlds: SharedWorlds::default(),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
         redactor: redactor.clone(),

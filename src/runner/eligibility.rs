@@ -333,7 +333,7 @@ pub fn real_gateways(planned: &Planned) -> Vec<Road> {
     gateways.into_iter().collect()
 }
 
-fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
+pub(super) fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }
 
@@ -370,7 +370,7 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
 }
 
 /// The road that a step says; all that it can mean where that is only known when it runs.
-fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
+pub(super) fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
     let Some(said) = verb(step.verb).and_then(|verb| step.args.get(verb.road)) else {
         return vec![usual];
     };

@@ -25,6 +25,7 @@ pub async fn prove(
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
     let whole = Arc::new(shared(Vec::new()));
+    whole.share(planned);
     let mut queue: Vec<_> = planned
         .iter()
         .map(|twin| job(None, twin.clone(), whole.clone()))
@@ -32,6 +33,7 @@ pub async fn prove(
     for mutant in mutants {
         let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
         let of_its_row = planned.iter().filter(|twin| twin.scenario.row() == mutant.row);
+        broken.share(of_its_row.clone());
         queue.extend(of_its_row.map(|twin| job(Some(mutant.name), twin.clone(), broken.clone())));
     }
     let (mut done, all) = (0, queue.len());

@@ -39,6 +39,7 @@ pub async fn run(
 ) -> RunResult {
     let started = Instant::now();
     tell(Event::RunStarted(Arc::new(info)));
+    shared.share(&planned);
     let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
     let left = schedule(jobs.collect(), terms.jobs, &shared.stop, |told| match told {

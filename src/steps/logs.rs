@@ -20,6 +20,7 @@ pub const VERB: Verb = Verb {
     takes_objects: &["logs"],
     each: Some("logs"),
     reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]),
+    sees_others: |_| true,
     ..verb!("logs", Logs, run)
 };
 

@@ -23,6 +23,8 @@ pub const PODS: Verb = Verb {
     takes_objects: &["pods"],
     reach: Reach::Cluster(|_| vec![Ask::FindPods]),
     gives_pods: true,
+    // Those of a session are the scenario's own.
+    sees_others: |keys| keys["pods"].as_str().is_none_or(|pods| !pods.starts_with("${")),
     ..verb!("pods", Pods, list)
 };
 

@@ -24,6 +24,7 @@ pub const VERB: Verb = Verb {
     phrases: phrases!["finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};],
     fields: &["found", "searched"],
     reach: Reach::Cluster(asks),
+    sees_others,
     proof: Some(Proof {
         field: "found",
         key: "proof",
@@ -133,6 +134,12 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
         _ => Vec::new(),
     };
     places.flat_map(of).collect()
+}
+
+/// Answers are kept for each scenario; everywhere else stands what all did.
+fn sees_others(keys: &Value) -> bool {
+    let mut places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    places.any(|place| !["errors", "redirects"].contains(&place))
 }
 
 /// Searches: `found` (place and form of each hit), `searched` (bytes by place), `unread` (why, by place: of a

@@ -79,6 +79,15 @@ impl Target {
         }
     }
 
+    /// Whether runs share a world that they leave as they found it: one takes long to come up.
+    pub fn shares_worlds(&self) -> bool {
+        match self {
+            Target::Kind(_) => true,
+            // One costs next to nothing; the other has but one.
+            Target::Embedded(..) | Target::Installation(_) => false,
+        }
+    }
+
     /// Whether a mutant can be a defect of what there is here.
     pub fn can_be(&self, mutant: &Mutant) -> bool {
         match self {

@@ -240,7 +240,7 @@ impl Started {
             // The target was not started where there are too few descriptors for one.
             (Target::Embedded(..), asked) => process.jobs(asked).unwrap_or(1),
             (_, Some(asked)) => asked.get(),
-            // Each has a platform of its own, in containers of its own, and mostly waits for them.
+            // Most have a platform of their own, in containers of its own, and wait for them.
             (Target::Kind(_), None) => (process.processors * 2).max(1),
             // Others use it as well.
             (Target::Installation(_), None) => 1,

@@ -77,6 +77,20 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     evidence
 }
 
+/// That a world was others' as well, by the names of their runs: what is collected from it may be of them.
+pub fn of_others(others: &[String]) -> Option<Evidence> {
+    if others.is_empty() {
+        return None;
+    }
+    let said = format!(
+        "The world of this run was shared with the runs below, which worked in it before or beside this one. Its wire \
+         transcript is its own; logs, events and objects show what they did as well. Run alone, it has a world for \
+         itself.\n\n{}\n",
+        others.join("\n")
+    );
+    Some(text("who else was in this world", "shared-world.txt", said))
+}
+
 /// Addresses of those that had a part in the last exchange.
 fn parties(context: &StepContext) -> Vec<IpAddr> {
     let last = context.exchanges().pop();
@@ -157,4 +171,17 @@ fn event_line(event: &Event) -> String {
         event.reason.as_deref().unwrap_or_default(),
         event.message.as_deref().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_world_that_was_shared_the_others_are_named() {
+        assert!(of_others(&[]).is_none());
+        let others = ["a/b/c[direct]".to_owned(), "a/b/d".to_owned()];
+        let said = of_others(&others).expect("there are some").text;
+        assert!(said.ends_with("\n\na/b/c[direct]\na/b/d\n"), "{said}");
+    }
 }
