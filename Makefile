@@ -7,6 +7,8 @@ PROFILE ?= release
 # Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
 FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
+# What makes the program. The tests' build makes it too, of the crates as the tests have them: then nothing is built twice.
+BUILD ?= $(if $(filter ci,$(PROFILE)),$(CARGO) test --profile ci --no-run,$(CARGO) build --profile $(PROFILE) $(FEATURES))
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 .PHONY: help run test test-kind prove load build bench bench-echo bench-load verify lint doc schema
@@ -21,7 +23,7 @@ test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
 test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored; GAUNTLET_NODE_IMAGE is the node's image
-	$(CARGO) build --profile ci
+	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
 		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1
 
@@ -32,7 +34,7 @@ load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; L
 	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 20s $(LOAD)
 
 build: ## the program, as target/release/gauntlet
-	$(CARGO) build --profile $(PROFILE) $(FEATURES)
+	$(BUILD)
 
 bench: ## measure parsing, a fresh world, an attach and the parts of a load
 	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load

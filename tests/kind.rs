@@ -84,7 +84,7 @@ fn without_kind() {
     let mut command = machine.command(gauntlet(), &[]);
     let ran = Ran::of(command.env("PATH", machine.folder.path()).output().expect("it starts")).exits(3);
     insta::assert_snapshot!(ran.stderr, @r"
-    gauntlet: looking at what is on this machine: `kind` is not on PATH; `go install sigs.k8s.io/kind@latest` gets it, or https://kind.sigs.k8s.io tells how
+    gauntlet: inspecting this machine: `kind` is not on PATH; `go install sigs.k8s.io/kind@latest` gets it, or https://kind.sigs.k8s.io tells how
     gauntlet: nothing was run
     ");
 }

@@ -173,7 +173,7 @@ fn a_door_that_opens_under_load_is_a_failure_with_its_evidence() {
     let arguments = ["load", "-n", "50", "--hold", "1s", "--mutant", "empty-token-opens"];
     let objective = ["--objective", "opened >= 50", "--out", "result.json"];
     let ran = run_in(folder.path(), &[arguments.as_slice(), &objective].concat()).exits(1);
-    assert!(ran.stdout.contains("|   the door opened "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n  the door opened "), "{}", ran.stdout);
     assert!(
         ran.stdout.contains("attach an empty token from 127.0.0.1:"),
         "{}",
