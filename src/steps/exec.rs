@@ -8,8 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::arguments::{Exec, Pods};
+use super::by_command;
 use super::context::{Observation, StepContext, StepError};
 use super::pods;
+use crate::world::operations::Operations;
 
 /// Bytes of each of a command's outputs that are read.
 const OUTPUT_READ: u64 = 1 << 20;
@@ -21,6 +23,10 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, StepError> {
     let pod = pod_name(&arguments.r#in, context).await?;
     let what = format!("exec {} in {pod}", arguments.exec.join(" "));
+    if let Operations::Commands(commands) = context.world.operations() {
+        let value = by_command::exec(commands, &pod, &arguments, &what).await?;
+        return Ok(Observation { what, value });
+    }
     let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
     let tty = arguments.tty.unwrap_or(false);
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);

@@ -6,6 +6,7 @@
 
 pub mod arguments;
 pub mod attach;
+mod by_command;
 mod context;
 pub mod credentials;
 mod exec;

@@ -5,8 +5,10 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{PatchSecret, Secret};
+use super::by_command;
 use super::context::{Observation, StepContext, StepError};
 use super::credentials;
+use crate::world::operations::Operations;
 
 fn api(context: &StepContext) -> Api<KubeSecret> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
@@ -16,6 +18,9 @@ fn api(context: &StepContext) -> Api<KubeSecret> {
 /// installation's names for them), `uid`, `resource_version`.
 pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observation, StepError> {
     let what = format!("read secret {}", arguments.secret);
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::read_secret(commands, what, context).await;
+    }
     let found = api(context)
         .get_opt(&arguments.secret)
         .await
@@ -32,19 +37,27 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
         credentials::keep_text(&key, &value, &context.redactor).map_err(|error| StepError::doing(&what, error))?;
         data.insert(key, value.into());
     }
-    let mut value = json!({
+    let value = json!({
         "kind": "secret",
         "exists": true,
         "data": data,
         "uid": secret.metadata.uid,
         "resource_version": secret.metadata.resource_version,
     });
+    Ok(Observation {
+        what,
+        value: with_names(value, context),
+    })
+}
+
+/// With `token` and `master_key`, as the installation names them.
+pub(super) fn with_names(mut value: Value, context: &StepContext) -> Value {
     for (field, name) in [("token", "secret.key"), ("master_key", "secret.master-key")] {
         if let Some(found) = value["data"].get(context.world.name(name)).cloned() {
             value[field] = found;
         }
     }
-    Ok(Observation { what, value })
+    value
 }
 
 /// Changes a Secret by JSON Patch: `add` replaces what is there (RFC 6902 §4.1).
@@ -72,6 +85,15 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
 /// Puts values into a Secret; into one that isn't ours not before that is noted.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
     let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
+    if let (Operations::Commands(_), Some(changes)) = (context.world.operations(), context.world.changes()) {
+        let changed = values
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())));
+        return changes
+            .patch_by_command(&changed.collect())
+            .await
+            .map_err(|e| failed(&e));
+    }
     if let Some(changes) = context.world.changes() {
         changes.secret(secret, values).await.map_err(|e| failed(&e))?;
     }

@@ -12,6 +12,7 @@ pub mod kind;
 pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
+pub mod operations;
 pub mod pod;
 pub mod roads;
 pub mod rollout;
@@ -64,7 +65,10 @@ impl Target {
                 World::in_namespace(spec, setup, namespace, cluster).await
             }
             Target::Installation(installation) => {
-                World::shared(installation.clone(), setup.names, setup.contract).await
+                let mut world = World::shared(installation.clone(), setup.names, setup.contract).await?;
+                // Where it can't be set, scenarios that want it are skipped.
+                world.clock = spec.clock;
+                Ok(world)
             }
         }
     }

@@ -228,7 +228,8 @@ impl<'a> Request<'a> {
             return Some(vec![format!("{variable}=$(sed -n 's/^{name}  *//p' {TOLD})")]);
         }
         // The pod of a session is not to be found by what all installations have.
-        if (road == Road::Direct && about) || self.world().goes_by_objects(road) {
+        let told = matches!(self.world().way(road), Some(Way::Pods));
+        if told || (road == Road::Direct && about) || self.world().goes_by_objects(road) {
             return None;
         }
         let scheme = if road == Road::BalancerTls { "https" } else { "http" };

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::file_input;
+use crate::profile::operations::Command;
 
 /// Why a journal can't be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub struct Head {
     pub roads: BTreeMap<String, String>,
     /// Where secrets come from: `token` → `env:NAME` or `file:PATH`.
     pub secrets: BTreeMap<String, String>,
+    /// The commands by which it is operated, by name of the operation.
+    #[serde(default)]
+    pub operations: BTreeMap<String, Command>,
+    /// Where they are run.
+    #[serde(default)]
+    pub folder: PathBuf,
     /// The file of further authorities.
     pub ca: Option<PathBuf>,
     /// Whether certificates are taken as they come.
@@ -76,6 +83,18 @@ pub enum Entry {
         was: Option<String>,
         wrote: String,
     },
+    /// A key of the token's secret, changed by command. What it was is kept beside it, under another key.
+    Key {
+        key: String,
+        /// Whether there was a value.
+        was_there: bool,
+        /// SHA-256 of what is put there; `gone`, or `any` where nobody knows before what it will be.
+        wrote: String,
+    },
+    /// What is restarted by command: `web`, `worker`.
+    RestartByCommand { role: String },
+    /// A part of the platform that a command makes another one, by the name of the operation.
+    Turned { operation: String },
     /// The warm pods that are there before the token changes.
     WarmPods { names: Vec<String> },
     /// A session is being made: until there is an answer nobody knows its id.
@@ -289,6 +308,8 @@ mod tests {
             names: BTreeMap::new(),
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            folder: PathBuf::new(),
             ca: None,
             insecure: false,
         }
