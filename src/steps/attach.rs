@@ -67,6 +67,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         Upgraded::Opened { socket, response } => {
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
+            terminal.tell_size().await;
             let works = if keep {
                 works(&terminal, context).await
             } else {
@@ -277,7 +278,7 @@ pub fn header_fields(headers: &http::HeaderMap) -> Value {
     Value::Object(fields)
 }
 
-/// Whether a nonce that is typed is seen on the screen; it is taken back again (Ctrl-U).
+/// Whether a nonce that is typed is seen on the screen, or in what was printed; it is taken back again (Ctrl-U).
 ///
 /// A program that is still starting may print its prompt into what is being typed. Then another nonce is
 /// typed, as a person would.
@@ -289,10 +290,10 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
         let came = terminal
             .until(deadline.saturating_duration_since(Instant::now()), |terminal| {
                 let screen = terminal.screen();
-                screen.contains(&nonce) || is_interrupted(&screen, &nonce)
+                screen.contains(&nonce) || terminal.said(&nonce) || is_interrupted(&screen, &nonce)
             })
             .await;
-        let seen = terminal.screen().contains(&nonce);
+        let seen = terminal.screen().contains(&nonce) || terminal.said(&nonce);
         terminal.keys("\u{15}").await;
         // What others type next must not be taken back with it: wait until it is gone from the screen.
         terminal

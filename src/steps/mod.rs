@@ -22,6 +22,7 @@ mod pods;
 pub mod raw;
 mod rollout;
 mod running;
+mod said;
 mod search;
 mod secret;
 pub mod session;

@@ -29,7 +29,7 @@ phrases! {
     ]
     DELETED: ["deleted", "the session is deleted", {"status": "deleted"};]
     ATTACH: [
-        "opens", "101, and a nonce that was typed is seen on the screen", {"status": 101, "opened": true, "works": true};
+        "opens", "101, and a nonce that was typed comes back", {"status": 101, "opened": true, "works": true};
         "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
         "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
         "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};

@@ -12,8 +12,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::context::{StepError, lock};
+use super::said::Said;
 use super::wire::{Recorded, Transcript};
 
+/// The size that is told on opening, as clients do.
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
 /// Pongs that are kept; one that is waited for is among the last.
@@ -30,6 +32,8 @@ pub struct Terminal {
 
 struct State {
     screen: vt100::Parser,
+    /// What was printed, whatever became of it on the screen.
+    said: Said,
     open: bool,
     close_code: Option<u16>,
     close_reason: Option<String>,
@@ -50,6 +54,7 @@ impl Terminal {
         let transcript = socket.get_ref().transcript.clone();
         let state = Arc::new(Mutex::new(State {
             screen: vt100::Parser::default(),
+            said: Said::default(),
             open: true,
             close_code: None,
             close_reason: None,
@@ -100,6 +105,17 @@ impl Terminal {
     /// The text of the screen, wrapped lines put together.
     pub fn screen(&self) -> String {
         lock(&self.state).screen.screen().contents()
+    }
+
+    /// Whether a word was printed since the terminal opened, also where it is no longer on the screen: one of another
+    /// size wraps it elsewhere, and a program may draw over it.
+    pub fn said(&self, word: &str) -> bool {
+        lock(&self.state).said.has(word)
+    }
+
+    /// Tells the other side how large the screen is, as clients do when they open a terminal.
+    pub async fn tell_size(&self) {
+        self.resize(COLS, ROWS).await;
     }
 
     pub fn is_open(&self) -> bool {
@@ -165,6 +181,7 @@ impl State {
                 self.text_frames += 1;
                 self.longest_frame = self.longest_frame.max(text.chars().count());
                 self.screen.process(text.as_bytes());
+                self.said.process(text.as_str());
             }
             Message::Pong(payload) => {
                 if self.pongs.len() == PONGS_KEPT {
