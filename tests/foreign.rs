@@ -195,7 +195,7 @@ fn without_leave_nothing_is_disrupted() {
             "harness-token/alb/strip",
             "agent-service/authz/down",
         ])
-        .exits(5);
+        .exits(4);
     let report = bench.report();
     let reasons: Vec<&str> = report["scenarios"]
         .as_array()
@@ -219,7 +219,7 @@ fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
     let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("exec:"));
     let without: String = lines.map(|line| format!("{line}\n")).collect();
     std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
-    bench.run(&["--allow", "use", "harness-token/token/flow"]).exits(5);
+    bench.run(&["--allow", "use", "harness-token/token/flow"]).exits(4);
     let report = bench.report();
     assert_eq!(
         report["scenarios"][0]["reason"],

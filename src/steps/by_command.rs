@@ -136,7 +136,7 @@ pub async fn exec(commands: &Commands, pod: &str, arguments: &Exec, what: &str) 
     Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr }))
 }
 
-/// Reads the keys of the token's secret. One without any is none.
+/// Reads the keys of the token's secret. One without any is none; it is the same one always.
 pub async fn read_secret(commands: &Commands, what: String, context: &StepContext) -> Result<Observation, StepError> {
     let keys = commands.keys().await.map_err(doing(&what))?;
     let mut data = Map::new();
@@ -144,7 +144,7 @@ pub async fn read_secret(commands: &Commands, what: String, context: &StepContex
         credentials::keep_text(&key, &value, &context.redactor).map_err(|error| StepError::doing(&what, error))?;
         data.insert(key, value.into());
     }
-    let value = json!({ "kind": "secret", "exists": !data.is_empty(), "data": data });
+    let value = json!({ "kind": "secret", "exists": !data.is_empty(), "data": data, "uid": "read-secret" });
     Ok(Observation {
         what,
         value: secret::with_names(value, context),

@@ -258,7 +258,8 @@ class Web:
             if session["status"] == "creating":
                 return said(409, {"error": "it is being made"})
             bench.fleet.end(bench.boxes[session["id"]].name)
-            await self.place(session)
+            # A warm one may be of before a rotation; a session is restarted to get what is right now.
+            await self.place(session, await bench.fleet.make(self.env, {}))
             return said(200, session)
         if not one[2] and method == "GET":
             return said(200, session)
@@ -279,13 +280,10 @@ class Web:
         await self.place(session)
         return answer
 
-    async def place(self, session):
+    async def place(self, session, box=None):
         bench = self.bench
-        box = next(iter(bench.fleet.warm()), None)
-        if box:
-            box.labels = {"session": session["id"]}
-        else:
-            box = await bench.fleet.make(self.env, {"session": session["id"]})
+        box = box or next(iter(bench.fleet.warm()), None) or await bench.fleet.make(self.env, {})
+        box.labels = {"session": session["id"]}
         bench.boxes[session["id"]] = box
         session.update(status="ready", phase="running", sandbox_url=f"http://127.0.0.1:{box.port}",
                        tty_url=f"{API}/sessions/{session['id']}/tty", tty_token=self.token)

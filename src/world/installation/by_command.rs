@@ -17,6 +17,9 @@ const GONE: &str = "gone";
 /// What a key was changed to where only the platform knows.
 const ANY: &str = "any";
 
+/// How often it is looked whether keys are as they were: a command of a run that was killed may have been on its way.
+const LOOKS: usize = 3;
+
 /// What all entries about one key come to.
 struct Net {
     was_there: bool,
@@ -131,23 +134,29 @@ impl Changes {
             commands.turn_back(operation).await?;
         }
         let mut left = Vec::new();
-        // Secrets first: what restarts then reads the old ones.
-        if !keys.is_empty() {
-            let found = commands.all_keys().await?;
+        for look in 0..LOOKS {
+            // Secrets first: what restarts then reads the old ones.
+            left.clear();
             let mut back = Changed::new();
-            for (key, net) in &keys {
-                match put_back(key, net, &found) {
-                    Ok(Some(value)) => drop(back.insert((*key).to_owned(), value)),
-                    Ok(None) => {}
-                    Err(why) => left.push(why),
+            if !keys.is_empty() {
+                let found = commands.all_keys().await?;
+                for (key, net) in &keys {
+                    match put_back(key, net, &found) {
+                        Ok(Some(value)) => drop(back.insert((*key).to_owned(), value)),
+                        Ok(None) => {}
+                        Err(why) => left.push(why),
+                    }
                 }
+            }
+            if back.is_empty() && look > 0 {
+                break;
             }
             if !back.is_empty() {
                 commands.patch_back(&back).await?;
             }
-        }
-        for role in &roles {
-            commands.restart(role).await?;
+            for role in &roles {
+                commands.restart(role).await?;
+            }
         }
         let before = entries.iter().find_map(|entry| match entry {
             Entry::WarmPods { names } => Some(names),

@@ -94,6 +94,11 @@ impl Commands {
         self.given.contains_key(&operation)
     }
 
+    /// The program of an operation and its arguments, for a person to paste.
+    pub fn words(&self, operation: Operation) -> Option<&[String]> {
+        Some(&self.given.get(&operation)?.run)
+    }
+
     /// What a step of this verb needs and can't have; none where it can be carried out.
     pub fn lack(&self, verb: &str, asks: &[Ask]) -> Option<Lack> {
         // A log with times, and a terminal of a command: no operation has them.
