@@ -700,7 +700,8 @@ async def ops(folder, words):
     if "exec" in answer:
         os.execvpe(answer["exec"][0], answer["exec"], {**answer["env"], "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
     (sys.stdout if answer["code"] == 0 else sys.stderr).write(answer["text"])
-    return answer["code"]
+    # An exit code of `exec` is that of what it ran, but for this one.
+    return 125 if words[:1] == ["exec"] else answer["code"]
 
 
 def main():
