@@ -171,7 +171,7 @@ const DEFECTS: [(&str, &[&str]); 17] = [
 fn each_of_its_defects_is_seen() {
     for (defect, scenarios) in DEFECTS {
         let bench = Bench::up(&[defect]);
-        let ran = bench.run(&[&["--allow", "attack", "--level", "all", LEFT_OUT[0]], scenarios].concat());
+        let ran = bench.run(&[&["--allow", "attack", "--level", "all", LEFT_OUT[0]][..], scenarios].concat());
         assert_eq!(
             ran.code,
             Some(1),
