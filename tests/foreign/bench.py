@@ -679,7 +679,7 @@ async def serve(folder):
     await bench.start()
     admin = await asyncio.start_unix_server(bench.admin, folder / "admin.sock", limit=1 << 20)
     ops = folder / "ops"
-    words = " ".join(map(shlex.quote, [sys.executable, os.path.abspath(__file__), "ops", str(folder.resolve())]))
+    words = " ".join(map(shlex.quote, [sys.executable, "-B", os.path.abspath(__file__), "ops", str(folder.resolve())]))
     ops.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     ops.chmod(ops.stat().st_mode | stat.S_IXUSR)
     doors = {name: f"http://127.0.0.1:{port}" for name, port in bench.doors.items()}
