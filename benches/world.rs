@@ -10,6 +10,7 @@ use gauntlet::vocabulary::Contract;
 use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
 use gauntlet::world::World;
+use gauntlet::world::codex::Codex;
 use gauntlet::world::running::Setup;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -26,6 +27,7 @@ async fn start() -> World {
         contract: Contract::HarnessToken,
         gateways: Vec::new(),
         binary: None,
+        codex: Codex::default(),
     };
     World::embedded(&spec(), setup, program(), None)
         .await

@@ -3,6 +3,7 @@
 mod binary;
 
 mod agents;
+mod codex;
 mod command_line;
 mod documentation;
 mod endings;

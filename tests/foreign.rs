@@ -206,7 +206,7 @@ fn without_leave_nothing_is_disrupted() {
     assert!(
         reasons
             .iter()
-            .all(|reason| reason.contains("`--allow disrupt` lets it")),
+            .all(|reason| reason.contains("`--allow disrupt` permits it")),
         "{reasons:#?}"
     );
     assert_eq!(bench.secrets(), before);
@@ -223,7 +223,7 @@ fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
     let report = bench.report();
     assert_eq!(
         report["scenarios"][0]["reason"],
-        "its step `exec` needs the operation `exec`: `operations` of a profile gives the command"
+        "its step `exec` needs the operation `exec`: the profile's `operations` can give its command"
     );
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::binary::{DEADLINE, Ran, Running, gauntlet, until};
 use gauntlet::steps::Limits;
-use gauntlet::steps::attach::token_query;
+use gauntlet::steps::handshake::token_query;
 use gauntlet::steps::terminal::Terminal;
 use gauntlet::steps::wire::{Connected, Recorded, connect};
 use gauntlet::trust::Trust;

@@ -9,19 +9,19 @@ use crate::load::{Comparison, Limit, Saved};
 
 #[derive(Clone, Debug, Args)]
 pub struct CompareOptions {
-    /// The result to compare with, as `gauntlet load --out` wrote it
+    /// The baseline, as `gauntlet load --out` wrote it
     #[arg(value_name = "A")]
     pub before: PathBuf,
-    /// The result that is compared
+    /// The result to compare with it
     #[arg(value_name = "B")]
     pub after: PathBuf,
-    /// Exit with 1 where B is worse than A by more than this, and by more than chance: `attach.p99 > +10%`,
+    /// Exit with 1 if B is worse than A by more than this, and by more than chance: `attach.p99 > +10%`,
     /// `steady.echo.p99.9 > +5%`, `errors > +0%`, …
     #[arg(long, value_name = "LIMIT")]
     pub fail_on: Vec<Limit>,
 }
 
-/// Compares; gives what is to be printed, and the exit code.
+/// Compares; returns what is to be printed, and the exit code.
 pub fn compare(options: &CompareOptions) -> Result<(String, u8), UsageError> {
     let a = Saved::read(&options.before).map_err(UsageError)?;
     let b = Saved::read(&options.after).map_err(UsageError)?;

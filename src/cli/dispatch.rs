@@ -23,7 +23,7 @@ const USAGE: u8 = 2;
 /// Exit code of what could not be told.
 const COULD_NOT_TELL: u8 = 3;
 
-/// What `main` alone reads and knows.
+/// What only `main` reads.
 pub struct Start {
     /// The environment's variables that are text; what isn't is no variable of the platform's.
     pub environment: BTreeMap<String, String>,
@@ -33,7 +33,7 @@ pub struct Start {
     pub commit: Option<&'static str>,
 }
 
-/// Runs a command to its end; gives the process's exit code.
+/// Runs a command to its end; returns the process's exit code.
 pub fn dispatch(cli: Cli, start: &Start) -> u8 {
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -165,7 +165,7 @@ fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
 /// Most descriptors that are asked for: children inherit the limit, and some walk all of them.
 const DESCRIPTORS: u64 = 65_536;
 
-/// Raises the soft limit of open files towards the hard one, and gives what it is now; none where there is no limit.
+/// Raises the soft limit of open files towards the hard one, and gives what it is now; none if there is no limit.
 ///
 /// The soft limit is 1024 or less on many machines, for the sake of programs that use `select`.
 fn raise_descriptors() -> Option<u64> {

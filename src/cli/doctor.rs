@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use crate::cli::process::Process;
+use crate::world::codex::CodexProgram;
 use crate::world::kind::cluster;
 
-/// What is found out of one target.
+/// What is found out of a target, or of what one can use.
 struct Finding {
-    target: &'static str,
+    name: &'static str,
     /// What it has, or why it can't run.
     found: Result<String, String>,
 }
@@ -15,17 +16,17 @@ struct Finding {
 /// Descriptors below which scenarios run one after another.
 const FEW_DESCRIPTORS: u64 = 1024;
 
-/// Looks at each target; gives the exit code: 0 where at least the embedded one can run.
+/// Looks at each target; returns the exit code: 0 where at least the embedded one can run.
 pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
-    let findings = [embedded(process), kind().await];
-    for Finding { target, found } in &findings {
+    let findings = [embedded(process), kind().await, codex(process).await];
+    for Finding { name, found } in &findings {
         let (state, told) = match found {
             Ok(told) => ("ready", told),
             Err(why) => ("missing", why),
         };
         writeln!(
             out,
-            "{target:9} {state:8} {}",
+            "{name:9} {state:8} {}",
             told.replace('\n', "\n                   ")
         )?;
     }
@@ -42,7 +43,7 @@ fn embedded(process: &Process) -> Finding {
     };
     let terminal = std::fs::File::open("/dev/ptmx").map(drop);
     Finding {
-        target: "embedded",
+        name: "embedded",
         found: match (terminal, process.jobs(None)) {
             (Ok(()), Ok(jobs)) => Ok(format!(
                 "{} processors, {descriptors}; {jobs} scenarios at once",
@@ -59,7 +60,7 @@ fn embedded(process: &Process) -> Finding {
 async fn kind() -> Finding {
     let found = cluster::check_machine().await.map_err(|error| error.to_string());
     Finding {
-        target: "kind",
+        name: "kind",
         found: found.map(|machine| {
             format!(
                 "kind {}, container engine {}; the node's image is pulled, or given by `--image`",
@@ -67,4 +68,17 @@ async fn kind() -> Finding {
             )
         }),
     }
+}
+
+/// The codex CLI: without it there is gauntlet's own.
+async fn codex(process: &Process) -> Finding {
+    let path = (process.variable)("PATH");
+    let found = match CodexProgram::of_path(path.as_deref()).await {
+        Ok(Some(program)) => Ok(format!("{}, {}", program.version, program.file.display())),
+        Ok(None) => {
+            Err("no codex on PATH: gauntlet's stand-in is used; `tests/codex/install` gets the real one".into())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    Finding { name: "codex", found }
 }

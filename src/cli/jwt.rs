@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::Jwt;
 use crate::cli::exit::UsageError;
-use crate::steps::arguments;
-use crate::steps::jwt::{make, now};
+use crate::steps::jwt::{Jwt as Arguments, make, now};
 
 /// Prints a token. `variable` gives variables of the environment; the secret is never an argument, which all
 /// processes of a machine see.
@@ -19,7 +18,7 @@ pub fn jwt(
     let name = &options.secret_from;
     let secret = variable(name).filter(|secret| !secret.is_empty()).ok_or_else(|| {
         UsageError(format!(
-            "{name} is not set, or no text: it is to hold what the platform's JWTs are signed with"
+            "{name} is not set, or isn't text: it must hold the platform's JWT signing secret"
         ))
     })?;
     let wanted = wanted(options)?;
@@ -28,7 +27,7 @@ pub fn jwt(
 }
 
 /// The token as a scenario's step would ask for it.
-fn wanted(options: &Jwt) -> Result<arguments::Jwt, UsageError> {
+fn wanted(options: &Jwt) -> Result<Arguments, UsageError> {
     let mut keys = serde_json::Map::from_iter([("jwt".to_owned(), Value::String(options.role.clone()))]);
     if let Some(seconds) = options.expires_in {
         keys.insert("expires-in".into(), seconds.into());

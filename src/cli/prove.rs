@@ -28,12 +28,13 @@ use crate::scenario::Scenario;
 use crate::vocabulary::Road;
 use crate::vocabulary::names;
 
-/// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
+/// Runs the matrix; returns the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let on = TargetOptions {
         target: options.target.into(),
         kind: options.kind,
         gateways: options.gateways,
+        codex: options.codex,
         ..TargetOptions::default()
     };
     on.check()?;
@@ -55,6 +56,10 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     if let Some(error) = options.report.as_deref().and_then(|file| check_file(file).err()) {
         return Ok(refuse(&[problem("report", error)]));
     }
+    let codex = match on.codex(&planned, &process).await {
+        Ok(codex) => codex.map(|(codex, _)| codex).unwrap_or_default(),
+        Err(error) => return Ok(not_run(&error.to_string())),
+    };
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let started = match target::start(&on, &profile, &mut planned, &process).await {
@@ -83,6 +88,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let make = |names| RunContext {
         limits: started.limits(),
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
+        codex: codex.clone(),
         ..shared(&started.target, &process, &redactor, seed, names)
     };
     let jobs = started.jobs(options.jobs, &process);
@@ -130,7 +136,7 @@ fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
     Ok(found)
 }
 
-/// The mutants of the selected rows, or of them those that are named, whose rows alone stay planned.
+/// The mutants of the selected rows, or only the named ones; then only their rows stay planned.
 fn chosen(
     named: &[String],
     selectors: &[String],

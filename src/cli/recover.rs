@@ -1,4 +1,4 @@
-//! `gauntlet recover`: puts back what interrupted runs changed.
+//! `gauntlet recover`: restores what interrupted runs changed.
 
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::world::installation::{Installation, Place};
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
 
-/// Puts back what the journals of a folder hold; gives the exit code: 3 where something could not be.
+/// Puts back what the journals of a folder hold; returns the exit code: 3 where something could not be.
 pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
     let folder = journals(options.journal.as_deref(), &*process.variable).map_err(UsageError)?;
     let left = match Journal::left(&folder) {
@@ -65,13 +65,13 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
     Ok(code)
 }
 
-/// What became of a journal.
+/// The outcome for a journal.
 enum Recovered {
     /// Put back; in words.
     Run(String),
     /// Its run changed nothing.
     Nothing,
-    /// It is of another context than the one that is asked for.
+    /// It belongs to another context than the requested one.
     OfAnother,
 }
 
@@ -98,7 +98,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         }
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
-            () = process.stop.cancelled() => return Err(failed(&"interrupted; `gauntlet recover` goes on")),
+            () = process.stop.cancelled() => return Err(failed(&"interrupted; run `gauntlet recover` again to continue")),
         };
         let left = undone.map_err(|error| failed(&error))?;
         left.iter().for_each(|left| tell(&failed(left)));

@@ -1,4 +1,4 @@
-//! The flags that a run must be given again to be the same: for the command that a failure is shown with.
+//! The flags needed to repeat a run, for the command shown with a failure.
 
 use std::path::Path;
 
@@ -62,6 +62,9 @@ pub fn flags(options: &Run) -> Flags {
     let gateways = &target.gateways;
     if let Some(gateway) = gateways.gateway {
         add(&mut [&mut *run], "gateway", gateway.name());
+    }
+    if let Some(codex) = &target.codex.codex {
+        add(&mut [&mut *run, &mut *up], "codex", &codex.to_string());
     }
     for (name, image) in [
         ("nginx-image", &gateways.nginx_image),
@@ -127,6 +130,7 @@ mod tests {
             of(&given),
             r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
         );
+        assert_eq!(of(&["--codex", "my codex"]), " --codex 'my codex'");
         assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
         assert_eq!(of(&["--reports", "r", "--keep-reports", "3"]), " --reports r");
         assert_eq!(

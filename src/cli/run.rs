@@ -26,21 +26,23 @@ use crate::runner::context::RunContext;
 use crate::runner::eligibility::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
+use crate::runner::shared_worlds::SharedWorlds;
 use crate::scenario::{self, Scenario};
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
 use crate::vocabulary::Road;
 use crate::vocabulary::names;
 use crate::world::Target;
+use crate::world::codex::Codex;
 use crate::yaml::{Problem, Problems};
 
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The folder for reports, where the command line says none.
+/// The folder for reports, by default.
 const REPORTS: &str = "reports";
 
-/// Runs scenarios; gives the exit code.
+/// Runs scenarios; returns the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = reproduce_flags::flags(&options);
     options.target.check()?;
@@ -80,6 +82,11 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         let names = options.mutant.join(", ");
         notes.push(format!("the platform was broken on purpose, by --mutant {names}"));
     }
+    let codex = match options.target.codex(&planned, &process).await {
+        Ok(codex) => codex,
+        Err(error) => return Ok(not_run(&error.to_string())),
+    };
+    notes.extend(codex.iter().map(|(_, note)| note.clone()));
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let info = RunInfo {
@@ -122,6 +129,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         limits: started.limits(),
         keep_failed: options.target.kind.keep || options.target.kind.keep_on_failure,
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
+        codex: codex.map(|(codex, _)| codex).unwrap_or_default(),
         ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
     let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
@@ -155,7 +163,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(code)
 }
 
-/// The runs that go through these gateways, or through none.
+/// The runs through these gateways, or through none.
 ///
 /// # Errors
 /// There is none.
@@ -180,12 +188,14 @@ pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, U
 pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> RunContext {
     RunContext {
         target: target.with_mutants(&mutants),
+        worlds: SharedWorlds::default(),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
         redactor: redactor.clone(),
         limits: Limits::default(),
         keep_failed: false,
         binary: process.binary.clone().ok(),
+        codex: Codex::default(),
         seed,
         timeout: TIMEOUT,
         mutants,
@@ -213,7 +223,7 @@ fn time(started: &str) -> Result<Timestamp, UsageError> {
         .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))
 }
 
-/// Known mutants only: a misspelt one would make a run green that should not be.
+/// Rejects unknown mutants: a misspelt one would wrongly let a run pass.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
     let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
     for name in names {

@@ -1,4 +1,4 @@
-//! What happens in a run, as reporters hear of it. Text in events is redacted.
+//! Events of a run, as reporters receive them. Text in events is redacted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub struct Place {
 
 impl Place {
     /// # Errors
-    /// What is no URL of a terminal, in words.
+    /// Why a text isn't a terminal's URL, in words.
     pub fn parse(text: &str) -> Result<Place, String> {
         // A fragment never goes onto the wire (RFC 6455 §3).
         if text.contains('#') {
@@ -122,7 +122,7 @@ pub fn is_itself(host: &str) -> bool {
 /// The addresses of a host, as this machine finds them.
 ///
 /// # Errors
-/// In words: there are none, or one is on a public network and the target isn't said to be one's own.
+/// In words: there are no addresses, or one is on a public network without `--i-own-this-target`.
 pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAddr>, String> {
     let found = tokio::net::lookup_host((host, port))
         .await

@@ -1,5 +1,5 @@
-//! Profiles: what a real installation calls things, how to reach it, and which choices it makes
-//! that the contract leaves open.
+//! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
+//! them open.
 
 pub mod operations;
 mod refuse;
@@ -51,13 +51,13 @@ static SCHEMA: LazyLock<shape::Schema> = LazyLock::new(|| shape::Schema::new(sch
 /// An installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// All names of [`NAMES`], the contract's where the profile says nothing.
+    /// All names of [`NAMES`]; the contract's by default.
     pub names: BTreeMap<String, String>,
-    /// How roads are gone, where the profile says it.
+    /// How roads are reached, if the profile says.
     pub roads: BTreeMap<Road, Way>,
-    /// Where secrets come from, where the profile says it.
+    /// Where secrets come from, if the profile says.
     pub secrets: BTreeMap<Needed, SecretSource>,
-    /// The commands by which it is operated, where it has no Kubernetes.
+    /// The commands that operate it, if it has no Kubernetes.
     pub operations: Operations,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
@@ -85,7 +85,7 @@ impl Profile {
         }
     }
 
-    /// Reads a profile; all that is wrong with it otherwise.
+    /// Reads a profile, or returns all its problems.
     pub fn parse(source: &Arc<Source>) -> Result<Profile, Vec<Problem>> {
         let (root, problems) = node::read(source);
         let mut checker = Checker::new(source);
@@ -240,11 +240,11 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
     profile
 }
 
-/// How a road is gone, as a text says it.
+/// Reads how a road is reached.
 fn way_of(road: Road, text: &str) -> Result<Way, String> {
     match text.parse()? {
         Way::Pods if road != Road::Direct => Err(format!(
-            "`pods` is of the road `direct`, which leads to one pod or another; `{}` has one address",
+            "`pods` is only for the road `direct`, which leads to each pod; `{}` has one address",
             road.name()
         )),
         way => Ok(way),
@@ -299,7 +299,7 @@ mod tests {
         let want = "\
 p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
 p.yaml:3:35: `web.port` is a port from 1 to 65535, not `http`
-p.yaml:4:17: `nowhere` is no address as `https://platform.example`, `port-forward` or `none`
+p.yaml:4:17: `nowhere` isn't an address such as `https://platform.example`, `port-forward` or `none`
 p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
 p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
 ";
@@ -312,7 +312,7 @@ p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, 
         let profile = parse(&format!("{head}roads: {{ direct: pods }}\n")).expect("good");
         assert_eq!(profile.roads[&Road::Direct], Way::Pods);
         let wrong = parse(&format!("{head}roads: {{ proxy: pods }}\n")).expect_err("one address");
-        assert!(wrong.contains("`pods` is of the road `direct`"), "{wrong}");
+        assert!(wrong.contains("`pods` is only for the road `direct`"), "{wrong}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Commands by which a platform without Kubernetes is operated.
+//! Commands that operate a platform without Kubernetes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::vocabulary::duration;
 use crate::yaml::checker::Checker;
 use crate::yaml::node::{Kind, Node};
 
-/// How long a command may take, where nothing else is said.
+/// The default time limit of a command.
 pub const WITHIN: Duration = Duration::from_secs(60);
 
-/// Something that scenarios do to a platform, or ask of those who run it.
+/// Something that scenarios do to a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     ReadSecret,
@@ -75,36 +75,34 @@ impl Operation {
         }
     }
 
-    /// What its command does, for the schema's reader.
+    /// What its command does, for readers of the schema.
     fn meaning(self) -> &'static str {
         match self {
             Operation::ReadSecret => "prints the keys of the token's secret and their values, as a JSON object",
-            Operation::PatchSecret => "changes keys: a JSON object on standard input, null for a key that goes",
+            Operation::PatchSecret => "changes keys: a JSON object on standard input, null removes a key",
             Operation::RestartWeb => "restarts web, and returns when it serves again",
             Operation::RestartWorker => "restarts the worker, and returns when it works again",
-            Operation::Seed => "runs the deploy pipeline's seed to its end",
+            Operation::Seed => "runs the deploy pipeline's seed, and returns when it is done",
             Operation::ListPods => {
                 "prints [{name, uid, ip, port, labels, ready}, …] as JSON; GAUNTLET_SELECTOR chooses by labels"
             }
-            Operation::DeletePod => "ends the pod whose name is the last argument, for good",
-            Operation::Exec => "runs a command in a pod: the pod's name, `--` and the command are behind it",
-            Operation::Logs => "prints all that the pod whose name is the last argument has logged",
-            Operation::Events => "prints what the platform's scheduler tells of its pods",
+            Operation::DeletePod => "deletes the pod whose name is the last argument, for good",
+            Operation::Exec => "runs a command in a pod: the pod's name, `--` and the command are appended",
+            Operation::Logs => "prints the whole log of the pod whose name is the last argument",
+            Operation::Events => "prints what the platform's scheduler reports about its pods",
             Operation::Probe => {
-                "puts a backend behind the balancer, at `probe.path`, that answers with what came to it"
+                "puts a backend behind the balancer, at `probe.path`, that answers with the request it received"
             }
-            Operation::Authorizer => "has access control be what the last argument says: gone, error, slow, …",
-            Operation::Litellm => "takes LiteLLM away",
-            Operation::SetClock => {
-                "sets the clock that JWTs are judged by to the seconds since 1970 of the last argument"
-            }
+            Operation::Authorizer => "makes access control fail as the last argument says: gone, error, slow, …",
+            Operation::Litellm => "removes LiteLLM",
+            Operation::SetClock => "sets the clock that JWTs are judged by to the last argument, in seconds since 1970",
         }
     }
 
-    /// Whether what it does has an opposite, and whether that has to be said.
+    /// Whether it can be undone by a command of its own, and whether that must be given.
     fn undo(self) -> Undo {
         match self {
-            // The same command takes the old values.
+            // By default the same command gets the old values.
             Operation::PatchSecret => Undo::May,
             Operation::Probe | Operation::Authorizer | Operation::Litellm | Operation::SetClock => Undo::Must,
             _ => Undo::None,
@@ -126,13 +124,13 @@ enum Undo {
 pub struct Command {
     /// A program and its arguments.
     pub run: Vec<String>,
-    /// What puts back what it did.
+    /// The command that undoes it, and its arguments.
     pub undo: Option<Vec<String>>,
-    /// How long it may take.
+    /// Its time limit.
     pub within: Duration,
 }
 
-/// The commands that a profile gives.
+/// The commands of a profile.
 pub type Operations = BTreeMap<Operation, Command>;
 
 /// Reads the commands of a profile, whose shape was checked.
@@ -175,7 +173,7 @@ pub(super) fn read(root: &Node, checker: &mut Checker) -> Operations {
     operations
 }
 
-/// The texts of a list, numbers as they are written.
+/// The texts of a list, numbers as written.
 fn words(node: &Node) -> Vec<String> {
     let Kind::List(items) = &node.kind else {
         return Vec::new();
@@ -188,7 +186,7 @@ fn words(node: &Node) -> Vec<String> {
     items.iter().filter_map(word).collect()
 }
 
-/// What of a profile's digest the commands are.
+/// The commands' part of a profile's digest.
 pub(super) fn canonical(operations: &Operations) -> Value {
     let of = |(operation, command): (&Operation, &Command)| {
         let told = json!({ "run": command.run, "undo": command.undo, "within": duration::show(command.within) });

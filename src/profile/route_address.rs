@@ -1,14 +1,14 @@
-//! How a road to a door is gone, on an installation that isn't ours.
+//! How to reach a door by a road, on an installation that isn't ours.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a road is gone.
+/// How a road is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Through the API server to a ready pod, as `kubectl port-forward` does.
     PortForward,
-    /// Straight to each pod, at the address that a session or a list of pods tells.
+    /// Straight to each pod, at the address in the session or the list of pods.
     Pods,
     /// There is no such road.
     None,
@@ -42,7 +42,8 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Address, String> {
-        let wrong = || format!("`{text}` is no address as `https://platform.example`, `port-forward` or `none`");
+        let wrong =
+            || format!("`{text}` isn't an address such as `https://platform.example`, `port-forward` or `none`");
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,

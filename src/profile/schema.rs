@@ -69,10 +69,10 @@ pub fn schema() -> Value {
         "properties": {
             "apiVersion": { "const": "gauntlet/v1" },
             "kind": { "const": "Profile" },
-            "names": map(names, "What the installation calls things; the contract's names where left out."),
+            "names": map(names, "The installation's names; the contract's by default."),
             "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, `pods`, or `none`."),
-            "secrets": map(secrets, "Where secrets come from; the installation's Secret where left out."),
-            "operations": map(operations::properties(), "The commands by which a platform without Kubernetes is operated; what needs one that is left out is skipped."),
+            "secrets": map(secrets, "Where secrets come from; the installation's Secret by default."),
+            "operations": map(operations::properties(), "The commands that operate a platform without Kubernetes. Undeclared: what needs one is skipped."),
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
         },
         "additionalProperties": false,

@@ -56,7 +56,7 @@ impl SecretSource {
     /// What is not there, is empty or is no text: in words, without a part of the secret.
     pub fn read(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
         let secret = match self {
-            SecretSource::Env(name) => variable(name).ok_or("it is not set, or no text")?,
+            SecretSource::Env(name) => variable(name).ok_or("it is not set, or isn't text")?,
             SecretSource::File(path) => {
                 let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
                 text.trim_end_matches(['\n', '\r']).to_owned()

@@ -254,7 +254,7 @@ impl Report {
 pub enum ReadError {
     #[error("cannot read the report {}: {why}", path.display())]
     Unreadable { path: PathBuf, why: String },
-    #[error("{} is no JSON report of gauntlet: {why}", path.display())]
+    #[error("{} isn't a JSON report of gauntlet: {why}", path.display())]
     Foreign { path: PathBuf, why: String },
 }
 

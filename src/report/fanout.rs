@@ -1,4 +1,4 @@
-//! Hands every event to all reporters, and keeps their troubles apart.
+//! Passes every event to all reporters, and isolates their failures from each other.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,11 +16,11 @@ use crate::redact::{Audit, AuditError, Leak, Redactor};
 /// Bytes of a piece of evidence that reporters get; the whole lies in the evidence folder.
 const EXCERPT: usize = 16 * 1024;
 
-/// What reporters need to know beside the events.
+/// What reporters need besides the events.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub console: ConsoleSettings,
-    /// What evidence goes into, and reports that were given no place of their own.
+    /// The folder of evidence, and of reports without a file of their own.
     pub folder: RunFolder,
     /// Most bytes of one piece of evidence.
     pub evidence_limit: usize,
@@ -71,7 +71,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What became of the reports.
+/// The outcome of the reports.
 #[derive(Debug, Default)]
 pub struct Finished {
     /// All files that were written, evidence among them.

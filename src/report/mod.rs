@@ -1,4 +1,4 @@
-//! What a run tells its users: on the terminal, to a CI server, to keep.
+//! Reports of a run: for the terminal, for a CI server, and to keep.
 //!
 //! A reporter sees [events](crate::events) and nothing else.
 //! [`Reporters`] hands each event, redacted, to all that were asked for.

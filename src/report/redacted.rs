@@ -1,4 +1,4 @@
-//! Events without secrets, whoever made them.
+//! Redacts secrets from every event.
 //!
 //! Each type is taken apart by name, field by field: one that gets a field doesn't compile here until
 //! it is said what becomes of it.

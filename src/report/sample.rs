@@ -385,7 +385,7 @@ pub(super) fn interrupted() -> Vec<Event> {
     events
 }
 
-/// What is left where gauntlet itself breaks down.
+/// The events left if gauntlet itself crashes.
 pub(super) fn broken_off() -> Vec<Event> {
     let mut events = passing();
     events.pop();

@@ -9,7 +9,7 @@ pub trait Formats: Copy + PartialEq + fmt::Debug + 'static {
     /// All of them, in the order of the documentation.
     const KNOWN: &'static [Self];
 
-    /// What else a user may call them.
+    /// Their aliases.
     const ALSO: &'static [(&'static str, Self)];
 
     /// As the user writes it.
@@ -127,7 +127,7 @@ pub enum SpecError {
     NoFile { format: &'static str, own: String },
 }
 
-/// What to say of two reports that would be one another's end: both to one file, or to standard output.
+/// The message about two reports that would overwrite each other: to one file, or to standard output.
 pub fn clash<F: Formats>(specs: &[Spec<F>]) -> Option<String> {
     let place = |spec: &Spec<F>| match &spec.to {
         Destination::Own => (Some(spec.format), None),
@@ -154,7 +154,7 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     normal(one) == normal(other)
 }
 
-/// A path by which the same file is told, as far as the path tells.
+/// A normalised path, to recognise the same file.
 fn normal(path: &Path) -> PathBuf {
     use std::path::Component;
     path.components().fold(PathBuf::new(), |mut normal, component| {

@@ -1,4 +1,4 @@
-//! The words that all reports have in common.
+//! Words common to all reports.
 
 use crate::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 
@@ -64,7 +64,7 @@ pub(super) fn reason(result: &ScenarioResult) -> Option<String> {
     }
 }
 
-/// What is to be said of a bad end: a reason, less what only repeats the one
+/// The explanation of a bad result: a reason, without what only repeats the one
 /// check that failed, and the checks.
 pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResult>) {
     let bad: Vec<&CheckResult> = result

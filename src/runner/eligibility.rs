@@ -1,4 +1,4 @@
-//! What a run needs of a platform that isn't ours, and why it can't be on one.
+//! What a run needs from a platform that isn't ours, and why it can't run there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::plan::Planned;
 use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::scenario::Step;
-use crate::steps::{Reach, verb};
+use crate::steps::{Need, Reach, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::vocabulary::duration;
@@ -26,7 +26,7 @@ use crate::world::roads::api_road;
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
 
-/// The operations that take the token away from a platform that runs, and put it back.
+/// The operations that remove the token from a running platform, and restore it.
 const NEW_SECRET: [Operation; 4] = [
     Operation::ReadSecret,
     Operation::PatchSecret,
@@ -34,7 +34,7 @@ const NEW_SECRET: [Operation; 4] = [
     Operation::RestartWorker,
 ];
 
-/// What runs are fitted to.
+/// What runs are matched against.
 pub struct Fit<'i> {
     pub installation: &'i Installation,
     pub policies: &'i Policies,
@@ -46,6 +46,7 @@ impl Fit<'_> {
         // What can't be changed comes before what the next run could allow.
         self.not_this_world(planned)
             .or_else(|| self.no_cluster(planned))
+            .or_else(|| self.no_codex(planned))
             .or_else(|| self.no_road(planned))
             .or_else(|| self.unknown_secret(planned))
             .or_else(|| self.undeclared(planned))
@@ -55,7 +56,7 @@ impl Fit<'_> {
             .or_else(|| self.left_changed(intrusion(planned)))
     }
 
-    /// What a run asks of the cluster.
+    /// What a run does with the cluster.
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
         if !self.installation.has_cluster {
             return BTreeSet::new();
@@ -101,14 +102,15 @@ impl Fit<'_> {
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
         let (name, meaning) = (intrusion.name(), intrusion.meaning());
-        (intrusion > self.installation.allowed).then(|| format!("it is `{name}` ({meaning}): `--allow {name}` lets it"))
+        (intrusion > self.installation.allowed)
+            .then(|| format!("it is `{name}` ({meaning}): `--allow {name}` permits it"))
     }
 
-    /// What an earlier run changed is the state that a later one would put back.
+    /// Otherwise a later run would restore the state that an earlier one changed.
     fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
         let changes = self.installation.changes.as_ref()?;
         (intrusion >= Intrusion::Disrupt && changes.is_changed())
-            .then(|| "what an earlier scenario changed is not put back yet".into())
+            .then(|| "the changes of an earlier scenario are not restored yet".into())
     }
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
@@ -122,7 +124,7 @@ impl Fit<'_> {
             return of_its_own("whose secret has no token yet");
         }
         if world.authorizer != AuthorizerState::Works && !can(Operation::Authorizer) {
-            return of_its_own("whose access control can't do its work");
+            return of_its_own("whose access control fails");
         }
         if !world.litellm && !can(Operation::Litellm) {
             return of_its_own("without LiteLLM");
@@ -140,7 +142,7 @@ impl Fit<'_> {
             return of_its_own("whose parked accounts come back soon");
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
-            return of_its_own("with an agent whose key is not what it should be");
+            return of_its_own("with an agent whose key is missing or wrong");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
@@ -169,7 +171,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether it waits for what comes much later there than in a world of its own.
+    /// Whether it waits for something that takes much longer there than in its own world.
     fn too_slow(&self, world: &WorldSpec) -> Option<String> {
         let wanted = world.rotation_interval.as_deref().and_then(duration::parse)?;
         let Some(there) = self.policies.choice("rotation.interval").and_then(duration::parse) else {
@@ -197,12 +199,12 @@ impl Fit<'_> {
 
     /// A device login is finished by somebody in a browser. The vendor of the reference platform does as it is told.
     fn needs_a_person(&self, planned: &Planned) -> Option<String> {
-        let logs_in = steps(planned).any(|step| step.verb == "login");
-        (logs_in && !self.installation.has_road(Road::Vendor))
-            .then(|| "its step `login` needs a person who finishes it in a browser".into())
+        let step = steps(planned).find(|step| needs(step, Need::Person))?;
+        let alone = !self.installation.has_road(Road::Vendor);
+        alone.then(|| format!("its step `{}` needs a person who finishes it in a browser", step.verb))
     }
 
-    /// Whether it wants a number of things that are not as many.
+    /// Whether it needs more pods than there are.
     fn not_so_many(&self, world: &WorldSpec) -> Option<String> {
         let (warm, web) = (world.warm_pool, world.web_replicas);
         let Some(there) = self.installation.counts else {
@@ -217,19 +219,36 @@ impl Fit<'_> {
         too_few.then(|| format!("it needs {web} replicas of web, and {} are ready", there.web_replicas))
     }
 
+    /// Whether it is about a codex login, or an agent that uses one, and there is none: another contract's platform.
+    fn no_codex(&self, planned: &Planned) -> Option<String> {
+        // Without a cluster nobody tells what is in the pods.
+        if planned.contract() != Contract::CodexAuth || !self.installation.has_cluster {
+            return None;
+        }
+        let there = self.installation.counts?;
+        if there.codex_pods == 0 {
+            return Some(
+                "there is no codex login: no pod of names.litellm.selector has its containers or its volume".into(),
+            );
+        }
+        let wants_agent = planned.scenario.world.agent != AgentState::None;
+        (wants_agent && there.codex_agents == 0)
+            .then(|| "there is no codex agent: no pod has the labels of names.agent.selector".into())
+    }
+
     fn no_road(&self, planned: &Planned) -> Option<String> {
         let missing = |roads: &[Road]| roads.iter().copied().find(|road| !self.installation.has_road(*road));
         reached(planned).iter().find_map(|(_, reached)| match reached {
             Reached::Roads(roads) => {
                 let road = missing(roads)?.name();
                 Some(format!(
-                    "there is no road `{road}`: `roads` of a profile says where it leads"
+                    "there is no road `{road}`: the profile's `roads` can give its address"
                 ))
             }
             Reached::Api => {
                 let road = api_road(|road| self.installation.has_road(road));
                 let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: `roads` of a profile says where one leads".into())
+                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
             }
             Reached::Cluster(_) => None,
         })
@@ -252,7 +271,7 @@ impl Fit<'_> {
             Some(match lack {
                 Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
                 Lack::Command(operation) => format!(
-                    "its step `{verb}` needs the operation `{}`: `operations` of a profile gives the command",
+                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
                     operation.name()
                 ),
             })
@@ -266,7 +285,7 @@ impl Fit<'_> {
             Contract::AgentService => {}
             Contract::CodexAuth => return self.unknown_key(planned),
         }
-        let wants = |step: &Step| step.verb == "jwt" || names(&step.args, "jwt-secret");
+        let wants = |step: &Step| needs(step, Need::JwtSecret) || names(&step.args, "jwt-secret");
         match self.installation.agents.as_ref()? {
             // A cluster without it is one without an agent service.
             Err(why) if self.installation.has_cluster => Some(why.clone()),
@@ -275,7 +294,7 @@ impl Fit<'_> {
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
             {
                 Some(
-                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from"
+                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source"
                         .into(),
                 )
             }
@@ -289,7 +308,7 @@ impl Fit<'_> {
         let wants = |variable: &str| steps(planned).any(|step| names(&step.args, variable));
         if codex.master_key.is_empty() && wants("master-key") {
             return Some(
-                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from".into(),
+                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source".into(),
             );
         }
         (codex.token.is_empty() && wants("agent-key"))
@@ -298,13 +317,12 @@ impl Fit<'_> {
 
     fn presses_enter(&self, planned: &Planned) -> Option<String> {
         let may = self.policies.choice("tty.enter") == Some("yes");
-        let presses = |step: &&Step| step.args.get("enter").and_then(Value::as_bool) == Some(true);
-        let does = !may && steps(planned).any(|step| presses(&step));
+        let does = !may && steps(planned).any(|step| needs(step, Need::Enter));
         does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
     }
 }
 
-/// The most that a run does to a platform that isn't ours: one that has to be made what it asks for is disrupted.
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
 pub fn intrusion(planned: &Planned) -> Intrusion {
     let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
     let changed = !world.platform
@@ -319,19 +337,24 @@ pub fn intrusion(planned: &Planned) -> Intrusion {
     }
 }
 
+/// Whether a step needs something beside what it goes through.
+fn needs(step: &Step, what: Need) -> bool {
+    verb(step.verb).is_some_and(|verb| (verb.needs)(&step.args).contains(&what))
+}
+
 /// Whether a template in a value names a variable, as `${master-key}`.
 fn names(value: &impl Serialize, variable: &str) -> bool {
     let written = serde_json::to_string(value).unwrap_or_default();
     written.contains(&format!("${{{variable}}}"))
 }
 
-/// Whether anything of a step, what is expected of it too, has a text in it.
+/// Whether a step or its expectations contain a text.
 fn says(step: &Step, text: &str) -> bool {
     let keys = serde_json::to_string(&step.args).unwrap_or_default();
     keys.contains(text) || format!("{:?}", step.expectations).contains(text)
 }
 
-/// Whether a world says how many there are to be of something.
+/// Whether a world requires numbers of pods.
 fn counts_matter(world: &WorldSpec) -> bool {
     world.warm_pool > 0 || world.web_replicas > 1
 }
@@ -345,31 +368,31 @@ pub fn gateways(planned: &Planned) -> BTreeSet<Road> {
     steps(planned).filter_map(of_step).collect()
 }
 
-/// Those of them that are no component of the reference platform.
+/// The gateways that aren't part of the reference platform.
 pub fn real_gateways(planned: &Planned) -> Vec<Road> {
     let mut gateways = gateways(planned);
     gateways.remove(&Road::Builtin);
     gateways.into_iter().collect()
 }
 
-fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
+pub(super) fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }
 
-/// What a step goes through.
+/// What a step uses.
 enum Reached {
     Api,
     Roads(Vec<Road>),
     Cluster(Vec<Ask>),
 }
 
-/// What the steps of a run go through.
+/// What the steps of a run use.
 fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
     let mut pods: HashMap<&str, bool> = HashMap::new();
     let mut all = Vec::new();
     for step in steps(planned) {
         if let Some(name) = &step.bind {
-            pods.insert(name, step.verb == "pods");
+            pods.insert(name, verb(step.verb).is_some_and(|verb| verb.gives_pods));
         }
         let reached = match verb(step.verb).map(|verb| verb.reach) {
             Some(Reach::Api) => Reached::Api,
@@ -389,8 +412,8 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
 }
 
 /// The road that a step says; all that it can mean where that is only known when it runs.
-fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
-    let Some(said) = step.args.get("road").or_else(|| step.args.get("gateway")) else {
+pub(super) fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
+    let Some(said) = verb(step.verb).and_then(|verb| step.args.get(verb.road)) else {
         return vec![usual];
     };
     let of_matrix = variable(said).and_then(|name| planned.parameters.iter().find(|(known, _)| known == name));

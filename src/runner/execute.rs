@@ -12,6 +12,7 @@ use super::eligibility::{Fit, real_gateways};
 use super::evidence;
 use super::plan::Planned;
 use super::reproduce::reproduce;
+use super::sharing::need;
 use super::story::{Record, Story};
 use crate::events::{Event, RunOf, ScenarioResult, Verdict};
 use crate::redact::Redactor;
@@ -135,19 +136,31 @@ async fn live(
     let deadline = Instant::now() + limit;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
     let setup = setup(&scope, planned, shared, secrets)?;
+    let stay = need(planned).and_then(|need| shared.worlds.enter(&need, &planned.run));
+    let making = shared.target.world(&planned.scenario.world, setup);
+    let getting = async {
+        match &stay {
+            Some(stay) => stay.world(making).await,
+            None => making.await.map(Arc::new),
+        }
+    };
     let starting = "while its world was starting";
     let world = tokio::select! {
-        world = timeout_at(deadline, shared.target.world(&planned.scenario.world, setup)) => match world {
+        world = timeout_at(deadline, getting) => match world {
             Ok(world) => world.map_err(|error| format!("starting a world: {error}"))?,
             Err(_) => return Err(Broken::late(limit, starting)),
         },
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
     };
-    let world = Arc::new(world);
     if world.installation().is_some() {
         // They are all scenarios' and stay what they are.
         let secrets = [&world.token, &world.master_key, &world.jwt_secret];
         know(&shared.redactor, planned.contract(), secrets.map(String::as_str))?;
+    }
+    if stay.is_some() {
+        // They are those of whoever made it, whose scope may be over before this one.
+        let of_world = [&world.token, &world.master_key, &world.jwt_secret];
+        know(secrets, planned.contract(), of_world.map(String::as_str))?;
     }
     let ended = match variables(&mut scope, planned, shared, &world, secrets) {
         Ok(()) => {
@@ -176,9 +189,30 @@ async fn live(
         }
         Err(error) => Err(Broken::Error(error)),
     };
+    let is_bad = ended.is_err() || record.is_bad();
+    let stopped = match stay {
+        None => end(world, is_bad, shared).await,
+        Some(stay) => {
+            if !record.evidence.is_empty() {
+                record.evidence.extend(evidence::of_others(&stay.others()));
+            }
+            // Others may be in it; who is last ends it.
+            drop(world);
+            match stay.end(is_bad) {
+                Some(last) => end(last.world, last.is_spoilt, shared).await,
+                None => Ok(()),
+            }
+        }
+    };
+    ended?;
+    Ok(stopped?)
+}
+
+/// Ends a world that nobody works in any more, or leaves it to be looked at.
+async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(), String> {
     let late = || format!("its world did not end within {STOP_WITHIN:?}");
-    let stopped = match Arc::into_inner(world) {
-        Some(world) if shared.keep_failed && world.can_stay() && (ended.is_err() || record.is_bad()) => {
+    match Arc::into_inner(world) {
+        Some(world) if shared.keep_failed && world.can_stay() && is_bad => {
             world.leave();
             Ok(())
         }
@@ -187,12 +221,10 @@ async fn live(
             Err(_) => Err(late()),
         },
         None => Err(late()),
-    };
-    ended?;
-    Ok(stopped?)
+    }
 }
 
-/// Makes a platform that isn't ours what the scenario asks for.
+/// Brings a platform that isn't ours into the state that the scenario requires.
 async fn prepared(
     world: &World,
     planned: &Planned,
@@ -200,10 +232,10 @@ async fn prepared(
     limit: Duration,
     deadline: Instant,
 ) -> Result<(), Broken> {
-    let preparing = "while the platform was made what it asks for";
+    let preparing = "while the platform was being prepared";
     tokio::select! {
         made = timeout_at(deadline, prepare(world, &planned.scenario.world)) => match made {
-            Ok(made) => made.map_err(|error| Broken::Error(format!("making the platform what it asks for: {error}"))),
+            Ok(made) => made.map_err(|error| Broken::Error(format!("preparing the platform: {error}"))),
             Err(_) => Err(Broken::late(limit, preparing)),
         },
         () = shared.stop.cancelled() => Err(Broken::Interrupted(preparing.to_owned())),
@@ -226,7 +258,7 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     }
 }
 
-/// What a world is made of, its secrets known to the redactor.
+/// The parts of a world; its secrets are known to the redactor.
 fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, String> {
     let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
     let setup = Setup {
@@ -238,6 +270,7 @@ fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redact
         contract: planned.contract(),
         gateways: real_gateways(planned),
         binary: shared.binary.clone(),
+        codex: shared.codex.clone(),
     };
     let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
     know(secrets, setup.contract, own.map(String::as_str))?;
@@ -293,7 +326,7 @@ async fn keep_evidence(story: &mut Story<'_>) {
     story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
 }
 
-/// A seed of its own for each run, so that one can be run again alone.
+/// Each run has its own seed, so that it can be repeated alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
     run.case()

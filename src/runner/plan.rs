@@ -1,4 +1,4 @@
-//! What runs: scenarios times matrix times repetitions, in a stable order.
+//! The plan: scenarios times matrix times repetitions, in a stable order.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A whole run: many scenarios at once, what became of each, and the verdict.
+//! A whole run: many scenarios at once, their results, and the verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub async fn run(
 ) -> RunResult {
     let started = Instant::now();
     tell(Event::RunStarted(Arc::new(info)));
+    shared.share(&planned);
     let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
     let left = schedule(jobs.collect(), terms.jobs, &shared.stop, |told| match told {

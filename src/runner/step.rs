@@ -7,19 +7,18 @@ use tokio::time::{Instant, sleep};
 
 use crate::events::Verdict;
 use crate::scenario::{Claim, Expectation, JudgeError, Step, facts, judge, refuse_objects};
-use crate::steps::attach::default_road;
 use crate::steps::{Observation, StepContext, StepError, Verb, verb};
 use crate::template::{Scope, render};
 use crate::vocabulary::Road;
 use crate::vocabulary::{ExpectationKind, Policies};
 use crate::world::roads::door_path;
-use crate::world::subject;
+use crate::world::subject::{self, default_road};
 use crate::yaml::Place;
 
 /// Between two tries, where the step doesn't say: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
-/// What came of a step, or of a step for one of several pods.
+/// The outcome of a step, or of a step for one of several pods.
 pub struct Attempt {
     /// What it did, in words.
     pub what: String,
@@ -35,7 +34,7 @@ pub struct Judged {
     pub got: String,
     pub reason: Option<String>,
     pub place: Place,
-    /// It was found not to hold, which may change in time; unlike what was not judged at all.
+    /// It doesn't hold yet, which may change in time; unlike an expectation that was not judged.
     pub may_change: bool,
 }
 
@@ -65,7 +64,7 @@ impl StepRunner<'_> {
 
     /// The step's keys with their templates filled in, once for each pod that it is about.
     fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
-        refuse_objects(verb.name, &self.step.args, scope)
+        refuse_objects(verb, &self.step.args, scope)
             .map_err(|error| StepError::doing("filling in a template", error))?;
         let filled = |template: &Value, scope: &Scope| {
             render(template, scope).map_err(|error| StepError::doing("filling in a template", error))
@@ -171,15 +170,7 @@ impl StepRunner<'_> {
             judged: Vec::new(),
             facts: Vec::new(),
         };
-        let implied = verb
-            .default_given
-            .filter(|_| self.step.expectations.is_empty())
-            .map(|phrase| Expectation {
-                kind: ExpectationKind::Given,
-                claim: Claim::Phrase(phrase.to_owned()),
-                place: self.step.place.clone(),
-            });
-        for expectation in self.step.expectations.iter().chain(&implied) {
+        for expectation in &self.step.expectations {
             match expectation.kind {
                 ExpectationKind::Fact => attempt.facts.extend(self.fact(verb, expectation, seen, scope)?),
                 _ => attempt
@@ -204,10 +195,10 @@ impl StepRunner<'_> {
                 let found = facts(fields, &seen.value).map_err(failed)?;
                 Ok(found.into_iter().map(|(name, value)| (name, value, place())).collect())
             }
-            Claim::Phrase(phrase) => {
+            Claim::Phrase(said) => {
                 let judgement = judge(&expectation.claim, verb, &seen.value, scope, self.policies).map_err(failed)?;
                 Ok(vec![(
-                    format!("{}: {phrase}", seen.what),
+                    format!("{}: {}", seen.what, said.text),
                     judgement.holds.into(),
                     place(),
                 )])
@@ -242,7 +233,7 @@ impl StepRunner<'_> {
                 judged.got = judgement.got;
                 judged.may_change = !judgement.holds;
                 if !judgement.holds {
-                    judged.got += &no_answer(&seen.value);
+                    judged.got += &no_answer(verb, &seen.value);
                     judged.verdict = match expectation.kind {
                         ExpectationKind::Check => Verdict::Fail,
                         ExpectationKind::Needs => Verdict::Skip,
@@ -268,11 +259,11 @@ impl StepRunner<'_> {
     }
 }
 
-/// Why there was no answer to observe, or what a load says of itself, where that is so: ` (there is no ready pod with
-/// app=web)`.
-fn no_answer(seen: &Value) -> String {
-    if seen["kind"] == "load" {
-        let reasons = seen["reasons"].as_array().into_iter().flatten();
+/// Why there was no answer to observe, or the reasons that an observation has itself, where that is so: ` (there is no
+/// ready pod with app=web)`.
+fn no_answer(verb: &Verb, seen: &Value) -> String {
+    if let Some(field) = verb.reasons {
+        let reasons = seen[field].as_array().into_iter().flatten();
         let reasons: Vec<&str> = reasons.filter_map(Value::as_str).collect();
         return match reasons.is_empty() {
             true => String::new(),

@@ -1,4 +1,4 @@
-//! The steps of one run on their way, and what they leave behind.
+//! Executes the steps of one run and collects their results.
 
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};
@@ -9,7 +9,7 @@ use crate::steps::{StepContext, StepError};
 use crate::template::{Scope, render};
 use crate::yaml::Place;
 
-/// What is known of a run so far.
+/// The state of a run so far.
 #[derive(Default)]
 pub struct Record {
     pub checks: Vec<CheckResult>,
@@ -23,12 +23,12 @@ impl Record {
         self.checks.iter().any(|check| check.verdict == verdict)
     }
 
-    /// Whether what was seen so far is to be looked at by somebody.
+    /// Whether somebody should look at the results so far.
     pub fn is_bad(&self) -> bool {
         self.judged(Verdict::Fail) || self.judged(Verdict::Error)
     }
 
-    /// What failed may have failed for something that is not the platform's doing.
+    /// Failures may have a cause other than the platform.
     pub fn doubt(&mut self, why: &str) {
         for check in self.checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
             let seen = check.why();
@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Carries out a step; tells whether the story goes on.
+    /// Carries out a step; returns whether to continue.
     async fn step(&mut self, step: &Step, number: usize) -> Result<bool, String> {
         let (attempts, ended) = self.attempt(step).await;
         let mut goes_on = true;

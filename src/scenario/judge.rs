@@ -1,10 +1,10 @@
-//! Whether a claim holds of an observation, and how to say so.
+//! Judges whether an expectation holds for an observation, and describes the result.
 
 use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::field::{FieldPath, Found};
-use super::model::{Claim, Predicate};
+use super::model::{Claim, Predicate, Said};
 use super::phrase;
 use super::predicate::Truth;
 use super::words;
@@ -38,11 +38,11 @@ pub enum JudgeError {
         /// The choices whose claims hold of what was observed.
         observed: Vec<String>,
     },
-    #[error("policy {policy} is declared as {choice}, and the check says nothing of that")]
+    #[error("policy {policy} is declared as {choice}, for which the check has no expectation")]
     NoSuchChoice { policy: String, choice: String },
-    #[error("`{phrase}` is none of the phrases of `{verb}`")]
+    #[error("`{phrase}` isn't a phrase of `{verb}`")]
     Phrase { phrase: String, verb: &'static str },
-    #[error("`{path}` is no path of a field: {message}")]
+    #[error("`{path}` isn't a field path: {message}")]
     Path { path: String, message: &'static str },
     #[error("not a regular expression: {0}")]
     Pattern(#[from] regex::Error),
@@ -57,7 +57,10 @@ pub fn judge(
     policies: &Policies,
 ) -> Result<Judgement, JudgeError> {
     match claim {
-        Claim::Phrase(text) => {
+        Claim::Phrase(Said {
+            fields: Some(fields), ..
+        }) => judge_fields(fields, observation),
+        Claim::Phrase(Said { text, fields: None }) => {
             let text = render_string(text, scope)?;
             let fields = phrase::fields(verb, &text).ok_or(JudgeError::Phrase {
                 phrase: text,
@@ -176,15 +179,15 @@ mod tests {
     use crate::steps::verb;
     use serde_json::json;
 
-    fn phrase(name: &str, text: &str, observation: Value) -> Judgement {
-        let claim = Claim::Phrase(text.to_owned());
+    fn judged(name: &str, text: &str, observation: Value) -> Judgement {
         let verb = verb(name).expect("a verb");
+        let claim = Claim::Phrase(phrase::said(verb, text));
         judge(&claim, verb, &observation, &Scope::new(1), &Policies::none()).expect("judged")
     }
 
     #[test]
     fn a_wrong_101_is_told_as_such() {
-        let got = phrase(
+        let got = judged(
             "attach",
             "refused 401",
             json!({"opened": true, "works": true, "status": 101}),
@@ -196,10 +199,10 @@ mod tests {
 
     #[test]
     fn only_what_did_not_hold_is_told() {
-        let got = phrase("attach", "refused 400 or 401", json!({"opened": false, "status": 500}));
+        let got = judged("attach", "refused 400 or 401", json!({"opened": false, "status": 500}));
         assert_eq!(got.expected, "status 400 or 401");
         assert_eq!(got.got, "status 500");
-        let got = phrase("attach", "refused 401", json!({"opened": false}));
+        let got = judged("attach", "refused 401", json!({"opened": false}));
         assert_eq!(got.got, "no status");
     }
 
@@ -219,14 +222,17 @@ mod tests {
 
     #[test]
     fn a_policy_is_judged_by_its_declaration() {
+        let attach = verb("attach").expect("a verb");
         let claim = Claim::Policy {
             name: "token.precedence".to_owned(),
             choices: IndexMap::from([
-                ("query-wins".to_owned(), Claim::Phrase("refused 401".to_owned())),
-                ("header-wins".to_owned(), Claim::Phrase("opens".to_owned())),
+                (
+                    "query-wins".to_owned(),
+                    Claim::Phrase(phrase::said(attach, "refused 401")),
+                ),
+                ("header-wins".to_owned(), Claim::Phrase(phrase::said(attach, "opens"))),
             ]),
         };
-        let attach = verb("attach").expect("a verb");
         let observation = json!({"opened": true, "works": true, "status": 101});
         let judge = |policies: &Policies| judge(&claim, attach, &observation, &Scope::new(1), policies);
         let judgement = judge(&Policies::reference()).expect("judged");
@@ -239,6 +245,21 @@ mod tests {
                 observed: vec!["header-wins".to_owned()],
             })
         );
+    }
+
+    #[test]
+    fn a_phrase_is_read_once_unless_it_is_a_template() {
+        let attach = verb("attach").expect("a verb");
+        let mut scope = Scope::new(1);
+        scope.set("status", json!(401));
+        let refused = json!({"opened": false, "status": 401});
+        for (text, is_read) in [("refused 401", true), ("refused ${status}", false)] {
+            let said = phrase::said(attach, text);
+            assert_eq!(said.fields.is_some(), is_read, "{text}");
+            let claim = Claim::Phrase(said);
+            let judgement = judge(&claim, attach, &refused, &scope, &Policies::none());
+            assert!(judgement.expect("judged").holds, "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod field;
 mod file;
 mod judge;
 mod load;
-mod loads;
 mod model;
 mod needs;
 mod parse;

@@ -151,8 +151,8 @@ pub struct Expectation {
 /// What is expected of an observation.
 #[derive(Clone, Debug)]
 pub enum Claim {
-    /// A phrase of the verb: `opens`, `refused 401`. May hold templates.
-    Phrase(String),
+    /// A phrase of the verb: `opens`, `refused 401`.
+    Phrase(Said),
     /// Predicates by the path of a field: `body.tty_token`.
     Fields(IndexMap<String, Predicate>),
     /// `policy: NAME` with a claim for each choice.
@@ -162,6 +162,15 @@ pub enum Claim {
     },
     /// Paths of fields by the name that they are reported under. Always holds.
     Facts(IndexMap<String, String>),
+}
+
+/// A phrase as a step says it.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// As it stands in the file. May hold templates.
+    pub text: String,
+    /// What it says of the observation; none where that is known only once its templates are filled in.
+    pub fields: Option<IndexMap<String, Predicate>>,
 }
 
 /// What is expected of one value. Operands may be templates.

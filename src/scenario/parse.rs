@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::API_VERSION;
-use super::loads;
 use super::model::{Choice, Scenario};
 use super::references::Known;
 use super::roads;
@@ -79,11 +78,11 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
         check_path(root, checker);
         check_references(root, &steps, &finally, checker);
         roads::check(root, steps.iter().chain(&finally), checker);
-        loads::check(steps.iter().chain(&finally), checker);
+        soundness::by_verb(steps.iter().chain(&finally), checker);
         soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
         soundness::no_judgement_in_finally(&finally, checker);
         soundness::open_road(root, &steps, checker);
-        soundness::proof_of_search(&steps, checker);
+        soundness::proof_of_absence(&steps, checker);
     }
     Some(Scenario {
         id: text("id"),
@@ -169,7 +168,7 @@ fn matrix(root: &Node, checker: &mut Checker) -> IndexMap<String, Vec<Choice>> {
         for (index, (choice, span)) in choices.iter().enumerate() {
             if choices[..index].iter().any(|(known, _)| known.name == choice.name) {
                 let message = format!(
-                    "`{}` stands twice in the matrix: its runs could not be told apart",
+                    "`{}` is twice in the matrix: its runs could not be told apart",
                     choice.name
                 );
                 checker.report(*span, message);
@@ -190,7 +189,7 @@ fn check_names(root: &Node, checker: &mut Checker) {
             }
             let twice = section == "vars" && root.get("matrix").is_some_and(|m| m.get(&key.name).is_some());
             if twice {
-                checker.report(key.span, format!("`{}` stands in `matrix` already", key.name));
+                checker.report(key.span, format!("`{}` is already in `matrix`", key.name));
             }
         }
     }
@@ -234,9 +233,6 @@ fn set_by_unread(root: &Node, steps: &[Read<'_>]) -> Vec<String> {
         .collect()
 }
 
-/// Verbs in whose keys `${door}` is the path of the door on the step's road.
-const WITH_DOOR: [&str; 3] = ["attach", "http", "raw"];
-
 fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], checker: &mut Checker) {
     let mut known = Known::built_in();
     for (name, values) in entries(root, "matrix") {
@@ -263,7 +259,7 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
     }
     for read in steps.iter().chain(finally) {
         let mut here = known.clone();
-        if WITH_DOOR.contains(&read.verb.name) {
+        if read.verb.has_door {
             here.set("door");
         }
         for (_, value) in read.node.as_map().unwrap_or_default() {
@@ -364,7 +360,7 @@ finally:
         };
         assert_eq!(pods.expectations[0].kind, ExpectationKind::Given);
         assert_eq!(pods.every, Some(Duration::from_millis(20)));
-        assert!(matches!(&session.expectations[0].claim, Claim::Phrase(phrase) if phrase == "ready"));
+        assert!(matches!(&session.expectations[0].claim, Claim::Phrase(said) if said.text == "ready"));
         assert_eq!(
             attach.args,
             json!({"attach": "${s}", "road": "${road}", "token": "${again}", "path": "${door}/"})

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::claim;
-use super::model::Predicate;
+use super::model::{Predicate, Said};
 use crate::steps::{Phrase, Verb};
 use crate::template::expression::{self, Piece};
 use crate::vocabulary::similar::nearest;
@@ -19,6 +19,17 @@ enum Argument {
     None,
     Status(Vec<String>),
     Text(String),
+}
+
+/// A phrase as a file says it. What it says is read at once where no template is in it.
+pub fn said(verb: &Verb, text: &str) -> Said {
+    Said {
+        text: text.to_owned(),
+        fields: match expression::is_template(text) {
+            true => None,
+            false => fields(verb, text),
+        },
+    }
 }
 
 /// The predicates that a phrase of a verb stands for, by the path of their field.

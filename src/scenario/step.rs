@@ -1,4 +1,4 @@
-//! A step as it stands in a file.
+//! Parses a step in a file.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::claim;
 use super::model::{Claim, Expectation, Step};
+use super::phrase;
 use super::schema::{SCHEMA, step_name};
 use crate::steps::{VERBS, Verb};
 use crate::vocabulary::ExpectationKind;
@@ -75,7 +76,7 @@ pub(super) fn read<'n>(node: &'n Node, checker: &mut Checker) -> Option<Read<'n>
     {
         expectations.push(Expectation {
             kind: ExpectationKind::Given,
-            claim: Claim::Phrase(phrase.to_owned()),
+            claim: Claim::Phrase(phrase::said(verb, phrase)),
             place: checker.place(node.span),
         });
     }

@@ -1,52 +1,22 @@
-//! Where in a step no object can stand: a token, a header, a path. What a verb takes there is in the schema.
+//! Places in a step that can't hold an object: a token, a header, a path. The schema says what a verb takes there.
 
 use serde_json::{Map, Value};
 
 use super::schema::{SCHEMA, step_name};
 use super::step::COMMON;
+use crate::steps::Verb;
 use crate::template::Scope;
 use crate::template::expression::{self, Piece};
 use crate::template::{TemplateError, object_for_text};
 use crate::yaml::node::{Kind, Node};
 
-/// Keys that take an object as it is, with their verbs. Nearly each step has one; the schema, which is made when it is
-/// first looked at, says the same of them.
-const OBJECTS: [(&str, &str); 26] = [
-    ("session", "session"),
-    ("restart-session", "restart-session"),
-    ("delete-session", "delete-session"),
-    ("attach", "attach"),
-    ("type", "on"),
-    ("resize", "resize"),
-    ("ping", "ping"),
-    ("terminal", "terminal"),
-    ("close", "close"),
-    ("http", "to"),
-    ("http", "body"),
-    ("jwt", "jwt"),
-    ("raw", "raw"),
-    ("timing", "timing"),
-    ("load", "load"),
-    ("turn-load", "turn-load"),
-    ("turn-load", "to"),
-    ("await-load", "await-load"),
-    ("pods", "pods"),
-    ("delete", "delete"),
-    ("exec", "in"),
-    ("login", "login"),
-    ("login", "in"),
-    ("file", "in"),
-    ("logs", "logs"),
-    ("delete-pods", "delete-pods"),
-];
-
 /// Refuses a step in which `${t}` stands for a text, and the variable is an object.
-pub fn refuse_objects(verb: &str, keys: &Value, scope: &Scope) -> Result<(), TemplateError> {
+pub fn refuse_objects(verb: &Verb, keys: &Value, scope: &Scope) -> Result<(), TemplateError> {
     if !is_suspect(verb, keys, scope) {
         return Ok(());
     }
     let step = Node::from_value(keys);
-    for (place, node) in places(verb, &step) {
+    for (place, node) in places(verb.name, &step) {
         let Some(template) = node.as_text() else { continue };
         if let Some((source, map)) = object_of(template, scope) {
             let (message, help) = object_for_text(&source, map.keys().map(String::as_str), place);
@@ -61,10 +31,9 @@ pub fn refuse_objects(verb: &str, keys: &Value, scope: &Scope) -> Result<(), Tem
 }
 
 /// Whether an object stands anywhere but where each may: only then the schema is needed to tell.
-fn is_suspect(verb: &str, keys: &Value, scope: &Scope) -> bool {
-    let takes_any = |key: &str| OBJECTS.contains(&(verb, key));
+fn is_suspect(verb: &Verb, keys: &Value, scope: &Scope) -> bool {
     let keys = keys.as_object().into_iter().flatten();
-    keys.filter(|(key, _)| !takes_any(key))
+    keys.filter(|(key, _)| !verb.takes_objects.contains(&key.as_str()))
         .any(|(_, value)| has_object(value, scope))
 }
 
@@ -134,7 +103,7 @@ fn walk<'n>(schema: &'static Value, key: &'n str, node: &'n Node, found: &mut Ve
     }
 }
 
-/// The schema of a key's value; none where a map can't have the key.
+/// The schema of a key's value; none if a map can't have the key.
 fn of_key(schema: &'static Value, key: &str) -> Option<&'static Value> {
     let named = schema.get("properties").and_then(|properties| properties.get(key));
     let others = || {
@@ -172,6 +141,7 @@ fn can_be_object(schema: &'static Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::{VERBS, verb};
     use serde_json::json;
 
     /// The keys under which no object can stand.
@@ -218,11 +188,16 @@ mod tests {
 
     #[test]
     fn what_takes_objects_by_the_schema() {
-        for (verb, key) in OBJECTS {
-            assert!(crate::steps::verb(verb).is_some(), "{verb}");
-            let mut step = json!({ verb: "x" });
-            step[key] = json!("${t}");
-            assert!(!keys(verb, step).contains(&key.to_owned()), "{verb} {key}");
+        for verb in VERBS {
+            for key in verb.takes_objects {
+                let mut step = json!({ verb.name: "x" });
+                step[*key] = json!("${t}");
+                assert!(
+                    !keys(verb.name, step).contains(&(*key).to_owned()),
+                    "{} {key}",
+                    verb.name
+                );
+            }
         }
     }
 
@@ -232,7 +207,7 @@ mod tests {
         let mut scope = Scope::new(1);
         scope.set("s", json!({ "id": "abc", "inner": { "token": "x" } }));
         scope.set("items", json!(["a"]));
-        let suspect = |verb: &str, keys: Value| is_suspect(verb, &keys, &scope);
+        let suspect = |name: &str, keys: Value| is_suspect(verb(name).expect(name), &keys, &scope);
         for (verb, keys) in [
             ("attach", json!({ "attach": "${s}", "token": "${s.id}" })),
             ("attach", json!({ "attach": "${s}", "authorization": "Bearer ${s}" })),
@@ -259,7 +234,8 @@ mod tests {
     fn an_object_that_is_known_only_when_it_runs() {
         let mut scope = Scope::new(1);
         scope.set("t", json!({ "token": "abc", "head": {} }));
-        let refused = |keys: Value| refuse_objects("attach", &keys, &scope).map_err(|error| error.to_string());
+        let attach = verb("attach").expect("a verb");
+        let refused = |keys: Value| refuse_objects(attach, &keys, &scope).map_err(|error| error.to_string());
         assert_eq!(
             refused(json!({ "attach": "${t}", "token": "${t}" })),
             Err("`${t}` is an object; did you mean `${t.token}`?, in `${t}`".to_owned())

@@ -96,7 +96,8 @@ pub fn expected(path: &str, predicate: &Predicate) -> String {
 pub fn claim(claim: &Claim, verb: &str) -> Vec<String> {
     let one = |claim: &Claim| self::claim(claim, verb).join(", and ");
     match claim {
-        Claim::Phrase(text) => {
+        Claim::Phrase(said) => {
+            let text = &said.text;
             let meaning = steps::verb(verb).and_then(|verb| phrase::recognise(verb, text));
             vec![match meaning {
                 Some(phrase) if phrase.meaning != text => format!("{text}: {}", phrase.meaning),

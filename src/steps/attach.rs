@@ -1,44 +1,73 @@
-//! `attach`: a WebSocket upgrade at a terminal's door, and what came of it.
+//! `attach`: a WebSocket upgrade at a terminal's door, and its outcome.
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
 
-use super::arguments::{Attach, HeaderValues};
-use super::context::{Exchange, Observation, StepContext, StepError};
+use super::context::{Exchange, StepContext};
 use super::credentials;
-use super::shell::Curl;
+use super::definition::{Reach, Verb, phrases, verb};
+use super::handshake::{HeaderValues, Upgraded, curl, headers, token_query, upgrade, upgrade_request};
+use super::nonce::nonce;
+use super::outcome::{Observation, StepError};
 use super::terminal::Terminal;
-use super::wire::{self, Connected, Recorded, Transcript};
-use crate::vocabulary::Road;
-use crate::world::roads::{Door, RoadError, door, door_path, parties};
-use crate::world::subject;
+use crate::vocabulary::{Intrusion, Road};
+use crate::world::roads::{RoadError, door, door_path, parties};
+use crate::world::subject::{self, default_road};
 
-/// What stays as it is in a query value (RFC 3986 §2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The verb `attach`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "opens", "101, and a nonce that was typed comes back", {"status": 101, "opened": true, "works": true};
+        "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
+        "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
+        "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
+    ],
+    default_given: Some("opens"),
+    fields: &[
+        "opened", "works", "status", "header", "body", "text", "closed", "screen",
+    ],
+    objects: &["header"],
+    takes_objects: &["attach"],
+    each: Some("attach"),
+    has_door: true,
+    reach: Reach::Door {
+        subject: Some("attach"),
+    },
+    intrusion: |_| Intrusion::Use,
+    ..verb!("attach", Attach, run, keep)
+};
 
-/// What a client writes for a token: `?token=<percent-encoded>` (contract 1, clients).
-pub fn token_query(token: &str) -> String {
-    format!("token={}", utf8_percent_encode(token, UNRESERVED))
+/// Opens a WebSocket to a terminal. With `as`, it stays open for the steps after.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Attach {
+    /// A session, a pod, or a list of pods (each is attached to, and each is judged).
+    pub attach: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// Appended as `?token=<percent-encoded>`. Left out: no query.
+    pub token: Option<String>,
+    /// The whole query as it goes over the wire, in place of `token`.
+    pub query: Option<String>,
+    /// In place of the door's own path; `${door}` is that path.
+    pub path: Option<String>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// Further headers of the upgrade request.
+    pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// Extra bytes (masked binary frames of this text) sent right behind the upgrade request,
+    /// without waiting for the answer.
+    pub eager: Option<String>,
 }
 
 /// How long a taken back nonce may stay on the screen; a program may leave it there for ever.
 const ERASED_WITHIN: Duration = Duration::from_millis(500);
-
-/// The road where a step names none: through the platform for a session, straight to a pod.
-pub fn default_road(subject: &Value) -> Road {
-    if subject["kind"] == "pod" {
-        Road::Direct
-    } else {
-        Road::Proxy
-    }
-}
 
 /// Attaches to a session or pod. `keep`: the terminal stays open for later steps.
 pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
@@ -99,16 +128,6 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
     Ok(Observation { what, value })
 }
 
-/// What came of an upgrade request.
-pub enum Upgraded {
-    Opened {
-        socket: Box<WebSocketStream<Recorded>>,
-        response: Value,
-    },
-    /// Not 101, or nothing at all.
-    Answered { response: Value, transcript: Transcript },
-}
-
 /// Path and query.
 fn target(arguments: &Attach, context: &StepContext, road: Road) -> String {
     let mut target = arguments
@@ -124,158 +143,6 @@ fn target(arguments: &Attach, context: &StepContext, road: Road) -> String {
         target.push_str(&query);
     }
     target
-}
-
-/// A request for a WebSocket (RFC 6455 §4.1), with further headers.
-pub fn upgrade_request(
-    target: &str,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    door: &Door,
-) -> Result<Request<()>, StepError> {
-    let scheme = if door.tls { "wss" } else { "ws" };
-    let mut request = Request::builder()
-        .uri(format!("{scheme}://{}{target}", door.host))
-        .header("Host", &door.host)
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", generate_key())
-        .header("Cache-Control", "no-store")
-        .body(())
-        .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
-    for (name, value) in headers {
-        request.headers_mut().append(name, value);
-    }
-    Ok(request)
-}
-
-/// The headers that a step asks for, in its order.
-pub fn headers(
-    authorization: Option<&str>,
-    more: Option<&indexmap::IndexMap<String, HeaderValues>>,
-) -> Result<Vec<(HeaderName, HeaderValue)>, StepError> {
-    let mut headers: Vec<(String, String)> = authorization
-        .map(|value| ("Authorization".to_owned(), value.to_owned()))
-        .into_iter()
-        .collect();
-    for (name, values) in more.into_iter().flatten() {
-        match values {
-            HeaderValues::One(value) => headers.push((name.clone(), value.clone())),
-            HeaderValues::Several(values) => headers.extend(values.iter().map(|v| (name.clone(), v.clone()))),
-        }
-    }
-    headers
-        .into_iter()
-        .map(|(name, value)| {
-            let refused = |error: &dyn std::fmt::Display| {
-                StepError(format!(
-                    "the header {name}: {error}; a `raw` step can send what is not a header"
-                ))
-            };
-            Ok((
-                HeaderName::from_bytes(name.as_bytes()).map_err(|e| refused(&e))?,
-                HeaderValue::from_bytes(value.as_bytes()).map_err(|e| refused(&e))?,
-            ))
-        })
-        .collect()
-}
-
-/// Sends it; `eager`: keys that go right behind it.
-pub async fn upgrade(
-    request: Request<()>,
-    eager: Option<&str>,
-    context: &StepContext,
-    door: &Door,
-) -> Result<Upgraded, StepError> {
-    let stream = match wire::connect(door, &context.world.trust, &context.limits).await? {
-        Connected::Yes(stream) => *stream,
-        Connected::Refused(refused) => {
-            let response = json!({ "opened": false, "connection": refused });
-            return Ok(Upgraded::Answered {
-                response,
-                transcript: Transcript::default(),
-            });
-        }
-    };
-    let transcript = stream.transcript.clone();
-    let stream = stream.answered_at_once();
-    let stream = match eager {
-        None => stream,
-        Some(keys) => stream.followed_by(super::raw::masked_binary(keys.as_bytes())),
-    };
-    let handshake = timeout(context.limits.answer, client_async(request, stream)).await;
-    Ok(match handshake {
-        Err(_) => {
-            let waited = context.limits.answer;
-            let response = match wire::head_end(&transcript.received()) {
-                // A head that came whole is an answer, also where the body behind it never ends.
-                Some(_) => half_answer(&transcript, &format!("the answer was not whole within {waited:?}")),
-                None => json!({ "opened": null, "no_answer_within": waited.as_millis() }),
-            };
-            Upgraded::Answered { response, transcript }
-        }
-        Ok(Ok((socket, response))) => Upgraded::Opened {
-            socket: Box::new(socket),
-            response: json!({ "status": 101, "header": header_fields(response.headers()) }),
-        },
-        Ok(Err(WsError::Http(response))) => Upgraded::Answered {
-            response: refusal(*response, context),
-            transcript,
-        },
-        Ok(Err(error)) => {
-            StepError::unless_exhausted(format!("upgrading at {}", door.address), &error)?;
-            Upgraded::Answered {
-                response: half_answer(&transcript, &error.to_string()),
-                transcript,
-            }
-        }
-    })
-}
-
-fn refusal(response: http::Response<Option<Vec<u8>>>, context: &StepContext) -> Value {
-    let (head, body) = response.into_parts();
-    let text = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
-    let answer = json!({
-        "opened": false,
-        "status": head.status.as_u16(),
-        "header": header_fields(&head.headers),
-        "body": serde_json::from_str::<Value>(&text).unwrap_or(Value::Null),
-        "text": text,
-    });
-    context.record_observed(&answer);
-    answer
-}
-
-/// An answer that is no correct answer to an upgrade: a 101 in it is still a 101.
-fn half_answer(transcript: &Transcript, error: &str) -> Value {
-    let received = transcript.received();
-    let status = wire::printable(&received)
-        .strip_prefix("HTTP/1.")
-        .and_then(|rest| rest.get(2..5).and_then(|status| status.parse::<u16>().ok()));
-    let mut value = json!({ "opened": status == Some(101), "works": false, "closed": true, "broken": error });
-    if let Some(status) = status {
-        value["status"] = status.into();
-    }
-    value
-}
-
-/// Headers as an object, names in lower case; a header that came several times is a list.
-pub fn header_fields(headers: &http::HeaderMap) -> Value {
-    let mut fields = serde_json::Map::new();
-    for name in headers.keys() {
-        let mut values: Vec<Value> = headers
-            .get_all(name)
-            .iter()
-            .map(|v| String::from_utf8_lossy(v.as_bytes()).into())
-            .collect();
-        let value = if values.len() == 1 {
-            values.remove(0)
-        } else {
-            Value::Array(values)
-        };
-        fields.insert(name.as_str().to_owned(), value);
-    }
-    Value::Object(fields)
 }
 
 /// Whether a nonce that is typed is seen on the screen, or in what was printed; it is taken back again (Ctrl-U).
@@ -325,20 +192,6 @@ async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
         .until(Duration::from_secs(1), |terminal| !terminal.is_open())
         .await;
     works
-}
-
-/// A text that nothing else shows: 12 letters.
-pub fn nonce() -> String {
-    use rand::RngExt;
-    let mut random = rand::rng();
-    (0..12).map(|_| random.random_range(b'a'..=b'z') as char).collect()
-}
-
-/// The upgrade request as a command to paste.
-pub fn curl(door: &Door, request: &Request<()>) -> Curl {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let headers = request.headers().iter().filter(|(name, _)| *name != "host");
-    Curl::new(door, " -N", headers, None, path)
 }
 
 #[cfg(test)]

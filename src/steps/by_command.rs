@@ -1,4 +1,4 @@
-//! What verbs do on a platform that is operated by commands of its profile.
+//! Verbs on a platform that is operated by commands of its profile.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,17 +6,18 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::arguments::Exec;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::exec::Exec;
+use super::outcome::{Observation, StepError};
 use super::{credentials, secret};
 use crate::world::installation::changes::Changes;
 use crate::world::operations::{Commands, OperationError, PodTold};
 use crate::world::subject;
 
-/// Time between two looks at whether a pod is gone.
+/// Time between two checks whether a pod is gone.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A place that can be searched: its name, and what stands there.
+/// A place that can be searched: its name and its text.
 type Text = (String, String);
 
 /// Lists pods, as the verb `pods` does. `subject`: a role or labels, or the session whose pod is meant.
@@ -52,7 +53,7 @@ pub async fn list(commands: &Commands, subject: &Value, context: &StepContext) -
     Ok(Observation { what, value })
 }
 
-/// The pods of a session: those with its label, or that at the address that it tells.
+/// The pods of a session: those with its label, or the one at its address.
 async fn of_session(
     commands: &Commands,
     session: &Value,
@@ -94,7 +95,7 @@ fn observed(pod: &PodTold) -> Value {
     })
 }
 
-/// Ends pods, and waits until they are gone.
+/// Deletes pods, and waits until they are gone.
 pub async fn delete(
     commands: &Commands,
     pods: &[Value],
@@ -128,7 +129,10 @@ pub async fn delete(
 /// Runs a command in a pod: `exit_code`, `stdout`, `stderr`.
 pub async fn exec(commands: &Commands, pod: &str, arguments: &Exec, what: &str) -> Result<Value, StepError> {
     if arguments.tty == Some(true) {
-        return Err(StepError::doing(what, "a command of the profile gives no terminal"));
+        return Err(StepError::doing(
+            what,
+            "a command of the profile can't give it a terminal",
+        ));
     }
     let stdin = arguments.stdin.as_deref();
     let ran = commands.exec(pod, &arguments.exec, stdin).await.map_err(doing(what))?;
@@ -136,7 +140,7 @@ pub async fn exec(commands: &Commands, pod: &str, arguments: &Exec, what: &str) 
     Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr }))
 }
 
-/// Reads the keys of the token's secret. One without any is none; it is the same one always.
+/// Reads the keys of the token's secret. A secret without keys doesn't exist; its uid is always the same.
 pub async fn read_secret(commands: &Commands, what: String, context: &StepContext) -> Result<Observation, StepError> {
     let keys = commands.keys().await.map_err(doing(&what))?;
     let mut data = Map::new();
@@ -164,7 +168,7 @@ pub async fn restart(changes: &Changes, roles: &[&str]) -> Result<Observation, S
     })
 }
 
-/// The logs of all that is listed.
+/// The logs of all listed pods.
 pub async fn logs(commands: &Commands) -> Result<Vec<Text>, StepError> {
     let mut texts = Vec::new();
     for pod in commands.pods("").await.map_err(doing("listing pods"))? {
@@ -178,13 +182,13 @@ pub async fn logs(commands: &Commands) -> Result<Vec<Text>, StepError> {
     Ok(texts)
 }
 
-/// What the scheduler tells.
+/// The scheduler's events.
 pub async fn events(commands: &Commands) -> Result<Vec<Text>, StepError> {
     let text = commands.events().await.map_err(doing("reading events"))?;
     Ok(vec![("events".to_owned(), text)])
 }
 
-/// What a command prints in each sandbox, those of sessions and the warm ones.
+/// The output of a command in each sandbox, both of sessions and warm ones.
 pub async fn outputs(commands: &Commands, argv: &[&str], context: &StepContext) -> Result<Vec<Text>, StepError> {
     let listing = "listing pods";
     let warm = commands.pods(context.world.name("warm.selector")).await;
@@ -206,7 +210,7 @@ pub async fn outputs(commands: &Commands, argv: &[&str], context: &StepContext) 
     Ok(texts)
 }
 
-/// Says what an operation was for.
+/// Says what a failed operation was for.
 fn doing(what: &str) -> impl Fn(OperationError) -> StepError + use<> {
     let what = what.to_owned();
     move |error| StepError::doing(&what, error)

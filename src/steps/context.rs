@@ -2,102 +2,20 @@
 //! record of what went over the wire.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::limits::Limits;
+use super::lock::lock;
+use super::outcome::StepError;
 use super::running::Running;
 use super::shell::Curl;
 use super::terminal::Terminal;
 use crate::redact::Redactor;
 use crate::world::World;
-use crate::world::exhausted::Exhausted;
-use crate::world::kube_error::kube_error;
 use crate::world::roads::RoadError;
-
-/// How long the harness waits for an answer before it says that there was none.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// For a TCP connection and TLS.
-    pub connect: Duration,
-    /// For an HTTP answer, or the answer to an upgrade.
-    pub answer: Duration,
-    /// For what was typed to be on the screen.
-    pub screen: Duration,
-    /// For a session, a rollout or a pod to be ready.
-    pub ready: Duration,
-    /// Between two looks at a session that is being made: at first, and at most.
-    pub pause: (Duration, Duration),
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connect: Duration::from_secs(5),
-            answer: Duration::from_secs(5),
-            screen: Duration::from_secs(5),
-            ready: Duration::from_secs(30),
-            pause: (Duration::from_millis(2), Duration::from_millis(250)),
-        }
-    }
-}
-
-impl Limits {
-    /// Where each connection goes through an API server, and pods are containers.
-    pub fn of_a_cluster() -> Limits {
-        Limits {
-            connect: Duration::from_secs(15),
-            answer: Duration::from_secs(15),
-            screen: Duration::from_secs(15),
-            ready: Duration::from_secs(180),
-            // A pod takes a second or more, and each look has a way of its own through the API server and the node.
-            pause: (Duration::from_millis(200), Duration::from_millis(400)),
-        }
-    }
-}
-
-/// Why a step could not be carried out: the harness could not tell.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StepError(pub String);
-
-impl StepError {
-    /// `asking what: what the cluster said`.
-    pub fn asking(what: impl std::fmt::Display, error: impl std::error::Error + 'static) -> StepError {
-        Exhausted::note(&error);
-        StepError(format!("{what}: {}", kube_error(&error)))
-    }
-
-    /// Whether an error is for the step to observe, as one of the other side's doing is.
-    ///
-    /// # Errors
-    /// This machine ran out of something, which says nothing of the platform.
-    pub fn unless_exhausted(
-        doing: impl std::fmt::Display,
-        error: &(dyn std::error::Error + 'static),
-    ) -> Result<(), StepError> {
-        match Exhausted::note(error) {
-            Some(_) => Err(StepError(format!("{doing}: {}", kube_error(error)))),
-            None => Ok(()),
-        }
-    }
-
-    /// `doing what: what came back`.
-    pub fn doing(doing: impl std::fmt::Display, error: impl std::fmt::Display) -> StepError {
-        StepError(format!("{doing}: {error}"))
-    }
-}
-
-/// What a step did and what it saw.
-#[derive(Clone, Debug)]
-pub struct Observation {
-    /// What it did, in words: `attach session 4f2a through the proxy`.
-    pub what: String,
-    /// The fields that predicates and templates name.
-    pub value: Value,
-}
 
 /// One exchange over the wire, as text.
 #[derive(Clone, Debug)]
@@ -255,7 +173,7 @@ impl StepContext {
             .and_then(|n| lock(&self.loads).get(n as usize).cloned())
             .ok_or_else(|| {
                 StepError(
-                    "this is not a load that goes on: it takes what a `load` with `until-open` was bound to with `as`"
+                    "this is not a load in the background: it takes the result that a `load` with `until-open` got with `as`"
                         .into(),
                 )
             })
@@ -325,26 +243,5 @@ impl StepContext {
     /// What went over the wire so far, the last exchanges of it.
     pub fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.exchanges).clone()
-    }
-}
-
-/// A lock whose holder panicked still guards whole data: each holder does one push or read.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::io::Errno;
-
-    use super::*;
-
-    #[test]
-    fn what_this_machine_lacks_is_no_observation() {
-        let broken =
-            |errno: Errno| StepError::unless_exhausted("GET / at 127.0.0.1:3000", &std::io::Error::from(errno));
-        assert!(broken(Errno::CONNRESET).is_ok() && broken(Errno::CONNREFUSED).is_ok());
-        let error = broken(Errno::ADDRNOTAVAIL).expect_err("no port is left");
-        insta::assert_snapshot!(error, @"GET / at 127.0.0.1:3000: Cannot assign requested address (os error 99): this machine has no port left to connect from (EADDRNOTAVAIL): widen `sysctl net.ipv4.ip_local_port_range`, or run fewer scenarios at once with `--jobs`");
     }
 }

@@ -3,15 +3,45 @@
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::arguments::{Exec, Pods};
 use super::by_command;
-use super::context::{Observation, StepContext, StepError};
-use super::pods;
+use super::context::StepContext;
+use super::definition::{Reach, Verb, phrases, verb};
+use super::outcome::{Observation, StepError};
+use super::pods::{self, Pods};
+use crate::vocabulary::Intrusion;
+use crate::world::access::Ask;
 use crate::world::operations::Operations;
+
+/// The verb `exec`.
+pub const VERB: Verb = Verb {
+    phrases: phrases!["exits <status>", "the command ends with this code", {"exit_code": {"one-of": "<status>"}};],
+    default_given: Some("exits 0"),
+    fields: &["exit_code", "stdout", "stderr"],
+    takes_objects: &["in"],
+    each: Some("in"),
+    reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]),
+    intrusion: |_| Intrusion::Use,
+    ..verb!("exec", Exec, run)
+};
+
+/// Runs a command in a pod.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub exec: Vec<String>,
+    /// A session or a pod; a list of pods: in each.
+    pub r#in: Value,
+    pub container: Option<String>,
+    pub stdin: Option<String>,
+    pub tty: Option<bool>,
+}
 
 /// Bytes of each of a command's outputs that are read.
 const OUTPUT_READ: u64 = 1 << 20;

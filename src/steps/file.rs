@@ -1,11 +1,42 @@
 //! `file`: a file in a container.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::arguments::{Exec, File};
-use super::context::{Observation, StepContext, StepError};
-use super::{credentials, exec};
+use super::context::StepContext;
+use super::credentials;
+use super::definition::{Reach, Verb, phrases, verb};
+use super::exec::{self, Exec};
+use super::outcome::{Observation, StepError};
+use crate::world::access::Ask;
+
+/// The verb `file`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "exists", "the file is there", {"exists": true};
+        "absent", "there is no such file", {"exists": false};
+    ],
+    default_given: Some("exists"),
+    fields: &["exists", "mode", "size", "inode", "sha256", "json"],
+    takes_objects: &["in"],
+    each: Some("in"),
+    reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]),
+    ..verb!("file", File, run)
+};
+
+/// Looks at a file in a container.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Its path.
+    pub file: String,
+    /// A pod; a list of pods: in each.
+    pub r#in: Value,
+    /// Default: the only one.
+    pub container: Option<String>,
+}
 
 /// Says mode, size and inode in a line, and what is in the file behind it, of one and the same file however often its
 /// name gets another one meanwhile.
@@ -64,6 +95,7 @@ fn observed(said: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[test]
     fn what_the_script_says() {
@@ -73,6 +105,7 @@ mod tests {
             (Some("0600"), Some(4711))
         );
         assert_eq!(seen["json"]["a"], 1);
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
         let empty = observed("1777 0 1\n").expect("a file");
         assert_eq!((empty["mode"].as_str(), &empty["json"]), (Some("1777"), &Value::Null));
         assert!(

@@ -1,10 +1,32 @@
-//! `gateway`: what the gateway of a road says of the agents' route and its policy.
+//! `gateway`: the status of the agents' route and its policy at a road's gateway.
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::json;
 
-use super::arguments::Gateway;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Reach, Verb, phrases, verb};
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::Road;
+use crate::world::access::Ask;
 use crate::world::gateways::status;
+
+/// The verb `gateway`.
+pub const VERB: Verb = Verb {
+    phrases: phrases!["accepted", "the route and its policy are accepted", {"accepted": true};],
+    fields: &["reported", "accepted", "by", "conditions"],
+    road: "gateway",
+    reach: Reach::Cluster(|_| vec![Ask::ReadRoutes]),
+    ..verb!("gateway", Gateway, run)
+};
+
+/// Asks what is said of a gateway: whether it has taken the agents' route, and the policy that is attached to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The road that leads through it.
+    pub gateway: Road,
+}
 
 /// Looks: `reported` (whether anything says something), `accepted`, `by`, `conditions`.
 ///
@@ -13,7 +35,7 @@ use crate::world::gateways::status;
 pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.gateway;
     let world = &context.world;
-    let what = format!("ask what is said of the gateway {}", road.by());
+    let what = format!("ask for the status of the gateway {}", road.by());
     let by_file = world.installation().is_none() && !world.goes_by_objects(road);
     let value = match by_file {
         true => json!({

@@ -1,19 +1,57 @@
-//! `http`: a request that goes where it was told, once.
+//! `http`: sends one request: no redirects, no proxy, no retries.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use reqwest::Method;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::Http;
-use super::attach::{header_fields, headers};
-use super::context::{Exchange, Observation, StepContext, StepError};
+use super::answer::header_fields;
+use super::context::{Exchange, StepContext};
+use super::definition::{Reach, Verb, phrases, verb};
+use super::handshake::{HeaderValues, headers};
+use super::outcome::{Observation, StepError};
 use super::shell::Curl;
 use super::{credentials, wire};
-use crate::vocabulary::Road;
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, parties, path_on};
+
+/// The verb `http`.
+pub const VERB: Verb = Verb {
+    phrases: phrases!["answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};],
+    fields: &["status", "header", "body", "text", "cut_at"],
+    objects: &["header"],
+    takes_objects: &["to", "body"],
+    each: Some("to"),
+    has_door: true,
+    reach: Reach::Door { subject: None },
+    intrusion,
+    ..verb!("http", Http, run)
+};
+
+/// Sends an HTTP request: no redirect followed, no proxy, no retry.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Http {
+    /// `GET /path?query`. `${door}` is the path of a terminal's door on the road.
+    pub http: String,
+    /// For `direct`, or for `${door}`: the session or pod. A list of pods: each.
+    pub to: Option<Value>,
+    /// Default: `proxy`.
+    pub road: Option<Road>,
+    pub authorization: Option<String>,
+    pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// The request asks for a WebSocket upgrade.
+    pub upgrade: Option<bool>,
+    /// A text as it is; anything else as JSON.
+    pub body: Option<Value>,
+    /// From an address that none of the platform's is near, as a person's own machine has one. Default: no.
+    pub elsewhere: Option<bool>,
+}
 
 /// Bytes of a body that are read; a body that goes on is cut there, and the answer says so.
 const BODY_READ: usize = 1 << 20;
@@ -21,6 +59,14 @@ const BODY_READ: usize = 1 << 20;
 /// Where a person's own machine is on the embedded target, whose pods call others from 127.0.0.1. On others a request
 /// comes from elsewhere as it is.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 77, 0, 1));
+
+/// A request may change something (RFC 9110 §9.2.1), also one whose method is a variable's.
+fn intrusion(keys: &Value) -> Intrusion {
+    match keys["http"].as_str().and_then(|text| text.split_once(' ')) {
+        Some((method, _)) if !["GET", "HEAD", "OPTIONS"].contains(&method) => Intrusion::Use,
+        _ => Intrusion::Observe,
+    }
+}
 
 /// Carries out an `http` step.
 pub async fn run(arguments: Http, context: &StepContext) -> Result<Observation, StepError> {
@@ -60,7 +106,7 @@ pub struct Request {
     path: String,
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub body: Option<String>,
-    /// The address of this machine that it comes from; the one that the system chooses where none is said.
+    /// The source address; by default the system's choice.
     from: Option<IpAddr>,
 }
 
@@ -92,7 +138,7 @@ impl Request {
 
 /// Sends a request and reads the answer: `status`, `header`, `body` (JSON), `text`.
 ///
-/// `about`: the session or pod that the request is about, where there is one.
+/// `about`: the session or pod that the request is about, if any.
 /// No answer within the limit is an observation without a status, not an error.
 pub async fn send(
     request: Request,
@@ -229,4 +275,39 @@ fn transcript_of(request: &Request, host: &str) -> String {
         text.push_str(&format!("> {line}\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    async fn seen(body: String) -> Value {
+        let answer = http::Response::new(body);
+        let (value, _) = read(reqwest::Response::from(answer)).await.expect("read");
+        value
+    }
+
+    #[tokio::test]
+    async fn what_it_observes_is_listed() {
+        let whole = seen(r#"{"a": 1}"#.to_owned()).await;
+        assert_eq!((&whole["status"], &whole["body"]["a"]), (&json!(200), &json!(1)));
+        assert_eq!(unlike_listed(&VERB, &whole), ["cut_at"]);
+        let cut = seen("x".repeat(BODY_READ + 1)).await;
+        assert_eq!(cut["text"].as_str().map(str::len), Some(BODY_READ));
+        assert_eq!(unlike_listed(&VERB, &cut), [""; 0]);
+    }
+
+    #[test]
+    fn what_may_change_something() {
+        for (request, least) in [
+            ("GET /", Intrusion::Observe),
+            ("HEAD /a b", Intrusion::Observe),
+            ("/", Intrusion::Observe),
+            ("POST /", Intrusion::Use),
+            ("${method} /", Intrusion::Use),
+        ] {
+            assert_eq!(intrusion(&json!({ "http": request })), least, "{request}");
+        }
+    }
 }

@@ -1,15 +1,102 @@
-//! `jwt`: a token that says who somebody is, as good or as bad as a scenario wants it (RFC 7519, RFC 7515).
+//! `jwt`: makes a token, valid or invalid as the scenario wants it (RFC 7519, RFC 7515).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use indexmap::IndexMap;
 use jsonwebtoken::Algorithm;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Jwt, Signing, Spelling};
-use super::context::{MadeToken, Observation, StepContext, StepError};
+use super::context::{MadeToken, StepContext};
+use super::definition::{Need, Verb, verb};
+use super::outcome::{Observation, StepError};
 use super::shell::quoted;
 use crate::hmac;
+
+/// The verb `jwt`.
+pub const VERB: Verb = Verb {
+    fields: &["token", "header", "payload", "signature", "head", "claims"],
+    objects: &["head", "claims"],
+    takes_objects: &["jwt"],
+    needs: |_| &[Need::JwtSecret],
+    ..verb!("jwt", Jwt, run)
+};
+
+/// Makes a JWT, good or bad. Bound with `as`, it is `.token`, and `.header`, `.payload`, `.signature` as
+/// they stand in it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Jwt {
+    /// The role of a user, whose good token it begins as: `REGULAR`; or a token made before: `${t}`.
+    pub jwt: Value,
+    /// Other fields of the header; null takes one away.
+    pub header: Option<IndexMap<String, Value>>,
+    /// Other claims; null takes one away.
+    pub claims: Option<IndexMap<String, Value>>,
+    /// A text in place of the claims' JSON.
+    pub claims_text: Option<String>,
+    /// Seconds from now to `exp`. Default: 7 days.
+    pub expires_in: Option<f64>,
+    /// Seconds from now to `nbf`. Default: without one.
+    pub valid_in: Option<f64>,
+    /// How it is signed, which `alg` says too where `header` doesn't say otherwise. Default: HS256.
+    pub sign: Option<Signing>,
+    /// In place of the platform's own.
+    pub secret: Option<String>,
+    /// How its signature is written. Default: in base64url without padding (RFC 7515 §2).
+    pub spelled: Option<Spelling>,
+}
+
+/// How a JWT is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Signing {
+    #[default]
+    #[serde(rename = "HS256")]
+    Hs256,
+    #[serde(rename = "HS384")]
+    Hs384,
+    #[serde(rename = "HS512")]
+    Hs512,
+    /// Not at all: an empty signature.
+    #[serde(rename = "none")]
+    None,
+}
+
+impl Signing {
+    /// As `alg` says it (RFC 7518 §3.1).
+    pub fn name(self) -> &'static str {
+        match self {
+            Signing::Hs256 => "HS256",
+            Signing::Hs384 => "HS384",
+            Signing::Hs512 => "HS512",
+            Signing::None => "none",
+        }
+    }
+}
+
+/// Another spelling of a signature: the same bytes, where a reader is lenient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spelling {
+    /// With `=` behind it.
+    Padded,
+    /// With `+` and `/` (RFC 4648 §4), of which it has at least one.
+    Standard,
+    /// Its last character another one of those that stand for the same bytes (RFC 4648 §3.5).
+    Uncanonical,
+}
+
+impl Spelling {
+    /// As a scenario says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Spelling::Padded => "padded",
+            Spelling::Standard => "standard",
+            Spelling::Uncanonical => "uncanonical",
+        }
+    }
+}
 
 /// What a header or a payload says.
 type Fields = Map<String, Value>;
@@ -17,7 +104,7 @@ type Fields = Map<String, Value>;
 /// How long a token is good, in seconds (contract 3: 7 days).
 const LIFETIME: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
-/// Who it is of: nobody whom a client would name by itself.
+/// The user: one that no client would name by chance.
 const USER_ID: u64 = 4711;
 const USER: &str = "gauntlet";
 const EMAIL: &str = "gauntlet@gauntlet.test";
@@ -49,7 +136,7 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     Ok(Observation { what, value })
 }
 
-/// What signs a token in place of a secret that isn't the platform's.
+/// The signer of a token, if the secret isn't the platform's.
 const ANOTHER_SECRET: &str = "a-secret-that-is-not-the-platforms";
 
 /// The command for a token that differs from a good one by its role and its time at most.
@@ -85,7 +172,7 @@ fn rest_of(arguments: &Jwt) -> Fields {
     given.collect()
 }
 
-/// The command for a token with the very header and claims of one that was made.
+/// The command that makes a token with the same header and claims.
 fn exact_command(mut rest: Fields, made: &Value) -> String {
     let mut header = object(&made["head"]);
     if !header.contains_key("alg") {
@@ -102,7 +189,7 @@ fn exact_command(mut rest: Fields, made: &Value) -> String {
 /// A token that is signed with a secret, unless `arguments` say another, at a time in seconds since 1970.
 ///
 /// # Errors
-/// A token to begin with that is none.
+/// The given token is invalid.
 pub fn make(mut arguments: Jwt, secret: &str, now: f64) -> Result<Value, StepError> {
     let (head, claims) = base(&arguments, now)?;
     let head = changed(head, arguments.header.as_ref());
@@ -216,4 +303,17 @@ fn sign(message: &str, secret: &str, signing: Signing) -> Result<String, StepErr
         Signing::None => return Ok(String::new()),
     };
     hmac::sign(message, secret, algorithm).map_err(|error| StepError::doing("signing a token", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_it_observes_is_listed() {
+        let arguments = serde_json::from_value(json!({ "jwt": "REGULAR" })).expect("arguments");
+        let made = make(arguments, "a-secret-of-the-test", 0.0).expect("made");
+        assert_eq!(unlike_listed(&VERB, &made), [""; 0]);
+    }
 }

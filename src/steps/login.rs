@@ -1,19 +1,68 @@
-//! `login`: a device login as a person makes it, in a terminal and in a browser.
+//! `login`: a device login as a person does it, in a terminal and a browser.
 
 use std::num::NonZeroU16;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, AttachParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-use super::arguments::{Login, Person};
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Need, Reach, Verb, phrases, verb};
 use super::exec;
 use super::http::{Request, send};
-use crate::vocabulary::Road;
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::{Intrusion, Road};
+use crate::world::access::Ask;
 use crate::world::roads::door;
+
+/// The verb `login`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "logs in", "it shows an address and a code, and ends well once a person has approved",
+            {"exit_code": 0, "shown.code": {"present": true}};
+        "fails", "the command ends with another code than 0", {"exit_code": {"not": 0}};
+    ],
+    default_given: Some("logs in"),
+    fields: &["shown", "exit_code", "screen"],
+    objects: &["shown"],
+    takes_objects: &["login", "in"],
+    each: Some("in"),
+    reach: Reach::Cluster(|_| vec![Ask::Exec, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    needs: |_| &[Need::Person],
+    ..verb!("login", Login, run)
+};
+
+/// Logs in as a person does: the login script in a terminal, and the browser beside it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Login {
+    /// The number of the account: 1, 2 or 3. What the script has to refuse may be any text; an empty one is no argument.
+    pub login: Value,
+    /// The pod.
+    pub r#in: Value,
+    /// Default: `approves`.
+    pub person: Option<Person>,
+    /// Whose account at the vendor it is. Default: `acct-` and the number.
+    pub account: Option<String>,
+}
+
+/// What a person does with a device login that asks for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Person {
+    #[default]
+    Approves,
+    Denies,
+    /// Nothing: the code expires.
+    Waits,
+    /// Closes the terminal when the code is there.
+    HangsUp,
+}
 
 /// Logs in: `shown` (`address` and `code`, where the terminal showed both), `exit_code` (none where the command was not
 /// waited for, or did not end in time), `screen`.
@@ -52,18 +101,22 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
         .ok()
         .flatten();
     let account = arguments.account.unwrap_or_else(|| format!("acct-{number}"));
+    // One that has ended still tells how.
+    let hangs_up = person == Person::HangsUp || (shown.is_none() && screen.output.is_some());
     match (&shown, person) {
+        _ if hangs_up => {
+            process.abort();
+            // What is aborted closes nothing: the end would never be read.
+            screen.output = None;
+        }
         (Some(shown), Person::Approves) => {
             let body = json!({ "user_code": shown.code, "account": account });
             tell_vendor("/control/approve", body, context).await?;
         }
         (Some(shown), Person::Denies) => {
-            tell_vendor("/control/deny", json!({ "user_code": shown.code }), context).await?
+            tell_vendor("/control/deny", json!({ "user_code": shown.code }), context).await?;
         }
-        (_, Person::HangsUp) => process.abort(),
-        // One that has ended still tells how.
-        (None, _) if screen.output.is_some() => process.abort(),
-        (None, _) | (Some(_), Person::Waits) => {}
+        _ => {}
     }
     let ends = async {
         screen.rest().await;
@@ -74,14 +127,20 @@ pub async fn run(arguments: Login, context: &StepContext) -> Result<Observation,
     };
     let ended = timeout(context.limits.ready, ends).await.ok().flatten();
     process.abort();
-    let mut value = json!({ "screen": screen.text() });
+    let code = ended.as_ref().and_then(exec::exit_code);
+    let value = observed(&screen.text(), shown.as_ref(), code);
+    Ok(Observation { what, value })
+}
+
+fn observed(screen: &str, shown: Option<&Shown>, exit_code: Option<i64>) -> Value {
+    let mut value = json!({ "screen": screen });
     if let Some(shown) = shown {
         value["shown"] = json!({ "address": shown.address, "code": shown.code });
     }
-    if let Some(code) = ended.as_ref().and_then(exec::exit_code) {
+    if let Some(code) = exit_code {
         value["exit_code"] = code.into();
     }
-    Ok(Observation { what, value })
+    value
 }
 
 /// Has the vendor do what a person would do in a browser.
@@ -98,7 +157,7 @@ async fn tell_vendor(path: &str, body: Value, context: &StepContext) -> Result<(
     }
 }
 
-/// What a person needs for a browser.
+/// What a person needs in the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shown {
     address: String,
@@ -113,7 +172,7 @@ struct Screen<R> {
 }
 
 impl<R: AsyncRead + Unpin> Screen<R> {
-    /// Reads until address and code are there; none where the output ends before.
+    /// Reads until address and code are there; none if the output ends before.
     async fn until_shown(&mut self) -> Option<Shown> {
         loop {
             if let Some(shown) = shown(&self.text()) {
@@ -185,6 +244,7 @@ fn is_code(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[tokio::test]
     async fn address_and_code_among_colours() {
@@ -197,6 +257,7 @@ mod tests {
         let shown = screen.until_shown().await.expect("shown");
         assert_eq!(shown.address, "http://v:9400/codex/device");
         assert_eq!(shown.code, "ABCD-12345");
+        assert_eq!(unlike_listed(&VERB, &observed("", Some(&shown), Some(0))), [""; 0]);
         screen.rest().await;
         assert!(screen.text().ends_with("waiting"));
     }

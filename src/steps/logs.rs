@@ -1,14 +1,42 @@
-//! `logs`: what a container has logged, and when.
+//! `logs`: a container's log lines and their times.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::Logs;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Reach, Verb, verb};
 use super::exec;
+use super::outcome::{Observation, StepError};
+use crate::world::access::Ask;
+
+/// The verb `logs`.
+pub const VERB: Verb = Verb {
+    fields: &["lines", "count", "said", "gaps_ms", "last"],
+    takes_objects: &["logs"],
+    each: Some("logs"),
+    reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]),
+    sees_others: |_| true,
+    ..verb!("logs", Logs, run)
+};
+
+/// Reads a container's log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// A pod.
+    pub logs: Value,
+    /// Default: the only one.
+    pub container: Option<String>,
+    /// Only lines that have this regular expression; what its group matched is `said`.
+    pub matching: Option<String>,
+    /// Only lines behind this time, as `${before.last}` of an earlier look.
+    pub since: Option<String>,
+}
 
 /// Reads a log: `lines` (`at` and `text` of each), their `count`, `said` (what the pattern's group matched in each,
 /// joined by blanks), `gaps_ms` (the times between them), `last` (when the last line of all came).
@@ -64,6 +92,7 @@ fn observed(text: &str, pattern: Option<&Regex>, since: Option<Timestamp>) -> Va
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     const LOG: &str = "2026-01-02T03:04:05.000000001Z active account-1\n\
                        2026-01-02T03:04:05.5Z removed stale rotate-now\n\
@@ -76,6 +105,7 @@ mod tests {
         let seen = observed(LOG, Some(&pattern), None);
         assert_eq!((seen["count"].as_u64(), seen["said"].as_str()), (Some(2), Some("1 2")));
         assert_eq!(seen["gaps_ms"], json!([1000.0]));
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
         assert_eq!(seen["last"], "2026-01-02T03:04:07Z");
         let since = "2026-01-02T03:04:05.000000001Z".parse().ok();
         assert_eq!(observed(LOG, Some(&pattern), since)["said"], "2");

@@ -4,15 +4,77 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::conditions::is_deleted;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::{Delete, DeletePods, Pods};
 use super::by_command;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{DONE, Reach, Verb, verb};
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::Intrusion;
+use crate::world::access::Ask;
 use crate::world::operations::Operations;
 use crate::world::pod::is_ready;
 use crate::world::subject;
 use crate::world::wait::{WaitError, until};
+
+/// The verb `pods`.
+pub const PODS: Verb = Verb {
+    fields: &["count", "ready", "names", "uids", "items"],
+    takes_objects: &["pods"],
+    reach: Reach::Cluster(|_| vec![Ask::FindPods]),
+    gives_pods: true,
+    // Those of a session are the scenario's own.
+    sees_others: |keys| keys["pods"].as_str().is_none_or(|pods| !pods.starts_with("${")),
+    ..verb!("pods", Pods, list)
+};
+
+/// The verb `delete`.
+pub const DELETE: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done", "names"],
+    takes_objects: &["delete"],
+    reach: Reach::Cluster(|_| vec![Ask::DeleteSandboxes, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("delete", Delete, delete)
+};
+
+/// The verb `delete-pods`.
+pub const DELETE_PODS: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done", "names"],
+    takes_objects: &["delete-pods"],
+    reach: Reach::Cluster(|_| vec![Ask::DeletePods, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("delete-pods", DeletePods, delete_pods)
+};
+
+/// Lists pods.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pods {
+    /// `warm`, `web`, `worker`, `balancer`, `all`, a label selector, or a session (its pod).
+    pub pods: Value,
+}
+
+/// Deletes what makes pods come back: the Sandbox of each.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Delete {
+    /// Pods, as bound by a `pods`.
+    pub delete: Value,
+}
+
+/// Deletes pods that their deployment brings back, and waits until they are gone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeletePods {
+    /// Pods, as bound by a `pods`.
+    pub delete_pods: Value,
+}
 
 fn api(context: &StepContext) -> Api<Pod> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
@@ -59,25 +121,30 @@ pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation,
         .filter(|pod| is_labelled || arguments.pods.is_string() || runs(pod, &arguments.pods))
         .collect();
     items.sort_by(|a, b| (a["created"].as_str(), a["name"].as_str()).cmp(&(b["created"].as_str(), b["name"].as_str())));
+    let value = counted(&items);
+    Ok(Observation { what, value })
+}
+
+/// Pods as a list.
+fn counted(items: &[Value]) -> Value {
     let column = |field: &str| -> Vec<Value> { items.iter().map(|item| item[field].clone()).collect() };
-    let value = json!({
+    json!({
         "kind": "pods",
         "count": items.len(),
         "ready": items.iter().filter(|item| item["ready"] == true).count(),
         "names": column("name"),
         "uids": column("uid"),
         "items": items,
-    });
-    Ok(Observation { what, value })
+    })
 }
 
-/// What chooses the pod of a session, where the installation labels it.
+/// The selector of a session's pod, if the installation labels it.
 fn label_of(context: &StepContext, session: &str) -> Option<String> {
     let label = context.world.session_label()?;
     Some(format!("{label}={session}"))
 }
 
-/// Whether a pod is the one that a session runs in.
+/// Whether a session runs in this pod.
 fn runs(pod: &Value, session: &Value) -> bool {
     let host = subject::host(session);
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
@@ -165,7 +232,7 @@ fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
     let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
     match pods.iter().find(|pod| pod["kind"] != "pod") {
         Some(other) => Err(StepError(format!(
-            "{verb}: {} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)",
+            "{verb}: {} isn't a pod; it takes the result that a `pods` step got with `as` (`delete-session` ends a session)",
             subject::name(other)
         ))),
         None => Ok(pods),
@@ -187,4 +254,19 @@ async fn until_gone(pods: &[Value], what: &str, context: &StepContext) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_is_listed_of_pods() {
+        let pod = |name: &str, ready: bool| json!({ "kind": "pod", "name": name, "uid": "u", "ready": ready });
+        let seen = counted(&[pod("a", true), pod("b", false)]);
+        assert_eq!((&seen["count"], &seen["ready"]), (&json!(2), &json!(1)));
+        assert_eq!(seen["names"], json!(["a", "b"]));
+        assert_eq!(unlike_listed(&PODS, &seen), [""; 0]);
+    }
 }

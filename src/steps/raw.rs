@@ -1,30 +1,111 @@
-//! `raw`: bytes written to a socket as they are, since libraries refuse to.
+//! `raw`: bytes written to a socket unchanged, which libraries refuse to do.
 
 use std::io;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::arguments::{Raw, RawFrame, RawPart, UpgradeHead};
-use super::attach::{default_road, token_query};
-use super::context::{Exchange, Observation, StepContext, StepError};
+use super::answer::{head_end, header_lines, is_complete, status};
+use super::context::{Exchange, StepContext};
 use super::credentials;
-use super::wire::{self, Connected, Recorded, head_end};
-use crate::vocabulary::Road;
+use super::definition::{Reach, Verb, phrases, verb};
+use super::frame::frame;
+use super::handshake::{UpgradeHead, upgrade_head};
+use super::outcome::{Observation, StepError};
+use super::wire::{self, Connected, Recorded};
+use crate::vocabulary::duration::{self, DurationText};
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
-use crate::world::subject;
+use crate::world::subject::{self, default_road};
+
+/// The verb `raw`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "opens", "101", {"opened": true};
+        "answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};
+        "refused <status>", "this HTTP status, or closed without an answer, and no 101",
+            {"opened": false, "status": {"any": [{"one-of": "<status>"}, {"absent": true}]}};
+        "closed", "the connection was closed by the other side", {"closed": true};
+        "closed with <status>", "closed with this WebSocket code", {"close.code": {"one-of": "<status>"}};
+    ],
+    fields: &[
+        "opened", "status", "header", "body", "text", "close", "closed", "sent_all",
+    ],
+    objects: &["header"],
+    takes_objects: &["raw"],
+    each: Some("raw"),
+    has_door: true,
+    reach: Reach::Door { subject: Some("raw") },
+    intrusion: |_| Intrusion::Attack,
+    ..verb!("raw", Raw, run)
+};
+
+/// Writes bytes to a socket as they are, and tells what came back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Raw {
+    /// The session or pod whose door it is; a list of pods: each. `door`: that of the road.
+    pub raw: Value,
+    pub road: Option<Road>,
+    /// Goes on reading behind a complete answer, until the other side closes.
+    pub until_closed: Option<bool>,
+    /// What is written, part after part.
+    pub send: Vec<RawPart>,
+    /// How long to go on reading behind the first of an answer when the other side neither answers completely
+    /// nor closes. Default 2 s. As `500ms`. Where nothing comes it is waited for as for any answer, or this long.
+    #[schemars(with = "Option<DurationText>")]
+    pub read_for: Option<String>,
+    /// So many connections at once, all with the same bytes. Default 1.
+    pub connections: Option<u32>,
+}
+
+/// A part of what `raw` writes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, untagged)]
+pub enum RawPart {
+    /// A line; CR LF is added.
+    Line(String),
+    /// The head of a correct upgrade request to the door, with changes.
+    Upgrade { upgrade: UpgradeHead },
+    /// Bytes as hexadecimal digits.
+    Hex { hex: String },
+    /// A text as it is, so many times.
+    Text { text: String, times: Option<u64> },
+    /// A WebSocket frame; sent once the upgrade was answered, unless `eager`.
+    Frame { frame: RawFrame },
+}
+
+/// A WebSocket frame, correct unless it says otherwise.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RawFrame {
+    /// 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+    pub opcode: u8,
+    pub text: Option<String>,
+    pub hex: Option<String>,
+    /// The payload this many times.
+    pub times: Option<u64>,
+    pub fin: Option<bool>,
+    /// The three reserved bits, 0 to 7.
+    pub rsv: Option<u8>,
+    pub masked: Option<bool>,
+    /// The length that the header says, in place of the payload's own.
+    pub length: Option<u64>,
+    /// Sent without waiting for the answer to the upgrade.
+    pub eager: Option<bool>,
+}
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;
-/// How long reading goes on where the step doesn't say.
+/// How long to keep reading by default.
 const READ_FOR: Duration = Duration::from_secs(2);
-/// The mask of frames: any will do (RFC 6455 §5.3).
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// What `raw` says where it is about no session and no pod.
 const OF_THE_ROAD: &str = "door";
@@ -51,7 +132,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     };
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
-        Some(text) => crate::vocabulary::duration::parse(text)
+        Some(text) => duration::parse(text)
             .ok_or_else(|| StepError(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
     let bytes = Bytes {
@@ -115,7 +196,7 @@ fn summed(values: Vec<Value>) -> Value {
 struct Bytes {
     first: Vec<u8>,
     frames: Vec<u8>,
-    /// Whether reading goes on behind a complete answer.
+    /// Whether to keep reading after a complete answer.
     until_closed: bool,
 }
 
@@ -143,68 +224,6 @@ impl Bytes {
         }
         Ok(bytes)
     }
-}
-
-pub(super) fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
-    let query = upgrade
-        .query
-        .clone()
-        .or_else(|| upgrade.token.as_deref().map(token_query));
-    let target = upgrade.target.clone().unwrap_or_else(|| match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    });
-    let defaults = [
-        ("Host", host),
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "Z2F1bnRsZXQtZ2F1bnRsZQ=="),
-    ];
-    let mut head = format!("{} {target} HTTP/1.1\r\n", upgrade.method.as_deref().unwrap_or("GET"));
-    let changed = |name: &str| upgrade.headers.keys().any(|key| key.eq_ignore_ascii_case(name));
-    for (name, value) in defaults.iter().filter(|(name, _)| !changed(name)) {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    for (name, value) in &upgrade.headers {
-        if let Some(value) = value {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-    }
-    if upgrade.ends != Some(false) {
-        head.push_str("\r\n");
-    }
-    head
-}
-
-/// A masked binary frame: keystrokes.
-pub fn masked_binary(payload: &[u8]) -> Vec<u8> {
-    frame(0x82, true, payload, payload.len() as u64)
-}
-
-/// A frame (RFC 6455 §5.2) whose header says what it is told to say.
-fn frame(first_byte: u8, masked: bool, payload: &[u8], length: u64) -> Vec<u8> {
-    let mask_bit = if masked { 0x80 } else { 0 };
-    let mut bytes = vec![first_byte];
-    match length {
-        0..=125 => bytes.push(mask_bit | length as u8),
-        126..=0xffff => {
-            bytes.push(mask_bit | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(mask_bit | 127);
-            bytes.extend(length.to_be_bytes());
-        }
-    }
-    match masked {
-        true => {
-            bytes.extend(MASK);
-            bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        }
-        false => bytes.extend_from_slice(payload),
-    }
-    bytes
 }
 
 fn frame_bytes(of: &RawFrame) -> Result<Vec<u8>, StepError> {
@@ -299,10 +318,7 @@ fn sent(written: Result<io::Result<()>, Elapsed>) -> Result<bool, StepError> {
 }
 
 fn told(received: &[u8], closed: bool, sent_all: bool, stream: &Recorded) -> (Value, String) {
-    let mut value = observed(received);
-    value["closed"] = closed.into();
-    value["sent_all"] = sent_all.into();
-    (value, stream.transcript.text())
+    (observed(received, closed, sent_all), stream.transcript.text())
 }
 
 /// Reads until enough is there; tells whether the other side has closed.
@@ -331,31 +347,6 @@ fn is_101(bytes: &[u8]) -> bool {
     status(bytes) == Some(101)
 }
 
-pub(super) fn status(bytes: &[u8]) -> Option<u16> {
-    let line = bytes.split(|byte| *byte == b'\r').next()?;
-    let mut parts = std::str::from_utf8(line).ok()?.split(' ');
-    parts.next().filter(|version| version.starts_with("HTTP/"))?;
-    parts.next()?.parse().ok()
-}
-
-/// Whether a whole HTTP answer is there; `None` where no Content-Length says so.
-pub(super) fn is_complete(bytes: &[u8]) -> Option<bool> {
-    let end = head_end(bytes)?;
-    let headers = header_lines(&bytes[..end]);
-    let (_, length) = headers.iter().find(|(name, _)| name == "content-length")?;
-    let length: usize = length.parse().ok()?;
-    Some(end.checked_add(length).is_some_and(|whole| bytes.len() >= whole))
-}
-
-fn header_lines(head: &[u8]) -> Vec<(String, String)> {
-    String::from_utf8_lossy(head)
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-        .collect()
-}
-
 /// The code of a close frame among a server's frames; `None` inside where it has no code.
 fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
     let mut rest = &bytes[head_end(bytes)?..];
@@ -374,7 +365,7 @@ fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
     None
 }
 
-fn observed(received: &[u8]) -> Value {
+fn observed(received: &[u8], closed: bool, sent_all: bool) -> Value {
     let end = head_end(received).unwrap_or(received.len());
     let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
     if let Some(status) = status(received) {
@@ -388,5 +379,24 @@ fn observed(received: &[u8]) -> Value {
     if let Some(code) = close_frame(received) {
         value["close"] = json!({ "code": code });
     }
+    value["closed"] = closed.into();
+    value["sent_all"] = sent_all.into();
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn what_it_observes_is_listed() {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x88\x02\x03\xea";
+        let seen = observed(answer, true, true);
+        assert_eq!((&seen["opened"], &seen["close"]["code"]), (&json!(true), &json!(1002)));
+        assert_eq!(seen["header"]["upgrade"], "websocket");
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
+        let nothing = observed(b"", true, true);
+        assert_eq!(unlike_listed(&VERB, &nothing), ["status", "header", "body", "close"]);
+    }
 }

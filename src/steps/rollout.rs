@@ -4,17 +4,69 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, LogParams};
 use kube::runtime::wait::Condition;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::{Restart, SeedToken, Seeder};
 use super::by_command;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{DONE, Reach, Verb, verb};
+use super::nonce::nonce;
+use super::outcome::{Observation, StepError};
 use super::secret;
+use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
 use crate::world::deploy;
 use crate::world::operations::Operations;
 use crate::world::rollout::completed;
 use crate::world::wait::{WaitError, until};
+
+/// The verb `seed-token`.
+pub const SEED_TOKEN: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done", "phase", "log"],
+    reach: Reach::Cluster(asks),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("seed-token", SeedToken, seed)
+};
+
+/// The verb `restart`.
+pub const RESTART: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done"],
+    reach: Reach::Cluster(|_| vec![Ask::RestartDeployments]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("restart", Restart, restart)
+};
+
+/// Who brings the token in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seeder {
+    /// Patches the secret and restarts web and worker, as the contract's page says.
+    Operator,
+    /// Runs the platform's own seed, as the deploy pipeline does.
+    Pipeline,
+}
+
+/// Brings the token into the platform.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SeedToken {
+    pub seed_token: Seeder,
+    /// The operator's new value. Default: `${secret.token}`.
+    pub value: Option<String>,
+}
+
+/// Restarts deployments as `kubectl rollout restart` does, and waits until that is done.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    /// `web`, `worker`, `balancer`, or a deployment's own name; or a list.
+    pub restart: Value,
+}
 
 /// Restarts deployments and waits until the rollouts are complete.
 pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observation, StepError> {
@@ -112,7 +164,7 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
         return Ok(Observation { what, value });
     }
     let values = deploy::Values {
-        seed: format!("seed-{}", super::attach::nonce()),
+        seed: format!("seed-{}", nonce()),
         ..world.values.clone()
     };
     let objects = deploy::objects(deploy::SEED, &values).map_err(|e| failed(&e))?;

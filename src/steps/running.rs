@@ -1,29 +1,25 @@
-//! `turn-load` and `await-load`: a load that goes on while other steps change the platform.
+//! A load that goes on while other steps change the platform.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::arguments::{AwaitLoad, Load, TurnLoad};
-use super::context::{Exchange, Observation, StepContext, StepError, lock};
-use super::load::observed;
+use super::lock::lock;
+use super::outcome::StepError;
 use crate::load::objective::Objective;
-use crate::load::result::{Gauntlet, Load as Asked, Verdict};
+use crate::load::result::{Gauntlet, Load as Asked};
 use crate::load::{Control, Course, Door, EngineError, LoadResult, Outcome, Target};
 use crate::redact::Secret;
 use crate::vocabulary::Road;
-use crate::world::roads::door_path;
-use crate::world::subject;
 
 /// Between two looks at how many are open.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What is loaded, and by whom: who comes, and who has to be refused.
+/// The load's target, the right token, and those that must be refused.
 pub struct Way {
     pub road: Road,
     /// The name that the `Host` header has.
@@ -106,11 +102,18 @@ impl Running {
         self.control.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Whom its verdict is about: addresses of pods.
+    pub fn parties(&self) -> &[IpAddr] {
+        &self.told.parties
+    }
+
     /// Waits until it is over, and says what came of it.
-    pub async fn ends(&self, context: &StepContext) -> Result<Observation, StepError> {
+    pub async fn ends(&self) -> Result<LoadResult, StepError> {
         let what = &self.told.what;
         let Some(engine) = lock(&self.engine).take() else {
-            return Err(StepError(format!("{what}: somebody has waited for its end already")));
+            return Err(StepError(format!(
+                "{what}: an earlier step has already waited for its end"
+            )));
         };
         let outcome = engine
             .await
@@ -121,97 +124,23 @@ impl Running {
             commit: option_env!("GAUNTLET_COMMIT").map(str::to_owned),
         };
         let told = (gauntlet, self.told.started.clone());
-        let result = LoadResult::new(told, self.told.asked.clone(), outcome, &self.told.objectives, None);
-        let written = |error: serde_json::Error| StepError::doing("writing the load's result", error);
-        let value = serde_json::to_value(&result).map_err(written)?;
-        context.keep_load(format!("{}\n", serde_json::to_string_pretty(&value).map_err(written)?));
-        context.record(Exchange {
-            title: what.clone(),
-            text: crate::load::summary(&result).trim_start().to_owned(),
-            // Thousands of requests are no command to paste: the run itself is what shows it again.
-            curl: None,
-            parties: self.told.parties.clone(),
-        });
-        match result.verdict {
-            Verdict::Pass | Verdict::Fail => Ok(Observation {
-                what: what.clone(),
-                value: observed(value),
-            }),
-            Verdict::Error | Verdict::Interrupted => Err(StepError::doing(what, result.reasons.join("; "))),
-        }
+        Ok(LoadResult::new(
+            told,
+            self.told.asked.clone(),
+            outcome,
+            &self.told.objectives,
+            None,
+        ))
     }
 
-    /// Goes on as a step says.
-    fn course(&self, arguments: &TurnLoad, context: &StepContext) -> Result<Course, StepError> {
-        let others = arguments.to.is_some() || arguments.token.is_some() || arguments.old_token.is_some();
-        if arguments.unsettled == Some(true) {
-            return match others {
-                true => Err(StepError(
-                    "turn-load: what comes while the platform changes is as before; `to`, `token` and `old-token` are \
-                     for when it has changed"
-                        .into(),
-                )),
-                false => Ok(Course::Unsettled),
-            };
-        }
-        let mut way = lock(&self.way);
-        if arguments.to.is_some() && way.road == Road::Direct {
-            return Err(StepError(
-                "turn-load: `to` is by the road of the load, and `direct` leads to one pod alone".into(),
-            ));
-        }
-        let before = way.path.clone();
-        if arguments.to.is_some() {
-            way.path = door_path(&context.world, way.road, arguments.to.as_ref());
-        }
-        if let Some(token) = &arguments.token {
-            way.right = token.clone();
-        }
-        if let Some(old) = &arguments.old_token {
-            way.old = Some(old.clone());
-        }
-        let door = way.door();
-        Ok(Course::Settled(vec![match &way.old {
-            // There the pod itself may still take it: it is the door before it that must not.
-            Some(old) if way.path != before => door.with_old(&way.host, &before, old),
-            _ => door,
-        }]))
+    /// Who comes, and who has to be refused. What is changed counts once it [turns](Running::turn).
+    pub fn way(&self) -> MutexGuard<'_, Way> {
+        lock(&self.way)
     }
-}
 
-/// Has a load go on with something else.
-pub async fn turn(arguments: TurnLoad, context: &StepContext) -> Result<Observation, StepError> {
-    let running = context.running_load(&arguments.turn_load)?;
-    let course = running.course(&arguments, context)?;
-    let what = match (&course, &arguments.to) {
-        (Course::Unsettled, _) => format!("{}, while the platform changes", running.what()),
-        (Course::Settled(_), Some(to)) => format!("turn the {} to {}", running.what(), subject::name(to)),
-        (Course::Settled(_), None) => format!("{}, now that the platform has changed", running.what()),
-    };
-    if running.control.turn(course).await.is_err() {
-        return Err(StepError(format!(
-            "{what}: the load is over already; let more attach, or hold them longer"
-        )));
-    }
-    Ok(Observation {
-        what,
-        value: json!({ "done": true }),
-    })
-}
-
-/// Waits until a load is over.
-pub async fn wait(arguments: AwaitLoad, context: &StepContext) -> Result<Observation, StepError> {
-    context.running_load(&arguments.await_load)?.ends(context).await
-}
-
-/// Why a load can't go on beside other steps.
-pub fn refuse_aside(arguments: &Load) -> Result<(), StepError> {
-    match arguments.until_open {
-        Some(wanted) if wanted > arguments.attaches => Err(StepError(format!(
-            "until-open: {wanted} are never open where {} attach",
-            arguments.attaches
-        ))),
-        _ => Ok(()),
+    /// Goes on so; tells whether it does, and isn't over already.
+    pub async fn turn(&self, course: Course) -> bool {
+        self.control.turn(course).await.is_ok()
     }
 }
 
@@ -224,16 +153,5 @@ mod tests {
         let control = Arc::new(Control::default());
         drop(Stopped(control.clone()));
         assert!(control.stop.load(Ordering::Relaxed));
-    }
-
-    #[test]
-    fn no_more_are_waited_for_than_come() {
-        let load = |until_open: u32| {
-            let keys = json!({ "load": {}, "attaches": 10, "until-open": until_open });
-            serde_json::from_value::<Load>(keys).expect("arguments")
-        };
-        assert!(refuse_aside(&load(10)).is_ok());
-        let error = refuse_aside(&load(11)).expect_err("too many");
-        assert_eq!(error.0, "until-open: 11 are never open where 10 attach");
     }
 }

@@ -1,25 +1,25 @@
-//! What a terminal printed, one letter after the other, without where it drew them.
+//! The text that a terminal printed, in order, wherever it was drawn.
 
-/// Characters that are kept.
+/// The number of characters kept.
 const KEPT: usize = 1 << 14;
 
-/// What was printed, less all that only moves or colours.
+/// The printed text, without escape sequences and control characters.
 #[derive(Default)]
 pub struct Said {
     text: String,
     place: Place,
 }
 
-/// Where in the output the next character stands.
+/// What the next character of the output belongs to.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Place {
     #[default]
     Text,
-    /// Behind an ESC.
+    /// After an ESC.
     Escape,
-    /// In a sequence that a letter ends: `ESC [ 32 m`.
+    /// In a sequence that ends with a letter: `ESC [ 32 m`.
     Sequence,
-    /// In a text for the terminal itself, as its title: BEL or ESC ends it.
+    /// In a text for the terminal itself, such as its title: BEL or ESC ends it.
     Title,
 }
 
@@ -39,7 +39,7 @@ impl Said {
             (_, '\u{1b}') => Place::Escape,
             (Place::Escape, '[') => Place::Sequence,
             (Place::Escape, ']' | 'P' | '_' | '^') => Place::Title,
-            // Of `ESC ( B` the last is what is meant.
+            // One more character belongs to `ESC (`.
             (Place::Escape, '(' | ')' | '#') => Place::Escape,
             (Place::Escape, _) => Place::Text,
             (Place::Sequence, '@'..='~') => Place::Text,
@@ -54,7 +54,7 @@ impl Said {
         };
     }
 
-    /// Whether a word is in it.
+    /// Whether it contains a word.
     pub fn has(&self, word: &str) -> bool {
         self.text.contains(word)
     }

@@ -6,17 +6,80 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::arguments::{Exec, Haystack, Search};
 use super::by_command;
-use super::context::{LogLine, Observation, StepContext, StepError};
-use super::exec;
+use super::context::{LogLine, StepContext};
+use super::definition::{Proof, Reach, ShownAgain, Verb, phrases, verb};
+use super::exec::{self, Exec};
+use super::outcome::{Observation, StepError};
 use crate::redact::Redactor;
 use crate::world::access::Ask;
 use crate::world::operations::Operations;
 use crate::world::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
+
+/// The verb `search`.
+pub const VERB: Verb = Verb {
+    phrases: phrases!["finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};],
+    fields: &["found", "searched"],
+    reach: Reach::Cluster(asks),
+    sees_others,
+    proof: Some(Proof {
+        field: "found",
+        key: "proof",
+    }),
+    shown_again: ShownAgain::LinesFound,
+    ..verb!("search", Search, run)
+};
+
+/// Looks for a secret value in plain, base64, percent and JSON forms.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// The value looked for.
+    pub search: String,
+    pub r#in: Vec<Haystack>,
+    /// A text that must be found in each kind of place, as proof that it could be read: else
+    /// `error`. A check that nothing is found needs one.
+    #[schemars(length(min = 1))]
+    pub proof: Option<String>,
+}
+
+/// Where `search` looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Haystack {
+    /// Logs of all pods of the platform, also of containers before they were started again.
+    Logs,
+    Events,
+    /// Deployments, pods and ConfigMaps, as they stand in the cluster, and what codex agents write for codex.
+    Config,
+    /// What the rotator keeps beside the logins.
+    State,
+    /// Command lines of all processes that can be seen from the sandboxes.
+    Processes,
+    /// Answers of the platform's doors that were not 2xx, in this scenario so far.
+    Errors,
+    /// Redirects' `Location` headers, in this scenario so far.
+    Redirects,
+}
+
+impl std::fmt::Display for Haystack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Haystack::Logs => "the logs",
+            Haystack::Events => "the events",
+            Haystack::Config => "the configuration",
+            Haystack::State => "the state",
+            Haystack::Processes => "the processes",
+            Haystack::Errors => "the error answers",
+            Haystack::Redirects => "the redirects",
+        })
+    }
+}
 
 /// A place to search.
 struct Place {
@@ -58,7 +121,7 @@ const LINES_KEPT: usize = 20;
 /// What a codex agent's boot writes for codex.
 const AGENT_CONFIG: &str = "/state/.codex/config.toml";
 
-/// Prints the command lines of all processes that it can see.
+/// Prints the command lines of all visible processes.
 const PROCESSES: &str = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
 
 const NOT_STARTED: &str = "none, it has not started";
@@ -76,6 +139,12 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
         _ => Vec::new(),
     };
     places.flat_map(of).collect()
+}
+
+/// Answers are kept for each scenario; everywhere else stands what all did.
+fn sees_others(keys: &Value) -> bool {
+    let mut places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    places.any(|place| !["errors", "redirects"].contains(&place))
 }
 
 /// Searches: `found` (place and form of each hit), `searched` (bytes by place), `unread` (why, by place: of a
@@ -168,7 +237,7 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
             Haystack::Logs => by_command::logs(commands).await?,
             Haystack::Events => by_command::events(commands).await?,
             Haystack::Processes => by_command::outputs(commands, &["sh", "-c", PROCESSES], context).await?,
-            // The others are here, or no operation gives them.
+            // The others were kept here, or no operation gives them.
             _ => Vec::new(),
         };
         if !read.is_empty() {
@@ -320,7 +389,7 @@ async fn files(
     Ok(places)
 }
 
-/// What the platform is made of, less its Secrets.
+/// The platform's objects, without its Secrets.
 async fn config(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let (client, namespace) = (&context.world.kubernetes, &context.world.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);

@@ -1,14 +1,59 @@
 //! `secret` and `patch-secret`: the token's Secret, read and changed.
 
+use indexmap::IndexMap;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::api::{Api, Patch, PatchParams};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{PatchSecret, Secret};
 use super::by_command;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
 use super::credentials;
+use super::definition::{DONE, Reach, Verb, phrases, verb};
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::Intrusion;
+use crate::world::access::Ask;
 use crate::world::operations::Operations;
+
+/// The verb `secret`.
+pub const SECRET: Verb = Verb {
+    phrases: phrases![
+        "exists", "the secret is there", {"exists": true};
+        "absent", "there is no such secret", {"exists": false};
+    ],
+    fields: &["exists", "data", "token", "master_key", "uid", "resource_version"],
+    objects: &["data"],
+    reach: Reach::Cluster(|_| vec![Ask::ReadSecret]),
+    ..verb!("secret", Secret, read)
+};
+
+/// The verb `patch-secret`.
+pub const PATCH_SECRET: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done"],
+    reach: Reach::Cluster(|_| vec![Ask::ChangeSecret]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("patch-secret", PatchSecret, patch)
+};
+
+/// Reads a Secret.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Its name: `${secret.name}`.
+    pub secret: String,
+}
+
+/// Changes a Secret, by JSON Patch (RFC 6902).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PatchSecret {
+    pub patch_secret: String,
+    /// Values by key: `add` on `/data/<key>`.
+    pub set: IndexMap<String, String>,
+}
 
 fn api(context: &StepContext) -> Api<KubeSecret> {
     Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace)
@@ -50,7 +95,7 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
     })
 }
 
-/// With `token` and `master_key`, as the installation names them.
+/// Adds `token` and `master_key`, by the installation's names for them.
 pub(super) fn with_names(mut value: Value, context: &StepContext) -> Value {
     for (field, name) in [("token", "secret.key"), ("master_key", "secret.master-key")] {
         if let Some(found) = value["data"].get(context.world.name(name)).cloned() {
@@ -82,7 +127,7 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
     put(context, secret, &[(key, value)], &what).await
 }
 
-/// Puts values into a Secret; into one that isn't ours not before that is noted.
+/// Writes values into a Secret; for one that isn't ours the change is journalled first.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
     let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
     if let (Operations::Commands(_), Some(changes)) = (context.world.operations(), context.world.changes()) {

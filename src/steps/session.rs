@@ -2,14 +2,97 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::arguments::{DeleteSession, RestartSession, Session};
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Phrase, Reach, Verb, phrases, verb};
 use super::http::{self, Request};
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::Intrusion;
 use crate::world::installation::changes::Changes;
 use crate::world::roads;
+
+/// The verb `session`.
+pub const SESSION: Verb = Verb {
+    phrases: PHRASES,
+    default_given: Some("ready"),
+    fields: FIELDS,
+    objects: &["http"],
+    takes_objects: &["session"],
+    reach: Reach::Api,
+    intrusion: |_| Intrusion::Use,
+    ..verb!("session", Session, session)
+};
+
+/// The verb `restart-session`.
+pub const RESTART_SESSION: Verb = Verb {
+    phrases: PHRASES,
+    default_given: Some("ready"),
+    fields: FIELDS,
+    objects: &["http"],
+    takes_objects: &["restart-session"],
+    reach: Reach::Api,
+    intrusion: |_| Intrusion::Use,
+    ..verb!("restart-session", RestartSession, restart)
+};
+
+/// The verb `delete-session`.
+pub const DELETE_SESSION: Verb = Verb {
+    phrases: phrases!["deleted", "the session is deleted", {"status": "deleted"};],
+    default_given: Some("deleted"),
+    fields: &["id", "status", "http"],
+    objects: &["http"],
+    takes_objects: &["delete-session"],
+    reach: Reach::Api,
+    intrusion: |_| Intrusion::Use,
+    ..verb!("delete-session", DeleteSession, delete)
+};
+
+const PHRASES: &[Phrase] = phrases![
+    "ready", "the session gets ready", {"status": "ready"};
+    "answers <status>", "the session API answers with this status", {"http.status": {"one-of": "<status>"}};
+];
+
+/// What the session API tells of a session, and its answer.
+const FIELDS: &[&str] = &[
+    "id",
+    "agent_id",
+    "status",
+    "sandbox_url",
+    "tty_url",
+    "tty_token",
+    "supports_tui",
+    "phase",
+    "failure_reason",
+    "created_at",
+    "last_seen_at",
+    "http",
+];
+
+/// Makes a session through the session API, or looks at one again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// `new`, or a session to look at again: `${s}`.
+    pub session: Value,
+}
+
+/// Restarts a session through the session API: a new pod for the same session.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RestartSession {
+    pub restart_session: Value,
+}
+
+/// Deletes a session through the session API.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeleteSession {
+    pub delete_session: Value,
+}
 
 /// Makes a session, or looks at one again.
 pub async fn session(arguments: Session, context: &StepContext) -> Result<Observation, StepError> {
@@ -274,4 +357,27 @@ async fn call_within(
     request.headers.push((::http::header::AUTHORIZATION, key));
     request.body = body.map(|body| body.to_string());
     http::send(request, limit, &door, None, context, title).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn a_session_has_its_id_and_the_answer_whatever_that_was() {
+        let gone = observed(json!({ "status": 404, "body": { "status": "deleted" } }), "s1".into());
+        assert_eq!((&gone["id"], &gone["http"]["status"]), (&json!("s1"), &json!(404)));
+        assert_eq!(unlike_listed(&DELETE_SESSION, &gone), [""; 0]);
+        let broken = observed(json!({ "broken": "reset" }), "s1".into());
+        assert_eq!(unlike_listed(&DELETE_SESSION, &broken), ["status"]);
+        let whole = json!({
+            "id": "s2", "agent_id": "a", "status": "ready", "sandbox_url": "http://10.0.0.1:8080", "tty_url": "/tty",
+            "tty_token": null, "supports_tui": true, "phase": "ready", "failure_reason": null, "created_at": 0,
+            "last_seen_at": 0,
+        });
+        let ready = observed(json!({ "status": 200, "body": whole }), String::new());
+        assert_eq!(ready["id"], "s2");
+        assert_eq!(unlike_listed(&SESSION, &ready), [""; 0]);
+    }
 }

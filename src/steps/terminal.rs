@@ -11,14 +11,15 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::context::{StepError, lock};
+use super::lock::lock;
+use super::outcome::StepError;
 use super::said::Said;
 use super::wire::{Recorded, Transcript};
 
-/// The size that is told on opening, as clients do.
+/// The size sent on opening, as clients do.
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
-/// Pongs that are kept; one that is waited for is among the last.
+/// The last pongs; an awaited one is among them.
 const PONGS_KEPT: usize = 64;
 
 /// An open terminal. Dropped, the connection is closed.
@@ -32,7 +33,7 @@ pub struct Terminal {
 
 struct State {
     screen: vt100::Parser,
-    /// What was printed, whatever became of it on the screen.
+    /// What was printed, whether or not it is still on the screen.
     said: Said,
     open: bool,
     close_code: Option<u16>,
@@ -52,20 +53,7 @@ impl Terminal {
     /// Takes over a WebSocket whose upgrade was answered with 101.
     pub fn over(socket: WebSocketStream<Recorded>) -> Terminal {
         let transcript = socket.get_ref().transcript.clone();
-        let state = Arc::new(Mutex::new(State {
-            screen: vt100::Parser::default(),
-            said: Said::default(),
-            open: true,
-            close_code: None,
-            close_reason: None,
-            broken: None,
-            exhausted: None,
-            text_frames: 0,
-            other_frames: 0,
-            longest_frame: 0,
-            pongs: Vec::new(),
-        }));
-        lock(&state).resize(COLS, ROWS);
+        let state = Arc::new(Mutex::new(State::new()));
         let (tell, changed) = watch::channel(0);
         let (orders, inbox) = mpsc::channel(16);
         let task = tokio::spawn(pump(socket, state.clone(), inbox, tell));
@@ -107,13 +95,13 @@ impl Terminal {
         lock(&self.state).screen.screen().contents()
     }
 
-    /// Whether a word was printed since the terminal opened, also where it is no longer on the screen: one of another
-    /// size wraps it elsewhere, and a program may draw over it.
+    /// Whether a word was printed since the terminal opened, even if it is no longer on the screen: a terminal of
+    /// another size wraps it elsewhere, and a program may draw over it.
     pub fn said(&self, word: &str) -> bool {
         lock(&self.state).said.has(word)
     }
 
-    /// Tells the other side how large the screen is, as clients do when they open a terminal.
+    /// Sends the size of the screen, as clients do when they open a terminal.
     pub async fn tell_size(&self) {
         self.resize(COLS, ROWS).await;
     }
@@ -151,14 +139,7 @@ impl Terminal {
 
     /// What can be seen of it now.
     pub fn look(&self) -> Value {
-        let state = lock(&self.state);
-        json!({
-            "open": state.open,
-            "screen": state.screen.screen().contents(),
-            "close": { "code": state.close_code, "reason": state.close_reason, "broken": state.broken },
-            "longest_frame": state.longest_frame,
-            "frames": { "text": state.text_frames, "other": state.other_frames },
-        })
+        lock(&self.state).look()
     }
 }
 
@@ -169,6 +150,34 @@ impl Drop for Terminal {
 }
 
 impl State {
+    fn new() -> State {
+        let mut state = State {
+            screen: vt100::Parser::default(),
+            said: Said::default(),
+            open: true,
+            close_code: None,
+            close_reason: None,
+            broken: None,
+            exhausted: None,
+            text_frames: 0,
+            other_frames: 0,
+            longest_frame: 0,
+            pongs: Vec::new(),
+        };
+        state.resize(COLS, ROWS);
+        state
+    }
+
+    fn look(&self) -> Value {
+        json!({
+            "open": self.open,
+            "screen": self.screen.screen().contents(),
+            "close": { "code": self.close_code, "reason": self.close_reason, "broken": self.broken },
+            "longest_frame": self.longest_frame,
+            "frames": { "text": self.text_frames, "other": self.other_frames },
+        })
+    }
+
     fn resize(&mut self, cols: u16, rows: u16) {
         if let (Some(rows), Some(cols)) = (std::num::NonZeroU16::new(rows), std::num::NonZeroU16::new(cols)) {
             self.screen.screen_mut().set_size(rows, cols);
@@ -234,4 +243,22 @@ async fn pump(
         break;
     }
     tell.send_modify(|n| *n += 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::definition::unlike_listed;
+    use crate::steps::typing::{CLOSE, TERMINAL};
+
+    #[test]
+    fn what_is_seen_of_it_is_listed() {
+        let mut state = State::new();
+        state.receive(Message::text("# hi"));
+        let seen = state.look();
+        assert_eq!((&seen["screen"], &seen["longest_frame"]), (&json!("# hi"), &json!(4)));
+        for verb in [TERMINAL, CLOSE] {
+            assert_eq!(unlike_listed(&verb, &seen), [""; 0], "{}", verb.name);
+        }
+    }
 }

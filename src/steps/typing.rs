@@ -2,11 +2,114 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use super::arguments::{Close, Ping, Resize, Terminal, Type};
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{Need, Phrase, Verb, phrases, verb};
+use super::nonce::nonce;
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::Intrusion;
+
+/// The verb `type`.
+pub const TYPE: Verb = Verb {
+    takes_objects: &["on"],
+    intrusion: |_| Intrusion::Use,
+    needs: |keys| match keys["enter"] == true {
+        true => &[Need::Enter],
+        false => &[],
+    },
+    ..verb!("type", Type, keys)
+};
+
+/// The verb `resize`.
+pub const RESIZE: Verb = Verb {
+    takes_objects: &["resize"],
+    intrusion: |_| Intrusion::Use,
+    ..verb!("resize", Resize, resize)
+};
+
+/// The verb `ping`.
+pub const PING: Verb = Verb {
+    phrases: phrases!["answered", "a pong with the same payload came back", {"answered": true};],
+    default_given: Some("answered"),
+    fields: &["answered"],
+    takes_objects: &["ping"],
+    ..verb!("ping", Ping, ping)
+};
+
+/// The verb `terminal`.
+pub const TERMINAL: Verb = Verb {
+    phrases: PHRASES,
+    fields: FIELDS,
+    takes_objects: &["terminal"],
+    ..verb!("terminal", Terminal, look)
+};
+
+/// The verb `close`.
+pub const CLOSE: Verb = Verb {
+    phrases: PHRASES,
+    fields: FIELDS,
+    takes_objects: &["close"],
+    ..verb!("close", Close, close)
+};
+
+/// What can be expected of an open terminal, or of one that was.
+const PHRASES: &[Phrase] = phrases![
+    "open", "the connection is open", {"open": true};
+    "closed", "the connection is closed", {"open": false};
+    "closed with <status>", "closed with this WebSocket code", {"open": false, "close.code": {"one-of": "<status>"}};
+    "shows <text>", "the text is on the screen", {"screen": {"contains": "<text>"}};
+    "does not show <text>", "the text is not on the screen", {"screen": {"not": {"contains": "<text>"}}};
+];
+
+const FIELDS: &[&str] = &["open", "screen", "close", "longest_frame", "frames"];
+
+/// Types into an open terminal.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Type {
+    /// The keystrokes.
+    pub r#type: String,
+    /// The terminal, as bound by an `attach`.
+    pub on: Value,
+    /// Whether Enter is pressed after them. Default: no.
+    pub enter: Option<bool>,
+}
+
+/// Tells an open terminal a new size.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    pub resize: Value,
+    pub cols: u16,
+    pub rows: u16,
+}
+
+/// Sends a WebSocket ping and waits for its pong.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ping {
+    pub ping: Value,
+}
+
+/// Looks at an open terminal: its screen, and whether it is still open.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Terminal {
+    pub terminal: Value,
+    /// Sends a WebSocket ping at each look. Default: no.
+    pub keep_alive: Option<bool>,
+}
+
+/// Closes an open terminal from the client's side.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Close {
+    pub close: Value,
+}
 
 /// Types keystrokes, and Enter where the step says so.
 pub async fn keys(arguments: Type, context: &StepContext) -> Result<Observation, StepError> {
@@ -32,7 +135,7 @@ pub async fn resize(arguments: Resize, context: &StepContext) -> Result<Observat
 /// Sends a WebSocket ping and waits for the pong with its payload (RFC 6455 §5.5.3).
 pub async fn ping(arguments: Ping, context: &StepContext) -> Result<Observation, StepError> {
     let terminal = context.terminal(&arguments.ping)?;
-    let payload = super::attach::nonce().into_bytes();
+    let payload = nonce().into_bytes();
     terminal.send(Message::Ping(payload.clone().into())).await;
     let answered = terminal
         .until(context.limits.answer, |terminal| terminal.ponged(&payload))

@@ -1,4 +1,4 @@
-//! `upgrade`: a deployment gets a changed template, and its pods are watched meanwhile.
+//! `upgrade`: changes a deployment's template and watches its pods meanwhile.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -10,13 +10,36 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::arguments::Upgrade;
-use super::context::{Observation, StepContext, StepError};
+use super::context::StepContext;
+use super::definition::{DONE, Reach, Verb, verb};
+use super::outcome::{Observation, StepError};
 use super::rollout;
+use crate::vocabulary::Intrusion;
+use crate::world::access::Ask;
 use crate::world::pod::is_ready;
+
+/// The verb `upgrade`.
+pub const VERB: Verb = Verb {
+    phrases: DONE,
+    default_given: Some("done"),
+    fields: &["done", "strategy", "most_live", "outage_ms"],
+    reach: Reach::Cluster(|_| vec![Ask::UpgradeCodex, Ask::FindPods]),
+    intrusion: |_| Intrusion::Disrupt,
+    ..verb!("upgrade", Upgrade, run)
+};
+
+/// Upgrades a deployment (its pods' template changes) and watches its pods meanwhile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// `litellm`, `agent`: who has a selector of its own.
+    pub upgrade: String,
+}
 
 /// Upgrades a deployment: `strategy`, `most_live` (the most pods that were there at
 /// once and had not ended), `outage_ms` (how long none of them was ready).
@@ -46,16 +69,11 @@ pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observatio
         lost = seen.watch(&mut events, &what) => lost?,
     }
     let spec = found.spec.unwrap_or_default();
-    let value = json!({
-        "done": true,
-        "strategy": spec.strategy.and_then(|strategy| strategy.type_),
-        "most_live": seen.most,
-        "outage_ms": seen.outage().as_millis() as u64,
-    });
+    let value = seen.observed(spec.strategy.and_then(|strategy| strategy.type_));
     Ok(Observation { what, value })
 }
 
-/// What was seen of a deployment's pods.
+/// Observations of a deployment's pods.
 #[derive(Default)]
 struct Seen {
     /// Those that have not ended, by their ids: whether each is ready.
@@ -120,6 +138,15 @@ impl Seen {
         }
     }
 
+    fn observed(&self, strategy: Option<String>) -> Value {
+        json!({
+            "done": true,
+            "strategy": strategy,
+            "most_live": self.most,
+            "outage_ms": self.outage().as_millis() as u64,
+        })
+    }
+
     fn outage(&self) -> Duration {
         self.out + self.out_since.map(|since| since.elapsed()).unwrap_or_default()
     }
@@ -136,6 +163,7 @@ async fn next(events: &mut (impl Stream<Item = Watched> + Unpin), what: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     fn pod(uid: &str, phase: &str, ready: bool) -> Pod {
         let ready = if ready { "True" } else { "False" };
@@ -155,6 +183,7 @@ mod tests {
         recreated.is(&pod("b", "Pending", false));
         recreated.is(&pod("b", "Running", true));
         assert_eq!((recreated.most, recreated.out_since), (1, None));
+        assert_eq!(unlike_listed(&VERB, &recreated.observed(None)), [""; 0]);
         let mut rolled = Seen::default();
         rolled.is(&pod("a", "Running", true));
         rolled.is(&pod("b", "Pending", false));

@@ -1,18 +1,61 @@
-//! `websocket`: a WebSocket that is opened, what comes first over it, and its end.
+//! `websocket`: opens a WebSocket, reads the first message, and closes it.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::arguments::Websocket;
-use super::attach::{self, Upgraded};
-use super::context::{Exchange, Observation, StepContext, StepError};
+use super::context::{Exchange, StepContext};
+use super::definition::{Reach, Verb, phrases, verb};
+use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_request};
+use super::outcome::{Observation, StepError};
 use super::wire::Recorded;
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, parties, path_on};
+
+/// The verb `websocket`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "opens", "101", {"opened": true};
+        "begins", "101, and the first message is that the conversation begins", {"opened": true, "message.type": "init"};
+        "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
+        "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
+        "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
+    ],
+    default_given: Some("opens"),
+    fields: &[
+        "opened",
+        "status",
+        "header",
+        "body",
+        "text",
+        "message",
+        "close",
+        "broken",
+        "no_message_within",
+    ],
+    objects: &["header"],
+    reach: Reach::Door { subject: None },
+    intrusion: |_| Intrusion::Use,
+    ..verb!("websocket", Websocket, run)
+};
+
+/// Opens a WebSocket that is no terminal, reads what comes first, and closes it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Websocket {
+    /// The path with its query: `/api/agents/1/react?access-token=…`.
+    pub websocket: String,
+    pub road: Road,
+    pub authorization: Option<String>,
+    pub headers: Option<IndexMap<String, HeaderValues>>,
+}
 
 /// How long the other side may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -30,10 +73,10 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
-    let headers = attach::headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
-    let request = attach::upgrade_request(&target, headers, &door)?;
-    let curl = attach::curl(&door, &request);
-    let (value, transcript, sound) = match attach::upgrade(request, None, context, &door).await? {
+    let headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
+    let request = upgrade_request(&target, headers, &door)?;
+    let curl = curl(&door, &request);
+    let (value, transcript, sound) = match upgrade(request, None, context, &door).await? {
         Upgraded::Opened {
             mut socket,
             mut response,

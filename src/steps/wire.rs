@@ -1,4 +1,4 @@
-//! Connections that remember what went over them.
+//! Connections that record their traffic.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::context::{Limits, StepError, lock};
+use super::answer::{head_end, is_complete, status};
+use super::limits::Limits;
+use super::lock::lock;
+use super::outcome::StepError;
 use crate::trust::Trust;
 use crate::world::Door;
 
@@ -114,7 +117,7 @@ pub struct Recorded {
     first: First,
 }
 
-/// What becomes of the first bytes that come in.
+/// How the first incoming bytes are handled.
 enum First {
     /// Handed on as they come.
     Passed,
@@ -129,14 +132,7 @@ const GATHERED: usize = 64 * 1024;
 
 /// Whether the answer to an upgrade is there: its head, and its body where the head says how long that is.
 fn is_whole(bytes: &[u8]) -> bool {
-    head_end(bytes).is_some()
-        && (super::raw::status(bytes) == Some(101) || super::raw::is_complete(bytes).unwrap_or(true))
-}
-
-/// Where the head of an answer ends.
-pub fn head_end(bytes: &[u8]) -> Option<usize> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-    end.map(|at| at + 4)
+    head_end(bytes).is_some() && (status(bytes) == Some(101) || is_complete(bytes).unwrap_or(true))
 }
 
 impl Recorded {
@@ -157,7 +153,7 @@ impl Recorded {
     }
 }
 
-/// What came of connecting.
+/// The outcome of connecting.
 pub enum Connected {
     Yes(Box<Recorded>),
     /// The other side refused: no TCP connection, or no TLS over it. What it said.

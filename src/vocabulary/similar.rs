@@ -15,7 +15,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Longest list of known names that helps.
-const MOST_SUGGESTED: usize = 24;
+const MOST_SUGGESTED: usize = 40;
 
 /// `did you mean X?`, or else all known names.
 pub fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone, what: &str) -> String {

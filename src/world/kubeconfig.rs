@@ -10,7 +10,7 @@ use crate::world::kube_error::kube_error;
 /// Reads a kubeconfig. What it names by a relative path lies beside it, as for kubectl.
 ///
 /// # Errors
-/// What can't be read or is no kubeconfig: in words, without the path.
+/// In words, without the path: the file can't be read, or isn't a kubeconfig.
 pub fn read(path: &Path) -> Result<Kubeconfig, String> {
     let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
     let mut config = Kubeconfig::from_yaml(&text).map_err(|error| kube_error(&error))?;

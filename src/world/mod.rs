@@ -2,6 +2,7 @@
 
 pub mod access;
 mod certificate;
+pub mod codex;
 pub mod deploy;
 pub mod embedded;
 pub mod exhausted;
@@ -12,6 +13,7 @@ pub mod kind;
 pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
+mod on_path;
 pub mod operations;
 pub mod pod;
 pub mod roads;
@@ -50,7 +52,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// A world: a fresh one, its platform complete, or the one that all share.
+    /// A world: a fresh one with its platform complete, or the shared one.
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
             Target::Embedded(program, gateways) => {
@@ -66,7 +68,7 @@ impl Target {
             }
             Target::Installation(installation) => {
                 let mut world = World::shared(installation.clone(), setup.names, setup.contract).await?;
-                // Where it can't be set, scenarios that want it are skipped.
+                // If it can't be set, scenarios that need it are skipped.
                 world.clock = spec.clock;
                 Ok(world)
             }
@@ -78,6 +80,15 @@ impl Target {
         match self {
             Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
             other => other.clone(),
+        }
+    }
+
+    /// Whether runs share a world that they leave as they found it: one takes long to come up.
+    pub fn shares_worlds(&self) -> bool {
+        match self {
+            Target::Kind(_) => true,
+            // One costs next to nothing; the other has but one.
+            Target::Embedded(..) | Target::Installation(_) => false,
         }
     }
 

@@ -21,7 +21,7 @@ pub struct Door {
     pub road: Road,
     /// The pod's own, or that of the road.
     pub address: SocketAddr,
-    /// What this machine connects to for it.
+    /// The address this machine connects to for it.
     pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,
@@ -158,7 +158,7 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     }
 }
 
-/// What a scenario is to say for a road that its world was started without. None where the road is there, or was: that
+/// What a scenario is to say for a road that its world was started without. None if the road is there, or was: that
 /// a part of the platform is gone is the platform's doing.
 fn lacks(world: &World, road: Road) -> Option<&'static str> {
     if world.installation().is_some() {
@@ -221,13 +221,13 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
     })
 }
 
-/// The address that a session tells of its pod, or a pod of itself.
+/// The address of a session's pod, or of a pod.
 fn own_address(world: &World, subject: &Value) -> Result<Address, RoadError> {
-    let unknown = || RoadError::NotAPod(format!("{} tells no address of its pod", subject::name(subject)));
+    let unknown = || RoadError::NotAPod(format!("{} has no address of its pod", subject::name(subject)));
     let usual = port(world, "sandbox.port");
     if let Some(url) = subject["sandbox_url"].as_str() {
         let address: Address = url.trim_end_matches('/').parse().map_err(|_| unknown())?;
-        // A port that isn't said is that of pods, and not that of the web.
+        // The default port is that of pods, not that of the scheme.
         let says = url.rsplit(']').next().unwrap_or(url).matches(':').count() > usize::from(!url.contains(']'));
         return Ok(match says {
             true => address,

@@ -15,7 +15,7 @@ pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// Waits until a rollout is complete.
 ///
 /// # Errors
-/// In words, what was waited for and why that ended.
+/// In words: what was awaited, and why waiting ended.
 pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), String> {
     match until(deployments, name, has_rolled_out(), within).await {
         Ok(_) => Ok(()),

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::certificate::Certificate;
+use super::codex::Codex;
 use super::deploy::{self, DeployError, Values};
 use super::embedded::{Address, Cluster, Options, Program, StartError};
 use super::forward::WayError;
@@ -61,7 +62,7 @@ pub enum WorldError {
     NotReady {
         name: String,
         within: Duration,
-        /// What its pods wait for, where that is known.
+        /// What its pods are waiting for, if known.
         why: String,
     },
     #[error(transparent)]
@@ -88,7 +89,7 @@ pub struct World {
     pub token: String,
     /// The session API's key, or LiteLLM's.
     pub master_key: String,
-    /// What JWTs are signed with; of codex-auth an agent's runtime token.
+    /// The JWT signing secret; in codex-auth an agent's runtime token.
     pub jwt_secret: String,
     /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
     pub clock: Option<f64>,
@@ -107,7 +108,7 @@ pub struct World {
     pub data_plane: Option<DataPlane>,
 }
 
-/// What a world stands on, and goes with it.
+/// What a world runs on, and is deleted with it.
 enum Ground {
     Embedded(Box<Cluster>),
     Namespace(Box<Namespace>),
@@ -125,7 +126,7 @@ enum Before {
     },
 }
 
-/// What a world is started with, beside its spec.
+/// The settings of a world besides its spec.
 pub struct Setup {
     pub names: Arc<BTreeMap<String, String>>,
     /// Mutants that every component is told of.
@@ -139,6 +140,8 @@ pub struct Setup {
     pub gateways: Vec<Road>,
     /// This program's own file, which commands in containers of the embedded target run.
     pub binary: Option<PathBuf>,
+    /// What logs in and asks in them.
+    pub codex: Codex,
 }
 
 impl World {
@@ -212,7 +215,7 @@ impl World {
         .await
     }
 
-    /// A platform that is there, and stays when the scenario is over.
+    /// An existing platform, which stays after the scenario.
     pub async fn shared(
         installation: Arc<Installation>,
         names: Arc<BTreeMap<String, String>>,
@@ -263,7 +266,9 @@ impl World {
             false => None,
         };
         let (mut values, mut held) = (
-            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref()).with_gateways(&pods),
+            Values::new(image, spec, &setup.names, &setup.mutants, certificate.as_ref())
+                .with_gateways(&pods)
+                .with_codex(&setup.codex),
             Vec::new(),
         );
         if let (Contract::CodexAuth, Ground::Embedded(_)) = (setup.contract, &ground) {
@@ -333,7 +338,7 @@ impl World {
         Ok(world)
     }
 
-    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty where there is none.
+    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty if there is none.
     pub fn name(&self, of: &str) -> &str {
         self.names.get(of).map(String::as_str).unwrap_or_default()
     }
@@ -357,7 +362,7 @@ impl World {
         }
     }
 
-    /// Whether it can be there when this process is not.
+    /// Whether it can outlive this process.
     pub fn can_stay(&self) -> bool {
         matches!(self.ground, Ground::Namespace(_))
     }
@@ -386,7 +391,7 @@ impl World {
         }
     }
 
-    /// What notes changes before they are made, on a platform that isn't ours.
+    /// Journals changes before they are made, on a platform that isn't ours.
     pub fn changes(&self) -> Option<&Changes> {
         self.installation()?.changes.as_ref()
     }
@@ -418,7 +423,7 @@ impl World {
         self.installation().map(|_| self.name("session.label"))
     }
 
-    /// How a road is gone, where somebody said it; to pods of our own it is known.
+    /// How a road is reached, if the profile says; for our own pods it is known.
     pub fn way(&self, road: Road) -> Option<&Way> {
         Some(self.installation()?.way(road))
     }
@@ -428,7 +433,7 @@ impl World {
         self.slot.as_ref()?.front(road)
     }
 
-    /// Whether the gateway of a road is told what to do by objects of the cluster.
+    /// Whether objects in the cluster configure the gateway of a road.
     pub fn goes_by_objects(&self, road: Road) -> bool {
         road == Road::Envoy && self.data_plane.is_some()
     }
@@ -445,7 +450,7 @@ impl World {
         files
     }
 
-    /// Where this machine connects to for an address of a pod; none where no pod has it any more.
+    /// Where this machine connects to for an address of a pod; none if no pod has it any more.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         match &self.ground {
             Ground::Embedded(_) => Ok(Some(address)),
@@ -458,7 +463,7 @@ impl World {
     }
 
     /// Pods of the platform: all of a namespace that is a world's own; elsewhere those that the
-    /// installation's selectors choose, and those of Sandboxes. None where there is no cluster.
+    /// installation's selectors choose, and those of Sandboxes. None if there is no cluster.
     pub async fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
         let Some(installation) = self.installation() else {
             return self.pods_with("").await;
@@ -630,7 +635,7 @@ impl Ground {
         }
     }
 
-    /// Whether there is something that makes pods of Sandboxes already.
+    /// Whether the cluster already has a Sandbox controller.
     fn has_controller(&self) -> bool {
         match self {
             Ground::Embedded(_) => false,

@@ -1,6 +1,8 @@
-//! What steps work on: sessions and pods, as they were observed.
+//! The subjects of steps: sessions and pods, as observed.
 
 use serde_json::Value;
+
+use crate::vocabulary::Road;
 
 /// How a message names a session or pod.
 pub fn name(subject: &Value) -> String {
@@ -11,7 +13,7 @@ pub fn name(subject: &Value) -> String {
     }
 }
 
-/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty where it has none yet.
+/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty if it has none yet.
 pub fn host(session: &Value) -> &str {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
     let authority = url.split("://").nth(1).unwrap_or(url);
@@ -23,5 +25,14 @@ pub fn each(subject: &Value) -> Option<&Vec<Value>> {
     match subject["kind"].as_str() {
         Some("pods") => subject["items"].as_array(),
         _ => subject.as_array(),
+    }
+}
+
+/// The road where a step names none: through the platform for a session, straight to a pod.
+pub fn default_road(subject: &Value) -> Road {
+    if subject["kind"] == "pod" {
+        Road::Direct
+    } else {
+        Road::Proxy
     }
 }

@@ -12,6 +12,7 @@ use gauntlet::steps::{Limits, StepContext, attach, raw};
 use gauntlet::vocabulary::Contract;
 use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
+use gauntlet::world::codex::Codex;
 use gauntlet::world::running::Setup;
 use gauntlet::world::{Door, World};
 use serde_json::{Value, json};
@@ -73,6 +74,7 @@ impl Hostile {
             contract: Contract::HarnessToken,
             gateways: Vec::new(),
             binary: None,
+            codex: Codex::default(),
             master_key: "m".repeat(64),
         };
         let spec = WorldSpec {

@@ -193,7 +193,7 @@ fn files_that_are_named_by_flags() {
     )
     .exits(3);
     assert!(
-        ran.stderr.contains("the file pipe: this is no regular file"),
+        ran.stderr.contains("the file pipe: this isn't a regular file"),
         "{}",
         ran.stderr
     );

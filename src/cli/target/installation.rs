@@ -1,4 +1,4 @@
-//! A platform that isn't ours for a run: found, and asked what may be done to it.
+//! Prepares a platform that isn't ours for a run: finds it, and checks permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,27 +27,27 @@ use crate::world::installation::journal::{ClusterAt, Head, Journal};
 use crate::world::installation::lease::{Held, release};
 use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
 
-/// Longest time that the giving back of a Lease may take that may have been taken.
+/// Time limit for releasing a Lease that may have been taken.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 
-/// What is said where certificates are taken as they come.
+/// The warning that any certificate is accepted.
 const INSECURE: &str = "--insecure: certificates are not verified; whoever is between gauntlet and the platform can \
                         read what it sends, secrets among it, and answer in the platform's place";
 
-/// What is said where commands of the profile change a platform.
-const BY_COMMAND: &str = "this run changes the platform by the commands of its profile (`operations`), and has them put \
-                          it back after each scenario; what can't be put back: sessions that others make meanwhile keep \
-                          a token that ends, and warm pods that are made meanwhile are deleted. No lease keeps other \
-                          runs away: see to it that there is none";
+/// The warning that commands of the profile change the platform.
+const BY_COMMAND: &str = "this run changes the platform by the commands of its profile (`operations`), and restores it \
+                          after each scenario; what can't be restored: sessions that others create meanwhile keep a \
+                          token that becomes invalid, and warm pods that are created meanwhile are deleted. No lease \
+                          keeps other runs away: make sure that there is none";
 
-/// One that was found.
+/// An installation that was found.
 pub struct Found {
     pub installation: Arc<Installation>,
-    /// Where something is to be disrupted.
+    /// The changes, if something is to be disrupted.
     pub held: Option<Held>,
 }
 
-/// Finds it, asks whether all that is planned may be done, and says what can't be undone.
+/// Finds the installation, checks the permissions for the plan, and says what can't be undone.
 pub async fn start(
     options: &TargetOptions,
     profile: &Profile,
@@ -100,7 +100,7 @@ pub async fn start(
     })
 }
 
-/// Takes the Lease. Interrupted on the way, it gives it back.
+/// Takes the Lease, and releases it if interrupted meanwhile.
 async fn hold(changes: &Changes, process: &Process) -> Result<Held, NotStarted> {
     let run = &changes.journal.head.run;
     let taking = Held::take(changes.leases(), run, lost(process));
@@ -194,7 +194,7 @@ fn journal(
     Journal::create(&folder, head).map_err(|error| error.to_string())
 }
 
-/// The folder that journals are kept in.
+/// The folder of the journals.
 pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     asked
@@ -204,7 +204,7 @@ pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>)
         .ok_or_else(|| "there is no home folder to keep an undo journal in; `--journal DIR` names another".to_owned())
 }
 
-/// Takes away what the run made, and says what is left.
+/// Removes what the run created, and says what is left.
 pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, String>) {
     let Some(changes) = &installation.changes else { return };
     changes.left().iter().for_each(|left| tell(left));
@@ -276,7 +276,7 @@ pub fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String
     usual.into_iter().filter(|file| file.exists()).collect()
 }
 
-/// Which certificates are taken, with those of a file.
+/// The accepted certificate authorities, including those of a file.
 pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     let Some(file) = ca else {
         return Ok(match insecure {
@@ -291,7 +291,7 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
 }
 
 /// Before anything is done: whether it may be, and whether the secrets are there. Gives the most that is
-/// done, none where nothing is.
+/// done, none if nothing is.
 async fn check(
     installation: &Installation,
     profile: &Profile,

@@ -1,4 +1,4 @@
-//! A platform in this process, until it is told to stop.
+//! A platform in this process, until it is stopped.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::world::gateways::{Gateways, Settings};
 use crate::world::roads::door;
 use crate::world::running::Setup;
 
-/// Keeps a platform running until it is told to stop; gives the exit code.
+/// Keeps a platform running until it is told to stop; returns the exit code.
 pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     match up(file, setup, process, out).await {
         Ok(()) => 0,
@@ -60,13 +60,10 @@ async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: 
     }
     let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
     file.write(&kubeconfig)?;
-    let first = addresses
-        .first()
-        .map(|(_, address)| address.as_str())
-        .unwrap_or_default();
+    let doors: Vec<String> = addresses.iter().map(|(_, address)| address.clone()).collect();
     let text = format!(
         "The platform is up. In another terminal:\n\n{}\n{}\n{}\nCtrl-C ends it.\n",
-        instructions::commands(world.contract, &world.names, &file.path, &[], first),
+        instructions::commands(world.contract, &world.names, &file.path, &[], &doors),
         instructions::doors(&addresses),
         instructions::ON_THIS_MACHINE,
     );

@@ -1,4 +1,4 @@
-//! What a person is told of a platform that is up: how to reach it.
+//! The printed instructions for reaching a running platform.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,8 +8,17 @@ use crate::vocabulary::Contract;
 /// The names of a platform: `secret.name` → `litellm-env`.
 pub type Names = BTreeMap<String, String>;
 
-/// The commands that reach a platform whose API is at an address. `before` is what the address takes.
-pub fn commands(contract: Contract, names: &Names, kubeconfig: &Path, before: &[String], address: &str) -> String {
+/// The commands that reach a platform whose doors are at these addresses: that of its API first, and of codex-auth
+/// the vendor's behind it. `before` is what the addresses take.
+pub fn commands(
+    contract: Contract,
+    names: &Names,
+    kubeconfig: &Path,
+    before: &[String],
+    addresses: &[String],
+) -> String {
+    let address = |at: usize| addresses.get(at).map(String::as_str).unwrap_or_default();
+    let (address, vendor) = (address(0), address(1));
     let name = |of: &str| names.get(of).map(String::as_str).unwrap_or_default();
     let read = |variable: &str, secret: &str, key: &str| {
         let (secret, key) = (name(secret), name(key));
@@ -46,6 +55,26 @@ pub fn commands(contract: Contract, names: &Names, kubeconfig: &Path, before: &[
                 name("codex.container"),
                 name("login.script")
             ),
+            "# meanwhile, in another terminal, with the code that it shows in the place of CODE:".to_owned(),
+            format!("curl -d '{{\"user_code\":\"CODE\",\"account\":\"acct-1\"}}' {vendor}/control/approve"),
+            "# and when it has ended:".to_owned(),
+            format!(
+                "kubectl exec deploy/{} -c {} -- ls -l {}",
+                name("litellm.deployment"),
+                name("codex.container"),
+                name("auth.path")
+            ),
+            format!(
+                "kubectl logs deploy/{} -c {}",
+                name("litellm.deployment"),
+                name("rotator.container")
+            ),
+            format!(
+                "kubectl exec deploy/{}{} -- codex exec --skip-git-repo-check \"say hello\"",
+                name("agent.prefix"),
+                name("agent.name")
+            ),
+            format!("curl {vendor}/control/records"),
             read("LITELLM_MASTER_KEY", "litellm.key-secret", "litellm.secret-key"),
             format!("curl -H \"Authorization: Bearer $LITELLM_MASTER_KEY\" {address}/v1/models"),
         ]),
@@ -85,7 +114,7 @@ mod tests {
             &names::contract(),
             Path::new("k.yaml"),
             &forward,
-            "http://127.0.0.1:8000",
+            &["http://127.0.0.1:8000".to_owned()],
         );
         let want = "  export KUBECONFIG=k.yaml
   kubectl get pods

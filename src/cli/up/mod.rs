@@ -30,12 +30,13 @@ use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::vocabulary::{AgentState, BalancerSpec, WorldSpec};
 use crate::world::World;
+use crate::world::codex::Codex;
 use crate::world::running::Setup;
 
 /// Exit code of what could not be done.
 const FAILED: u8 = 3;
 
-/// Brings a platform up; gives the exit code.
+/// Brings a platform up; returns the exit code.
 pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, UsageError> {
     let made = match options.target {
         MadeTarget::Embedded => TargetName::Embedded,
@@ -47,6 +48,22 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     let gateways = match contract {
         Contract::HarnessToken | Contract::CodexAuth => Vec::new(),
         Contract::AgentService => gateways(&options.gateways.goes(made, &profile)),
+    };
+    let codex = match contract {
+        Contract::CodexAuth => options.codex.find(made, options.base_image.is_some(), &process).await,
+        Contract::HarnessToken | Contract::AgentService => Ok(Codex::default()),
+    };
+    let codex = match codex {
+        Ok(codex) => {
+            if contract == Contract::CodexAuth {
+                tell(&options.codex.note(made, &codex));
+            }
+            codex
+        }
+        Err(error) => {
+            tell(&error.to_string());
+            return Ok(FAILED);
+        }
     };
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let setup = Setup {
@@ -61,6 +78,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         contract,
         gateways,
         binary: process.binary.clone().ok(),
+        codex,
     };
     // Without them its components fail one after the other, and none says why.
     if options.target == MadeTarget::Embedded
@@ -97,7 +115,7 @@ fn gateways(goes: &Goes) -> Vec<Road> {
     GATEWAYS.into_iter().filter(real).collect()
 }
 
-/// What a person gets: all of the platform's parts.
+/// The complete platform.
 fn spec(contract: Contract) -> WorldSpec {
     match contract {
         Contract::AgentService => WorldSpec::default(),
@@ -141,7 +159,7 @@ mod tests {
 
     use crate::cli::{Cli, Command};
 
-    /// It holds a token: one that lies in this folder must not be committed.
+    /// It contains a token, so one in this folder must not be committed.
     #[test]
     fn the_kubeconfig_is_ignored_by_git() {
         let Command::Up(options) = Cli::parse_from(["gauntlet", "up"]).command else {

@@ -1,4 +1,4 @@
-//! Results that were kept as files.
+//! Reads results from files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl Saved {
         let text = file_input::read_text(path, file_input::OWN)
             .map_err(|refusal| format!("cannot read {name}: {}", refusal.in_a_line()))?;
         Saved::parse(&name, &text).map_err(|why| {
-            format!("{name} is no result of `gauntlet load`: {why}; give a file that `gauntlet load --out` wrote")
+            format!("{name} isn't a result of `gauntlet load`: {why}; give a file that `gauntlet load --out` wrote")
         })
     }
 
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(
             said(&path),
             format!(
-                "{} is no result of `gauntlet load`: it is empty; give a file that `gauntlet load --out` wrote",
+                "{} isn't a result of `gauntlet load`: it is empty; give a file that `gauntlet load --out` wrote",
                 path.display()
             )
         );

@@ -1,4 +1,4 @@
-//! A page to keep: it loads nothing, runs nothing, and what a server said stands in it as text.
+//! A page to keep: it loads nothing, runs no script, and shows server output only as text.
 
 use std::fmt::Write;
 

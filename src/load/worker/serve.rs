@@ -1,4 +1,4 @@
-//! A worker: does its part of a load, as its coordinator says.
+//! A worker: runs its part of a load on its coordinator's orders.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Does one load's part; ends when it is done, or the coordinator goes away.
 ///
 /// # Errors
-/// What the coordinator said is no order, or nobody hears what is said; in words.
+/// In words: the coordinator sent an invalid message, or nobody reads the answers.
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let plan = match next(&mut orders).await? {
@@ -105,7 +105,7 @@ async fn next(orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Option<Or
         .await
         .map_err(|error| format!("reading the coordinator's orders: {error}"))?;
     // The line itself isn't shown: it may have the tokens in it.
-    line.map(|line| serde_json::from_str(&line).map_err(|_| "the coordinator said what is no order".to_owned()))
+    line.map(|line| serde_json::from_str(&line).map_err(|_| "the coordinator sent an unknown order".to_owned()))
         .transpose()
 }
 

@@ -4,7 +4,7 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `CODEX_BIN_DIR` | `/chatgpt-auth/.bin` | where `codex` is put; first on the container's `PATH` |
-//! | `CODEX_PROGRAM` | | the real CLI; else the `codex` of `PATH`, else the stand-in |
+//! | `CODEX_PROGRAM` | | the real CLI, or `stand-in`; else the `codex` of `PATH`, else the stand-in |
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use super::super::{ComponentError, Pod, mutant};
 
 /// What runs the stand-in. `GAUNTLET` is where the program lies.
-const STAND_IN: &str = "#!/bin/sh\nexec \"${GAUNTLET:-gauntlet}\" platform codex \"$@\"\n";
+const SCRIPT: &str = "#!/bin/sh\nexec \"${GAUNTLET:-gauntlet}\" platform codex \"$@\"\n";
+
+/// What is said in the place of a program that there is to be none.
+pub const STAND_IN: &str = "stand-in";
 
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     if !pod.has(&mutant::CODEX_NOT_INSTALLED) {
@@ -42,9 +45,12 @@ pub fn install(pod: &Pod, folder: &Path) -> Result<String, ComponentError> {
             format!("codex is {}", program.display())
         }
         None => {
-            fs::write(&new, STAND_IN).map_err(wrong)?;
+            fs::write(&new, SCRIPT).map_err(wrong)?;
             fs::set_permissions(&new, Permissions::from_mode(0o755)).map_err(wrong)?;
-            "codex is the stand-in: no codex is on PATH".to_owned()
+            match pod.var("CODEX_PROGRAM") {
+                Some(STAND_IN) => "codex is the stand-in".to_owned(),
+                _ => "codex is the stand-in: no codex is on PATH".to_owned(),
+            }
         }
     };
     fs::rename(&new, &path).map_err(wrong)?;
@@ -54,8 +60,10 @@ pub fn install(pod: &Pod, folder: &Path) -> Result<String, ComponentError> {
 /// The real CLI.
 fn real(pod: &Pod, folder: &Path) -> Option<PathBuf> {
     let named = pod.var("CODEX_PROGRAM").filter(|path| !path.is_empty());
-    if let Some(named) = named {
-        return Some(PathBuf::from(named));
+    match named {
+        Some(STAND_IN) => return None,
+        Some(named) => return Some(PathBuf::from(named)),
+        None => {}
     }
     let folders = pod.var_or("PATH", "").split(':').map(Path::new);
     folders
@@ -81,7 +89,7 @@ mod tests {
             assert!(said.contains("stand-in"), "{said}");
         }
         let script = fs::read_to_string(bin.join("codex")).expect("a script");
-        assert_eq!(script, STAND_IN);
+        assert_eq!(script, SCRIPT);
         fs::write(other.join("codex"), "").expect("written");
         assert!(
             install(&pod, &bin).expect("installed").contains("stand-in"),
@@ -90,5 +98,7 @@ mod tests {
         fs::set_permissions(other.join("codex"), Permissions::from_mode(0o755)).expect("set");
         install(&pod, &bin).expect("installed");
         assert_eq!(fs::read_link(bin.join("codex")).expect("a link"), other.join("codex"));
+        let told = super::super::super::pod::tests::pod(&[("PATH", &path), ("CODEX_PROGRAM", STAND_IN)]);
+        assert_eq!(install(&told, &bin).expect("installed"), "codex is the stand-in");
     }
 }

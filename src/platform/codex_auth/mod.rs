@@ -33,7 +33,7 @@ mod vendor;
 pub use agent::run as agent;
 pub use auth_login::run as auth_login;
 pub use codex::run as codex;
-pub use install::run as cli;
+pub use install::{STAND_IN, run as cli};
 pub use litellm::run as litellm;
 pub use rotator::run as rotator;
 pub use seed::run as seed;

@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 /// Lines of evidence shown; the whole lies in its file.
 const EXCERPT: usize = 10;
 
-/// What went wrong, where, on what grounds, and how to see it again.
+/// A failure: what, where, the evidence, and how to reproduce it.
 pub(super) fn explain(result: &ScenarioResult, evidence: &Path, style: Style, width: usize) -> String {
     let mut page = Page {
         out: String::new(),

@@ -26,7 +26,7 @@ const EVIDENCE: &str = "evidence";
 
 /// The folder of a run, made when the first file goes into it. Clones are the same folder.
 ///
-/// Nothing that is there already is touched: the folder gets a name that no other has.
+/// Nothing existing is touched: the folder gets a unique name.
 #[derive(Clone, Debug)]
 pub struct RunFolder(Arc<Inner>);
 
@@ -122,7 +122,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// What the user should know of it that is no reason to fail.
+    /// Notes for the user that are no reason to fail.
     pub fn notes(&self) -> Vec<String> {
         self.made().notes.clone()
     }

@@ -1,4 +1,4 @@
-//! How a person sees a failure again: lines for a shell, which need nothing but each other.
+//! Reproducing a failure: self-contained shell commands.
 
 mod found;
 mod platform;
@@ -11,8 +11,8 @@ use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::runner::context::RunContext;
 use crate::scenario::Step;
-use crate::steps::StepContext;
 use crate::steps::shell::{Curl, quoted};
+use crate::steps::{ShownAgain, StepContext, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Level;
 use crate::vocabulary::Road;
@@ -37,11 +37,15 @@ pub fn reproduce(
     let mut lines = vec![again(planned, shared, &mutants)];
     let shown = context.and_then(|context| match last {
         // The last request before it was well answered.
-        Some(step) if step.verb == "search" => found(shared, context),
+        Some(step) if shown_again(step) == ShownAgain::LinesFound => found(shared, context),
         _ => Request::last(planned, shared, context, &mutants)?.lines(),
     });
     lines.extend(shown.unwrap_or_default());
     lines
+}
+
+fn shown_again(step: &Step) -> ShownAgain {
+    verb(step.verb).map_or(ShownAgain::Request, |verb| verb.shown_again)
 }
 
 /// The same run, alone.
@@ -72,11 +76,11 @@ struct Request<'a> {
     platform: Platform,
 }
 
-/// Where `gauntlet up` tells its doors.
+/// Where `gauntlet up` prints its doors.
 const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {
-    /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
+    /// None if no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
     fn last(planned: &'a Planned, shared: &'a RunContext, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
@@ -359,7 +363,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The command of the profile that prints secrets, where there is one.
+    /// The profile's command that prints secrets, if there is one.
     fn reads_secret(&self) -> Option<&[String]> {
         match self.world().operations() {
             Operations::Commands(commands) => commands.words(Operation::ReadSecret),

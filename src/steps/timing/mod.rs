@@ -1,4 +1,4 @@
-//! `timing`: does the time of a refusal tell how much of the token was right (ASVS 5 11.2.4; CWE-208)?
+//! `timing`: does the time of a refusal reveal how much of the token was right (ASVS 5 11.2.4; CWE-208)?
 //!
 //! Two tokens of one length, each with one wrong character, are shown in a
 //! random order: one wrong at the first place, one wrong at the last. All else
@@ -12,17 +12,65 @@ mod statistics;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::arguments::Timing;
-use super::attach::default_road;
-use super::context::{Answer, Exchange, Observation, StepContext, StepError};
-use crate::vocabulary::duration;
+use super::context::{Answer, Exchange, StepContext};
+use super::definition::{Reach, Verb, phrases, verb};
+use super::limits::length;
+use super::outcome::{Observation, StepError};
+use crate::vocabulary::duration::{self, DurationText};
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, door_path, parties};
-use crate::world::subject;
+use crate::world::subject::{self, default_road};
 use probe::{Probe, Refused};
 use statistics::{Conclusion, Look, Looks, POWER, look};
+
+/// The verb `timing`.
+pub const VERB: Verb = Verb {
+    phrases: phrases![
+        "no leak", "the time of a refusal does not tell how much of the token was right, down to the smallest effect",
+            {"conclusion": "no leak"};
+    ],
+    default_given: Some("no leak"),
+    fields: &[
+        "conclusion",
+        "p_value",
+        "samples",
+        "shift_us",
+        "spread_us",
+        "power",
+        "bytes",
+        "smallest_effect_us_per_byte",
+        "status",
+    ],
+    takes_objects: &["timing"],
+    reach: Reach::Door {
+        subject: Some("timing"),
+    },
+    intrusion: |_| Intrusion::Attack,
+    ..verb!("timing", Timing, run)
+};
+
+/// Tells whether the time of a refusal depends on how much of the token was right (CWE-208).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Timing {
+    /// The session or pod whose door it is.
+    pub timing: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// The right token; it is shown with one character wrong.
+    pub token: String,
+    /// The smallest effect looked for, for each further byte that is right. Default 20 µs.
+    #[schemars(with = "Option<DurationText>")]
+    pub smallest_effect: Option<String>,
+    /// Longest time of measuring; where it is too short to tell, that is an error. Default 20 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub at_most: Option<String>,
+}
 
 /// Up to 32768 samples of each kind. The first look has enough to show a shift
 /// that stands out of the noise, and to know the noise.
@@ -78,11 +126,6 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         until: Instant::now() + at_most,
         status: None,
     };
-    let about = json!({
-        "kind": "timing",
-        "bytes": tokens.bytes,
-        "smallest_effect_us_per_byte": round(per_byte.as_secs_f64() * 1e6),
-    });
     let value = match measurement
         .run(context)
         .await
@@ -92,7 +135,7 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         Ended::Told { look, status } => observed(&look, status),
         Ended::Untold { look, samples } => return Err(untold(&what, look, samples, at_most, per_byte, tokens.bytes)),
     };
-    let value = merged(about, value);
+    let value = merged(about(per_byte, tokens.bytes), value);
     // The single requests are thousands alike, and a nearly right token is nearly a secret.
     context.record(Exchange {
         title: what.clone(),
@@ -101,19 +144,6 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         parties,
     });
     Ok(Observation { what, value })
-}
-
-/// A length of time of a step, which must be some.
-pub fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Duration, StepError> {
-    let length = match text {
-        None => default,
-        Some(text) => duration::parse(text)
-            .ok_or_else(|| StepError(format!("{key}: {text:?} is not a length of time: {}", duration::FORM)))?,
-    };
-    match length.is_zero() {
-        true => Err(StepError(format!("{key}: it must be more than nothing"))),
-        false => Ok(length),
-    }
 }
 
 /// The two wrong tokens.
@@ -247,6 +277,15 @@ impl Measurement<'_> {
     }
 }
 
+/// What was measured.
+fn about(per_byte: Duration, bytes: usize) -> Value {
+    json!({
+        "kind": "timing",
+        "bytes": bytes,
+        "smallest_effect_us_per_byte": round(per_byte.as_secs_f64() * 1e6),
+    })
+}
+
 fn observed(look: &Look, status: Option<u16>) -> Value {
     json!({
         "conclusion": if look.conclusion == Conclusion::Leak { "leak" } else { "no leak" },
@@ -304,6 +343,7 @@ fn untold(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::steps::definition::unlike_listed;
 
     #[test]
     fn tokens_are_wrong_at_one_place_each() {
@@ -331,13 +371,16 @@ mod tests {
     }
 
     #[test]
-    fn lengths() {
-        assert_eq!(length("at-most", None, AT_MOST).expect("default"), AT_MOST);
-        assert_eq!(
-            length("at-most", Some("2s"), AT_MOST).expect("good"),
-            Duration::from_secs(2)
-        );
-        assert!(length("at-most", Some("soon"), AT_MOST).is_err());
-        assert!(length("smallest-effect", Some("0us"), AT_MOST).is_err());
+    fn what_it_observes_is_listed() {
+        let look = Look {
+            conclusion: Conclusion::NoLeak,
+            samples: 64,
+            p: 0.5,
+            power: 0.999,
+            shift: 1.0,
+            spread: 2.0,
+        };
+        let seen = merged(about(SMALLEST_EFFECT, 15), observed(&look, Some(401)));
+        assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
     }
 }

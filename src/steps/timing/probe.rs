@@ -1,4 +1,4 @@
-//! Refusals, measured one by one: from the request's being written to the answer's first byte.
+//! Measures refusals one by one: from writing the request to the answer's first byte.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::super::arguments::UpgradeHead;
-use super::super::context::{StepContext, StepError};
-use super::super::raw::{status, upgrade_head};
-use super::super::wire::head_end;
+use super::super::answer::{head_end, status};
+use super::super::context::StepContext;
+use super::super::handshake::{UpgradeHead, upgrade_head};
+use super::super::outcome::StepError;
 use super::super::wire::{self, Connected, Recorded};
 use crate::world::Door;
 
@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// It was none.
+    /// It wasn't a refusal.
     pub fn opened(&self) -> bool {
         self.status == 101
     }
@@ -115,7 +115,7 @@ impl<'a> Probe<'a> {
                     self.kept = Some(stream);
                 }
                 match refused.status {
-                    0 => Err(StepError("what came back is no HTTP answer".into())),
+                    0 => Err(StepError("the response isn't HTTP".into())),
                     _ => Ok(Some(refused)),
                 }
             }

@@ -52,7 +52,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the cluster says that an object can't be.
+    /// Whether the cluster rejects an object as invalid.
     pub fn is_refused(&self) -> bool {
         match self {
             DeployError::Create { source, .. } => {
@@ -132,8 +132,9 @@ pub async fn create(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::codex::Codex;
 
-    /// What the kubelet would put in place of `$(…)` and `$$` stays as it was written.
+    /// `$(…)` and `$$` are left for the kubelet to expand.
     #[test]
     fn a_terminal_command_is_taken_literally() {
         let values = Values {
@@ -209,6 +210,32 @@ mod tests {
         assert_eq!(lost["strategy"]["type"], "RollingUpdate");
         assert!(lost["template"]["spec"]["volumes"][0]["emptyDir"].is_object());
         assert!(!kinds.iter().any(|kind| kind == "PersistentVolumeClaim"), "{kinds:?}");
+    }
+
+    #[test]
+    fn which_codex_containers_run() {
+        let spec = crate::vocabulary::WorldSpec {
+            agent: crate::vocabulary::AgentState::WithKey,
+            ..crate::vocabulary::WorldSpec::default()
+        };
+        for (codex, program, interval) in [(Codex::StandIn, "stand-in", "0.1"), (Codex::OfImage, "", "1")] {
+            let names = crate::vocabulary::names::contract();
+            let values = Values::new("gauntlet", &spec, &names, &[], None).with_codex(&codex);
+            let objects = objects(CODEX_AUTH, &values).expect("a manifest");
+            let said = |name: &'static str| {
+                objects
+                    .iter()
+                    .filter_map(|object| object.data.pointer("/spec/template/spec/containers")?.as_array())
+                    .flatten()
+                    .filter_map(|container| container["env"].as_array())
+                    .flatten()
+                    .filter(|variable| variable["name"] == name)
+                    .filter_map(|variable| variable["value"].as_str())
+                    .collect::<Vec<&str>>()
+            };
+            assert_eq!(said("CODEX_PROGRAM"), [program; 2]);
+            assert_eq!(said("POLL_INTERVAL"), [interval]);
+        }
     }
 
     #[test]

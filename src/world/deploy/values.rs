@@ -11,10 +11,11 @@ use crate::vocabulary::Road;
 use crate::vocabulary::duration;
 use crate::vocabulary::{AgentState, AuthorizerState, TerminalSpec, WorldSpec};
 use crate::world::certificate::Certificate;
+use crate::world::codex::Codex;
 use crate::world::gateways::GatewayPod;
 
-/// How long a codex account is used, how often logins and signals are looked at, and how long an account is parked that
-/// was asked too much of for a moment, where a scenario doesn't say.
+/// How long a codex account is used, how often logins and signals are polled, and how long an account is parked after a
+/// transient 429, by default.
 const ROTATION_INTERVAL: &str = "1s";
 const ROTATION_POLL: &str = "100ms";
 const PARK_TRANSIENT: &str = "5m";
@@ -68,12 +69,15 @@ pub struct Values {
     pub litellm_host: String,
     pub litellm_address: String,
     pub persistence: bool,
+    pub codex_program: String,
+    pub codex_path: String,
+    pub poll_interval: String,
     /// As [`grouped`] gives them.
     pub names: Value,
 }
 
 impl Values {
-    /// Of a platform as `spec` wants it. The names are those of the installation.
+    /// The values for a platform as in `spec`, with the installation's names.
     pub fn new(
         image: &str,
         spec: &WorldSpec,
@@ -155,6 +159,16 @@ impl Values {
             vendor_address: vendor.to_string(),
             litellm_host: litellm.clone().unwrap_or(self.litellm_host),
             litellm_address: litellm.unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// The same with containers that run this codex.
+    pub fn with_codex(self, codex: &Codex) -> Values {
+        Values {
+            codex_program: codex.program(),
+            codex_path: codex.path(),
+            poll_interval: codex.poll_interval().into(),
             ..self
         }
     }

@@ -8,7 +8,7 @@ use crate::platform::mutant;
 
 const USER_HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
 
-/// What a client must not say of itself: those, and what services like to believe beside them.
+/// The headers a client must not send: those above, and others that services tend to trust.
 pub(super) const STRIPPED: [&str; 6] = [
     "x-user-id",
     "x-user-name",
@@ -175,7 +175,7 @@ fn cluster(name: &str, address_of: &str) -> Value {
     })
 }
 
-/// Of `host:port`.
+/// From `host:port`.
 fn address(text: &str) -> Value {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, "0"));
     let port: u16 = port.parse().unwrap_or_default();

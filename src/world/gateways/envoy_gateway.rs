@@ -1,4 +1,4 @@
-//! Envoy Gateway as the gateway: objects of a cluster tell its controller what its Envoys do.
+//! Envoy Gateway as the gateway: objects in the cluster configure its Envoys.
 
 use std::collections::BTreeMap;
 

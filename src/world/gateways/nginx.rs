@@ -89,7 +89,7 @@ fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &R
     text.push_str("  }\n");
 }
 
-/// What asks before it goes on.
+/// The locations that ask access control first.
 fn guarded(has: &dyn Fn(&Mutant) -> bool) -> String {
     let mut lines = String::from("      auth_request /.authorize;\n");
     for (name, variable) in [

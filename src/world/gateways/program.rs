@@ -1,4 +1,4 @@
-//! A gateway's program: found, asked for its version, started, ended.
+//! Finds, checks, starts and stops a gateway's program.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::world::kind::tool::last_lines;
+use crate::world::on_path;
 
 /// How long a gateway may take until it takes requests.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -32,7 +33,7 @@ pub enum GatewayError {
     Missing { program: &'static str, help: &'static str },
     #[error("starting `{program}`: {source}")]
     Start { program: String, source: io::Error },
-    #[error("`{program} {asked}` says nothing that is known of {program}:\n{said}")]
+    #[error("`{program} {asked}` printed nothing recognisable as {program}:\n{said}")]
     Unknown {
         program: &'static str,
         asked: &'static str,
@@ -72,9 +73,9 @@ pub struct Program {
     help: &'static str,
     /// Asks for its version.
     asked: &'static str,
-    /// What stands before the version in the answer.
+    /// The text before the version in its output.
     mark: &'static str,
-    /// What must stand in the answer as well, and what that means.
+    /// What its output must also contain, and what that means.
     needs: Option<(&'static str, &'static str)>,
     arguments: fn(file: &Path) -> Vec<OsString>,
 }
@@ -108,13 +109,7 @@ pub const ENVOY: Program = Program {
 impl Program {
     /// The first file of that name in the folders of `PATH`.
     pub fn find(&self, path: Option<&str>) -> Result<PathBuf, GatewayError> {
-        let is_program = |file: &PathBuf| {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        };
-        let folders = std::env::split_paths(path.unwrap_or_default());
-        let mut files = folders.map(|folder| folder.join(self.name));
-        files.find(is_program).ok_or(GatewayError::Missing {
+        on_path::find(self.name, path).ok_or(GatewayError::Missing {
             program: self.name,
             help: self.help,
         })

@@ -1,7 +1,7 @@
-//! Changes to a platform without Kubernetes: made by commands of its profile, noted before, and put back.
+//! Changes to a platform without Kubernetes: journalled, made by commands of its profile, and put back.
 //!
-//! Old values of the secret are kept in the secret itself, beside what they were replaced by: nothing of them is on
-//! disk here, and they are there after a crash.
+//! Old values of the secret are kept in the secret itself, beside the new ones: they are never on this machine's disk,
+//! and they survive a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,16 @@ use super::journal::Entry;
 use crate::profile::operations::Operation;
 use crate::world::operations::{Changed, Commands, KEPT_BY, Keys, OperationError, is_kept, kept_under};
 
-/// What a key was changed to that went.
+/// The new value of a key that was removed.
 const GONE: &str = "gone";
 
-/// What a key was changed to where only the platform knows.
+/// The new value of a key if only the platform knows it.
 const ANY: &str = "any";
 
-/// How often it is looked whether keys are as they were: a command of a run that was killed may have been on its way.
+/// How often the keys are checked: a command of a killed run may still be at work.
 const LOOKS: usize = 3;
 
-/// What all entries about one key come to.
+/// All entries about one key, taken together.
 struct Net {
     was_there: bool,
     wrote: BTreeSet<String>,
@@ -45,7 +45,7 @@ impl Changes {
         Ok(commands.patch(changed).await?)
     }
 
-    /// Runs the seed, which fills keys in. Gives what it printed.
+    /// Runs the seed, which fills in keys. Returns its output.
     pub async fn seed_by_command(&self, keys: &[&str]) -> Result<String, InstallationError> {
         let commands = self.by_command(Operation::Seed)?;
         let wrote = keys.iter().map(|key| ((*key).to_owned(), ANY.to_owned()));
@@ -53,7 +53,7 @@ impl Changes {
         Ok(commands.seed().await?)
     }
 
-    /// Keeps the old values of keys, and notes what they are changed to.
+    /// Keeps the old values of keys, and journals their new ones.
     async fn keep_keys(&self, commands: &Commands, wrote: BTreeMap<String, String>) -> Result<(), InstallationError> {
         let run = &self.journal.head.run;
         let found = commands.all_keys().await?;
@@ -97,7 +97,7 @@ impl Changes {
         Ok(commands.restart(role).await?)
     }
 
-    /// Has a part of the platform be another way.
+    /// Changes a part of the platform until it is undone.
     pub async fn turn(&self, operation: Operation, to: Option<&str>) -> Result<(), InstallationError> {
         let commands = self.by_command(operation)?;
         self.journal.note(Entry::Turned {
@@ -106,7 +106,8 @@ impl Changes {
         Ok(commands.turn(operation, to).await?)
     }
 
-    /// Puts all back that is as the run left it; what somebody else has changed since is told and left.
+    /// Puts back everything that is as the run left it. What somebody else has changed since is left alone and
+    /// reported.
     pub(super) async fn undo_by_command(
         &self,
         commands: &Commands,
@@ -135,7 +136,7 @@ impl Changes {
         }
         let mut left = Vec::new();
         for look in 0..LOOKS {
-            // Secrets first: what restarts then reads the old ones.
+            // Secrets first, so that what restarts reads the old ones.
             left.clear();
             let mut back = Changed::new();
             if !keys.is_empty() {
@@ -163,7 +164,7 @@ impl Changes {
             _ => None,
         });
         if let Some(before) = before.filter(|_| !roles.is_empty() && commands.has(Operation::DeletePod)) {
-            // Those that were made with a token that is put back would refuse the old one.
+            // Those created with the replaced token would refuse the old one.
             for pod in commands.pods(&self.warm).await? {
                 if !before.contains(&pod.name) {
                     commands.delete_pod(&pod.name).await?;
@@ -173,7 +174,7 @@ impl Changes {
         Ok(left)
     }
 
-    /// Takes away the old values that the run kept.
+    /// Removes the old values that the run kept.
     pub(super) async fn sweep_by_command(&self, commands: &Commands) -> Result<(), InstallationError> {
         if !commands.has(Operation::PatchSecret) || !commands.has(Operation::ReadSecret) {
             return Ok(());
@@ -187,7 +188,7 @@ impl Changes {
     }
 }
 
-/// What a key is to be put back to; none where it is so already. `Err` says why it is left.
+/// The value to put back for a key; none if it is already there. `Err` says why it is left alone.
 fn put_back(key: &str, net: &Net, found: &Keys) -> Result<Option<Option<String>>, String> {
     let kept = match (net.was_there, found.get(&kept_under(key))) {
         (true, None) => {

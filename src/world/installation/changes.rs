@@ -1,4 +1,4 @@
-//! Changes to a platform that isn't ours: noted before they are made, and put back.
+//! Changes to a platform that isn't ours: recorded before they are made, and reverted.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -25,11 +25,11 @@ pub struct Changes {
     pub journal: Journal,
     client: kube::Client,
     namespace: String,
-    /// The commands by which it is changed, where there is no cluster.
+    /// The commands that change the platform, if there is no cluster.
     pub(super) commands: Option<Commands>,
-    /// What chooses warm pods.
+    /// The selector of warm pods.
     pub(super) warm: String,
-    /// What somebody else has changed meanwhile, in words.
+    /// Changes made by somebody else in the meantime, in words.
     left: Mutex<Vec<String>>,
 }
 
@@ -46,7 +46,7 @@ impl Changes {
         }
     }
 
-    /// Those of an installation, which may be changed by commands.
+    /// The changes of an installation, which may be operated by commands.
     pub fn of(journal: Journal, installation: &Installation) -> Changes {
         Changes {
             commands: installation.commands.clone(),
@@ -156,7 +156,7 @@ impl Changes {
         patched.map(drop).map_err(failed)
     }
 
-    /// What sessions of the run are called. One that was made in the moment of a kill stands in no journal.
+    /// The title of the run's sessions, by which one is found that a kill kept out of the journal.
     pub fn session_title(&self) -> String {
         format!("gauntlet {}", self.journal.head.run)
     }
@@ -166,7 +166,7 @@ impl Changes {
         Ok(self.journal.note(Entry::SessionBegun)?)
     }
 
-    /// It was not made; or it was, and is found and deleted.
+    /// It was not created, or it was and has been found and deleted.
     pub fn session_not_made(&self) {
         self.journal.note_done(Entry::SessionNotMade);
     }
@@ -196,7 +196,7 @@ impl Changes {
         self.journal.entries().into_iter().filter_map(of).collect()
     }
 
-    /// Whether there is something of a cluster to put back.
+    /// Whether anything in a cluster has to be restored.
     pub fn is_changed(&self) -> bool {
         let entries = self.journal.entries();
         let is_session = |entry: &Entry| matches!(entry, Entry::Session { .. } | Entry::SessionBegun);
@@ -234,7 +234,7 @@ impl Changes {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
     }
 
-    /// What was not put back, since somebody else has changed it.
+    /// What was not restored, because somebody else has changed it.
     pub fn left(&self) -> Vec<String> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -275,7 +275,7 @@ pub fn kept_under(secret: &str, key: &str) -> String {
     format!("{secret}.{key}")
 }
 
-/// What tells a value without being it.
+/// A fingerprint of a value.
 pub fn fingerprint(value: &[u8]) -> String {
     Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! A platform that isn't ours: known by a profile, shared by all scenarios, left as found.
+//! A platform that isn't ours: described by a profile, shared by all scenarios, left as it was found.
 
 mod by_command;
 pub mod changes;
@@ -45,7 +45,7 @@ pub enum InstallationError {
     #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
-        "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
+        "putting back {what}: the API server does not accept the change; if somebody keeps changing it, stop them first"
     )]
     Moved { what: String },
     #[error("{0}")]
@@ -53,8 +53,8 @@ pub enum InstallationError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
-        "the run {run} disrupts this platform now (the lease {LEASE}): beside it nothing can be judged; a lease that is \
-         no longer renewed counts for a minute"
+        "the run {run} disrupts this platform now (the lease {LEASE}): nothing can be judged meanwhile; a lease that is \
+         no longer renewed expires after a minute"
     )]
     Held { run: String },
     #[error(
@@ -72,7 +72,7 @@ pub enum InstallationError {
     Rollout(String),
     #[error(transparent)]
     Operation(#[from] OperationError),
-    #[error("emptying the record of the agent service's witness: {0}")]
+    #[error("deleting what the agent service's witness recorded: {0}")]
     Witness(String),
 }
 
@@ -112,7 +112,7 @@ impl InstallationError {
 /// The name of the context that is the cluster of the pod that this runs in.
 pub const IN_CLUSTER: &str = "in-cluster";
 
-/// Where a cluster is, as the command line and the environment say it.
+/// How to reach the cluster, from the command line and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// Merged in order; none: that of a pod.
@@ -131,15 +131,15 @@ pub struct Installation {
     pub namespace: String,
     pub forwards: Forwards,
     pub trust: Trust,
-    /// What may be done to it.
+    /// The permitted intrusion.
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
-    /// The commands by which it is operated, where there is no cluster and its profile gives some.
+    /// The commands that operate it, if there is no cluster and its profile gives some.
     pub commands: Option<Commands>,
-    /// When the run started; none where nobody tells.
+    /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
-    /// What the run changes; none where it may change nothing.
+    /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, String>>,
@@ -152,10 +152,14 @@ pub struct Installation {
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those that are on their way out are none; one that is not ready yet is one.
+    /// Terminating pods don't count; pods that aren't ready yet do.
     pub warm_pods: u32,
-    /// Those that are ready.
+    /// The number of ready pods.
     pub web_replicas: u32,
+    /// LiteLLM's pods that have something of the codex login: its rotator, its CLI, or the volume.
+    pub codex_pods: u32,
+    /// Pods of the codex agent.
+    pub codex_agents: u32,
 }
 
 impl Installation {
@@ -198,8 +202,7 @@ impl Installation {
         })
     }
 
-    /// One of which only the doors are known, and perhaps commands by which it is operated: they are run in
-    /// `folder`.
+    /// One known only by its doors, and perhaps by commands that operate it, which run in `folder`.
     pub fn by_doors(
         profile: &Profile,
         folder: PathBuf,
@@ -235,12 +238,12 @@ impl Installation {
         }
     }
 
-    /// Whether its profile gives a command for this.
+    /// Whether its profile gives a command for an operation.
     pub fn can(&self, operation: Operation) -> bool {
         self.commands.as_ref().is_some_and(|commands| commands.has(operation))
     }
 
-    /// Counts by command what scenarios want a number of, where there is one for it.
+    /// Counts, by `list-pods` if there is such a command, what scenarios want a number of.
     pub async fn count_by_command(&mut self, names: &BTreeMap<String, String>) -> Result<(), InstallationError> {
         let Some(commands) = self
             .commands
@@ -255,16 +258,19 @@ impl Installation {
         self.counts = Some(Counts {
             warm_pods: warm.len() as u32,
             web_replicas: web.iter().filter(|pod| pod.ready).count() as u32,
+            // A list of pods doesn't tell their containers and volumes.
+            codex_pods: 0,
+            codex_agents: 0,
         });
         Ok(())
     }
 
-    /// How a road is gone.
+    /// How a road is reached.
     pub fn way(&self, road: Road) -> &Way {
         self.ways.get(&road).unwrap_or(&Way::None)
     }
 
-    /// Whether a road leads anywhere.
+    /// Whether the installation has a road.
     pub fn has_road(&self, road: Road) -> bool {
         *self.way(road) != Way::None
     }
@@ -310,7 +316,7 @@ impl Installation {
         }
     }
 
-    /// The run that disrupts it and isn't this one; none where nobody is seen to.
+    /// The other run that disrupts it; none if nobody is seen to.
     async fn other_holder(&self) -> Option<String> {
         if !self.has_cluster {
             return None;
@@ -320,7 +326,7 @@ impl Installation {
         lease::other_holder(&leases, run).await
     }
 
-    /// Who else disturbs it, in words: another run that holds the lease. None where nobody is seen to.
+    /// Who else disturbs it, in words: another run that holds the lease. None if nobody is seen to.
     pub async fn disturbed(&self) -> Option<String> {
         let other = self.other_holder().await?;
         Some(format!("the run {other} disrupts this platform (the lease {LEASE})"))
@@ -332,22 +338,24 @@ impl Installation {
     }
 }
 
-/// None where pods may not be listed: that is said when all else is known that may not be done.
+/// None if pods may not be listed: that is said when all else is known that may not be done.
 async fn counts(
     client: &kube::Client,
     namespace: &str,
     names: &BTreeMap<String, String>,
 ) -> Result<Option<Counts>, InstallationError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let count = async |selector: &str, counts: fn(&Pod) -> bool| {
+    let count = async |selector: &str, counts: &dyn Fn(&Pod) -> bool| {
         let selector = names.get(selector).map(String::as_str).unwrap_or_default();
         let listed = pods.list(&ListParams::default().labels(selector)).await?;
         Ok::<_, kube::Error>(listed.items.iter().filter(|pod| counts(pod)).count() as u32)
     };
     let counted = async {
         Ok::<_, kube::Error>(Counts {
-            warm_pods: count("warm.selector", |pod| pod.metadata.deletion_timestamp.is_none()).await?,
-            web_replicas: count("web.selector", is_ready).await?,
+            warm_pods: count("warm.selector", &|pod| pod.metadata.deletion_timestamp.is_none()).await?,
+            web_replicas: count("web.selector", &is_ready).await?,
+            codex_pods: count("litellm.selector", &|pod| has_codex(pod, names)).await?,
+            codex_agents: count("agent.selector", &|_| true).await?,
         })
     };
     match counted.await {
@@ -358,6 +366,18 @@ async fn counts(
             error,
         )),
     }
+}
+
+/// Whether a pod has something of the codex login. Another platform's LiteLLM has not.
+fn has_codex(pod: &Pod, names: &BTreeMap<String, String>) -> bool {
+    let named = |name: &str, names_of: [&str; 2]| names_of.iter().any(|of| names.get(*of).is_some_and(|n| n == name));
+    let Some(spec) = &pod.spec else {
+        return false;
+    };
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let mut volumes = spec.volumes.iter().flatten();
+    containers.any(|container| named(&container.name, ["rotator.container", "codex.container"]))
+        || volumes.any(|volume| named(&volume.name, ["auth.volume", "auth.claim"]))
 }
 
 fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
@@ -375,7 +395,7 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
 /// A cluster that answers.
 pub struct Connected {
     pub client: kube::Client,
-    /// The one that is meant where nothing says another one.
+    /// The default namespace.
     pub namespace: String,
     /// None without a kubeconfig.
     pub context: Option<String>,
@@ -418,7 +438,7 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
             )));
         }
         let config = kube::Config::incluster().map_err(|_| {
-            failed("there is none (`--kubeconfig FILE` names one), and this is no pod of a cluster".into())
+            failed("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster".into())
         })?;
         return Ok((config, Some(IN_CLUSTER.to_owned())));
     }

@@ -11,7 +11,7 @@ use crate::profile::operations::Operation;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Contract;
 
-/// What a run needs to know; empty is what its contract has none of.
+/// The secrets that a run needs; empty for those its contract doesn't have.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// The token that terminals take.
@@ -19,7 +19,7 @@ pub struct Secrets {
     /// The session API's key; for the agent service LiteLLM's, which a platform needs not show: empty
     /// where it is unknown.
     pub master_key: String,
-    /// What JWTs are signed with.
+    /// The JWT signing secret.
     pub jwt_secret: String,
 }
 
@@ -48,7 +48,7 @@ impl Given {
         self.0.get(&needed).map(|(source, _)| source)
     }
 
-    /// Whether they are all there.
+    /// Whether all of them are given.
     pub fn has(&self, all: &[Needed]) -> bool {
         all.iter().all(|needed| self.0.contains_key(needed))
     }
@@ -110,7 +110,7 @@ impl Installation {
         })
     }
 
-    /// LiteLLM's key and an agent's, each empty where it is not known.
+    /// LiteLLM's key and an agent's, each empty if it is not known.
     async fn secrets_of_codex(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
         let of_agent = format!("{}{}-litellm-key", name("agent.prefix"), name("agent.name"));
@@ -128,7 +128,7 @@ impl Installation {
         })
     }
 
-    /// A key of a Secret of the cluster; empty where there is none.
+    /// A key of a Secret of the cluster; empty if there is none.
     async fn value_of(&self, secret: &str, key: &str) -> Result<String, InstallationError> {
         if !self.has_cluster {
             return Ok(String::new());
@@ -167,8 +167,8 @@ impl Installation {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
             return Err(InstallationError::Secret(format!(
-                "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; \
-                 give it `secrets: {{ {missing}: {{ env: NAME }} }}`"
+                "the profile gives no source for the {missing}, and there is no cluster to read it from; \
+                 add `secrets: {{ {missing}: {{ env: NAME }} }}` to it"
             )));
         }
         let secret = names.get(name).cloned().unwrap_or_default();
@@ -187,8 +187,8 @@ impl Installation {
                     .collect(),
             }),
             Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
-                "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
-                 `--namespace` where it is"
+                "there is no secret {secret} in namespace {namespace}; set its name as `{name}` in the profile, or \
+                 its namespace with `--namespace`"
             ))),
             Err(error) => {
                 let doing = format!("reading the secret {secret} in namespace {namespace}");
@@ -198,7 +198,7 @@ impl Installation {
     }
 }
 
-/// What a Secret of the cluster has.
+/// The data of a Secret in the cluster.
 #[derive(Default)]
 struct Kept {
     secret: String,
@@ -220,13 +220,12 @@ impl Kept {
                 namespace => format!(" in namespace {namespace}"),
             };
             return Err(InstallationError::Secret(format!(
-                "the secret {secret}{place} has no {key}, where the {0} is to come from; the \
-                 profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
-                 env: NAME }} }}`)",
+                "the secret {secret}{place} has no {key}, which should hold the {0}; set its \
+                 name in the profile (`names`), or another source (`secrets: {{ {0}: {{ env: NAME }} }}`)",
                 needed.name()
             )));
         };
         String::from_utf8(value.clone())
-            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
+            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is not text")))
     }
 }

@@ -1,4 +1,4 @@
-//! One command of a profile, run.
+//! Runs one command of a profile.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,30 +10,30 @@ use tokio::time::timeout;
 
 use crate::profile::operations::Operation;
 
-/// Bytes of each of a command's outputs that are read. Of more nothing is believed.
+/// The most bytes of each output of a command. More is an error.
 const MOST: u64 = 8 << 20;
 
-/// Characters of what a command complained of that stand in a message.
+/// The most characters of a command's standard error in a message.
 const COMPLAINT: usize = 400;
 
-/// The exit code by which `exec` says that there was nothing that could run, as `docker exec` has it.
+/// The exit code by which `exec` says that the command could not be run, as `docker exec` does.
 const NOT_RUN: i32 = 125;
 
-/// Why an operation was not carried out: the harness could not tell.
+/// Why an operation was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     #[error("the profile gives no command for `{}`", .0.name())]
     NotGiven(Operation),
-    #[error("nothing restarts `{0}`: there are commands for `web` and `worker`")]
+    #[error("no command restarts `{0}`, only `web` and `worker`")]
     NoRole(String),
-    #[error("the command of `{}`, {program}, could not be started: {source}; `operations` of the profile says what is run",
+    #[error("the command of `{}`, {program}, could not be started: {source}; check `operations` in the profile",
         .operation.name())]
     NotStarted {
         operation: Operation,
         program: String,
         source: std::io::Error,
     },
-    #[error("the command of `{}` had not ended after {within:?}; `within` of the profile gives it more time",
+    #[error("the command of `{}` had not ended after {within:?}; `within` in the profile gives it more time",
         .operation.name())]
     Late { operation: Operation, within: Duration },
     #[error("the command of `{}` {how}{complaint}", .operation.name())]
@@ -42,7 +42,7 @@ pub enum OperationError {
         how: String,
         complaint: String,
     },
-    #[error("the command of `{}` printed what can't be read: {why}", .operation.name())]
+    #[error("the command of `{}` printed something unexpected: {why}", .operation.name())]
     Unreadable { operation: Operation, why: String },
 }
 
@@ -52,18 +52,18 @@ impl OperationError {
     }
 }
 
-/// What a command that ended gave.
+/// The result of a command that ended.
 pub(super) struct Ran {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// Runs a command to its end; `words` come behind its own.
+/// Runs a command to its end, with `words` appended to its own.
 ///
 /// # Errors
-/// It could not be started, did not end in time, printed too much, or ended with another code than 0. `exec` ends as
-/// what it ran.
+/// It could not be started, did not end in time, printed too much, or ended with a code other than 0. `exec` ends with
+/// the code of the command in the pod.
 pub(super) async fn run(
     operation: Operation,
     argv: &[String],
@@ -76,7 +76,7 @@ pub(super) async fn run(
     let Some((program, own)) = argv.split_first() else {
         return Err(OperationError::NotGiven(operation));
     };
-    // A name alone is looked for in PATH.
+    // A name without a slash is looked up in PATH.
     let file = match program.contains('/') {
         true => folder.join(program),
         false => program.into(),
@@ -126,7 +126,7 @@ async fn finish(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let (Some(mut stdin), Some(input)) = (stdin, input) {
-            // A command that ends without reading its input says by its exit code whether it needed it.
+            // If a command ends without reading its input, its exit code says whether it needed it.
             let _ended = stdin.write_all(input.as_bytes()).await;
             let _ended = stdin.shutdown().await;
         }
@@ -135,7 +135,7 @@ async fn finish(
     Ok((child.wait().await?, stdout?, stderr?))
 }
 
-/// All that comes, and one byte of what is too much.
+/// Everything, up to one byte more than allowed.
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(stream) = stream {
@@ -144,7 +144,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// The end of what a command complained of, behind a colon.
+/// The end of a command's standard error, after a colon.
 fn shown(complaint: &str) -> String {
     let complaint = complaint.trim();
     if complaint.is_empty() {

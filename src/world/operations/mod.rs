@@ -1,4 +1,4 @@
-//! How a platform is operated: through its Kubernetes, by commands that its profile gives, or not at all.
+//! How a platform is operated: through its Kubernetes, by commands of its profile, or not at all.
 
 mod command;
 mod prepare;
@@ -25,25 +25,25 @@ pub enum Operations<'w> {
     None,
 }
 
-/// Commands by which a platform without Kubernetes is operated.
+/// Commands that operate a platform without Kubernetes.
 #[derive(Clone, Debug)]
 pub struct Commands {
     given: operations::Operations,
-    /// Where they run: paths in them are from there.
+    /// The folder they run in: their paths are relative to it.
     folder: PathBuf,
 }
 
-/// A pod, or what there is in the place of one, as `list-pods` tells it.
+/// A pod, or what takes the place of one, as listed by `list-pods`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PodTold {
     pub name: String,
-    /// Another one for each pod that ever was; the name where it says none.
+    /// Never used twice; the name by default.
     #[serde(default)]
     pub uid: Option<String>,
-    /// An address, or a name that is resolved.
+    /// An address, or a name to resolve.
     #[serde(default)]
     pub ip: Option<String>,
-    /// Where its terminal listens; `sandbox.port` where it says none.
+    /// The port of its terminal; `sandbox.port` by default.
     #[serde(default)]
     pub port: Option<u16>,
     #[serde(default)]
@@ -52,25 +52,25 @@ pub struct PodTold {
     pub ready: bool,
 }
 
-/// What a step needs and can't have.
+/// What a step needs and the platform lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// The profile gives no command for this.
     Command(Operation),
-    /// No operation does it: it takes a cluster.
+    /// A cluster: no operation does this.
     Way,
 }
 
 /// The keys of the token's secret.
 pub type Keys = BTreeMap<String, String>;
 
-/// What keys are changed to; none: they go.
+/// New values of keys; none: the key is removed.
 pub type Changed = BTreeMap<String, Option<String>>;
 
-/// How keys begin under which old values are kept until they are put back.
+/// The prefix of keys that keep old values until they are put back.
 const KEPT: &str = "GAUNTLET_KEPT_";
 
-/// The key that says which run has kept them.
+/// The key that names the run that keeps them.
 pub const KEPT_BY: &str = "GAUNTLET_KEPT_BY";
 
 /// The key under which the old value of another one is kept.
@@ -84,7 +84,7 @@ pub fn is_kept(key: &str) -> bool {
 }
 
 impl Commands {
-    /// Those of a profile, run in a folder; none where it gives none.
+    /// Those of a profile, run in a folder; none if it has none.
     pub fn new(given: operations::Operations, folder: PathBuf) -> Option<Commands> {
         (!given.is_empty()).then_some(Commands { given, folder })
     }
@@ -99,9 +99,9 @@ impl Commands {
         Some(&self.given.get(&operation)?.run)
     }
 
-    /// What a step of this verb needs and can't have; none where it can be carried out.
+    /// What a step of this verb needs and the platform lacks; none if it can be carried out.
     pub fn lack(&self, verb: &str, asks: &[Ask]) -> Option<Lack> {
-        // A log with times, and a terminal of a command: no operation has them.
+        // No operation gives a log with times, or a terminal for a command.
         if matches!(verb, "logs" | "login") {
             return Some(Lack::Way);
         }
@@ -118,7 +118,7 @@ impl Commands {
     pub async fn all_keys(&self) -> Result<Keys, OperationError> {
         let operation = Operation::ReadSecret;
         let ran = self.run(operation, &[], None, &[]).await?;
-        // What was printed is secret: it stands in no message.
+        // The output is secret, so no message may contain it.
         let keys: Option<Keys> = serde_json::from_str(&ran.stdout).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             OperationError::unreadable(
@@ -129,7 +129,7 @@ impl Commands {
         Ok(keys.unwrap_or_default())
     }
 
-    /// The keys of the token's secret, as the platform has them.
+    /// The platform's own keys of the token's secret.
     pub async fn keys(&self) -> Result<Keys, OperationError> {
         let mut keys = self.all_keys().await?;
         keys.retain(|key, _| !is_kept(key));
@@ -143,7 +143,7 @@ impl Commands {
         self.run(operation, &[], Some(&text), &[]).await.map(drop)
     }
 
-    /// The same to put back what was.
+    /// Puts old values back.
     pub async fn patch_back(&self, changed: &Changed) -> Result<(), OperationError> {
         let operation = Operation::PatchSecret;
         let text = told(changed, operation)?;
@@ -160,12 +160,12 @@ impl Commands {
         self.run(operation, &[], None, &[]).await.map(drop)
     }
 
-    /// Runs the seed; what it printed.
+    /// Runs the seed, and returns its output.
     pub async fn seed(&self) -> Result<String, OperationError> {
         Ok(self.run(Operation::Seed, &[], None, &[]).await?.stdout)
     }
 
-    /// The pods with these labels; all of them where it is empty.
+    /// The pods with these labels; all pods if the selector is empty.
     pub async fn pods(&self, selector: &str) -> Result<Vec<PodTold>, OperationError> {
         let operation = Operation::ListPods;
         let ran = self
@@ -177,7 +177,7 @@ impl Commands {
         })
     }
 
-    /// Ends a pod.
+    /// Deletes a pod.
     pub async fn delete_pod(&self, name: &str) -> Result<(), OperationError> {
         self.run(Operation::DeletePod, &[name], None, &[]).await.map(drop)
     }
@@ -195,23 +195,23 @@ impl Commands {
         Ok((ran.code, ran.stdout, ran.stderr))
     }
 
-    /// All that a pod has logged.
+    /// The whole log of a pod.
     pub async fn logs(&self, pod: &str) -> Result<String, OperationError> {
         Ok(self.run(Operation::Logs, &[pod], None, &[]).await?.stdout)
     }
 
-    /// What the scheduler tells.
+    /// The scheduler's events.
     pub async fn events(&self) -> Result<String, OperationError> {
         Ok(self.run(Operation::Events, &[], None, &[]).await?.stdout)
     }
 
-    /// Has a part of the platform be another way, until it is [turned back](Commands::turn_back).
+    /// Changes a part of the platform, until it is [turned back](Commands::turn_back).
     pub async fn turn(&self, operation: Operation, to: Option<&str>) -> Result<(), OperationError> {
         let words: Vec<&str> = to.into_iter().collect();
         self.run(operation, &words, None, &[]).await.map(drop)
     }
 
-    /// Has it be as it was.
+    /// Undoes that change.
     pub async fn turn_back(&self, operation: Operation) -> Result<(), OperationError> {
         self.undo(operation, None).await
     }
@@ -244,12 +244,12 @@ impl Commands {
     }
 }
 
-/// What an ask of a cluster takes, where there is none. None where nothing does it.
+/// The operations that do without a cluster what an ask does with one; none if nothing does.
 fn operations_for(ask: Ask) -> Option<&'static [Operation]> {
     match ask {
         Ask::FindPods => Some(&[Operation::ListPods]),
         Ask::ReadSecret => Some(&[Operation::ReadSecret]),
-        // What is to be put back has to be read first.
+        // The old value has to be read first, to put it back.
         Ask::ChangeSecret => Some(&[Operation::PatchSecret, Operation::ReadSecret]),
         Ask::RestartDeployments => Some(&[Operation::RestartWeb, Operation::RestartWorker]),
         Ask::DeleteSandboxes => Some(&[Operation::DeletePod]),
@@ -268,7 +268,7 @@ fn operations_for(ask: Ask) -> Option<&'static [Operation]> {
     }
 }
 
-/// Values that a command gets on its standard input.
+/// The values as a command gets them on standard input.
 fn told(changed: &Changed, operation: Operation) -> Result<String, OperationError> {
     serde_json::to_string(changed).map_err(|error| OperationError::unreadable(operation, error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Makes a platform that is operated by commands into the world that a scenario asks for.
+//! Brings a platform that is operated by commands into the state that a scenario requires.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::world::installation::InstallationError;
 use crate::world::installation::changes::Changes;
 use crate::world::roads::door;
 
-/// Longest time that the witness may take for an answer.
+/// Time limit for the witness's answer.
 const WITNESS_WITHIN: Duration = Duration::from_secs(10);
 
-/// Makes the world of a platform that isn't ours what a scenario asks for, as far as it isn't. Each change is noted
-/// before it is made.
+/// Brings a platform that isn't ours into the state that a scenario requires. Each change is journalled before it is
+/// made.
 pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), InstallationError> {
     if world.installation().is_none() {
         return Ok(());
@@ -37,14 +37,14 @@ pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), Installation
             changes.turn(Operation::Probe, None).await?;
         }
     }
-    // A world of its own has a witness that has seen nothing.
+    // In a fresh world the witness has seen nothing.
     match (world.contract, world.way(Road::Witness)) {
         (Contract::AgentService, Some(Way::To(_))) => forget(world).await.map_err(InstallationError::Witness),
         _ => Ok(()),
     }
 }
 
-/// Takes the token away, and has nothing be left that was made with it.
+/// Removes the token, and everything that was started with it.
 async fn secret(
     world: &World,
     spec: &WorldSpec,
@@ -58,7 +58,7 @@ async fn secret(
     };
     let gone: Changed = keys.into_iter().map(|key| (key, None)).collect();
     changes.patch_by_command(&gone).await?;
-    // Before a first deploy nothing runs that could have it.
+    // Before the first deployment nothing runs that could have it.
     if !spec.platform {
         return Ok(());
     }
@@ -73,7 +73,7 @@ async fn secret(
     Ok(())
 }
 
-/// Has the witness forget what it saw before.
+/// Makes the witness forget earlier requests.
 async fn forget(world: &World) -> Result<(), String> {
     let witness = door(world, Road::Witness, None)
         .await

@@ -1,7 +1,8 @@
 //! `exec`: a command in a container, over a WebSocket.
 //!
 //! A container is a task here, so the command runs as a process of this machine
-//! with the container's environment, in a process group of its own.
+//! with the container's environment, in a process group of its own. With its connection ends a command on
+//! pipes; one on a terminal is hung up (`SIGHUP`), and what stays all the same ends with its container.
 //!
 //! It sees the machine's files: there is no mount namespace. So that it finds its container's
 //! volumes, paths at or below a mount path are translated to the volume's folder, as
@@ -180,15 +181,15 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
     let (output, mut outgoing) = mpsc::channel(16);
     let (input, incoming) = mpsc::channel(64);
     let Process {
-        child,
-        guard,
+        mut child,
+        mut guard,
         stdin,
         stdout,
         stderr,
     } = process;
     let produce = async {
         let copies = future::join(copy(stdout, STDOUT, output.clone()), copy(stderr, STDERR, output));
-        ended(child, guard, copies, &gone).await
+        ended(&mut child, &mut guard, copies, &gone).await
     };
     let lost = CancellationToken::new();
     let deliver = async {
@@ -211,22 +212,33 @@ async fn session(socket: Socket, command: Command, gone: CancellationToken) {
         stdin.feed(incoming).await;
         future::pending::<()>().await
     };
-    tokio::select! {
-        (status, ()) = future::join(produce, deliver) => {
+    let status = tokio::select! {
+        (status, ()) = future::join(produce, deliver) => Some(status),
+        // The client is gone: what the guard holds goes too.
+        () = receive(&mut stream, input) => None,
+        () = lost.cancelled() => None,
+        () = feed => None,
+    };
+    match status {
+        Some(status) => {
             let status = frame(STATUS, status.to_string().as_bytes());
             finish(&mut sink, &mut stream, Some(status)).await;
         }
-        // The client is gone: what the guard holds goes too.
-        () = receive(&mut stream, input) => {}
-        () = lost.cancelled() => {}
-        () = feed => {}
+        // Nobody holds the terminal any more: that has told the command.
+        None if guard.has_terminal() => {
+            tokio::select! {
+                _status = child.wait() => {}
+                () = gone.cancelled() => {}
+            }
+        }
+        None => {}
     }
 }
 
 /// Waits for the command, then for the rest of its output; returns the `Status` to send.
 async fn ended(
-    mut child: tokio::process::Child,
-    mut guard: process::Guard,
+    child: &mut tokio::process::Child,
+    guard: &mut process::Guard,
     copies: impl Future,
     gone: &CancellationToken,
 ) -> Value {

@@ -24,7 +24,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const BUSY_TRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
-/// What is to be run, and with which streams.
+/// The command to run, and its streams.
 pub struct Command {
     pub argv: Vec<String>,
     pub env: Arc<BTreeMap<String, String>>,
@@ -204,6 +204,10 @@ impl Guard {
     fn new(child: &Child, session: bool) -> Guard {
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Guard { leader, session }
+    }
+
+    pub fn has_terminal(&self) -> bool {
+        self.session
     }
 
     pub fn kill(&self) {

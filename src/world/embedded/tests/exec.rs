@@ -178,8 +178,14 @@ async fn a_command_runs_in_the_container_that_is_named() {
 
 /// Starts a command that tells its process's number and then never ends.
 async fn endless(pods: &Api<Pod>, params: &AttachParams) -> (AttachedProcess, i32) {
-    let script = "echo $$; sleep 1000 & while :; do sleep 1000; done";
-    let mut process = pods.exec("shell", ["sh", "-c", script], params).await.unwrap();
+    started(pods, params, "echo $$; sleep 1000 & while :; do sleep 1000; done").await
+}
+
+/// Starts a script that tells its process's number first.
+async fn started(pods: &Api<Pod>, params: &AttachParams, script: &str) -> (AttachedProcess, i32) {
+    // Tests may themselves run under `nohup`, and what is ignored then can't be trapped.
+    let command = ["env", "--default-signal=HUP", "sh", "-c", script];
+    let mut process = pods.exec("shell", command, params).await.unwrap();
     let mut stdout = process.stdout().unwrap();
     let mut text = String::new();
     while !text.ends_with('\n') {
@@ -255,4 +261,41 @@ async fn a_command_ends_with_its_connection_its_pod_or_the_cluster() {
     let (_process, group) = endless(&pods, &terminal).await;
     cluster.stop().await;
     ended(group).await;
+}
+
+/// As on a node: who is told can tidy up, and who doesn't listen ends with the container.
+#[tokio::test]
+async fn a_terminal_that_is_closed_is_hung_up() {
+    let (cluster, pods) = with_pod().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let written = async |name: &str| {
+        let there = async {
+            while !file(name).exists() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, there).await.expect(name);
+    };
+    let terminal = AttachParams::default().tty(true).stderr(false);
+    let script = format!(
+        "trap 'echo > {}; exit' HUP; echo $$; while :; do sleep 0.01; done",
+        file("told").display()
+    );
+    let (process, group) = started(&pods, &terminal, &script).await;
+    drop(process);
+    written("told").await;
+    ended(group).await;
+
+    // It goes on when its terminal takes nothing any more.
+    let script = format!(
+        "trap '' HUP; echo $$; while echo on 2>/dev/null; do sleep 0.01; done; echo > {}; while :; do sleep 1000; done",
+        file("stays").display()
+    );
+    let (process, group) = started(&pods, &terminal, &script).await;
+    drop(process);
+    written("stays").await;
+    pods.delete("shell", &DeleteParams::default()).await.unwrap();
+    ended(group).await;
+    cluster.stop().await;
 }

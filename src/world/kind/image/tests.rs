@@ -1,4 +1,4 @@
-//! Images of this test program, of small files, and of what is no program.
+//! Images of this test program, of small files, and of files that aren't programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -114,7 +114,9 @@ fn the_machines_shell_and_programs_come_along_under_their_names() {
         let path = Path::new("/").join(entry.path().unwrap());
         entries.insert(path, entry.link_name().unwrap().map(|to| to.into_owned()));
     }
-    for name in ["cat", "env", "printenv", "sh", "sleep", "stty", "tr"] {
+    for name in [
+        "cat", "chmod", "env", "ls", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+    ] {
         for folder in ["/bin", "/usr/bin"] {
             let path = Path::new(folder).join(name);
             let file = entries.get(&path).unwrap_or_else(|| panic!("no {}", path.display()));
@@ -172,7 +174,7 @@ fn what_is_no_program_is_told() {
     let text = folder.path().join("text");
     fs::write(&text, "#!/bin/sh\n".repeat(10)).unwrap();
     assert!(
-        said(&text).contains("text is no 64-bit Linux program: "),
+        said(&text).contains("text isn't a 64-bit Linux program: "),
         "{}",
         said(&text)
     );

@@ -1,7 +1,9 @@
-//! `load`: many attaches at once, held and typed into, while others come without the right token.
+//! `load`: many attaches at once, held and typed into, while others try without the right token.
 //!
 //! The engine is that of `gauntlet load`. An embedded platform shares this process and its processors with it, so that
 //! its latencies are no figures of a platform; what became of the attaches is.
+
+mod check;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +11,106 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::RngExt;
 use rustls::pki_types::ServerName;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::arguments::Load;
-use super::attach::default_road;
-use super::context::{Observation, StepContext, StepError};
-use super::running::{Running, Told, Way, refuse_aside};
-use super::timing::length;
+use super::context::{Exchange, StepContext};
+use super::definition::{Phrase, Reach, Verb, phrases, verb};
+use super::limits::length;
+use super::outcome::{Observation, StepError};
+use super::running::{Running, Told, Way};
 use super::wire;
 use crate::load::objective::Objective;
-use crate::load::result::Load as Asked;
+use crate::load::result::{Load as Asked, Verdict};
 use crate::load::schedule::Arrivals;
 use crate::load::{Control, Plan, TAGS};
-use crate::vocabulary::Road;
+use crate::vocabulary::duration::DurationText;
+use crate::vocabulary::{Intrusion, Road};
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
-use crate::world::subject;
+use crate::world::subject::{self, default_road};
+use check::check;
+
+/// The verb `load`.
+pub const VERB: Verb = Verb {
+    phrases: PHRASES,
+    default_given: Some("passes"),
+    fields: FIELDS,
+    objects: OBJECTS,
+    takes_objects: &["load"],
+    reach: Reach::Door { subject: Some("load") },
+    intrusion: |_| Intrusion::Attack,
+    reasons: Some("reasons"),
+    check: Some(check),
+    ..verb!("load", Load, run)
+};
+
+/// What can be expected of a load.
+pub(super) const PHRASES: &[Phrase] = phrases![
+    "passes", "each objective is kept, and nobody came in without the right token", {"verdict": "pass"};
+    "runs", "it goes on beside the next steps", {"verdict": "running"};
+];
+
+pub(super) const FIELDS: &[&str] = &[
+    "verdict",
+    "reasons",
+    "counts",
+    "failures",
+    "probeFailures",
+    "latencies",
+    "steady",
+    "mostOpen",
+    "objectives",
+    "generator",
+    "fanOut",
+];
+
+pub(super) const OBJECTS: &[&str] = &[
+    "counts",
+    "failures",
+    "probeFailures",
+    "latencies",
+    "steady",
+    "generator",
+    "fanOut",
+];
+
+/// Attaches many times at once, holds all and types into each. Meanwhile others come without the right token, who
+/// have to be refused with 401 at every moment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Load {
+    /// The session or pod whose door it is.
+    pub load: Value,
+    /// Default: `proxy` for a session, `direct` for a pod.
+    pub road: Option<Road>,
+    /// The right token. Default: `${secret.token}`.
+    pub token: Option<String>,
+    /// A token that was right once, and has to be refused. Default: none such comes.
+    pub old_token: Option<String>,
+    /// How many are held at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub attaches: u32,
+    /// How they arrive: `200/s`, `100/s..900/s`, `100/s@10s,500/s` or `poisson:500/s`. Default: 200/s.
+    pub ramp: Option<String>,
+    /// How long all are held from when they are open. Default: 1 s.
+    #[schemars(with = "Option<DurationText>")]
+    pub hold: Option<String>,
+    /// How often each types a nonce and waits to read it back. Default: 500 ms.
+    #[schemars(with = "Option<DurationText>")]
+    pub echo_every: Option<String>,
+    /// What has to hold for it to pass, beside that nobody comes in without the right token: `errors == 0`,
+    /// `opened >= 100`, `error-ratio < 1%`, `attach.p99 < 500ms`. Default: `errors == 0`.
+    #[schemars(length(min = 1))]
+    pub objectives: Option<Vec<String>>,
+    /// Only one of them types, once all are open, and all have to see each key: they share one terminal. Default: no.
+    pub fan_out: Option<bool>,
+    /// The next steps begin when so many are open, and the load goes on beside them: bound with `as`, for `turn-load`
+    /// and `await-load`. Default: it is over before they begin.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub until_open: Option<u32>,
+}
 
 /// Attaches a second, where a step says nothing.
 const RATE: f64 = 200.0;
@@ -73,7 +159,7 @@ pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, 
     // The step may be over before the load is: its time, the scenario's, the run's. Then it is stopped.
     let running = Running::new(told, way, control, engine);
     let Some(wanted) = arguments.until_open else {
-        return running.ends(context).await;
+        return ended(&running, context).await;
     };
     running.has_open(wanted).await;
     let what = format!("begin the {}", running.what());
@@ -84,6 +170,29 @@ pub async fn run(arguments: Load, context: &StepContext) -> Result<Observation, 
     })
 }
 
+/// Waits until a load is over, and says what came of it.
+pub(super) async fn ended(running: &Running, context: &StepContext) -> Result<Observation, StepError> {
+    let what = running.what();
+    let result = running.ends().await?;
+    let written = |error: serde_json::Error| StepError::doing("writing the load's result", error);
+    let value = serde_json::to_value(&result).map_err(written)?;
+    context.keep_load(format!("{}\n", serde_json::to_string_pretty(&value).map_err(written)?));
+    context.record(Exchange {
+        title: what.to_owned(),
+        text: crate::load::summary(&result).trim_start().to_owned(),
+        // Thousands of requests are no command to paste: the run itself is what shows it again.
+        curl: None,
+        parties: running.parties().to_vec(),
+    });
+    match result.verdict {
+        Verdict::Pass | Verdict::Fail => Ok(Observation {
+            what: what.to_owned(),
+            value: observed(value),
+        }),
+        Verdict::Error | Verdict::Interrupted => Err(StepError::doing(what, result.reasons.join("; "))),
+    }
+}
+
 /// How large a step wants it.
 #[derive(Debug)]
 struct Size {
@@ -91,7 +200,7 @@ struct Size {
     arrivals: Arrivals,
     hold: Duration,
     echo_every: Duration,
-    /// One types, and all have to see it.
+    /// One types, and all must see it.
     fan_out: bool,
     objectives: Vec<Objective>,
 }
@@ -137,7 +246,7 @@ impl Size {
     }
 }
 
-/// What this process would lack the platform in it would lack too, and that would look like its failure.
+/// The platform shares this process, so a lack of resources would look like its failure.
 fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Result<(), StepError> {
     let each = match (context.world.embedded_cluster(), road) {
         // Both ends of each connection on the way.
@@ -157,7 +266,7 @@ fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Resul
     }
 }
 
-/// Who comes, and who has to be refused.
+/// The right token, and those that must be refused.
 fn way(arguments: &Load, door: &Door, context: &StepContext) -> Way {
     let world = &context.world;
     Way {
@@ -217,7 +326,7 @@ fn asked(what: &str, plan: &Plan) -> Asked {
 }
 
 /// A result as steps see it, without what is only for other programs.
-pub fn observed(mut result: Value) -> Value {
+fn observed(mut result: Value) -> Value {
     if let Value::Object(fields) = &mut result {
         for left_out in ["apiVersion", "gauntlet", "seconds", "histograms", "steadyHistograms"] {
             fields.remove(left_out);
@@ -225,6 +334,17 @@ pub fn observed(mut result: Value) -> Value {
     }
     result["kind"] = "load".into();
     result
+}
+
+/// Why a load can't go on beside other steps.
+fn refuse_aside(arguments: &Load) -> Result<(), StepError> {
+    match arguments.until_open {
+        Some(wanted) if wanted > arguments.attaches => Err(StepError(format!(
+            "until-open: {wanted} are never open where {} attach",
+            arguments.attaches
+        ))),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -266,5 +386,16 @@ mod tests {
             let error = Size::of(&arguments(keys)).expect_err(key);
             assert!(error.0.starts_with(said), "{key}: {}", error.0);
         }
+    }
+
+    #[test]
+    fn no_more_are_waited_for_than_come() {
+        let load = |until_open: u32| {
+            let keys = json!({ "load": {}, "attaches": 10, "until-open": until_open });
+            arguments(keys)
+        };
+        assert!(refuse_aside(&load(10)).is_ok());
+        let error = refuse_aside(&load(11)).expect_err("too many");
+        assert_eq!(error.0, "until-open: 11 are never open where 10 attach");
     }
 }
