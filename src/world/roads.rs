@@ -223,7 +223,7 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
 
 /// The address of a session's pod, or of a pod.
 fn own_address(world: &World, subject: &Value) -> Result<Address, RoadError> {
-    let unknown = || RoadError::NotAPod(format!("{} has no address of its pod", subject::name(subject)));
+    let unknown = || RoadError::NotAPod(format!("{} gives no address of its pod", subject::name(subject)));
     let usual = port(world, "sandbox.port");
     if let Some(url) = subject["sandbox_url"].as_str() {
         let address: Address = url.trim_end_matches('/').parse().map_err(|_| unknown())?;
