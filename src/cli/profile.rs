@@ -126,6 +126,16 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
         };
         tell(&[said], message, LEAVE_OUT);
     }
+    for operation in profile.operations.keys().map(|operation| operation.name()) {
+        let message =
+            format!("the command `{operation}` is for a platform without Kubernetes, and this target has one");
+        let said = Said {
+            group: "operations",
+            name: operation,
+            flag: format!("operations.{operation}"),
+        };
+        tell(&[said], message, LEAVE_OUT);
+    }
     placed.sort_by_key(|problem: &Problem| problem.span.start);
     if !placed.is_empty() {
         told.insert(0, Problems(placed).render().trim_end().to_owned());

@@ -12,6 +12,7 @@ use super::target::sessions::delete_sessions;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Intrusion;
 use crate::vocabulary::Road;
@@ -87,12 +88,14 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     let run = head.run.clone();
     let failed = |error: &dyn std::fmt::Display| format!("{run}: {error}");
     let mut installation = installation(&head, process).await.map_err(|error| failed(&error))?;
-    let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+    let changes = Changes::of(journal, &installation);
     let mut held = None;
     if changes.is_changed() {
-        let stop = process.stop.clone();
-        let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
-        held = Some(taken.map_err(|error| failed(&error))?);
+        if installation.has_cluster {
+            let stop = process.stop.clone();
+            let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
+            held = Some(taken.map_err(|error| failed(&error))?);
+        }
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
             () = process.stop.cancelled() => return Err(failed(&"interrupted; run `gauntlet recover` again to continue")),
@@ -106,7 +109,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     let Some(changes) = &installation.changes else {
         return Ok(Recovered::Nothing);
     };
-    if installation.has_cluster {
+    if installation.has_cluster || installation.commands.is_some() {
         changes.sweep().await.map_err(|error| failed(&error))?;
     }
     drop(held);
@@ -135,10 +138,15 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             profile.secrets.insert(needed, source);
         }
     }
+    for (operation, command) in &head.operations {
+        if let Some(operation) = Operation::named(operation) {
+            profile.operations.insert(operation, command.clone());
+        }
+    }
     let trust = trust(head.ca.as_deref(), head.insecure).map_err(|error| error.to_string())?;
     let variable = &*process.variable;
     let found = match &head.cluster {
-        None => Installation::by_doors(&profile, trust, Intrusion::Use, variable),
+        None => Installation::by_doors(&profile, head.folder.clone(), trust, Intrusion::Use, variable),
         Some(cluster) => {
             let place = Place {
                 kubeconfig: cluster.kubeconfig.clone(),

@@ -1,6 +1,7 @@
 //! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
 //! them open.
 
+pub mod operations;
 mod refuse;
 pub mod route_address;
 mod schema;
@@ -13,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use operations::Operations;
 use refuse::refuse_name;
 use route_address::Way;
 pub use schema::schema;
@@ -55,6 +57,8 @@ pub struct Profile {
     pub roads: BTreeMap<Road, Way>,
     /// Where secrets come from, if the profile says.
     pub secrets: BTreeMap<Needed, SecretSource>,
+    /// The commands that operate it, if it has no Kubernetes.
+    pub operations: Operations,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -66,6 +70,7 @@ impl Default for Profile {
             names: names::contract(),
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            operations: Operations::new(),
             policies: Policies::none(),
         }
     }
@@ -126,7 +131,7 @@ impl Profile {
                 _ => self.policies.declare(policy.name, value),
             }
         } else if let Some(road) = name.strip_prefix("road.").and_then(Road::named) {
-            self.roads.insert(road, value.parse()?);
+            self.roads.insert(road, way_of(road, value)?);
         } else {
             let roads = Road::ALL.map(|road| format!("road.{}", road.name()));
             let known = NAMES
@@ -149,12 +154,15 @@ impl Profile {
             .secrets
             .iter()
             .map(|(needed, source)| (needed.name(), source.to_string()));
-        let canonical = json!({
+        let mut canonical = json!({
             "names": self.names,
             "roads": roads.collect::<BTreeMap<_, _>>(),
             "secrets": secrets.collect::<BTreeMap<_, _>>(),
             "policies": self.policies.to_value(),
         });
+        if !self.operations.is_empty() {
+            canonical["operations"] = operations::canonical(&self.operations);
+        }
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -183,11 +191,13 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         }
     }
     for (road, way, span) in texts(root, "roads") {
-        match (Road::named(&road), way.parse()) {
-            (_, Err(wrong)) => checker.report(span, wrong),
-            (Some(road), Ok(way)) => drop(profile.roads.insert(road, way)),
-            // What is unknown was reported with the shape.
-            (None, Ok(_)) => {}
+        // What is unknown was reported with the shape.
+        let parsed = match Road::named(&road) {
+            Some(road) => way_of(road, &way).map(|way| drop(profile.roads.insert(road, way))),
+            None => way.parse().map(|_: Way| ()),
+        };
+        if let Err(wrong) = parsed {
+            checker.report(span, wrong);
         }
     }
     for needed in Needed::ALL {
@@ -210,6 +220,7 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         };
         profile.secrets.insert(needed, source);
     }
+    profile.operations = operations::read(root, checker);
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
         let Some(policy) = policy(&key.name) else { continue };
@@ -227,6 +238,17 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         }
     }
     profile
+}
+
+/// Reads how a road is reached.
+fn way_of(road: Road, text: &str) -> Result<Way, String> {
+    match text.parse()? {
+        Way::Pods if road != Road::Direct => Err(format!(
+            "`pods` is only for the road `direct`, which leads to each pod; `{}` has one address",
+            road.name()
+        )),
+        way => Ok(way),
+    }
 }
 
 /// Texts of a map, numbers as they are written.
@@ -282,6 +304,15 @@ p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`,
 p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
 ";
         assert_eq!(problems, want);
+    }
+
+    #[test]
+    fn only_the_road_to_pods_leads_to_each() {
+        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
+        let profile = parse(&format!("{head}roads: {{ direct: pods }}\n")).expect("good");
+        assert_eq!(profile.roads[&Road::Direct], Way::Pods);
+        let wrong = parse(&format!("{head}roads: {{ proxy: pods }}\n")).expect_err("one address");
+        assert!(wrong.contains("`pods` is only for the road `direct`"), "{wrong}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::str::FromStr;
 pub enum Way {
     /// Through the API server to a ready pod, as `kubectl port-forward` does.
     PortForward,
+    /// Straight to each pod, at the address in the session or the list of pods.
+    Pods,
     /// There is no such road.
     None,
     /// To an address.
@@ -29,6 +31,7 @@ impl FromStr for Way {
     fn from_str(text: &str) -> Result<Way, String> {
         match text {
             "port-forward" => Ok(Way::PortForward),
+            "pods" => Ok(Way::Pods),
             "none" => Ok(Way::None),
             text => text.parse().map(Way::To),
         }
@@ -96,6 +99,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Way::PortForward => f.write_str("port-forward"),
+            Way::Pods => f.write_str("pods"),
             Way::None => f.write_str("none"),
             Way::To(address) => {
                 let scheme = if address.tls { "https" } else { "http" };
@@ -118,6 +122,7 @@ mod tests {
             ("http://[::1]:80", "http://[::1]"),
             ("http://[::1]:81", "http://[::1]:81"),
             ("port-forward", "port-forward"),
+            ("pods", "pods"),
             ("none", "none"),
         ] {
             assert_eq!(written.parse::<Way>().map(|way| way.to_string()), Ok(shown.to_owned()));

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
@@ -19,10 +20,19 @@ use crate::vocabulary::{
 };
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
+use crate::world::operations::Lack;
 use crate::world::roads::api_road;
 
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
+
+/// The operations that remove the token from a running platform, and restore it.
+const NEW_SECRET: [Operation; 4] = [
+    Operation::ReadSecret,
+    Operation::PatchSecret,
+    Operation::RestartWeb,
+    Operation::RestartWorker,
+];
 
 /// What runs are matched against.
 pub struct Fit<'i> {
@@ -42,12 +52,15 @@ impl Fit<'_> {
             .or_else(|| self.undeclared(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
-            .or_else(|| self.too_intrusive(planned.scenario.intrusion))
-            .or_else(|| self.left_changed(planned.scenario.intrusion))
+            .or_else(|| self.too_intrusive(intrusion(planned)))
+            .or_else(|| self.left_changed(intrusion(planned)))
     }
 
     /// What a run does with the cluster.
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
+        if !self.installation.has_cluster {
+            return BTreeSet::new();
+        }
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
         let (has_cluster, installation) = (self.installation.has_cluster, self.installation);
@@ -103,22 +116,23 @@ impl Fit<'_> {
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
         let world = &planned.scenario.world;
         let of_its_own = |what: &str| Some(format!("it needs a platform of its own, {what}"));
-        if !world.platform {
+        let can = |operation: Operation| self.installation.can(operation);
+        if !world.platform && !can(Operation::Seed) {
             return of_its_own("deployed from nothing");
         }
-        if world.secret != SecretState::WithToken {
+        if world.secret != SecretState::WithToken && !NEW_SECRET.into_iter().all(can) {
             return of_its_own("whose secret has no token yet");
         }
-        if world.authorizer != AuthorizerState::Works {
+        if world.authorizer != AuthorizerState::Works && !can(Operation::Authorizer) {
             return of_its_own("whose access control fails");
         }
-        if !world.litellm {
+        if !world.litellm && !can(Operation::Litellm) {
             return of_its_own("without LiteLLM");
         }
         if !world.gateway_policy {
             return of_its_own("whose gateway has no policy");
         }
-        if world.clock.is_some() {
+        if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
         if let Some(why) = self.too_slow(world) {
@@ -141,7 +155,7 @@ impl Fit<'_> {
             return Some(why);
         }
         let balancer = world.balancer.as_ref()?;
-        if balancer.probe {
+        if balancer.probe && !can(Operation::Probe) {
             return of_its_own("with a backend of the harness behind the balancer");
         }
         if let Some(timeout) = &balancer.idle_timeout {
@@ -207,7 +221,8 @@ impl Fit<'_> {
 
     /// Whether it is about a codex login, or an agent that uses one, and there is none: another contract's platform.
     fn no_codex(&self, planned: &Planned) -> Option<String> {
-        if planned.contract() != Contract::CodexAuth {
+        // Without a cluster nobody tells what is in the pods.
+        if planned.contract() != Contract::CodexAuth || !self.installation.has_cluster {
             return None;
         }
         let there = self.installation.counts?;
@@ -243,12 +258,24 @@ impl Fit<'_> {
         if self.installation.has_cluster {
             return None;
         }
-        let reached = reached(planned);
-        let (step, _) = reached.iter().find(|(_, reached)| !self.asks_of(reached).is_empty())?;
-        Some(format!(
-            "its step `{}` needs the cluster, and only doors are known",
-            step.verb
-        ))
+        let commands = self.installation.commands.as_ref();
+        reached(planned).iter().find_map(|(step, reached)| {
+            let (verb, asks) = (step.verb, self.asks_of(reached));
+            if asks.is_empty() {
+                return None;
+            }
+            let lack = match commands {
+                Some(commands) => commands.lack(verb, &asks)?,
+                None => Lack::Way,
+            };
+            Some(match lack {
+                Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
+                Lack::Command(operation) => format!(
+                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
+                    operation.name()
+                ),
+            })
+        })
     }
 
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
@@ -292,6 +319,21 @@ impl Fit<'_> {
         let may = self.policies.choice("tty.enter") == Some("yes");
         let does = !may && steps(planned).any(|step| needs(step, Need::Enter));
         does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
+    }
+}
+
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
+pub fn intrusion(planned: &Planned) -> Intrusion {
+    let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
+    let changed = !world.platform
+        || world.secret != SecretState::WithToken
+        || world.authorizer != AuthorizerState::Works
+        || !world.litellm
+        || world.clock.is_some()
+        || world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
+    match changed {
+        true => said.max(Intrusion::Disrupt),
+        false => said,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::scenario::variables::set_built_in;
 use crate::steps::{StepContext, session};
 use crate::template::{Scope, render, render_string};
 use crate::vocabulary::{Contract, Policies, duration};
+use crate::world::operations::prepare;
 use crate::world::running::Setup;
 use crate::world::{Target, World};
 
@@ -164,8 +165,13 @@ async fn live(
     let ended = match variables(&mut scope, planned, shared, &world, secrets) {
         Ok(()) => {
             let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
-            let mut story = Story::new(planned, shared, tell, &context, scope, record);
-            let ended = told(&mut story, limit, deadline).await;
+            let ended = match prepared(&world, planned, shared, limit, deadline).await {
+                Ok(()) => {
+                    let mut story = Story::new(planned, shared, tell, &context, scope, record);
+                    told(&mut story, limit, deadline).await
+                }
+                Err(broken) => Err(broken),
+            };
             context.drop_terminals();
             if record.judged(Verdict::Fail)
                 && let Ok(Some(why)) = timeout(LOOK_WITHIN, world.disturbed()).await
@@ -215,6 +221,24 @@ async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(),
             Err(_) => Err(late()),
         },
         None => Err(late()),
+    }
+}
+
+/// Brings a platform that isn't ours into the state that the scenario requires.
+async fn prepared(
+    world: &World,
+    planned: &Planned,
+    shared: &RunContext,
+    limit: Duration,
+    deadline: Instant,
+) -> Result<(), Broken> {
+    let preparing = "while the platform was being prepared";
+    tokio::select! {
+        made = timeout_at(deadline, prepare(world, &planned.scenario.world)) => match made {
+            Ok(made) => made.map_err(|error| Broken::Error(format!("preparing the platform: {error}"))),
+            Err(_) => Err(Broken::late(limit, preparing)),
+        },
+        () = shared.stop.cancelled() => Err(Broken::Interrupted(preparing.to_owned())),
     }
 }
 

@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::by_command;
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
 use super::outcome::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
+use crate::world::operations::Operations;
 use crate::world::pod::is_ready;
 use crate::world::subject;
 use crate::world::wait::{WaitError, until};
@@ -80,6 +82,9 @@ fn api(context: &StepContext) -> Api<Pod> {
 
 /// Lists pods: `count`, `ready` (how many are), `names`, `uids`, `items`. Pods on their way out don't count.
 pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation, StepError> {
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::list(commands, &arguments.pods, context).await;
+    }
     let (what, params) = match &arguments.pods {
         Value::String(role) => {
             let selector = match (role.as_str(), context.world.name(&format!("{role}.selector"))) {
@@ -183,6 +188,9 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
     let pods = only_pods("delete", &arguments.delete)?;
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::delete(commands, &pods, what, context).await;
+    }
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
     let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
     let sandboxes: Api<DynamicObject> =

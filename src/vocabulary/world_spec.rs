@@ -176,6 +176,15 @@ pub enum AuthorizerState {
 }
 
 impl AuthorizerState {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuthorizerState::Works => "works",
+            AuthorizerState::Gone => "gone",
+            state => state.fault(),
+        }
+    }
+
     /// As access control is told of it; empty where it works or is not there.
     pub fn fault(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
 mod on_path;
+pub mod operations;
 pub mod pod;
 pub mod roads;
 pub mod rollout;
@@ -66,7 +67,10 @@ impl Target {
                 World::in_namespace(spec, setup, namespace, cluster).await
             }
             Target::Installation(installation) => {
-                World::shared(installation.clone(), setup.names, setup.contract).await
+                let mut world = World::shared(installation.clone(), setup.names, setup.contract).await?;
+                // If it can't be set, scenarios that need it are skipped.
+                world.clock = spec.clock;
+                Ok(world)
             }
         }
     }

@@ -108,6 +108,10 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     match world.way(road) {
         Some(Way::None) => return Err(RoadError::Closed(road)),
         Some(Way::To(address)) => return at(address, road).await,
+        Some(Way::Pods) => {
+            let subject = subject.ok_or(RoadError::NoSubject("direct"))?;
+            return at(&own_address(world, subject)?, road).await;
+        }
         Some(Way::PortForward) | None => {}
     }
     // That nobody answers there says nothing of the platform.
@@ -214,6 +218,28 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
         host: address.authority(),
         tls: address.tls,
         pod: format!("behind the road {}", road.name()),
+    })
+}
+
+/// The address of a session's pod, or of a pod.
+fn own_address(world: &World, subject: &Value) -> Result<Address, RoadError> {
+    let unknown = || RoadError::NotAPod(format!("{} gives no address of its pod", subject::name(subject)));
+    let usual = port(world, "sandbox.port");
+    if let Some(url) = subject["sandbox_url"].as_str() {
+        let address: Address = url.trim_end_matches('/').parse().map_err(|_| unknown())?;
+        // The default port is that of pods, not that of the scheme.
+        let says = url.rsplit(']').next().unwrap_or(url).matches(':').count() > usize::from(!url.contains(']'));
+        return Ok(match says {
+            true => address,
+            false => Address { port: usual, ..address },
+        });
+    }
+    let host = subject["ip"].as_str().filter(|ip| !ip.is_empty()).ok_or_else(unknown)?;
+    let said = subject["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    Ok(Address {
+        tls: false,
+        host: host.to_owned(),
+        port: said.unwrap_or(usual),
     })
 }
 

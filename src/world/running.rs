@@ -27,6 +27,7 @@ use super::kind::cluster::KindCluster;
 use super::kind::data_plane::DataPlane;
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::kube_error::kube_error;
+use super::operations::Operations;
 use super::pod::{is_sandbox, waits_for};
 use super::roads::door;
 use super::wait::{WaitError, until};
@@ -379,6 +380,14 @@ impl World {
         match &self.ground {
             Ground::Installation(installation) => Some(installation),
             Ground::Embedded(_) | Ground::Namespace(_) => None,
+        }
+    }
+
+    /// How it is operated.
+    pub fn operations(&self) -> Operations<'_> {
+        match &self.ground {
+            Ground::Embedded(_) | Ground::Namespace(_) => Operations::Kubernetes,
+            Ground::Installation(installation) => installation.operations(),
         }
     }
 

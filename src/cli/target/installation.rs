@@ -16,7 +16,7 @@ use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
-use crate::runner::eligibility::Fit;
+use crate::runner::eligibility::{Fit, intrusion};
 use crate::runner::plan::Planned;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
@@ -33,6 +33,12 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 /// The warning that any certificate is accepted.
 const INSECURE: &str = "--insecure: certificates are not verified; whoever is between gauntlet and the platform can \
                         read what it sends, secrets among it, and answer in the platform's place";
+
+/// The warning that commands of the profile change the platform.
+const BY_COMMAND: &str = "this run changes the platform by the commands of its profile (`operations`), and restores it \
+                          after each scenario; what can't be restored: sessions that others create meanwhile keep a \
+                          token that becomes invalid, and warm pods that are created meanwhile are deleted. No lease \
+                          keeps other runs away: make sure that there is none";
 
 /// An installation that was found.
 pub struct Found {
@@ -54,7 +60,7 @@ pub async fn start(
     }
     // What disturbs the platform disturbs what runs beside it.
     for run in planned.iter_mut() {
-        run.alone |= run.scenario.intrusion >= Intrusion::Disrupt;
+        run.alone |= intrusion(run) >= Intrusion::Disrupt;
     }
     let looking = async {
         let said = |error: InstallationError| error.to_string();
@@ -78,7 +84,10 @@ pub async fn start(
     let mut held = None;
     if most >= Some(Intrusion::Use) {
         let journal = journal(options, profile, &installation, process).map_err(NotStarted::Failed)?;
-        let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+        let changes = Changes::of(journal, &installation);
+        if most >= Some(Intrusion::Disrupt) && installation.commands.is_some() {
+            tell(BY_COMMAND);
+        }
         if most >= Some(Intrusion::Disrupt) && installation.has_cluster {
             held = Some(hold(&changes, process).await?);
             tell_of_disruption(profile, &installation.namespace);
@@ -166,7 +175,13 @@ fn journal(
         };
         (needed.name().to_owned(), source.to_text())
     });
+    let operations = profile
+        .operations
+        .iter()
+        .map(|(operation, command)| (operation.name().to_owned(), command.clone()));
     let head = Head {
+        operations: operations.collect(),
+        folder: absolute(PathBuf::from(".")),
         run: format!("run-{:08x}", rand::random::<u32>()),
         started: process.started.clone(),
         cluster,
@@ -213,7 +228,7 @@ pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, Stri
         ));
         return;
     }
-    if installation.has_cluster
+    if (installation.has_cluster || installation.commands.is_some())
         && let Err(error) = changes.sweep().await
     {
         tell(&format!("{error}; `gauntlet recover` tries again"));
@@ -232,7 +247,11 @@ async fn found(
 ) -> Result<Installation, InstallationError> {
     let variable = &*process.variable;
     if options.target == TargetName::Url {
-        return Installation::by_doors(profile, trust, options.allowed(), variable);
+        let here = PathBuf::from(".");
+        let folder = std::path::absolute(&here).unwrap_or(here);
+        let mut found = Installation::by_doors(profile, folder, trust, options.allowed(), variable)?;
+        found.count_by_command(&profile.names).await?;
+        return Ok(found);
     }
     let place = Place {
         kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable),
@@ -283,7 +302,7 @@ async fn check(
         policies: &profile.policies,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
-    let most = runs.iter().map(|planned| planned.scenario.intrusion).max();
+    let most = runs.iter().map(|planned| intrusion(planned)).max();
     if most.is_none() {
         return Ok(None);
     }

@@ -121,6 +121,9 @@ fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
         "      proxy_pass http://service_{number};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
+      proxy_set_header X-User-Role '';
+      proxy_set_header X-User-Roles '';
+      proxy_set_header X-User-Groups '';
 "
     );
     lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {

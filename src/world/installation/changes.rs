@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::journal::{Entry, Journal};
 use super::undo::Undo;
-use super::{InstallationError, KEPT, lease};
+use super::{Installation, InstallationError, KEPT, lease};
 use crate::world::labels::{labels, run_of};
+use crate::world::operations::Commands;
 use crate::world::rollout::RESTARTED_AT;
 use crate::world::wait::Patience;
 
@@ -24,21 +25,32 @@ pub struct Changes {
     pub journal: Journal,
     client: kube::Client,
     namespace: String,
+    /// The commands that change the platform, if there is no cluster.
+    pub(super) commands: Option<Commands>,
     /// The selector of warm pods.
-    warm: String,
+    pub(super) warm: String,
     /// Changes made by somebody else in the meantime, in words.
     left: Mutex<Vec<String>>,
 }
 
 impl Changes {
-    pub fn new(journal: Journal, client: kube::Client, namespace: &str) -> Changes {
+    fn new(journal: Journal, client: kube::Client, namespace: &str) -> Changes {
         let warm = journal.head.names.get("warm.selector").cloned().unwrap_or_default();
         Changes {
             journal,
             client,
             namespace: namespace.to_owned(),
+            commands: None,
             warm,
             left: Mutex::default(),
+        }
+    }
+
+    /// The changes of an installation, which may be operated by commands.
+    pub fn of(journal: Journal, installation: &Installation) -> Changes {
+        Changes {
+            commands: installation.commands.clone(),
+            ..Changes::new(journal, installation.client.clone(), &installation.namespace)
         }
     }
 
@@ -201,6 +213,11 @@ impl Changes {
             rollouts_within,
         };
         let entries = self.journal.entries();
+        if let Some(commands) = &self.commands {
+            let left = self.undo_by_command(commands, &entries).await?;
+            self.journal.note_done(Entry::Undone);
+            return Ok(left);
+        }
         let mut patience = Patience::begun();
         let left = loop {
             match undo.all(&entries).await {
@@ -229,6 +246,9 @@ impl Changes {
 
     /// Takes away what the run itself has made; the journal is left.
     pub async fn sweep(&self) -> Result<(), InstallationError> {
+        if let Some(commands) = &self.commands {
+            return self.sweep_by_command(commands).await;
+        }
         let mut patience = Patience::begun();
         loop {
             match self.sweep_once().await {

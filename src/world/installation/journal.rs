@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::file_input;
+use crate::profile::operations::Command;
 
 /// Why a journal can't be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,12 @@ pub struct Head {
     pub roads: BTreeMap<String, String>,
     /// Where secrets come from: `token` → `env:NAME` or `file:PATH`.
     pub secrets: BTreeMap<String, String>,
+    /// The commands that operate it, by name of the operation.
+    #[serde(default)]
+    pub operations: BTreeMap<String, Command>,
+    /// The folder they run in.
+    #[serde(default)]
+    pub folder: PathBuf,
     /// The file of further authorities.
     pub ca: Option<PathBuf>,
     /// Whether any certificate is accepted.
@@ -76,6 +83,18 @@ pub enum Entry {
         was: Option<String>,
         wrote: String,
     },
+    /// A key of the token's secret, changed by command. Its old value is kept in the secret, under another key.
+    Key {
+        key: String,
+        /// Whether there was a value.
+        was_there: bool,
+        /// SHA-256 of the new value; `gone` if it is removed, `any` if only the platform knows it.
+        wrote: String,
+    },
+    /// A restart by command: of `web` or `worker`.
+    RestartByCommand { role: String },
+    /// A part of the platform that a command changes until it is undone, by the name of the operation.
+    Turned { operation: String },
     /// The warm pods that are there before the token changes.
     WarmPods { names: Vec<String> },
     /// A session is being made: until there is an answer nobody knows its id.
@@ -289,6 +308,8 @@ mod tests {
             names: BTreeMap::new(),
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            folder: PathBuf::new(),
             ca: None,
             insecure: false,
         }

@@ -1,5 +1,6 @@
 //! A platform that isn't ours: described by a profile, shared by all scenarios, left as it was found.
 
+mod by_command;
 pub mod changes;
 pub mod journal;
 pub mod lease;
@@ -19,9 +20,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use super::forward::Forwards;
 use super::kube_error::kube_error;
 use super::kubeconfig;
+use super::operations::{Commands, OperationError, Operations};
 use super::pod::is_ready;
 use super::wait::is_passing;
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::trust::Trust;
@@ -59,8 +62,18 @@ pub enum InstallationError {
          on the machine of that run"
     )]
     Kept { run: String },
+    #[error(
+        "the run {run} has changed this platform and not put it back (the key {} of its secret): `gauntlet recover` \
+         does, on the machine of that run",
+        super::operations::KEPT_BY
+    )]
+    KeptByKey { run: String },
     #[error("{0}")]
     Rollout(String),
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    #[error("deleting what the agent service's witness recorded: {0}")]
+    Witness(String),
 }
 
 /// The Secret in which values are kept that are to be put back.
@@ -122,6 +135,8 @@ pub struct Installation {
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
+    /// The commands that operate it, if there is no cluster and its profile gives some.
+    pub commands: Option<Commands>,
     /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
     /// What the run changes; none if it may change nothing.
@@ -166,6 +181,7 @@ impl Installation {
             trust,
             allowed,
             has_cluster: true,
+            commands: None,
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
             agents: None,
@@ -186,9 +202,10 @@ impl Installation {
         })
     }
 
-    /// One of which only the doors are known.
+    /// One known only by its doors, and perhaps by commands that operate it, which run in `folder`.
     pub fn by_doors(
         profile: &Profile,
+        folder: PathBuf,
         trust: Trust,
         allowed: Intrusion,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -201,6 +218,7 @@ impl Installation {
             trust,
             allowed,
             has_cluster: false,
+            commands: Commands::new(profile.operations.clone(), folder),
             changes: None,
             counts: None,
             agents: None,
@@ -209,6 +227,42 @@ impl Installation {
             given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
             client,
         })
+    }
+
+    /// How it is operated.
+    pub fn operations(&self) -> Operations<'_> {
+        match (&self.commands, self.has_cluster) {
+            (_, true) => Operations::Kubernetes,
+            (Some(commands), false) => Operations::Commands(commands),
+            (None, false) => Operations::None,
+        }
+    }
+
+    /// Whether its profile gives a command for an operation.
+    pub fn can(&self, operation: Operation) -> bool {
+        self.commands.as_ref().is_some_and(|commands| commands.has(operation))
+    }
+
+    /// Counts, by `list-pods` if there is such a command, what scenarios want a number of.
+    pub async fn count_by_command(&mut self, names: &BTreeMap<String, String>) -> Result<(), InstallationError> {
+        let Some(commands) = self
+            .commands
+            .as_ref()
+            .filter(|commands| commands.has(Operation::ListPods))
+        else {
+            return Ok(());
+        };
+        let name = |of: &str| names.get(of).map(String::as_str).unwrap_or_default();
+        let warm = commands.pods(name("warm.selector")).await?;
+        let web = commands.pods(name("web.selector")).await?;
+        self.counts = Some(Counts {
+            warm_pods: warm.len() as u32,
+            web_replicas: web.iter().filter(|pod| pod.ready).count() as u32,
+            // A list of pods doesn't tell their containers and volumes.
+            codex_pods: 0,
+            codex_agents: 0,
+        });
+        Ok(())
     }
 
     /// How a road is reached.

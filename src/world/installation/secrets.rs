@@ -7,6 +7,7 @@ use kube::api::Api;
 
 use super::{Installation, InstallationError};
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Contract;
 
@@ -151,6 +152,17 @@ impl Installation {
         name: &str,
         wanted: &[Needed],
     ) -> Result<Kept, InstallationError> {
+        if let Some(commands) = self
+            .commands
+            .as_ref()
+            .filter(|commands| commands.has(Operation::ReadSecret))
+        {
+            let keys = commands.keys().await?.into_iter();
+            return Ok(Kept {
+                secret: "that `read-secret` prints".to_owned(),
+                data: keys.map(|(key, value)| (key, value.into_bytes())).collect(),
+            });
+        }
         if !self.has_cluster {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
@@ -203,8 +215,12 @@ impl Kept {
     ) -> Result<String, InstallationError> {
         let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
         let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
+            let place = match namespace {
+                "" => String::new(),
+                namespace => format!(" in namespace {namespace}"),
+            };
             return Err(InstallationError::Secret(format!(
-                "the secret {secret} in namespace {namespace} has no {key}, which should hold the {0}; set its \
+                "the secret {secret}{place} has no {key}, which should hold the {0}; set its \
                  name in the profile (`names`), or another source (`secrets: {{ {0}: {{ env: NAME }} }}`)",
                 needed.name()
             )));

@@ -60,7 +60,11 @@ impl Undo<'_> {
                     let net = restarts.entry(deployment.as_str()).or_insert_with(first);
                     net.wrote.push(wrote);
                 }
-                Entry::WarmPods { .. }
+                // A platform with a cluster isn't changed by command.
+                Entry::Key { .. }
+                | Entry::RestartByCommand { .. }
+                | Entry::Turned { .. }
+                | Entry::WarmPods { .. }
                 | Entry::Session { .. }
                 | Entry::SessionBegun
                 | Entry::SessionNotMade
