@@ -46,8 +46,8 @@ pub enum RunVerdict {
 #[derive(Clone, Debug, Serialize)]
 pub struct RunInfo {
     /// Of this tool.
-    pub version: &'static str,
-    pub commit: Option<&'static str>,
+    pub version: String,
+    pub commit: Option<String>,
     /// RFC 3339.
     pub started: String,
     pub seed: u64,
@@ -179,6 +179,8 @@ pub struct ScenarioResult {
     pub run: RunOf,
     pub title: String,
     pub spec: String,
+    /// Where the scenario begins in its file; none where a report of an earlier version is shown.
+    pub at: Option<At>,
     pub level: Level,
     pub verdict: Verdict,
     /// Why it was skipped, could not be told, or failed, in a sentence.

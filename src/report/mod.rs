@@ -11,15 +11,22 @@ mod evidence;
 mod fanout;
 mod file;
 mod folder;
+mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
 mod matrix;
+mod openmetrics;
+pub(crate) mod page;
 mod redacted;
 mod roads;
 #[cfg(test)]
 mod sample;
+mod sarif;
 mod spec;
+mod step_summary;
+mod tap;
 mod tee;
 #[cfg(test)]
 mod tests;

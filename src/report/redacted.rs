@@ -54,9 +54,8 @@ impl R<'_> {
             scenarios,
         } = info;
         RunInfo {
-            // This one and the next are of this program itself.
-            version,
-            commit: *commit,
+            version: self.text(version),
+            commit: self.maybe(commit),
             started: self.text(started),
             seed: *seed,
             target: self.text(target),
@@ -145,6 +144,7 @@ impl R<'_> {
             run,
             title,
             spec,
+            at,
             level,
             verdict,
             reason,
@@ -161,6 +161,7 @@ impl R<'_> {
             run: self.run(run),
             title: self.text(title),
             spec: self.text(spec),
+            at: at.as_ref().map(|at| self.at(at)),
             level: *level,
             verdict: *verdict,
             reason: self.maybe(reason),
@@ -259,8 +260,8 @@ mod tests {
         };
         [
             Event::RunStarted(Arc::new(RunInfo {
-                version: "0.1.0",
-                commit: None,
+                version: text(),
+                commit: Some(text()),
                 started: text(),
                 seed: 1,
                 target: text(),
@@ -281,6 +282,7 @@ mod tests {
                 run: run(),
                 title: text(),
                 spec: text(),
+                at: Some(at()),
                 level: Level::Core,
                 verdict: Verdict::Fail,
                 reason: Some(text()),

@@ -197,7 +197,8 @@ fn at(place: &Place, message: &str) -> String {
     format!("{}:{}: {message}", place.source.name, place.line)
 }
 
-fn at_of(place: &Place) -> At {
+/// A place as events have it.
+pub(super) fn at_of(place: &Place) -> At {
     At {
         file: place.source.name.clone(),
         line: place.line,
