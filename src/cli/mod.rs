@@ -12,6 +12,7 @@ pub mod explain;
 pub mod jwt;
 pub mod list;
 pub mod load;
+pub mod mutants;
 pub mod platform;
 pub mod process;
 pub mod profile;
@@ -22,6 +23,8 @@ pub mod rerun;
 pub mod run;
 pub mod schema;
 pub mod selection;
+pub mod show;
+pub mod tags;
 pub mod target;
 pub mod up;
 
@@ -83,8 +86,14 @@ pub enum Command {
     LoadHttpWorker,
     /// Search the largest load of the terminal's door that keeps the objectives
     Capacity(Box<capacity::CapacityOptions>),
-    /// Tell whether two results of `load --out` differ by more than chance
+    /// Tell whether two results of `load --out` differ by more than chance, or what changed between two reports of runs
     Compare(compare::CompareOptions),
+    /// Show a JSON report of a run, in any format
+    Show(show::Show),
+    /// List the mutants of the reference platform, with the row that each breaks
+    Mutants(ListOf),
+    /// List the tags by which scenarios can be selected
+    Tags(ListOf),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
     /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand
@@ -122,6 +131,15 @@ pub struct List {
     /// Which levels
     #[arg(long, value_enum, default_value = "all")]
     pub level: LevelName,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+/// A list of something that scenarios have.
+#[derive(Clone, Debug, Args)]
+pub struct ListOf {
+    #[command(flatten)]
+    pub selection: Selection,
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
 }
@@ -291,8 +309,9 @@ pub struct Run {
     /// Known failures, each with a reason and a day: they don't fail the run, and their passing does
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// A report beside what is printed: junit, json or markdown, into the run's folder, to =FILE, or to =- for
-    /// standard output; console=FILE writes a copy of what is printed
+    /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
+    /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
+    /// what is printed
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,
     /// The folder for reports and evidence: each run makes a folder of its own in it, and the link `latest` leads to

@@ -5,6 +5,7 @@
 
 mod atomic;
 mod collect;
+mod compare;
 mod console;
 mod document;
 mod evidence;
@@ -24,6 +25,7 @@ mod roads;
 #[cfg(test)]
 mod sample;
 mod sarif;
+mod show;
 mod spec;
 mod step_summary;
 mod tap;
@@ -39,12 +41,14 @@ use std::path::{Path, PathBuf};
 use crate::events::Event;
 
 pub use atomic::write as write_file;
+pub use compare::ReportComparison;
 pub use console::{ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
 pub use folder::RunFolder;
 pub(crate) use markdown::{cell, code, escape, fence};
-pub use spec::{Destination, Formats, ReportSpec, Spec, clash, same_file};
+pub use show::show;
+pub use spec::{Destination, Format, Formats, ReportSpec, Spec, clash, same_file};
 pub(crate) use text::{one_line, printable};
 pub use words::verdict_line;
 

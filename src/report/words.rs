@@ -30,12 +30,17 @@ impl Outcome {
     ];
 
     pub(super) fn of(result: &ScenarioResult) -> Outcome {
-        match (result.verdict, &result.expected_failure) {
-            (Verdict::Fail, Some(_)) => Outcome::ExpectedFailure,
-            (Verdict::Pass, Some(_)) => Outcome::UnexpectedPass,
-            (Verdict::Pass, None) => Outcome::Pass,
-            (Verdict::Fail, None) => Outcome::Fail,
-            (Verdict::Error, _) if result.interrupted => Outcome::Interrupted,
+        Outcome::from(result.verdict, result.expected_failure.is_some(), result.interrupted)
+    }
+
+    /// Of a verdict, with whether a failure was expected and whether the run was stopped on its way.
+    pub(super) fn from(verdict: Verdict, expected: bool, interrupted: bool) -> Outcome {
+        match (verdict, expected) {
+            (Verdict::Fail, true) => Outcome::ExpectedFailure,
+            (Verdict::Pass, true) => Outcome::UnexpectedPass,
+            (Verdict::Pass, false) => Outcome::Pass,
+            (Verdict::Fail, false) => Outcome::Fail,
+            (Verdict::Error, _) if interrupted => Outcome::Interrupted,
             (Verdict::Error, _) => Outcome::Error,
             (Verdict::Skip, _) => Outcome::Skip,
         }
