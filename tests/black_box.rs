@@ -8,6 +8,7 @@ mod command_line;
 mod documentation;
 mod endings;
 mod expected;
+mod formats;
 mod gateways;
 mod installation;
 mod interop;
