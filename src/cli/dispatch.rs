@@ -128,8 +128,8 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             shown(std::io::stdout().lock().write_all(&printed)).map(|_| code)
         }
         Command::Mutants(options) => {
-            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let mutants = cli::mutants::chosen(&scenarios, &options.selection.selectors)?;
+            let scenarios = scenarios(options.scenarios.as_deref())?;
+            let mutants = cli::mutants::chosen(&scenarios, &options.selectors)?;
             let out = &mut std::io::stdout().lock();
             shown(match options.format {
                 ListFormat::Text => cli::mutants::text(&mutants, out),

@@ -91,9 +91,9 @@ pub enum Command {
     /// Show a JSON report of a run, in any format
     Show(show::Show),
     /// List the mutants of the reference platform, with the row that each breaks
-    Mutants(ListOf),
+    Mutants(Mutants),
     /// List the tags by which scenarios can be selected
-    Tags(ListOf),
+    Tags(Tags),
     /// Bring a platform up for a person, with a kubeconfig
     Up(Up),
     /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand
@@ -135,9 +135,20 @@ pub struct List {
     pub format: ListFormat,
 }
 
-/// A list of something that scenarios have.
 #[derive(Clone, Debug, Args)]
-pub struct ListOf {
+pub struct Mutants {
+    /// Which mutants: their names, or selectors of the scenarios whose rows they break; without any, all of them
+    #[arg(value_name = "NAME|SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Tags {
     #[command(flatten)]
     pub selection: Selection,
     #[arg(long, value_enum, default_value_t)]
