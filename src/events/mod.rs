@@ -117,6 +117,8 @@ pub struct At {
     pub column: u32,
     /// The text of that line.
     pub text: String,
+    /// The lines before it, at most three.
+    pub before: Vec<String>,
 }
 
 /// How the numbers of steps of `finally` begin.

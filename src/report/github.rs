@@ -29,7 +29,7 @@ pub(super) fn render(run: &Run, _evidence: &Path) -> io::Result<String> {
         _ => format!("; GitHub shows the first {SHOWN} errors of a step only, the log has all {errors}"),
     };
     // First, for it to be among those that are shown.
-    let head = command(kind, &[("title", "gauntlet")], &format!("{verdict}{rest}"));
+    let head = command(kind, &[("title", "gauntlet".to_owned())], &format!("{verdict}{rest}"));
     Ok(head + &annotations.concat())
 }
 
@@ -49,22 +49,18 @@ fn annotation(result: &ScenarioResult) -> Option<String> {
         lines.push(format!("got {}", check.got));
     }
     let title = format!("{} {}", outcome.word(), result.run);
-    let (line, column);
-    let mut properties: Vec<(&str, &str)> = Vec::new();
+    let mut properties: Vec<(&str, String)> = Vec::new();
     if let Some(at) = words::place(result) {
-        (line, column) = (at.line.to_string(), at.column.to_string());
-        properties.extend([
-            ("file", at.file.as_str()),
-            ("line", line.as_str()),
-            ("col", column.as_str()),
-        ]);
+        properties.push(("file", at.file.clone()));
+        properties.push(("line", at.line.to_string()));
+        properties.push(("col", at.column.to_string()));
     }
-    properties.push(("title", &title));
+    properties.push(("title", title));
     Some(command(kind, &properties, &lines.join("\n")))
 }
 
 /// A line that is a command, whatever the values are.
-fn command(name: &str, properties: &[(&str, &str)], message: &str) -> String {
+fn command(name: &str, properties: &[(&str, String)], message: &str) -> String {
     let properties: Vec<String> = properties
         .iter()
         .map(|(name, value)| format!("{name}={}", property(value)))

@@ -89,12 +89,14 @@ impl R<'_> {
             line,
             column,
             text,
+            before,
         } = at;
         At {
             file: self.text(file),
             line: *line,
             column: *column,
             text: self.text(text),
+            before: self.texts(before),
         }
     }
 
@@ -237,6 +239,7 @@ mod tests {
             line: 1,
             column: 1,
             text: text(),
+            before: vec![text()],
         };
         let check = CheckResult {
             id: text(),

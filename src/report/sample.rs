@@ -23,6 +23,7 @@ fn at(file: &str, line: u32, text: &str) -> At {
         line,
         column: u32::try_from(before).unwrap() + 1,
         text: text.to_owned(),
+        before: vec!["  - step: before it".to_owned()],
     }
 }
 

@@ -188,6 +188,7 @@ fn at(position: &Position) -> At {
         line: position.line,
         column: position.column,
         text: String::new(),
+        before: Vec::new(),
     }
 }
 

@@ -197,6 +197,9 @@ fn at(place: &Place, message: &str) -> String {
     format!("{}:{}: {message}", place.source.name, place.line)
 }
 
+/// Lines before a place that are told with it.
+const BEFORE: u32 = 3;
+
 /// A place as events have it.
 pub(super) fn at_of(place: &Place) -> At {
     At {
@@ -204,5 +207,8 @@ pub(super) fn at_of(place: &Place) -> At {
         line: place.line,
         column: place.column,
         text: place.text().to_owned(),
+        before: (place.line.saturating_sub(BEFORE).max(1)..place.line)
+            .map(|line| place.source.line(line).to_owned())
+            .collect(),
     }
 }

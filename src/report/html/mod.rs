@@ -233,8 +233,13 @@ fn explain(check: &CheckResult, out: &mut String) -> std::fmt::Result {
     }
     let (line, caret) = pointed(&check.at.text, check.at.column, WIDTH);
     let number = check.at.line.to_string();
-    let margin = " ".repeat(number.len());
-    writeln!(out, "<pre>{number} | {}\n{margin} | {caret}</pre>", text(&line))
+    let margin = number.len();
+    write!(out, "<pre>")?;
+    for (back, line) in check.at.before.iter().rev().enumerate().rev() {
+        let number = u32::try_from(back + 1).map_or(0, |back| check.at.line.saturating_sub(back));
+        writeln!(out, "{number:margin$} | {}", text(line))?;
+    }
+    writeln!(out, "{number} | {}\n{:margin$} | {caret}</pre>", text(&line), "")
 }
 
 /// All that was asked on several roads; where these differ the row is marked.
@@ -305,7 +310,7 @@ mod tests {
             "<details id=\"r8\" data-verdict=\"FAIL\" open=\"\">",
             "Rule from: litellm-agent-platform, HARNESS_AUTH_TOKEN, &quot;Bootstrap&quot;",
             "<tr><th>expected</th><td>refused 401</td></tr>",
-            "<pre>14 |     check: refused 401\n   |     ^^^^^^^^^^^^^^^^^^</pre>",
+            "<pre>13 |   - step: before it\n14 |     check: refused 401\n   |     ^^^^^^^^^^^^^^^^^^</pre>",
             "evidence/harness-token__warm__stale/wire.txt</code></summary>\n<pre>&gt; GET /tty?token=$HARNESS_AUTH_TOKEN",
             "<p>To see it again, paste:</p>",
             "<h2>Roads</h2>",
