@@ -162,7 +162,7 @@ fn a_report_is_shown_in_any_format() {
         "{}",
         console.stdout
     );
-    assert!(console.stdout.contains("(exit code 1)"), "{}", console.stdout);
+    assert!(console.stdout.contains("FAILED: in 1 scenario"), "{}", console.stdout);
     let metrics = shown(folder.path(), &["--report", "openmetrics"]).exits(0);
     // A JSON report has durations to the microsecond.
     let names = |text: &str| -> Vec<String> {
