@@ -9,6 +9,7 @@ mod documentation;
 mod endings;
 mod expected;
 mod foreign;
+mod formats;
 mod gateways;
 mod installation;
 mod interop;

@@ -122,6 +122,31 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let (text, code) = cli::compare::compare(&options)?;
             shown(std::io::stdout().lock().write_all(text.as_bytes())).map(|_| code)
         }
+        Command::Show(options) => {
+            let console = process(CancellationToken::new(), false, false).console;
+            let (printed, code) = cli::show::show(&options, &console)?;
+            shown(std::io::stdout().lock().write_all(&printed)).map(|_| code)
+        }
+        Command::Mutants(options) => {
+            let scenarios = scenarios(options.scenarios.as_deref())?;
+            let mutants = cli::mutants::chosen(&scenarios, &options.selectors)?;
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::mutants::text(&mutants, out),
+                ListFormat::Json => cli::mutants::json(&mutants, out),
+            })
+        }
+        Command::Tags(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let all = cli::LevelName::All;
+            let chosen = selection::select(&scenarios, &options.selection.selectors, all)?.scenarios;
+            let tags = cli::tags::tags(&chosen);
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::tags::text(&tags, out),
+                ListFormat::Json => cli::tags::json(&tags, out),
+            })
+        }
         Command::Up(options) => {
             let process = process(on_signals()?, false, false);
             cli::up::up(options, process, std::io::stdout()).await

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod jwt;
 pub mod list;
 pub mod load;
+pub mod mutants;
 pub mod platform;
 pub mod process;
 pub mod profile;
@@ -22,6 +23,8 @@ pub mod rerun;
 pub mod run;
 pub mod schema;
 pub mod selection;
+pub mod show;
+pub mod tags;
 pub mod target;
 pub mod up;
 
@@ -85,8 +88,14 @@ pub enum Command {
     LoadHttpWorker,
     /// Search for the largest load of a terminal's door that meets the objectives
     Capacity(Box<capacity::CapacityOptions>),
-    /// Tell whether two results of `load --out` differ by more than chance
+    /// Tell whether two results of `load --out` differ by more than chance, or what changed between two reports of runs
     Compare(compare::CompareOptions),
+    /// Show a JSON report of a run, in any format
+    Show(show::Show),
+    /// List the mutants of the reference platform, with the row that each breaks
+    Mutants(Mutants),
+    /// List the tags by which scenarios can be selected
+    Tags(Tags),
     /// Start a platform to work with by hand, with a kubeconfig
     Up(Up),
     /// Print a JWT signed with the value of AUTH_JWT_SECRET, to try an agent service by hand
@@ -124,6 +133,26 @@ pub struct List {
     /// Which levels
     #[arg(long, value_enum, default_value = "all")]
     pub level: LevelName,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Mutants {
+    /// Which mutants: their names, or selectors of the scenarios whose rows they break; without any, all of them
+    #[arg(value_name = "NAME|SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Tags {
+    #[command(flatten)]
+    pub selection: Selection,
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
 }
@@ -293,8 +322,9 @@ pub struct Run {
     /// Known failures, each with a reason and an expiry date: they don't fail the run, but it fails if one passes
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// Also write a report: junit, json or markdown, into the run's folder, to =FILE, or to =- for standard output;
-    /// console=FILE writes a copy of the console output
+    /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
+    /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
+    /// what is printed
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,
     /// The folder for reports and evidence: each run creates its own folder there, and the link `latest` leads to the

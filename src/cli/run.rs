@@ -1,7 +1,7 @@
 //! `gauntlet run`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,8 +90,8 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = Redactor::new();
     let info = RunInfo {
-        version: process.version,
-        commit: process.commit,
+        version: process.version.to_owned(),
+        commit: process.commit.map(str::to_owned),
         started: process.started.clone(),
         seed,
         target: options.target.target.name().into(),
@@ -106,7 +106,10 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         options.reports.unwrap_or_else(|| REPORTS.into()),
         time(&process.started)?,
     );
-    let settings = Settings::new(process.console.clone(), folder.clone());
+    let settings = Settings {
+        step_summary: step_summary(&process),
+        ..Settings::new(process.console.clone(), folder.clone())
+    };
     let streams = Streams {
         stdout: std::mem::replace(&mut process.stdout, Box::new(std::io::sink())),
         stderr: Box::new(std::io::stderr()),
@@ -161,6 +164,13 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         folder.keep_newest(keep.get()).iter().for_each(|note| tell(note));
     }
     Ok(code)
+}
+
+/// The file that GitHub Actions makes a step's summary of; none elsewhere.
+fn step_summary(process: &Process) -> Option<PathBuf> {
+    let set = |name: &str| (process.variable)(name).filter(|value| !value.is_empty());
+    set("GITHUB_ACTIONS")?;
+    set("GITHUB_STEP_SUMMARY").map(PathBuf::from)
 }
 
 /// The runs through these gateways, or through none.

@@ -241,6 +241,7 @@ mod tests {
             },
             title: String::new(),
             spec: String::new(),
+            at: None,
             level: Level::Core,
             verdict,
             interrupted: false,

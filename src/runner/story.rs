@@ -197,11 +197,18 @@ fn at(place: &Place, message: &str) -> String {
     format!("{}:{}: {message}", place.source.name, place.line)
 }
 
-fn at_of(place: &Place) -> At {
+/// Lines before a place that are told with it.
+const BEFORE: u32 = 3;
+
+/// A place as events have it.
+pub(super) fn at_of(place: &Place) -> At {
     At {
         file: place.source.name.clone(),
         line: place.line,
         column: place.column,
         text: place.text().to_owned(),
+        before: (place.line.saturating_sub(BEFORE).max(1)..place.line)
+            .map(|line| place.source.line(line).to_owned())
+            .collect(),
     }
 }

@@ -47,6 +47,8 @@ fn without_surroundings(mut command: Command) -> Command {
         "FORCE_COLOR",
         "COLUMNS",
         "KUBERNETES_SERVICE_HOST",
+        "GITHUB_ACTIONS",
+        "GITHUB_STEP_SUMMARY",
     ] {
         command.env_remove(name);
     }

@@ -111,6 +111,10 @@ impl Page {
     }
 
     fn place(&mut self, at: &At) {
+        // A report that is read back has no lines of scenarios.
+        if at.text.is_empty() {
+            return self.labelled("in", &format!("{}:{}", at.file, at.line));
+        }
         let number = at.line.to_string();
         let margin = number.len();
         let (shown, caret) = pointed(&at.text, at.column, self.width - LABEL - margin - 3);
