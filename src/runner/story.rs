@@ -9,6 +9,16 @@ use crate::steps::{StepContext, StepError};
 use crate::template::{Scope, render};
 use crate::yaml::Place;
 
+/// Why a story did not come to its end: a step that could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}:{}: {source}", if *finally { "in `finally`: " } else { "" }, place.source.name, place.line)]
+pub struct StoryError {
+    /// Whether the step is one of `finally`.
+    finally: bool,
+    place: Place,
+    source: StepError,
+}
+
 /// What is known of a run so far.
 #[derive(Default)]
 pub struct Record {
@@ -93,7 +103,7 @@ impl<'a> Story<'a> {
     }
 
     /// The steps in order, up to one that doesn't hold.
-    pub async fn steps(&mut self) -> Result<(), String> {
+    pub async fn steps(&mut self) -> Result<(), StoryError> {
         let planned: &'a Planned = self.planned;
         let steps = &planned.scenario.steps;
         for (index, step) in steps.iter().enumerate() {
@@ -116,7 +126,7 @@ impl<'a> Story<'a> {
     }
 
     /// Carries out a step; tells whether the story goes on.
-    async fn step(&mut self, step: &Step, number: usize) -> Result<bool, String> {
+    async fn step(&mut self, step: &Step, number: usize) -> Result<bool, StoryError> {
         let (attempts, ended) = self.attempt(step).await;
         let mut goes_on = true;
         for Attempt { what, judged, facts } in attempts {
@@ -133,8 +143,11 @@ impl<'a> Story<'a> {
                     at: at_of(&place),
                 }));
         }
-        ended.map_err(|error| at(&step.place, &error.0))?;
-        Ok(goes_on)
+        ended.map(|()| goes_on).map_err(|source| StoryError {
+            finally: false,
+            place: step.place.clone(),
+            source,
+        })
     }
 
     async fn attempt(&mut self, step: &Step) -> (Vec<Attempt>, Result<(), StepError>) {
@@ -150,7 +163,7 @@ impl<'a> Story<'a> {
 
     /// All steps of `finally`, whatever becomes of each. What doesn't hold there says nothing of the
     /// rule, and that the platform is not what the scenario leaves behind.
-    pub async fn finally(&mut self) -> Result<(), String> {
+    pub async fn finally(&mut self) -> Result<(), StoryError> {
         let mut first = Ok(());
         for (index, step) in self.planned.scenario.finally.iter().enumerate() {
             if !self.whole && self.is_about_what_never_was(step) {
@@ -166,8 +179,12 @@ impl<'a> Story<'a> {
                     }
                 }
             }
-            if let (Ok(()), Err(error)) = (&first, ended) {
-                first = Err(format!("in `finally`: {}", at(&step.place, &error.0)));
+            if let (Ok(()), Err(source)) = (&first, ended) {
+                first = Err(StoryError {
+                    finally: true,
+                    place: step.place.clone(),
+                    source,
+                });
             }
         }
         first
@@ -191,10 +208,6 @@ fn check(id: String, what: String, judged: Judged) -> CheckResult {
         reason: judged.reason,
         at: at_of(&judged.place),
     }
-}
-
-fn at(place: &Place, message: &str) -> String {
-    format!("{}:{}: {message}", place.source.name, place.line)
 }
 
 fn at_of(place: &Place) -> At {

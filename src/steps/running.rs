@@ -111,7 +111,9 @@ impl Running {
     pub async fn ends(&self) -> Result<LoadResult, StepError> {
         let what = &self.told.what;
         let Some(engine) = lock(&self.engine).take() else {
-            return Err(StepError(format!("{what}: somebody has waited for its end already")));
+            return Err(StepError::Because(format!(
+                "{what}: somebody has waited for its end already"
+            )));
         };
         let outcome = engine
             .await

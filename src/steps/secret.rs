@@ -116,12 +116,15 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
 
 /// Puts values into a Secret; into one that isn't ours not before that is noted.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
     if let Some(changes) = context.world.changes() {
-        changes.secret(secret, values).await.map_err(|e| failed(&e))?;
+        changes
+            .secret(secret, values)
+            .await
+            .map_err(|error| StepError::doing(what, error))?;
     }
     let operations: Vec<Value> = values.iter().map(|(key, value)| add(key, value)).collect();
-    let patch: json_patch::Patch = serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
+    let patch: json_patch::Patch =
+        serde_json::from_value(operations.into()).map_err(|error| StepError::doing(what, error))?;
     api(context)
         .patch(secret, &PatchParams::default(), &Patch::Json::<()>(patch))
         .await

@@ -20,6 +20,7 @@ use super::forward::Forwards;
 use super::kube_error::kube_error;
 use super::kubeconfig;
 use super::pod::is_ready;
+use super::rollout::RolloutError;
 use super::wait::is_passing;
 use crate::profile::Profile;
 use crate::profile::route_address::Way;
@@ -59,8 +60,8 @@ pub enum InstallationError {
          on the machine of that run"
     )]
     Kept { run: String },
-    #[error("{0}")]
-    Rollout(String),
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
 }
 
 /// The Secret in which values are kept that are to be put back.
