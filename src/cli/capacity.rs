@@ -117,7 +117,7 @@ struct Document<'a> {
 /// Searches; gives the exit code.
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     if let Err(why) = writable(options.door.out.as_deref()) {
         return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
     }

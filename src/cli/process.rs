@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::redact::Redactor;
 use crate::report::ConsoleSettings;
 use crate::world::embedded::Program;
 
@@ -22,6 +23,8 @@ pub struct Process {
     pub descriptors: Option<u64>,
     /// Cancelled by the first Ctrl-C or SIGTERM.
     pub stop: CancellationToken,
+    /// Knows the secrets of all that the process does.
+    pub redactor: Redactor,
     /// What containers of the embedded target run.
     pub program: Program,
     /// The file that this process runs; why that isn't known otherwise.

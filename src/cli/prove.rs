@@ -61,7 +61,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         Err(error) => return Ok(not_run(&error.to_string())),
     };
     let seed = options.seed.unwrap_or_else(seed::random);
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let started = match target::start(&on, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),

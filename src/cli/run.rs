@@ -87,7 +87,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     };
     notes.extend(codex.iter().map(|(_, note)| note.clone()));
     let seed = options.seed.unwrap_or_else(seed::random);
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let info = RunInfo {
         version: process.version,
         commit: process.commit,

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use slab::Slab;
 use tokio::sync::oneshot;
+use tracing::{debug, info_span};
 
 use super::attach::{Attach, Credential, Progress, READ};
 use super::clock::{Clock, nanoseconds};
@@ -111,7 +112,9 @@ struct Engine<'a> {
 /// # Errors
 /// This machine doesn't give an epoll set or a timer.
 pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
+    let _inside = info_span!("load", attaches = plan.attaches).entered();
     let mut engine = Engine::new(plan, control)?;
+    debug!(part = ?engine.part, "the load begins");
     let ending = engine.drive();
     control.end();
     Ok(engine.outcome(ending?))
@@ -279,16 +282,21 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn enter(&mut self, part: Part) {
+        self.part = part;
+        debug!(?part, started = self.started, open = self.open, "the load goes on");
+    }
+
     fn turn_once(&mut self) {
         match self.part {
             Part::Ramp if self.started == self.plan.share() && self.pending == 0 => {
                 self.ramped = self.shared.clock.now();
-                self.part = Part::Gather;
+                self.enter(Part::Gather);
                 self.control.settle(self.open.into());
             }
             Part::Gather if !self.plan.is_shared() || self.control.hold.load(Ordering::Relaxed) => {
                 let now = self.shared.clock.now();
-                self.part = Part::Hold;
+                self.enter(Part::Hold);
                 self.shared.steady_since = Some(now);
                 self.steady = Some((now, now));
                 self.costs.held = Cost::own();
@@ -323,7 +331,7 @@ impl<'a> Engine<'a> {
             *end = now;
         }
         self.costs.after = Cost::own();
-        self.part = Part::Drain;
+        self.enter(Part::Drain);
         self.timers
             .add(now.saturating_add(self.shared.deadline), Due::DrainEnds);
     }
@@ -333,7 +341,7 @@ impl<'a> Engine<'a> {
         if self.part != Part::Drain {
             return;
         }
-        self.part = Part::Close;
+        self.enter(Part::Close);
         for (_, attach) in &mut self.attaches {
             attach.give_up_all(&Failure::TimedOut(Metric::Echo), &mut self.shared);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, debug, info_span};
 
 use super::context::RunContext;
 use super::eligibility::{Fit, real_gateways};
@@ -165,8 +166,8 @@ async fn live(
     let setup = setup(&scope, planned, shared, secrets)?;
     let starting = "while its world was starting";
     let world = tokio::select! {
-        world = timeout_at(deadline, shared.target.world(&planned.scenario.world, setup)) => match world {
-            Ok(world) => world.map_err(|error| Broken::Start(Box::new(error)))?,
+        world = timeout_at(deadline, world_of(planned, shared, setup)) => match world {
+            Ok(world) => world?,
             Err(_) => return Err(Broken::late(limit, starting)),
         },
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
@@ -202,13 +203,41 @@ async fn live(
             world.leave();
             Ok(())
         }
-        Some(world) => match timeout(STOP_WITHIN, world.stop()).await {
-            Ok(stopped) => stopped.map_err(|error| Broken::Stop(Box::new(error))),
+        Some(world) => match timeout(STOP_WITHIN, stop(world)).await {
+            Ok(stopped) => stopped,
             Err(_) => Err(Broken::StopLate),
         },
         None => Err(Broken::StopLate),
     };
     ended.and(stopped)
+}
+
+/// Starts the world of a run.
+async fn world_of(planned: &Planned, shared: &RunContext, setup: Setup) -> Result<World, Broken> {
+    let start = async {
+        debug!("the world starts");
+        let world = shared.target.world(&planned.scenario.world, setup).await;
+        match &world {
+            Ok(world) => debug!(namespace = world.namespace, "the world has started"),
+            Err(error) => debug!(%error, "the world did not start"),
+        }
+        world.map_err(|error| Broken::Start(Box::new(error)))
+    };
+    start.instrument(info_span!("start")).await
+}
+
+/// Ends a world.
+async fn stop(world: World) -> Result<(), Broken> {
+    let stop = async {
+        debug!("the world ends");
+        let stopped = world.stop().await;
+        match &stopped {
+            Ok(()) => debug!("the world has ended"),
+            Err(error) => debug!(%error, "the world did not end"),
+        }
+        stopped.map_err(|error| Broken::Stop(Box::new(error)))
+    };
+    stop.instrument(info_span!("stop")).await
 }
 
 /// Leaves a platform that isn't ours as it was found.

@@ -1,5 +1,7 @@
 //! The steps of one run on their way, and what they leave behind.
 
+use tracing::{Instrument, debug, info_span};
+
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};
 use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
@@ -157,7 +159,17 @@ impl<'a> Story<'a> {
             policies: &self.shared.policies,
         };
         let mut attempts = Vec::new();
-        let ended = runner.run(&mut self.scope, &mut attempts).await;
+        let span = info_span!("step", verb = step.verb, line = step.place.line);
+        let ended = async {
+            debug!("the step begins");
+            let ended = runner.run(&mut self.scope, &mut attempts).await;
+            match &ended {
+                Ok(()) => debug!(attempts = attempts.len(), "the step is over"),
+                Err(error) => debug!(%error, "the step could not be carried out"),
+            }
+            ended
+        };
+        let ended = ended.instrument(span).await;
         (attempts, ended)
     }
 

@@ -124,7 +124,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 /// Runs a load; gives the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     options.cluster.check(&options.door, &options.sessions, &options.http)?;
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
