@@ -119,7 +119,7 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
     options.check()?;
     let redactor = process.redactor.clone();
     if let Err(why) = writable(options.door.out.as_deref()) {
-        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+        return refused(why.into(), "no load was made", &redactor);
     }
     let most = options.size(options.most).attaches;
     let mut ready = match Ready::new(&options.door, most, &process, &redactor).await {

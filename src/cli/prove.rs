@@ -83,7 +83,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let roads: Vec<Road> = roads.into_iter().collect();
     if let Err(why) = started.target.start_gateways(&roads).await {
         started.end(false, &names::contract()).await;
-        return Ok(not_run(&why));
+        return Ok(not_run(&why.to_string()));
     }
     let make = |names| RunContext {
         limits: started.limits(),

@@ -12,13 +12,14 @@ use super::target::sessions::delete_sessions;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::profile::Profile;
+use crate::profile::route_address::AddressError;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Intrusion;
 use crate::vocabulary::Road;
 use crate::world::installation::changes::Changes;
-use crate::world::installation::journal::{Head, Journal};
+use crate::world::installation::journal::{Head, Journal, JournalError};
 use crate::world::installation::lease::Held;
-use crate::world::installation::{Installation, Place};
+use crate::world::installation::{Installation, InstallationError, Place};
 
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
@@ -44,8 +45,8 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
                 // Whoever closed standard output has recovered all the same.
                 let _closed = writeln!(out, "{told}");
             }
-            Err(why) => {
-                tell(&why);
+            Err(error) => {
+                tell(&error.to_string());
                 code = 3;
             }
         }
@@ -74,9 +75,32 @@ enum Recovered {
     OfAnother,
 }
 
+/// Why a journal's changes are not put back.
+#[derive(Debug, thiserror::Error)]
+enum RecoverError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{run}: {source}")]
+    Run {
+        run: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why the platform of a journal can't be worked on.
+#[derive(Debug, thiserror::Error)]
+enum HeadError {
+    #[error(transparent)]
+    Road(#[from] AddressError),
+    #[error(transparent)]
+    Trust(#[from] UsageError),
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+}
+
 /// Puts back what one journal holds.
-async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Recovered, String> {
-    let Some(journal) = Journal::open(path).map_err(|error| error.to_string())? else {
+async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Recovered, RecoverError> {
+    let Some(journal) = Journal::open(path)? else {
         return Ok(Recovered::Nothing);
     };
     let head = journal.head.clone();
@@ -85,20 +109,25 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         return Ok(Recovered::OfAnother);
     }
     let run = head.run.clone();
-    let failed = |error: &dyn std::fmt::Display| format!("{run}: {error}");
-    let mut installation = installation(&head, process).await.map_err(|error| failed(&error))?;
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| RecoverError::Run {
+        run: run.clone(),
+        source,
+    };
+    let mut installation = installation(&head, process)
+        .await
+        .map_err(|error| failed(error.into()))?;
     let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
     let mut held = None;
     if changes.is_changed() {
         let stop = process.stop.clone();
         let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
-        held = Some(taken.map_err(|error| failed(&error))?);
+        held = Some(taken.map_err(|error| failed(error.into()))?);
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
-            () = process.stop.cancelled() => return Err(failed(&"interrupted; `gauntlet recover` goes on")),
+            () = process.stop.cancelled() => return Err(failed("interrupted; `gauntlet recover` goes on".into())),
         };
-        let left = undone.map_err(|error| failed(&error))?;
-        left.iter().for_each(|left| tell(&failed(left)));
+        let left = undone.map_err(|error| failed(error.into()))?;
+        left.iter().for_each(|left| tell(&format!("{run}: {left}")));
     }
     installation.changes = Some(changes);
     let installation = Arc::new(installation);
@@ -107,11 +136,11 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         return Ok(Recovered::Nothing);
     };
     if installation.has_cluster {
-        changes.sweep().await.map_err(|error| failed(&error))?;
+        changes.sweep().await.map_err(|error| failed(error.into()))?;
     }
     drop(held);
-    let sessions = deleted.map_err(|error| failed(&error))?;
-    changes.journal.remove().map_err(|error| failed(&error))?;
+    let sessions = deleted.map_err(|error| failed(error.into()))?;
+    changes.journal.remove().map_err(|error| failed(error.into()))?;
     let sessions = match sessions {
         0 => String::new(),
         1 => "; 1 session is deleted".to_owned(),
@@ -120,7 +149,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     Ok(Recovered::Run(format!("{run} of {}: put back{sessions}", head.started)))
 }
 
-async fn installation(head: &Head, process: &Process) -> Result<Installation, String> {
+async fn installation(head: &Head, process: &Process) -> Result<Installation, HeadError> {
     let mut profile = Profile {
         names: head.names.clone(),
         ..Profile::default()
@@ -135,7 +164,7 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             profile.secrets.insert(needed, source);
         }
     }
-    let trust = trust(head.ca.as_deref(), head.insecure).map_err(|error| error.to_string())?;
+    let trust = trust(head.ca.as_deref(), head.insecure)?;
     let variable = &*process.variable;
     let found = match &head.cluster {
         None => Installation::by_doors(&profile, trust, Intrusion::Use, variable),
@@ -148,7 +177,7 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             Installation::on_cluster(&place, &profile, trust, Intrusion::Disrupt, variable).await
         }
     };
-    found.map_err(|error| error.to_string())
+    Ok(found?)
 }
 
 #[cfg(test)]

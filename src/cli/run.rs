@@ -135,7 +135,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let gateways: Vec<Road> = gateways.into_iter().collect();
     if let Err(why) = shared.target.start_gateways(&gateways).await {
         started.end(false, &names).await;
-        return Ok(not_run(&why));
+        return Ok(not_run(&why.to_string()));
     }
     let jobs = started.jobs(options.jobs, &process);
     if let Some(asked) = options.jobs.filter(|asked| asked.get() > jobs) {

@@ -14,10 +14,10 @@ use crate::events::seed;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::{Assignment, Named, Terminal, Tls};
+use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_itself, is_private, is_secret, is_service,
-    public_network,
+    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, ResolveError, SessionApiError, TAGS, is_itself,
+    is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
 
@@ -302,8 +302,7 @@ pub struct Ready<'a> {
 pub enum NotReady {
     Usage(UsageError),
     Interrupted,
-    /// In words.
-    CouldNotTell(String),
+    CouldNotTell(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<UsageError> for NotReady {
@@ -314,7 +313,25 @@ impl From<UsageError> for NotReady {
 
 impl From<String> for NotReady {
     fn from(why: String) -> NotReady {
-        NotReady::CouldNotTell(why)
+        NotReady::CouldNotTell(why.into())
+    }
+}
+
+impl From<ResolveError> for NotReady {
+    fn from(error: ResolveError) -> NotReady {
+        NotReady::CouldNotTell(error.into())
+    }
+}
+
+impl From<PlanError> for NotReady {
+    fn from(error: PlanError) -> NotReady {
+        NotReady::CouldNotTell(error.into())
+    }
+}
+
+impl From<SessionApiError> for NotReady {
+    fn from(error: SessionApiError) -> NotReady {
+        NotReady::CouldNotTell(error.into())
     }
 }
 
@@ -532,7 +549,7 @@ fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
     }
 }
 
-pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     crate::load::resolve(&place.host, place.port, owned).await
 }
 

@@ -129,7 +129,7 @@ pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, Usage
     options.cluster.check(&options.door, &options.sessions, &options.http)?;
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
     if let Err(why) = reports.check().and_then(|()| writable(options.door.out.as_deref())) {
-        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+        return refused(why.into(), "no load was made", &redactor);
     }
     let size = Size {
         attaches,
@@ -286,7 +286,7 @@ async fn make(
         1 if crew.pods.is_none() => {
             let plan = Plan {
                 fan_out: size.fan_out,
-                ..assignment.plan()?
+                ..assignment.plan().map_err(|error| error.to_string())?
             };
             (drive(plan, &stop, tell).await?, Vec::new())
         }
@@ -318,7 +318,7 @@ pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, Usage
             Ok(130)
         }
         NotReady::CouldNotTell(why) => {
-            tell(&redactor.redact(&why));
+            tell(&redactor.redact(&why.to_string()));
             tell(so);
             Ok(3)
         }

@@ -267,7 +267,9 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     };
     let wrong = |why: String| UsageError(format!("--ca {}: {why}", file.display()));
     let pem = file_input::read_text(file, file_input::SMALL).map_err(|refusal| wrong(refusal.in_a_line()))?;
-    Trust::Authority(pem.clone()).client_config().map_err(wrong)?;
+    Trust::Authority(pem.clone())
+        .client_config()
+        .map_err(|error| wrong(error.to_string()))?;
     Ok(Trust::Machine { and: Some(pem) })
 }
 

@@ -28,7 +28,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
-pub use assignment::{Assignment, Named, Terminal, Tls};
+pub use assignment::{Assignment, Named, PlanError, Terminal, Tls};
 pub use serve::serve;
 pub use team::{IfLost, Member, run};
 

@@ -54,7 +54,7 @@ async fn located(assignment: Value) -> Result<Plan, String> {
     // What is wrong with it isn't shown: it has the tokens in it.
     let assignment: Assignment = serde_json::from_value(assignment)
         .map_err(|_| "the coordinator's assignment is none: they are of two versions".to_owned())?;
-    assignment.located().await
+    assignment.located().await.map_err(|error| error.to_string())
 }
 
 /// Runs the engine on a thread of its own.

@@ -81,7 +81,7 @@ pub async fn run(
     let mut workers = Vec::new();
     for (turn, member) in members.into_iter().enumerate() {
         let part = assignment.part(turn as u32, of);
-        let share = part.plan()?.share();
+        let share = part.plan().map_err(|error| error.to_string())?.share();
         let reading = tokio::spawn(read(turn, member.words, heard.clone()));
         let mut worker = Worker {
             name: member.name,

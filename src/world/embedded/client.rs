@@ -27,10 +27,10 @@ impl Clients {
     pub fn new(address: SocketAddr, token: &str) -> Result<Clients, StartError> {
         let url = format!("http://{address}")
             .parse()
-            .map_err(|why| StartError::new("address", &why))?;
+            .map_err(|why| StartError::new("address", why))?;
         let mut config = kube::Config::new(url);
         let mut bearer =
-            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", &why))?;
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", why))?;
         bearer.set_sensitive(true);
         config.headers.push((http::header::AUTHORIZATION, bearer));
         let mut connector = HttpConnector::new();
@@ -61,7 +61,7 @@ fn build(
 ) -> Result<kube::Client, StartError> {
     let headers = config
         .extra_headers_layer()
-        .map_err(|why| StartError::new("client", &why))?;
+        .map_err(|why| StartError::new("client", why))?;
     Ok(ClientBuilder::new(http.clone(), namespace)
         .with_layer(&config.base_uri_layer())
         .with_layer(&headers)

@@ -7,7 +7,7 @@ use kube::api::Api;
 
 use super::{Installation, InstallationError};
 use crate::profile::Profile;
-use crate::profile::secret_source::{Needed, SecretSource};
+use crate::profile::secret_source::{Needed, SecretReadError, SecretSource};
 use crate::vocabulary::Contract;
 
 /// What a run needs to know; empty is what its contract has none of.
@@ -22,6 +22,46 @@ pub struct Secrets {
     pub jwt_secret: String,
 }
 
+/// Why a secret of an installation is not known. What to do is the user's: in the profile, in the environment, or with
+/// a flag.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("reading the {} from {from}: {source}", needed.name())]
+    Given {
+        needed: Needed,
+        from: SecretSource,
+        source: SecretReadError,
+    },
+    #[error(
+        "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; give it \
+         `secrets: {{ {missing}: {{ env: NAME }} }}`"
+    )]
+    NoSource { missing: &'static str },
+    #[error(
+        "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
+         `--namespace` where it is"
+    )]
+    NoSecret {
+        secret: String,
+        namespace: String,
+        /// What a profile calls it.
+        name: String,
+    },
+    #[error(
+        "the secret {secret} in namespace {namespace} has no {key}, where the {of} is to come from; the profile says \
+         what it is called (`names`), or where else it comes from (`secrets: {{ {of}: {{ env: NAME }} }}`)",
+        of = needed.name()
+    )]
+    NoKey {
+        secret: String,
+        namespace: String,
+        key: String,
+        needed: Needed,
+    },
+    #[error("{key} of the secret {secret} is no text")]
+    NoText { key: String, secret: String },
+}
+
 /// Secrets that a profile says the source of.
 #[derive(Clone)]
 pub(super) struct Given(BTreeMap<Needed, (SecretSource, String)>);
@@ -30,13 +70,15 @@ impl Given {
     /// Reads all that the profile says the source of.
     ///
     /// # Errors
-    /// A source that has none: in words.
-    pub fn read(profile: &Profile, variable: &dyn Fn(&str) -> Option<String>) -> Result<Given, String> {
+    /// A source that has none.
+    pub fn read(profile: &Profile, variable: &dyn Fn(&str) -> Option<String>) -> Result<Given, SecretError> {
         let mut given = BTreeMap::new();
         for (needed, source) in &profile.secrets {
-            let secret = source
-                .read(variable)
-                .map_err(|why| format!("reading the {} from {source}: {why}", needed.name()))?;
+            let secret = source.read(variable).map_err(|error| SecretError::Given {
+                needed: *needed,
+                from: source.clone(),
+                source: error,
+            })?;
             given.insert(*needed, (source.clone(), secret));
         }
         Ok(Given(given))
@@ -154,10 +196,7 @@ impl Installation {
         if !self.has_cluster {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
-            return Err(InstallationError::Secret(format!(
-                "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; \
-                 give it `secrets: {{ {missing}: {{ env: NAME }} }}`"
-            )));
+            return Err(SecretError::NoSource { missing }.into());
         }
         let secret = names.get(name).cloned().unwrap_or_default();
         let namespace = &self.namespace;
@@ -174,10 +213,12 @@ impl Installation {
                     .map(|(key, value)| (key, value.0))
                     .collect(),
             }),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
-                "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
-                 `--namespace` where it is"
-            ))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(SecretError::NoSecret {
+                secret,
+                namespace: namespace.clone(),
+                name: name.to_owned(),
+            }
+            .into()),
             Err(error) => {
                 let doing = format!("reading the secret {secret} in namespace {namespace}");
                 Err(InstallationError::asking(doing, error))
@@ -203,14 +244,18 @@ impl Kept {
     ) -> Result<String, InstallationError> {
         let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
         let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
-            return Err(InstallationError::Secret(format!(
-                "the secret {secret} in namespace {namespace} has no {key}, where the {0} is to come from; the \
-                 profile says what it is called (`names`), or where else it comes from (`secrets: {{ {0}: {{ \
-                 env: NAME }} }}`)",
-                needed.name()
-            )));
+            return Err(SecretError::NoKey {
+                secret: secret.clone(),
+                namespace: namespace.to_owned(),
+                key,
+                needed,
+            }
+            .into());
         };
-        String::from_utf8(value.clone())
-            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is no text")))
+        // Not why: the error holds the value.
+        String::from_utf8(value.clone()).map_err(|_| {
+            let secret = secret.clone();
+            SecretError::NoText { key, secret }.into()
+        })
     }
 }
