@@ -44,16 +44,21 @@ const LOOK: u64 = 100_000_000;
 
 /// Why a load can't go on: this machine doesn't give what the engine is made of.
 #[derive(Debug, thiserror::Error)]
-#[error("the load engine: {what}: {error}")]
+#[error("the load engine: {what}: {source}")]
 pub struct EngineError {
     what: &'static str,
-    error: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-fn doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> EngineError {
+/// Why the engine has no thread of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("starting the engine's thread: {0}")]
+pub struct SpawnError(#[source] std::io::Error);
+
+fn doing<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> EngineError {
     move |error| EngineError {
         what,
-        error: error.to_string(),
+        source: error.into(),
     }
 }
 
@@ -123,8 +128,8 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
 /// Runs a load on a thread of its own; gives where its outcome will be.
 ///
 /// # Errors
-/// There is no thread to be had, in words.
-pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Result<Outcome, EngineError>>, String> {
+/// There is no thread to be had.
+pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Result<Outcome, EngineError>>, SpawnError> {
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new()
         .name("load".into())
@@ -132,7 +137,7 @@ pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Resu
             // Nobody who waits for it goes away before.
             let _told = ended.send(run(&plan, &control));
         })
-        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+        .map_err(SpawnError)?;
     Ok(end)
 }
 

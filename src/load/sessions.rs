@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::first_byte::FirstByte;
-use super::metric::Metric;
+use super::metric::{HistogramError, Metric};
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Example, Recorded, Recorder};
 use super::schedule::Arrivals;
@@ -410,7 +410,7 @@ impl Made {
     ///
     /// # Errors
     /// None: both have histograms of one form.
-    pub fn outcome(self, load: Option<Outcome>) -> Result<Outcome, String> {
+    pub fn outcome(self, load: Option<Outcome>) -> Result<Outcome, HistogramError> {
         let Some(mut outcome) = load else {
             return Ok(Outcome {
                 recorder: self.recorder,

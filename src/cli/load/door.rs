@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::RngExt;
 
+use super::drive::DriveError;
+use super::workers::CrewError;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::events::seed;
@@ -16,8 +18,8 @@ use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, ResolveError, SessionApiError, TAGS, is_itself,
-    is_private, is_secret, is_service, public_network,
+    EACH, HistogramError, LoadResult, Outcome, Place, Reference, ReferenceSettings, ResolveError, SessionApiError,
+    TAGS, is_itself, is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
 
@@ -317,23 +319,25 @@ impl From<String> for NotReady {
     }
 }
 
-impl From<ResolveError> for NotReady {
-    fn from(error: ResolveError) -> NotReady {
-        NotReady::CouldNotTell(error.into())
-    }
+/// What these say is all that there is to say.
+macro_rules! could_not_tell {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for NotReady {
+            fn from(error: $error) -> NotReady {
+                NotReady::CouldNotTell(error.into())
+            }
+        })+
+    };
 }
 
-impl From<PlanError> for NotReady {
-    fn from(error: PlanError) -> NotReady {
-        NotReady::CouldNotTell(error.into())
-    }
-}
-
-impl From<SessionApiError> for NotReady {
-    fn from(error: SessionApiError) -> NotReady {
-        NotReady::CouldNotTell(error.into())
-    }
-}
+could_not_tell!(
+    ResolveError,
+    PlanError,
+    SessionApiError,
+    HistogramError,
+    DriveError,
+    CrewError
+);
 
 impl<'a> Ready<'a> {
     /// Finds the door, or starts the reference platform for so many attaches at most.

@@ -32,8 +32,8 @@ pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
 use sessions::SessionOptions;
-use workers::Crew;
 pub use workers::work;
+use workers::{Crew, CrewError};
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
@@ -266,7 +266,7 @@ async fn make(
     crew: &Crew,
     process: &Process,
     quiet: bool,
-) -> Result<(Outcome, Vec<String>), String> {
+) -> Result<(Outcome, Vec<String>), CrewError> {
     let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
@@ -286,7 +286,7 @@ async fn make(
         1 if crew.pods.is_none() => {
             let plan = Plan {
                 fan_out: size.fan_out,
-                ..assignment.plan().map_err(|error| error.to_string())?
+                ..assignment.plan()?
             };
             (drive(plan, &stop, tell).await?, Vec::new())
         }

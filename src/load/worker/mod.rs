@@ -29,8 +29,8 @@ use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
 pub use assignment::{Assignment, Named, PlanError, Terminal, Tls};
-pub use serve::serve;
-pub use team::{IfLost, Member, run};
+pub use serve::{WorkerError, serve};
+pub use team::{IfLost, Member, TeamError, run};
 
 /// Of the messages: workers and coordinators of another one don't work together.
 pub const PROTOCOL: u32 = 3;
