@@ -65,7 +65,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let started = match target::start(&on, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
-        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Failed(error)) => return Ok(not_run(&error.to_string())),
         Err(NotStarted::Interrupted) => return Ok(INTERRUPTED),
     };
     // Nothing that it is told by could make it so.

@@ -26,7 +26,8 @@ const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
 
 /// Puts back what the journals of a folder hold; gives the exit code: 3 where something could not be.
 pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
-    let folder = journals(options.journal.as_deref(), &*process.variable).map_err(UsageError)?;
+    let folder =
+        journals(options.journal.as_deref(), &*process.variable).map_err(|error| UsageError(error.to_string()))?;
     let left = match Journal::left(&folder) {
         Ok(left) => left,
         Err(error) => {

@@ -117,7 +117,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let started = match target::start(&options.target, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
-        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Failed(error)) => return Ok(not_run(&error.to_string())),
         Err(NotStarted::Interrupted) => return Ok(exit_code(RunVerdict::Interrupted)),
     };
     let names = Arc::new(profile.names);

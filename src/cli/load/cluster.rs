@@ -181,7 +181,7 @@ impl ClusterOptions {
             .await
             .map_err(|error| match error {
                 NotStarted::Usage(error) => NotReady::Usage(error),
-                NotStarted::Failed(why) => NotReady::from(why),
+                NotStarted::Failed(error) => NotReady::CouldNotTell(error),
                 NotStarted::Interrupted => NotReady::Interrupted,
             })?;
         let made = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await;
