@@ -1,6 +1,6 @@
 //! `gauntlet compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -23,8 +23,8 @@ pub struct CompareOptions {
 
 /// Compares; gives what is to be printed, and the exit code.
 pub fn compare(options: &CompareOptions) -> Result<(String, u8), UsageError> {
-    let a = Saved::read(&options.before).map_err(UsageError)?;
-    let b = Saved::read(&options.after).map_err(UsageError)?;
+    let read = |file: &Path| Saved::read(file).map_err(|error| UsageError(error.to_string()));
+    let (a, b) = (read(&options.before)?, read(&options.after)?);
     let comparison = Comparison::new(&a, &b, &options.fail_on);
     Ok((comparison.text(), comparison.exit_code()))
 }

@@ -51,7 +51,7 @@ pub use metric::{HistogramError, Histograms, Metric};
 pub use outcome::{Ending, Outcome};
 pub use plan::{Door, Plan, Target};
 pub use recorder::{Recorder, Second};
-pub use reference::{EACH, Reference, Settings as ReferenceSettings};
+pub use reference::{EACH, Reference, ReferenceError, Settings as ReferenceSettings};
 pub use report::{LoadFormat, LoadReportSpec, render};
 pub use result::LoadResult;
 pub use session_api::{SessionApi, SessionApiError, Way};

@@ -9,17 +9,19 @@ use clap::Args;
 use rand::RngExt;
 
 use super::drive::DriveError;
+use super::platform::PlatformError;
 use super::workers::CrewError;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::events::seed;
+use crate::load::cluster::ReferencePodsError;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, HistogramError, LoadResult, Outcome, Place, Reference, ReferenceSettings, ResolveError, SessionApiError,
-    TAGS, is_itself, is_private, is_secret, is_service, public_network,
+    EACH, HistogramError, LoadResult, Outcome, Place, Reference, ReferenceError, ReferenceSettings, ResolveError,
+    SessionApiError, TAGS, is_itself, is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
 
@@ -336,7 +338,10 @@ could_not_tell!(
     SessionApiError,
     HistogramError,
     DriveError,
-    CrewError
+    CrewError,
+    ReferenceError,
+    ReferencePodsError,
+    PlatformError,
 );
 
 impl<'a> Ready<'a> {
@@ -511,7 +516,7 @@ impl<'a> Ready<'a> {
     }
 }
 
-async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, String> {
+async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, NotReady> {
     let settings = ReferenceSettings {
         binary: process.binary.as_ref().map_err(String::clone)?,
         processes: most.div_ceil(EACH),
@@ -520,7 +525,7 @@ async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secr
         mutants: &options.mutant,
         limits: options.limits(),
     };
-    Reference::start(&settings).await
+    Ok(Reference::start(&settings).await?)
 }
 
 fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
