@@ -36,7 +36,7 @@ fn what_it_does_is_told_on_standard_error_alone() {
         "the step begins",
         "the world has ended",
         "run=harness-token/token/refuse",
-        // What the client of Kubernetes asks.
+        // What is asked of the API server.
         "requesting",
     ] {
         assert!(ran.stderr.contains(part), "{part} is missing in\n{}", ran.stderr);
@@ -47,7 +47,7 @@ fn what_it_does_is_told_on_standard_error_alone() {
 #[test]
 fn only_as_much_is_told_as_is_asked_for() {
     let folder = folder();
-    let ran = told(folder.path(), "kube=off,gauntlet=debug", &["run", REFUSE]).exits(0);
+    let ran = told(folder.path(), "gauntlet=debug,gauntlet::world=off", &["run", REFUSE]).exits(0);
     assert!(ran.stderr.contains("the run is over"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("requesting"), "{}", ran.stderr);
     let ran = run_in(folder.path(), &["run", REFUSE, "-vv"]).exits(0);

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use tower::util::MapRequestLayer;
+use tracing::debug;
 
 use super::StartError;
 
@@ -63,7 +65,14 @@ fn build(
         .extra_headers_layer()
         .map_err(|why| StartError::new("client", why))?;
     Ok(ClientBuilder::new(http.clone(), namespace)
+        .with_layer(&MapRequestLayer::new(told))
         .with_layer(&config.base_uri_layer())
         .with_layer(&headers)
         .build())
+}
+
+/// As the clients of kube's own making tell what they ask.
+fn told(request: Request<Body>) -> Request<Body> {
+    debug!(method = %request.method(), url = %request.uri(), "requesting");
+    request
 }
