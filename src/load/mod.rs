@@ -55,6 +55,6 @@ pub use reference::{EACH, Reference, ReferenceError, Settings as ReferenceSettin
 pub use report::{LoadFormat, LoadReportSpec, render};
 pub use result::LoadResult;
 pub use session_api::{SessionApi, SessionApiError, Way};
-pub use sessions::{Made, Order, Sessions};
+pub use sessions::{Made, MakeError, Order, Sessions};
 pub use summary::{summary, tick, times};
 pub use url::{Place, PlaceError, ResolveError, is_itself, is_private, is_secret, is_service, public_network, resolve};

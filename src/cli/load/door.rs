@@ -20,8 +20,8 @@ use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, HistogramError, LoadResult, Outcome, Place, Reference, ReferenceError, ReferenceSettings, ResolveError,
-    SessionApiError, TAGS, is_itself, is_private, is_secret, is_service, public_network,
+    EACH, HistogramError, LoadResult, MakeError, Outcome, Place, Reference, ReferenceError, ReferenceSettings,
+    ResolveError, SessionApiError, TAGS, is_itself, is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
 
@@ -342,6 +342,7 @@ could_not_tell!(
     ReferenceError,
     ReferencePodsError,
     PlatformError,
+    MakeError,
 );
 
 impl<'a> Ready<'a> {

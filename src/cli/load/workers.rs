@@ -11,7 +11,7 @@ use super::drive::DriveError;
 use crate::cli::conclude::tell;
 use crate::cli::process::Process;
 use crate::load::abort::AbortOn;
-use crate::load::cluster::{WorkerSettings, Workers, longest};
+use crate::load::cluster::{LeftError, WorkerSettings, Workers, WorkersError, longest};
 use crate::load::worker::{self, Assignment, IfLost, Member, PlanError, TeamError};
 use crate::load::{Outcome, Second};
 
@@ -31,9 +31,11 @@ pub struct Crew {
 /// Why no load was made.
 #[derive(Debug, thiserror::Error)]
 pub enum CrewError {
-    /// What the program is, or what became of pods; in words.
+    /// Why it isn't known which file this process runs.
     #[error("{0}")]
-    Surroundings(String),
+    Binary(String),
+    #[error(transparent)]
+    Pods(#[from] WorkersError),
     #[error("starting worker {turn}: {source}")]
     Start { turn: u32, source: StartError },
     #[error(transparent)]
@@ -44,7 +46,7 @@ pub enum CrewError {
     Drive(#[from] DriveError),
     /// And what of the workers could not be taken away.
     #[error("{source}\n{left}")]
-    Left { source: Box<CrewError>, left: String },
+    Left { source: Box<CrewError>, left: LeftError },
 }
 
 /// Why a process of a load's is not there.
@@ -69,7 +71,7 @@ impl Crew {
             return self.run_in_pods(pods, assignment, stop, tell).await;
         }
         let binary = process.binary.as_ref();
-        let binary = binary.map_err(|why| CrewError::Surroundings(why.clone()))?;
+        let binary = binary.map_err(|why| CrewError::Binary(why.clone()))?;
         let mut members = Vec::new();
         // Dropped, they are killed.
         let mut children: Vec<Child> = Vec::new();
@@ -97,14 +99,14 @@ impl Crew {
         let mut workers = Workers::new(pods.clone());
         let run = async {
             let started = workers.start(longest(assignment), stop).await;
-            let members = started.map_err(CrewError::Surroundings)?;
+            let members = started.map_err(CrewError::Pods)?;
             let outcome = worker::run(members, assignment, self.if_lost, stop, tell).await;
             outcome.map_err(CrewError::Team)
         };
         let outcome = run.await;
         let left = workers.end().await.err();
         match (outcome, left) {
-            (Ok(outcome), left) => Ok((outcome, left.into_iter().collect())),
+            (Ok(outcome), left) => Ok((outcome, left.iter().map(ToString::to_string).collect())),
             (Err(error), None) => Err(error),
             (Err(error), Some(left)) => Err(CrewError::Left {
                 source: Box::new(error),

@@ -11,4 +11,4 @@ pub use job::longest;
 pub use reference::{DOOR, ReferencePods, ReferencePodsError, Settings as ReferenceSettings};
 pub use target::{PodCost, TITLE, TargetSide};
 pub use watch::{Pods, Watch};
-pub use workers::{Settings as WorkerSettings, Workers};
+pub use workers::{LeftError, Settings as WorkerSettings, Workers, WorkersError};
