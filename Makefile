@@ -7,6 +7,8 @@ PROFILE ?= release
 # Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
 FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
+# What makes the program. The tests' build makes it too, of the crates as the tests have them: then nothing is built twice.
+BUILD ?= $(if $(filter ci,$(PROFILE)),$(CARGO) test --profile ci --no-run,$(CARGO) build --profile $(PROFILE) $(FEATURES))
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
 .PHONY: help run test test-kind prove load build bench bench-echo bench-load verify lint doc schema
@@ -20,27 +22,27 @@ run: build ## all core scenarios on the embedded target; reports in reports/
 test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
-test-kind: ## that a kind cluster gives the embedded target's verdicts, and a platform on one is put back; GAUNTLET_NODE_IMAGE is the node's image
-	$(CARGO) build --profile ci
+test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored; GAUNTLET_NODE_IMAGE is the node's image
+	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
 		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1
 
-prove: build ## every mutant against the checks of its row, and the matrix
+prove: build ## run every mutant against the checks of its row, and print the matrix
 	$(GAUNTLET) prove --report reports/matrix.md
 
-load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; LOAD is more flags, as LOAD="-n 200"
+load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; LOAD adds flags: LOAD="-n 200"
 	$(GAUNTLET) load -n 5000 --ramp 1000/s --hold 20s $(LOAD)
 
 build: ## the program, as target/release/gauntlet
-	$(CARGO) build --profile $(PROFILE) $(FEATURES)
+	$(BUILD)
 
-bench: ## what parsing, a fresh world, an attach and the parts of a load cost
+bench: ## measure parsing, a fresh world, an attach and the parts of a load
 	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load
 
-bench-echo: build ## what an echo costs the load engine beside a bare epoll client; ECHO is more flags, as ECHO=--check
+bench-echo: build ## measure an echo of the load engine against a bare epoll client; ECHO adds flags: ECHO=--check
 	$(CARGO) bench --profile $(PROFILE) $(FEATURES) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)
 
-bench-load: build ## what a load costs gauntlet, k6, Artillery and tsung at the same server; LOAD is more flags, as LOAD="-n 5000"
+bench-load: build ## measure a load with gauntlet, k6, Artillery and tsung on the same server; LOAD adds flags: LOAD="-n 5000"
 	benches/load/install
 	benches/load/side-by-side --gauntlet $(GAUNTLET) $(LOAD)
 

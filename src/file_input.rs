@@ -25,7 +25,7 @@ pub enum Refusal {
     System(String),
     #[error("this is a folder, not a file")]
     Folder,
-    #[error("this is no regular file")]
+    #[error("this isn't a regular file")]
     NotRegular,
     #[error("the file has {size} bytes; at most {limit} are read")]
     TooLong { size: u64, limit: u64 },
@@ -44,7 +44,7 @@ impl Refusal {
     /// What to do, where that is not plain from what is wrong.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Refusal::NotRegular => Some("copy what comes out of it into a file"),
+            Refusal::NotRegular => Some("copy its output into a file"),
             _ => None,
         }
     }
@@ -131,7 +131,7 @@ pub fn because(path: &Path, error: &io::Error) -> String {
         io::ErrorKind::NotFound if path.is_symlink() => "is a symbolic link to nothing".to_owned(),
         io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        io::ErrorKind::NotADirectory => "is no folder".to_owned(),
+        io::ErrorKind::NotADirectory => "is not a folder".to_owned(),
         _ => format!("can't be read: {error}"),
     }
 }
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(refused(folder.path(), 9), "this is a folder, not a file");
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, pipe.as_path(), 0o600.into()).expect("made");
-        let not_regular = "this is no regular file; copy what comes out of it into a file";
+        let not_regular = "this isn't a regular file; copy its output into a file";
         assert_eq!(refused(&pipe, 9), not_regular);
         assert_eq!(refused(Path::new("/dev/zero"), 9), not_regular);
         assert_eq!(

@@ -15,7 +15,7 @@ pub enum Trust {
     Authority(String),
     /// Those that this machine takes, and those of further authorities (PEM).
     Machine { and: Option<String> },
-    /// Any, of whomever.
+    /// Any certificate.
     Anybody,
     /// None: there is no door over TLS.
     Nothing,

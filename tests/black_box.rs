@@ -8,6 +8,8 @@ mod command_line;
 mod documentation;
 mod endings;
 mod expected;
+mod foreign;
+mod formats;
 mod gateways;
 mod installation;
 mod interop;

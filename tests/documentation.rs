@@ -1,5 +1,6 @@
 //! What the documents say is what there is.
 
+use gauntlet::profile::operations::Operation;
 use gauntlet::scenario::predicate::OPERATORS;
 use gauntlet::steps::VERBS;
 
@@ -7,6 +8,7 @@ use crate::binary::{folder, json, run_in};
 
 const README: &str = include_str!("../README.md");
 const SCENARIOS: &str = include_str!("../docs/scenarios.md");
+const TARGETS: &str = include_str!("../docs/targets.md");
 
 /// Whether the document has a name as code, alone.
 fn names(document: &str, name: &str) -> bool {
@@ -29,6 +31,14 @@ fn every_verb_and_each_of_its_phrases_is_named() {
                 verb.name
             );
         }
+    }
+}
+
+#[test]
+fn every_operation_of_a_profile_is_named() {
+    for operation in Operation::ALL {
+        let name = operation.name();
+        assert!(names(TARGETS, name), "docs/targets.md has no operation `{name}`");
     }
 }
 

@@ -334,7 +334,7 @@ fn a_run_that_ended_early_does_not_tell_of_everything() {
     )
     .exits(1);
     let words: Vec<&str> = ran.stdout.split_whitespace().collect();
-    let told = "note: the run of first.json ended early: what it did not start is not run now";
+    let told = "note: the run of first.json ended early: unstarted scenarios are not rerun";
     assert!(words.join(" ").contains(told), "{}", ran.stdout);
     assert!(ran.stdout.contains("0 passed, 1 failed"), "{}", ran.stdout);
 }

@@ -40,7 +40,7 @@ async fn it_is_only_looked_at_unless_more_is_allowed() {
             "disrupt",
         ])
         .exits(2);
-    insta::assert_snapshot!(refused.stderr, @"gauntlet: --allow disrupt wants --context as well: which cluster is disrupted is not left to what is current
+    insta::assert_snapshot!(refused.stderr, @"gauntlet: --allow disrupt requires --context: the cluster to disrupt must be named explicitly
 ");
 }
 
@@ -191,7 +191,7 @@ async fn one_run_at_a_time_disrupts_it() {
     let of = ["run", "--target", "cluster", "--profile", "p.yaml"];
     let refused = theirs.ran(&[&of[..], &ROTATE].concat()).exits(3);
     insta::assert_snapshot!(refused.stderr, @"
-    gauntlet: the run run-other disrupts this platform now (the lease gauntlet): beside it nothing can be judged; a lease that is no longer renewed counts for a minute
+    gauntlet: the run run-other disrupts this platform now (the lease gauntlet): nothing can be judged meanwhile; a lease that is no longer renewed expires after a minute
     gauntlet: nothing was run
     ");
     assert!(theirs.journals().is_empty());
@@ -231,7 +231,7 @@ async fn of_some_only_the_doors_are_known() {
     ];
     let without = theirs.ran(&of).exits(3);
     insta::assert_snapshot!(without.stderr, @"
-    gauntlet: reading the master-key from the variable API_KEY: it is not set, or no text
+    gauntlet: reading the master-key from the variable API_KEY: it is not set, or isn't text
     gauntlet: nothing was run
     ");
     let output = theirs

@@ -85,7 +85,7 @@ fn every_report_of_a_load() {
     let not_one = run_in(folder.path(), &["compare", "result.json", "load-junit.xml"]).exits(2);
     assert_eq!(
         not_one.stderr,
-        "gauntlet: load-junit.xml is no result of `gauntlet load`: it looks like HTML or XML, as a report does; give a \
+        "gauntlet: load-junit.xml isn't a result of `gauntlet load`: it looks like HTML or XML, as a report does; give a \
          file that `gauntlet load --out` wrote\n"
     );
 }
@@ -173,7 +173,7 @@ fn what_cannot_be_compared_is_said() {
         ),
         (
             &["/dev/null", "b.json"],
-            "gauntlet: cannot read /dev/null: this is no regular file; copy what comes out of it into a file\n",
+            "gauntlet: cannot read /dev/null: this isn't a regular file; copy its output into a file\n",
         ),
         (
             &["a.json", "b.json", "--fail-on", "attach.p99"],

@@ -118,7 +118,7 @@ fn a_sidecar_among_the_init_containers() {
     );
     let ran = judged("sidecar-in-both-lists", &[]).exits(1);
     assert!(
-        ran.stdout.contains("stands among the containers and among the init"),
+        ran.stdout.contains("is among the containers and among the init"),
         "{}",
         ran.stdout
     );
@@ -178,7 +178,7 @@ fn files_that_are_not_read() {
     std::fs::write(folder.path().join("large"), vec![b'#'; (16 << 20) + 1]).expect("written");
     for (file, says) in [
         (".", "this is a folder, not a file"),
-        ("/dev/zero", "this is no regular file"),
+        ("/dev/zero", "this isn't a regular file"),
         ("missing", "there is no such file or folder"),
         ("bytes", "not UTF-8 from here on"),
         ("large", "at most 16777216 are read"),

@@ -257,7 +257,7 @@ fn a_report_that_cannot_be_written_is_said_and_is_no_pass() {
         );
     }
     let full = "gauntlet: json=/dev/full: cannot write /dev/full: there is no space left on its disk
-gauntlet: exit code 3 in place of 0, for what is said above
+gauntlet: exit code 3 instead of 0, for the reason above
 ";
     // What is known only at the end doesn't take the verdict along.
     let ran = run_in(folder.path(), &[&quick[..], &["json=/dev/full"]].concat()).exits(3);
@@ -404,13 +404,12 @@ fn a_secret_in_an_unknown_form_is_found_and_is_no_pass() {
         let line = ran.stderr.lines().find(|line| line.contains(place));
         let line = line.unwrap_or_else(|| panic!("{place} in\n{}", ran.stderr));
         assert!(
-            line.ends_with(": the secret $HARNESS_AUTH_TOKEN stands here (in an unusual encoding)"),
+            line.ends_with(": contains the secret $HARNESS_AUTH_TOKEN (in an unusual encoding)"),
             "{line}"
         );
     }
     assert!(
-        ran.stderr
-            .ends_with("delete what is named above, or keep it to yourself\n"),
+        ran.stderr.ends_with("delete what is named above, or keep it private\n"),
         "{}",
         ran.stderr
     );

@@ -300,12 +300,12 @@ fn what_is_in_the_kubeconfigs_place_stays() {
     for (path, why) in [
         ("other", "is not one that `gauntlet up` wrote"),
         ("notes", "is not one that `gauntlet up` wrote"),
-        ("link", "is no regular file"),
-        ("fifo", "is no regular file"),
-        (".", "is no regular file"),
+        ("link", "isn't a regular file"),
+        ("fifo", "isn't a regular file"),
+        (".", "isn't a regular file"),
     ] {
         let ran = run_in(folder.path(), &["up", "--kubeconfig", path]).exits(2);
-        let said = format!("gauntlet: {path} is there already, and {why}; `--kubeconfig` names another\n");
+        let said = format!("gauntlet: {path} already exists, and {why}; `--kubeconfig` names another\n");
         assert_eq!(ran.stderr, said);
     }
     let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("it is there");
@@ -320,7 +320,7 @@ fn kubeconfigs_of_other_platforms() {
     let ran = run_in(&folder, &["up", "--kubeconfig", "k.yaml"]).exits(2);
     assert!(
         ran.stderr
-            .contains("k.yaml is there already, and leads to a platform that is up"),
+            .contains("k.yaml already exists, and leads to a platform that is up"),
         "{}",
         ran.stderr
     );

@@ -22,22 +22,22 @@ const FEWEST: u32 = 100;
 
 #[derive(Clone, Debug, Args)]
 pub struct CapacityOptions {
-    /// Of what the largest number is looked for
+    /// What to maximise
     #[arg(long, value_enum, default_value_t)]
     pub of: Of,
-    /// The first number that is tried
+    /// The first number to try
     #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub from: u32,
-    /// The largest number that is tried
+    /// The largest number to try
     #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub most: u32,
-    /// How close the two ends of the answer have to be
+    /// How close the two ends of the answer must be
     #[arg(long, value_name = "PERCENT", default_value = "4%", value_parser = percent)]
     pub precision: f64,
-    /// Trials of each end, of which a majority decides
+    /// Trials of each end; a majority decides
     #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub trials: u32,
-    /// How attaches arrive in each trial [default: 500/s; with --of rate at the rate that is tried]
+    /// How attaches arrive in each trial [default: 500/s; with --of rate, the rate being tried]
     #[arg(long, value_name = "RATE")]
     pub ramp: Option<Arrivals>,
     /// How long each trial holds all attaches
@@ -47,13 +47,13 @@ pub struct CapacityOptions {
     pub door: DoorOptions,
 }
 
-/// What is looked for.
+/// What to maximise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Of {
-    /// Attaches that are open at once
+    /// Attaches open at once
     #[default]
     Attaches,
-    /// Attaches that open in a second, for two seconds
+    /// Attaches opened per second, for two seconds
     Rate,
 }
 
@@ -114,7 +114,7 @@ struct Document<'a> {
     found: &'a Found,
 }
 
-/// Searches; gives the exit code.
+/// Searches; returns the exit code.
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
     let redactor = process.redactor.clone();

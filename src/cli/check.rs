@@ -1,4 +1,4 @@
-//! `gauntlet check`: whether scenarios, profiles and files of expected failures are right.
+//! `gauntlet check`: validates scenarios, profiles and files of expected failures.
 
 use std::io::{self, Write};
 use std::path::PathBuf;

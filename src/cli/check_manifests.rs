@@ -1,5 +1,5 @@
-//! `gauntlet check-manifests`: whether rendered manifests keep the contracts, as far as that can be told before
-//! anything runs.
+//! `gauntlet check-manifests`: checks rendered manifests against the contracts, as far as possible before anything
+//! runs.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const FAILED: u8 = 1;
 const COULD_NOT_TELL: u8 = 3;
 const NOTHING: u8 = 4;
 
-/// Judges manifests; gives what is to be printed, and the exit code. `variable` gives variables of the environment.
+/// Judges manifests; returns what is to be printed, and the exit code. `variable` gives variables of the environment.
 pub async fn check_manifests(
     options: &CheckManifests,
     input: impl Read,

@@ -1,4 +1,4 @@
-//! The end of a run: what is wrong with its reports, and the exit code.
+//! The end of a run: problems with its reports, and the exit code.
 
 use std::io::Write;
 
@@ -35,7 +35,7 @@ pub fn settle(finished: &Finished, redactor: &Redactor, said: u8, verdict: &str)
         Ok(leaks) if leaks.is_empty() => {}
         Ok(leaks) => {
             wrong.extend(places(&leaks));
-            wrong.push("delete what is named above, or keep it to yourself".to_owned());
+            wrong.push("delete what is named above, or keep it private".to_owned());
         }
         Err(error) => wrong.push(error.to_string()),
     }
@@ -46,7 +46,7 @@ pub fn settle(finished: &Finished, redactor: &Redactor, said: u8, verdict: &str)
     match said {
         1 | 3 | 130 => said,
         _ => {
-            tell(&format!("exit code 3 in place of {said}, for what is said above"));
+            tell(&format!("exit code 3 instead of {said}, for the reason above"));
             3
         }
     }

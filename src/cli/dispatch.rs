@@ -25,7 +25,7 @@ const USAGE: u8 = 2;
 /// Exit code of what could not be told.
 const COULD_NOT_TELL: u8 = 3;
 
-/// What `main` alone reads and knows.
+/// What only `main` reads.
 pub struct Start {
     /// The environment's variables that are text; what isn't is no variable of the platform's.
     pub environment: BTreeMap<String, String>,
@@ -35,7 +35,7 @@ pub struct Start {
     pub commit: Option<&'static str>,
 }
 
-/// Runs a command to its end; gives the process's exit code.
+/// Runs a command to its end; returns the process's exit code.
 pub fn dispatch(cli: Cli, start: &Start) -> u8 {
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
@@ -125,6 +125,31 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let (text, code) = cli::compare::compare(&options)?;
             shown(std::io::stdout().lock().write_all(text.as_bytes())).map(|_| code)
         }
+        Command::Show(options) => {
+            let console = process(CancellationToken::new(), false, false).console;
+            let (printed, code) = cli::show::show(&options, &console)?;
+            shown(std::io::stdout().lock().write_all(&printed)).map(|_| code)
+        }
+        Command::Mutants(options) => {
+            let scenarios = scenarios(options.scenarios.as_deref())?;
+            let mutants = cli::mutants::chosen(&scenarios, &options.selectors)?;
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::mutants::text(&mutants, out),
+                ListFormat::Json => cli::mutants::json(&mutants, out),
+            })
+        }
+        Command::Tags(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let all = cli::LevelName::All;
+            let chosen = selection::select(&scenarios, &options.selection.selectors, all)?.scenarios;
+            let tags = cli::tags::tags(&chosen);
+            let out = &mut std::io::stdout().lock();
+            shown(match options.format {
+                ListFormat::Text => cli::tags::text(&tags, out),
+                ListFormat::Json => cli::tags::json(&tags, out),
+            })
+        }
         Command::Up(options) => {
             let process = process(on_signals()?, false, false);
             cli::up::up(options, process, std::io::stdout()).await
@@ -168,7 +193,7 @@ fn shown(printed: std::io::Result<()>) -> Result<u8, UsageError> {
 /// Most descriptors that are asked for: children inherit the limit, and some walk all of them.
 const DESCRIPTORS: u64 = 65_536;
 
-/// Raises the soft limit of open files towards the hard one, and gives what it is now; none where there is no limit.
+/// Raises the soft limit of open files towards the hard one, and gives what it is now; none if there is no limit.
 ///
 /// The soft limit is 1024 or less on many machines, for the sake of programs that use `select`.
 fn raise_descriptors() -> Option<u64> {

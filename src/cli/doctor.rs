@@ -16,7 +16,7 @@ struct Finding {
 /// Descriptors below which scenarios run one after another.
 const FEW_DESCRIPTORS: u64 = 1024;
 
-/// Looks at each target; gives the exit code: 0 where at least the embedded one can run.
+/// Looks at each target; returns the exit code: 0 where at least the embedded one can run.
 pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
     let findings = [embedded(process), kind().await, codex(process).await];
     for Finding { name, found } in &findings {

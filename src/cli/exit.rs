@@ -1,4 +1,4 @@
-//! Exit codes, and what is wrong with a command line.
+//! Exit codes and usage errors.
 
 use crate::events::RunVerdict;
 

@@ -18,7 +18,7 @@ pub fn jwt(
     let name = &options.secret_from;
     let secret = variable(name).filter(|secret| !secret.is_empty()).ok_or_else(|| {
         UsageError(format!(
-            "{name} is not set, or no text: it is to hold what the platform's JWTs are signed with"
+            "{name} is not set, or isn't text: it must hold the platform's JWT signing secret"
         ))
     })?;
     let wanted = wanted(options)?;

@@ -1,4 +1,4 @@
-//! `gauntlet list`: which scenarios there are.
+//! `gauntlet list`: the scenarios that would run.
 
 use std::io::{self, Write};
 

@@ -13,6 +13,7 @@ pub mod jwt;
 pub mod list;
 pub mod load;
 pub mod log;
+pub mod mutants;
 pub mod platform;
 pub mod process;
 pub mod profile;
@@ -23,6 +24,8 @@ pub mod rerun;
 pub mod run;
 pub mod schema;
 pub mod selection;
+pub mod show;
+pub mod tags;
 pub mod target;
 pub mod up;
 
@@ -38,23 +41,25 @@ use crate::vocabulary::Contract;
 use exit::UsageError;
 use target::{CodexOptions, GatewayOptions, KindOptions, TargetOptions};
 
-/// Exit codes, as `--help` shows them.
-const EXIT_CODES: &str = "\
+/// What `--help` ends with: the exit codes, and where terms are defined.
+const AFTER_HELP: &str = "\
 Exit codes:
-  0    everything that was selected passed
+  0    everything selected passed
   1    a check failed: the platform is wrong
   2    the command line or a file is wrong
   3    could not tell: the harness or its surroundings failed
   4    nothing ran
   5    partial: core scenarios were skipped (0 with --allow-partial)
-  130  interrupted, and cleaned up; what failed before is in the verdict's line";
+  130  interrupted, and cleaned up; the verdict line shows earlier failures
+
+Terms such as door, road, row and mutant: docs/glossary.md";
 
 /// Where `up` puts its kubeconfig.
 const KUBECONFIG: &str = "gauntlet.kubeconfig";
 
-/// Proves that the doors of an LLM agent platform on Kubernetes hold.
+/// Tests that the doors of an LLM agent platform on Kubernetes hold, and how much load they take.
 #[derive(Debug, Parser)]
-#[command(name = "gauntlet", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "gauntlet", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -68,13 +73,13 @@ pub enum Command {
     List(List),
     /// Validate scenarios, profiles and files of expected failures without running them
     Check(Check),
-    /// Judge rendered Kubernetes manifests by the contracts, before anything is deployed
+    /// Check rendered Kubernetes manifests against the contracts, before deployment
     CheckManifests(CheckManifests),
     /// Show a rule: its source, its steps, the mutants that it kills
     Explain(Explain),
     /// Prove that every check can fail: each mutant of the reference platform against its row
     Prove(Prove),
-    /// Load the terminal's door with concurrent attaches, and measure it
+    /// Load a terminal's door with concurrent attaches, and measure it
     Load(Box<load::LoadOptions>),
     /// One of the processes that make a load
     #[command(hide = true)]
@@ -82,23 +87,29 @@ pub enum Command {
     /// The process that makes the HTTP side of a load
     #[command(hide = true)]
     LoadHttpWorker,
-    /// Search the largest load of the terminal's door that keeps the objectives
+    /// Search for the largest load of a terminal's door that meets the objectives
     Capacity(Box<capacity::CapacityOptions>),
-    /// Tell whether two results of `load --out` differ by more than chance
+    /// Tell whether two results of `load --out` differ by more than chance, or what changed between two reports of runs
     Compare(compare::CompareOptions),
-    /// Bring a platform up for a person, with a kubeconfig
+    /// Show a JSON report of a run, in any format
+    Show(show::Show),
+    /// List the mutants of the reference platform, with the row that each breaks
+    Mutants(Mutants),
+    /// List the tags by which scenarios can be selected
+    Tags(Tags),
+    /// Start a platform to work with by hand, with a kubeconfig
     Up(Up),
-    /// Print a JWT, signed with what AUTH_JWT_SECRET holds, for trying the agent service by hand
+    /// Print a JWT signed with the value of AUTH_JWT_SECRET, to try an agent service by hand
     Jwt(Jwt),
-    /// End a platform that `up --target kind` brought up, cluster and all
+    /// Delete the cluster that `up --target kind` created, with its platform
     Down(Down),
-    /// Show what `up --target kind` brought up
+    /// Show the platform that `up --target kind` started
     Status(Status),
-    /// Tell what this machine can run, what is missing, and how to get it
+    /// Show what this machine can run, what is missing, and how to get it
     Doctor,
-    /// Put back what interrupted runs changed on platforms that aren't ours
+    /// Restore what interrupted runs changed on platforms that aren't ours
     Recover(Recover),
-    /// Print the JSON Schema of a scenario file, or of another of gauntlet's documents
+    /// Print the JSON Schema of a scenario file or another document
     Schema(Schema),
     /// Run one component of the reference platform as a process
     Platform(Platform),
@@ -107,8 +118,8 @@ pub enum Command {
 /// Which scenarios.
 #[derive(Clone, Debug, Args)]
 pub struct Selection {
-    /// Which scenarios: an id, a part of one up to a /, a glob, each with a case of a matrix in brackets behind it,
-    /// tag:NAME, level:core; ! excludes; without any, all of them
+    /// Which scenarios: an id, the beginning of one up to a /, or a glob, each optionally with a case of the matrix in
+    /// brackets; tag:NAME; level:core; ! excludes; without any, all of them
     #[arg(value_name = "SELECTOR")]
     pub selectors: Vec<String>,
     /// Read scenarios from this folder instead of the built-in ones
@@ -123,6 +134,26 @@ pub struct List {
     /// Which levels
     #[arg(long, value_enum, default_value = "all")]
     pub level: LevelName,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Mutants {
+    /// Which mutants: their names, or selectors of the scenarios whose rows they break; without any, all of them
+    #[arg(value_name = "NAME|SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Tags {
+    #[command(flatten)]
+    pub selection: Selection,
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
 }
@@ -143,10 +174,10 @@ pub struct Check {
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckManifests {
-    /// Files of manifests as `helm template` prints them; - is standard input
+    /// Rendered manifests, as `helm template` prints them; - is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// What the installation calls things [default: the contracts' names]
+    /// The installation's names [default: the contracts' names]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// Set a name on top of the profile: secret.name=my-env
@@ -154,23 +185,23 @@ pub struct CheckManifests {
     pub set: Vec<String>,
     #[arg(long, value_enum, default_value_t)]
     pub format: ListFormat,
-    /// Ask a cluster's API server too whether it takes each object; nothing is applied
+    /// Also ask a cluster's API server whether it accepts each object; nothing is applied
     #[arg(long)]
     pub server_dry_run: bool,
-    /// The kubeconfig of that cluster [default: $KUBECONFIG, or that of kubectl]
+    /// The kubeconfig of that cluster [default: $KUBECONFIG, or kubectl's]
     #[arg(long, value_name = "FILE", requires = "server_dry_run")]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig [default: its current one]
     #[arg(long, requires = "server_dry_run")]
     pub context: Option<String>,
-    /// The namespace of objects that don't say theirs [default: the context's]
+    /// The namespace of objects without one [default: the context's]
     #[arg(long, short, value_name = "NAME", requires = "server_dry_run")]
     pub namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct Schema {
-    /// Of which document
+    /// Which document
     #[arg(value_enum, default_value_t)]
     pub document: Document,
 }
@@ -201,21 +232,21 @@ pub enum TargetName {
     /// The reference platform, in this process.
     #[default]
     Embedded,
-    /// A cluster that kind makes, a namespace for each scenario.
+    /// A cluster that kind creates, with a namespace for each scenario.
     Kind,
-    /// A platform that is there, on a cluster of a kubeconfig; what it is called says a profile.
+    /// An existing platform on a cluster from your kubeconfig; a profile gives its names.
     Cluster,
-    /// A platform of which only the doors are known: their addresses are a profile's `roads`.
+    /// A platform known only by its doors; a profile's `roads` give their addresses.
     Url,
 }
 
-/// Targets that are brought up for a person.
+/// Targets that gauntlet can start itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MadeTarget {
     /// The reference platform, in this process.
     #[default]
     Embedded,
-    /// A cluster that kind makes.
+    /// A cluster that kind creates.
     Kind,
 }
 
@@ -228,7 +259,7 @@ impl From<MadeTarget> for TargetName {
     }
 }
 
-/// Contracts as the command line has them.
+/// Contracts by their names on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ContractName {
     /// The terminal behind a shared token
@@ -250,13 +281,13 @@ impl From<ContractName> for Contract {
     }
 }
 
-/// Levels as the command line has them.
+/// Levels by their names on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LevelName {
-    /// Rules that a sentence of the contract's source stands behind
+    /// Rules that the contract's source states
     #[default]
     Core,
-    /// The rest, and hardening with a standard
+    /// All other rules, including hardening
     Extended,
     All,
 }
@@ -277,46 +308,47 @@ pub struct Run {
     pub selection: Selection,
     #[command(flatten)]
     pub target: TargetOptions,
-    /// Which levels [default: core; with --rerun-failed all]
+    /// Which levels [default: core; all with --rerun-failed]
     #[arg(long, value_enum)]
     pub level: Option<LevelName>,
-    /// What the installation calls things and which choices it makes [default: the reference platform's]
+    /// The installation's names and policies [default: the reference platform's]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
-    /// Run again what failed or could not be told in the run of this JSON report, with a seed of its own
+    /// Repeat the failures and errors of this JSON report, with a new seed
     #[arg(long, value_name = "REPORT")]
     pub rerun_failed: Option<PathBuf>,
-    /// Known failures, each with a reason and a day: they don't fail the run, and their passing does
+    /// Known failures, each with a reason and an expiry date: they don't fail the run, but it fails if one passes
     #[arg(long, value_name = "FILE")]
     pub expected_failures: Option<PathBuf>,
-    /// A report beside what is printed: junit, json or markdown, into the run's folder, to =FILE, or to =- for
-    /// standard output; console=FILE writes a copy of what is printed
+    /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
+    /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
+    /// what is printed
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<ReportSpec>,
-    /// The folder for reports and evidence: each run makes a folder of its own in it, and the link `latest` leads to
-    /// that of the run that started last [default: reports]
+    /// The folder for reports and evidence: each run creates its own folder there, and the link `latest` leads to the
+    /// run that started last [default: reports]
     #[arg(long, value_name = "DIR")]
     pub reports: Option<PathBuf>,
-    /// Remove what gauntlet wrote into the oldest runs' folders there but for N, this run's counted [default: none is
-    /// removed]
+    /// Keep only the newest N runs there, this one included, and remove what gauntlet wrote for older ones [default:
+    /// remove nothing]
     #[arg(long, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: Option<std::num::NonZeroUsize>,
-    /// Scenarios at once [default: 4 for each processor; on kind 2; on a platform that isn't ours one at all]
+    /// Scenarios run at once [default: 4 per processor, 2 on kind; one in all on a platform that isn't ours]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
-    /// Run everything so many times
+    /// Run everything N times
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
-    /// Start no further scenario after a failure
+    /// Start no more scenarios after a failure
     #[arg(long)]
     pub fail_fast: bool,
-    /// Seed of random values; a report names the one that was used
+    /// Seed of random values; reports contain the one used
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Longest time of a scenario that doesn't say its own [default: 60s; on a cluster 5m]
+    /// Time limit of a scenario without one of its own [default: 60s; on a cluster 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Run only the I-th of N parts
@@ -352,23 +384,23 @@ pub struct Prove {
     /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
-    /// Write the matrix to this file: JSON where it ends in .json, else Markdown
+    /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Scenarios at once [default: embedded 4 for each processor, kind 2]
+    /// Scenarios run at once [default: 4 per processor, 2 on kind]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
     #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
-    /// Longest time of a scenario that doesn't say its own [default: embedded 60s, kind 300s]
+    /// Time limit of a scenario without one of its own [default: embedded 60s, kind 300s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct Up {
-    /// Whose platform
+    /// Which contract's platform
     #[arg(value_enum, value_name = "CONTRACT", default_value_t)]
     pub contract: ContractName,
     #[command(flatten)]
@@ -384,13 +416,13 @@ pub struct Up {
     /// kind: the node's image [default: kind's own]
     #[arg(long, value_name = "NODE_IMAGE")]
     pub image: Option<String>,
-    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
+    /// kind: build the platform's image on top of this one, for its shell and programs [default: gauntlet's own]
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
-    /// Where the kubeconfig goes
+    /// Where to write the kubeconfig
     #[arg(long, value_name = "FILE", default_value = KUBECONFIG)]
     pub kubeconfig: PathBuf,
-    /// What the platform calls things [default: the contract's names]
+    /// The platform's names [default: the contract's names]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// Set a name on top of the profile: secret.name=my-env
@@ -437,22 +469,22 @@ impl Up {
 
 #[derive(Clone, Debug, Args)]
 pub struct Jwt {
-    /// The role that it claims: INACTIVE, RESTRICTED, REGULAR, ADMIN
+    /// The role to claim: INACTIVE, RESTRICTED, REGULAR, ADMIN
     pub role: String,
-    /// Seconds from now until it expires; may be negative [default: 7 days]
+    /// Seconds until it expires; may be negative [default: 7 days]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub expires_in: Option<f64>,
-    /// What else a scenario's `jwt` step can say, as JSON: {"claims":{"exp":null}}
+    /// Other keys of a scenario's `jwt` step, as JSON: {"claims":{"exp":null}}
     #[arg(long, value_name = "JSON")]
     pub with: Option<String>,
-    /// The variable of the environment that holds what it is signed with
+    /// The environment variable that holds the signing secret
     #[arg(long, value_name = "NAME", default_value = "AUTH_JWT_SECRET")]
     pub secret_from: String,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct Down {
-    /// What `up` was given
+    /// The target given to `up`
     #[arg(long, value_enum, default_value = "kind")]
     pub target: Standing,
     /// The cluster's name [default: gauntlet]
@@ -465,7 +497,7 @@ pub struct Down {
 
 #[derive(Clone, Debug, Args)]
 pub struct Status {
-    /// What `up` was given
+    /// The target given to `up`
     #[arg(long, value_enum, default_value = "kind")]
     pub target: Standing,
     /// The cluster's name [default: gauntlet]
@@ -475,15 +507,15 @@ pub struct Status {
 
 #[derive(Clone, Debug, Args)]
 pub struct Recover {
-    /// Only what was changed in this context of a kubeconfig
+    /// Only restore changes made in this context of a kubeconfig
     #[arg(long)]
     pub context: Option<String>,
-    /// Where the undo journals are [default: as of `run`]
+    /// Where the undo journals are [default: as for `run`]
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
 }
 
-/// Targets that outlive the command that brings them up.
+/// Targets that outlive the command that starts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Standing {
     Kind,
@@ -494,12 +526,12 @@ pub struct Platform {
     /// web, worker, seed, sandbox, sandbox-controller, balancer, probe, …
     pub component: String,
 
-    /// What codex and auth-login are to do
+    /// Arguments for codex and auth-login
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
     pub arguments: Vec<String>,
 }
 
-/// A count of something that there must be one of.
+/// Parses a count of at least one.
 fn at_least_one<N>(text: &str) -> Result<N, String>
 where
     N: std::str::FromStr<Err = std::num::ParseIntError>,

@@ -45,7 +45,7 @@ pub fn program() -> Program {
     })
 }
 
-/// Runs a component until its work is done or it is told to stop; gives the exit code.
+/// Runs a component until its work is done or it is told to stop; returns the exit code.
 pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: CancellationToken) -> Result<u8, UsageError> {
     let name = options.component.as_str();
     let component = Component::from_name(name).ok_or_else(|| {
@@ -87,7 +87,7 @@ pub async fn run(options: &Platform, env: BTreeMap<String, String>, stop: Cancel
     let ip = match env.get(LISTEN).map(|address| address.parse()) {
         None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Some(Ok(address)) => address,
-        Some(Err(_)) => return Err(UsageError(format!("{LISTEN} is no address"))),
+        Some(Err(_)) => return Err(UsageError(format!("{LISTEN} isn't an address"))),
     };
     let pod = Pod {
         env: Arc::new(env),

@@ -1,4 +1,4 @@
-//! What `main` knows of the process.
+//! What `main` passes on about the process.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -19,7 +19,7 @@ pub struct Process {
     pub console: ConsoleSettings,
     /// Processors that may be used.
     pub processors: usize,
-    /// Files that may be open at once; none where there is no limit.
+    /// Files that may be open at once; none if there is no limit.
     pub descriptors: Option<u64>,
     /// Cancelled by the first Ctrl-C or SIGTERM.
     pub stop: CancellationToken,

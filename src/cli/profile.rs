@@ -1,4 +1,4 @@
-//! `--profile` and `--set`: what a run takes for granted of the installation.
+//! `--profile` and `--set`: a run's assumptions about the installation.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl<'n> Said<'n> {
 #[derive(Debug)]
 pub struct Effective {
     pub profile: Profile,
-    /// None where neither flag was given.
+    /// None if neither flag was given.
     pub digest: Option<String>,
 }
 
@@ -106,7 +106,7 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
         tell(&names, message, help);
     }
     for needed in profile.secrets.keys().map(|needed| needed.name()) {
-        let message = format!("the {needed} of a world of gauntlet's own is made up, and comes from nowhere");
+        let message = format!("gauntlet generates the {needed} of its own worlds, so it needs no source");
         let said = Said {
             group: "secrets",
             name: needed,
@@ -123,6 +123,16 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
             group: "roads",
             name: road,
             flag: format!("road.{road}"),
+        };
+        tell(&[said], message, LEAVE_OUT);
+    }
+    for operation in profile.operations.keys().map(|operation| operation.name()) {
+        let message =
+            format!("the command `{operation}` is for a platform without Kubernetes, and this target has one");
+        let said = Said {
+            group: "operations",
+            name: operation,
+            flag: format!("operations.{operation}"),
         };
         tell(&[said], message, LEAVE_OUT);
     }

@@ -28,7 +28,7 @@ use crate::scenario::Scenario;
 use crate::vocabulary::Road;
 use crate::vocabulary::names;
 
-/// Runs the matrix; gives the exit code: 0 where every mutant is dead and every row has a killer.
+/// Runs the matrix; returns the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let on = TargetOptions {
         target: options.target.into(),
@@ -136,7 +136,7 @@ fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
     Ok(found)
 }
 
-/// The mutants of the selected rows, or of them those that are named, whose rows alone stay planned.
+/// The mutants of the selected rows, or only the named ones; then only their rows stay planned.
 fn chosen(
     named: &[String],
     selectors: &[String],

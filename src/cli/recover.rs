@@ -1,4 +1,4 @@
-//! `gauntlet recover`: puts back what interrupted runs changed.
+//! `gauntlet recover`: restores what interrupted runs changed.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,6 +12,7 @@ use super::target::sessions::delete_sessions;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::AddressError;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Intrusion;
@@ -24,7 +25,7 @@ use crate::world::installation::{Installation, InstallationError, Place};
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
 
-/// Puts back what the journals of a folder hold; gives the exit code: 3 where something could not be.
+/// Puts back what the journals of a folder hold; returns the exit code: 3 where something could not be.
 pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
     let folder =
         journals(options.journal.as_deref(), &*process.variable).map_err(|error| UsageError(error.to_string()))?;
@@ -66,13 +67,13 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
     Ok(code)
 }
 
-/// What became of a journal.
+/// The outcome for a journal.
 enum Recovered {
     /// Put back; in words.
     Run(String),
     /// Its run changed nothing.
     Nothing,
-    /// It is of another context than the one that is asked for.
+    /// It belongs to another context than the requested one.
     OfAnother,
 }
 
@@ -117,15 +118,19 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     let mut installation = installation(&head, process)
         .await
         .map_err(|error| failed(error.into()))?;
-    let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+    let changes = Changes::of(journal, &installation);
     let mut held = None;
     if changes.is_changed() {
-        let stop = process.stop.clone();
-        let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
-        held = Some(taken.map_err(|error| failed(error.into()))?);
+        if installation.has_cluster {
+            let stop = process.stop.clone();
+            let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
+            held = Some(taken.map_err(|error| failed(error.into()))?);
+        }
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
-            () = process.stop.cancelled() => return Err(failed("interrupted; `gauntlet recover` goes on".into())),
+            () = process.stop.cancelled() => {
+                return Err(failed("interrupted; run `gauntlet recover` again to continue".into()));
+            }
         };
         let left = undone.map_err(|error| failed(error.into()))?;
         left.iter().for_each(|left| tell(&format!("{run}: {left}")));
@@ -136,7 +141,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     let Some(changes) = &installation.changes else {
         return Ok(Recovered::Nothing);
     };
-    if installation.has_cluster {
+    if installation.has_cluster || installation.commands.is_some() {
         changes.sweep().await.map_err(|error| failed(error.into()))?;
     }
     drop(held);
@@ -165,10 +170,15 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, He
             profile.secrets.insert(needed, source);
         }
     }
+    for (operation, command) in &head.operations {
+        if let Some(operation) = Operation::named(operation) {
+            profile.operations.insert(operation, command.clone());
+        }
+    }
     let trust = trust(head.ca.as_deref(), head.insecure)?;
     let variable = &*process.variable;
     let found = match &head.cluster {
-        None => Installation::by_doors(&profile, trust, Intrusion::Use, variable),
+        None => Installation::by_doors(&profile, head.folder.clone(), trust, Intrusion::Use, variable),
         Some(cluster) => {
             let place = Place {
                 kubeconfig: cluster.kubeconfig.clone(),

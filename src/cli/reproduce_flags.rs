@@ -1,4 +1,4 @@
-//! The flags that a run must be given again to be the same: for the command that a failure is shown with.
+//! The flags needed to repeat a run, for the command shown with a failure.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `--rerun-failed`: what failed or could not be told in the run of a report, and nothing else.
+//! `--rerun-failed`: only the failures and errors of a reported run.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Rerun {
         let unfinished = report.notes.iter().any(|note| note.ends_with(NOT_STARTED));
         if unfinished || report.summary.verdict == RunVerdict::Interrupted {
             notes.push(format!(
-                "the run of {shown} ended early: what it did not start is not run now"
+                "the run of {shown} ended early: unstarted scenarios are not rerun"
             ));
         }
         if report.profile_digest.as_deref() != profile_digest {
@@ -66,7 +66,7 @@ impl Rerun {
         })
     }
 
-    /// Those of the planned runs that failed then, and what a reader should know of it.
+    /// The planned runs that failed then, and notes for the reader.
     pub fn choose(self, mut planned: Vec<Planned>) -> (Vec<Planned>, Vec<String>) {
         let Rerun {
             report,
@@ -88,7 +88,7 @@ impl Rerun {
     }
 }
 
-/// What to say of a run that there isn't any more.
+/// The message about a run that no longer exists.
 fn gone(run: &RunOf, scenarios: &[Scenario]) -> Option<String> {
     let Some(scenario) = scenarios.iter().find(|scenario| scenario.id == run.id) else {
         let near = nearest(&run.id, scenarios.iter().map(|scenario| scenario.id.as_str()));

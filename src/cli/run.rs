@@ -1,7 +1,7 @@
 //! `gauntlet run`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use crate::runner::context::RunContext;
 use crate::runner::eligibility::{gateways, real_gateways};
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
+use crate::runner::shared_worlds::SharedWorlds;
 use crate::scenario::{self, Scenario};
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
@@ -38,10 +39,10 @@ use crate::yaml::{Problem, Problems};
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The folder for reports, where the command line says none.
+/// The folder for reports, by default.
 const REPORTS: &str = "reports";
 
-/// Runs scenarios; gives the exit code.
+/// Runs scenarios; returns the exit code.
 pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {
     let flags = reproduce_flags::flags(&options);
     options.target.check()?;
@@ -89,8 +90,8 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = process.redactor.clone();
     let info = RunInfo {
-        version: process.version,
-        commit: process.commit,
+        version: process.version.to_owned(),
+        commit: process.commit.map(str::to_owned),
         started: process.started.clone(),
         seed,
         target: options.target.target.name().into(),
@@ -105,7 +106,10 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         options.reports.unwrap_or_else(|| REPORTS.into()),
         time(&process.started)?,
     );
-    let settings = Settings::new(process.console.clone(), folder.clone());
+    let settings = Settings {
+        step_summary: step_summary(&process),
+        ..Settings::new(process.console.clone(), folder.clone())
+    };
     let streams = Streams {
         stdout: std::mem::replace(&mut process.stdout, Box::new(std::io::sink())),
         stderr: Box::new(std::io::stderr()),
@@ -162,7 +166,14 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(code)
 }
 
-/// The runs that go through these gateways, or through none.
+/// The file that GitHub Actions makes a step's summary of; none elsewhere.
+fn step_summary(process: &Process) -> Option<PathBuf> {
+    let set = |name: &str| (process.variable)(name).filter(|value| !value.is_empty());
+    set("GITHUB_ACTIONS")?;
+    set("GITHUB_STEP_SUMMARY").map(PathBuf::from)
+}
+
+/// The runs through these gateways, or through none.
 ///
 /// # Errors
 /// There is none.
@@ -187,6 +198,7 @@ pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, U
 pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> RunContext {
     RunContext {
         target: target.with_mutants(&mutants),
+        worlds: SharedWorlds::default(),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
         redactor: redactor.clone(),
@@ -221,7 +233,7 @@ fn time(started: &str) -> Result<Timestamp, UsageError> {
         .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))
 }
 
-/// Known mutants only: a misspelt one would make a run green that should not be.
+/// Rejects unknown mutants: a misspelt one would wrongly let a run pass.
 pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
     let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
     for name in names {

@@ -1,4 +1,4 @@
-//! What a command is about: the runs that its selectors and its level choose.
+//! The runs that a command's selectors and level choose.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The matrix of rules and mutants: whether every check can fail.
+//! The matrix of rules and mutants, which shows whether every check can fail.
 
 use serde::Serialize;
 

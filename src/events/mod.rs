@@ -1,4 +1,4 @@
-//! What happens in a run, as reporters hear of it. Text in events is redacted.
+//! Events of a run, as reporters receive them. Text in events is redacted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +46,8 @@ pub enum RunVerdict {
 #[derive(Clone, Debug, Serialize)]
 pub struct RunInfo {
     /// Of this tool.
-    pub version: &'static str,
-    pub commit: Option<&'static str>,
+    pub version: String,
+    pub commit: Option<String>,
     /// RFC 3339.
     pub started: String,
     pub seed: u64,
@@ -117,6 +117,8 @@ pub struct At {
     pub column: u32,
     /// The text of that line.
     pub text: String,
+    /// The lines before it, at most three.
+    pub before: Vec<String>,
 }
 
 /// How the numbers of steps of `finally` begin.
@@ -179,6 +181,8 @@ pub struct ScenarioResult {
     pub run: RunOf,
     pub title: String,
     pub spec: String,
+    /// Where the scenario begins in its file; none where a report of an earlier version is shown.
+    pub at: Option<At>,
     pub level: Level,
     pub verdict: Verdict,
     /// Why it was skipped, could not be told, or failed, in a sentence.

@@ -1,4 +1,4 @@
-//! The seed that a run's random choices are made from.
+//! The seed of a run's random choices.
 
 /// The largest seed. Programs that keep numbers as IEEE 754 doubles (jq 1.6, JavaScript) read this one
 /// and all below it from a report as they stand there, and change larger ones.

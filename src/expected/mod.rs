@@ -44,7 +44,7 @@ pub struct Expected {
 }
 
 impl ExpectedFailures {
-    /// Reads a file; all that is wrong with it otherwise.
+    /// Reads a file, or returns all its problems.
     pub fn parse(source: &Arc<Source>) -> Result<ExpectedFailures, Vec<Problem>> {
         let (root, problems) = node::read(source);
         let mut checker = Checker::new(source);
@@ -59,7 +59,7 @@ impl ExpectedFailures {
         }
     }
 
-    /// What names none of the scenarios: a misspelt entry would cover nothing, and nobody would know.
+    /// Entries that match no scenario: a misspelt one would silently cover nothing.
     pub fn unknown(&self, scenarios: &[Scenario]) -> Vec<Problem> {
         self.entries
             .iter()
@@ -186,7 +186,7 @@ pub fn schema() -> Value {
             "kind": { "const": "ExpectedFailures" },
             "failures": {
                 "type": "array",
-                "description": "What is known to fail. A run fails also where one of these passes.",
+                "description": "Known failures. A run also fails if one of them passes.",
                 "items": {
                     "type": "object",
                     "required": ["scenario", "reason", "expires"],
@@ -241,6 +241,7 @@ mod tests {
             },
             title: String::new(),
             spec: String::new(),
+            at: None,
             level: Level::Core,
             verdict,
             interrupted: false,

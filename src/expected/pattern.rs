@@ -23,7 +23,7 @@ enum Id {
 }
 
 impl Pattern {
-    /// What stands in brackets at the end is a case of the matrix, never a class of characters.
+    /// Brackets at the end contain a case of the matrix, never a character class.
     pub fn parse(text: &str) -> Result<Pattern, String> {
         let (id, case) = match text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
             Some((id, case)) => (id, Some(case.to_owned())),
@@ -35,7 +35,7 @@ impl Pattern {
         let matcher = match id.contains(['*', '?', '[', '{']) {
             false => Id::Exact(id.to_owned()),
             true => {
-                let glob = Glob::new(id).map_err(|error| format!("`{id}` is no pattern: {}", error.kind()))?;
+                let glob = Glob::new(id).map_err(|error| format!("`{id}` isn't a pattern: {}", error.kind()))?;
                 Id::Glob(glob.compile_matcher())
             }
         };

@@ -1,4 +1,4 @@
-//! Ends a load early: where it is plain what becomes of it, or where going on would do harm.
+//! Ends a load early: if its result is already clear, or if continuing would do harm.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::metric::Metric;
 use super::objective::{Count, Figure, Objective, Of};
 use super::recorder::Second;
 
-/// What can be looked at while a load runs.
+/// A figure that can be observed while a load runs.
 const FORM: &str = "of the whole load so far `errors`, `opened` and `error-ratio`, and of the last second `attach.p50`, \
                     `attach.p99`, `echo.p50`, `echo.p99` and `lag.p99`";
 
@@ -67,7 +67,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Takes a second; gives the first condition that holds after it, in words.
+    /// Takes a second; returns the first condition that holds after it, in words.
     pub fn see(&mut self, second: &Second) -> Option<String> {
         self.attempted += second.attempted;
         self.opened += second.opened;

@@ -1,4 +1,4 @@
-//! One attach: a socket, what is left between two reads, and what happens next. Some two hundred bytes.
+//! One attach: a socket, the rest between two reads, and the next state. Some two hundred bytes.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -67,7 +67,7 @@ enum State {
     Closing,
 }
 
-/// What an event led to.
+/// The result of an event.
 pub enum Progress {
     /// Something else has to happen first.
     Waits,
@@ -75,7 +75,7 @@ pub enum Progress {
     GoesOn,
     /// The terminal has just opened.
     Opened,
-    /// It is over, for this reason; none where it was closed from here.
+    /// It is over, for this reason; none if it was closed from here.
     Ended(Option<Failure>),
 }
 

@@ -1,4 +1,4 @@
-//! The search for the largest load that keeps its objectives.
+//! The search for the largest load that meets its objectives.
 //!
 //! As RFC 2544 §26.1 and the MLRsearch draft have it: a bracket by doubling, halved until it is as narrow as asked,
 //! and then both of its ends tried again until a majority of their trials is certain. An end that doesn't bear that
@@ -52,11 +52,11 @@ pub enum End {
     BrokenAtOne,
     CouldNotTell,
     Stopped,
-    /// The platform answers the same load now so, now so: no bracket came to be certain.
+    /// The platform's results vary for the same load, so no bracket is certain.
     Unstable,
 }
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Found {
@@ -101,7 +101,7 @@ impl Search {
         found(End::Unstable, trials)
     }
 
-    /// Which load is to be tried next, or that none has to be.
+    /// The load to try next, or that the search is over.
     fn next(&self, trials: &BTreeMap<u32, Tally>) -> Result<u32, End> {
         let (kept, broken) = bracket(trials);
         let (low, high) = match (kept, broken) {

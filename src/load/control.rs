@@ -1,4 +1,4 @@
-//! What others see of an engine that runs, how they stop it, and what they tell it meanwhile.
+//! Observes, stops and instructs a running engine.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -25,7 +25,7 @@ pub struct Control {
     turned: AtomicBool,
 }
 
-/// What a load goes on with from now on.
+/// The load's settings from now on.
 pub enum Course {
     /// The platform is about to change. Until it has changed nobody can say whether the right token opens: the
     /// schedule waits, and who comes meanwhile is counted apart. Without the right token nobody may come in.

@@ -1,4 +1,4 @@
-//! What a process costs, as the kernel counts it (proc_pid_stat(5), proc_pid_status(5)).
+//! A process's cost, as the kernel counts it (proc_pid_stat(5), proc_pid_status(5)).
 
 use std::time::Duration;
 

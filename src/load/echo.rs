@@ -1,4 +1,4 @@
-//! The echo: a nonce that is typed into a terminal and found again in what comes back.
+//! The echo: a nonce typed into a terminal and recognised in its output.
 //!
 //! A nonce is a letter that stands nowhere else in it, six letters for the attach and five for the number of the
 //! echo. It is found in the terminal's stream, in which it may be broken by escape sequences (colours, cursor

@@ -36,7 +36,7 @@ use super::timers::{Due, Slot, Timers};
 /// Events that are taken at once.
 const EVENTS: usize = 1024;
 
-/// What is done of what is due before events have their turn.
+/// The most timers handled before events are.
 const DUE_AT_ONCE: usize = 256;
 
 /// How long the engine waits at most before it looks whether to stop, in nanoseconds.
@@ -81,7 +81,7 @@ struct Engine<'a> {
     timers: Timers,
     attaches: Slab<Attach>,
     shared: Shared,
-    /// What attaches go to now, in turn.
+    /// The current targets of attaches, in turn.
     doors: Vec<Door>,
     /// This worker's part of the schedule.
     starts: StepBy<Skip<Starts>>,
@@ -105,7 +105,7 @@ struct Engine<'a> {
     ramped: u64,
     steady: Option<(u64, u64)>,
     costs: Costs,
-    /// Those that have more to read.
+    /// Attaches with more to read.
     unread: Vec<Slot>,
     /// Of the slots, up to which all were closed.
     closing: usize,
@@ -125,7 +125,7 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
     Ok(engine.outcome(ending?))
 }
 
-/// Runs a load on a thread of its own; gives where its outcome will be.
+/// Runs a load on a thread of its own; returns where its outcome will be.
 ///
 /// # Errors
 /// There is no thread to be had.
@@ -546,7 +546,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// One of those who are open types a key for all of them; the same one, for as long as it is there.
+    /// One open attach types a key for all of them; always the same one, while it is open.
     fn type_key(&mut self, intended: u64, now: u64) {
         if self.part != Part::Hold {
             return;

@@ -33,7 +33,7 @@ pub enum Failure {
     Closed(Option<u16>),
     /// The connection ended without a close frame.
     Ended,
-    /// The session that attaches were meant for is none, for this reason.
+    /// The attaches' session failed, for this reason.
     Session(Cow<'static, str>),
     /// A later echo of the same terminal came back, and this one did not.
     EchoOvertaken,
@@ -45,7 +45,7 @@ pub enum Failure {
     Local(Lack),
 }
 
-/// What this machine has run out of.
+/// The resource that this machine has run out of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lack {

@@ -1,4 +1,4 @@
-//! One types, and all have to see it: what a terminal costs that everybody shares.
+//! Fan-out: one client types and all must see it, which measures a shared terminal.
 
 use super::echo;
 use super::metric::Metric;
@@ -6,7 +6,7 @@ use super::recorder::Recorder;
 
 /// The keys that one attach has typed for all, and to how many each of them has come.
 pub struct FanOut {
-    /// Of the one who types, in the nonces.
+    /// The typist's number in the nonces.
     pub tag: u32,
     keys: Vec<Key>,
 }
@@ -29,7 +29,7 @@ impl FanOut {
         self.keys.len() as u32
     }
 
-    /// A key is typed that so many have to see; gives its number.
+    /// A key is typed that so many have to see; returns its number.
     pub fn type_key(&mut self, intended: u64, awaited: u32, recorder: &mut Recorder) -> u32 {
         let number = self.typed();
         recorder.counts.keys_typed += 1;

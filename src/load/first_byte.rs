@@ -1,4 +1,4 @@
-//! The first byte of a session's terminal, as a user waits for it: by an attach for nothing else, once it is ready.
+//! The first byte of a session's terminal, as a user waits for it: by a separate attach once the session is ready.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use super::metric::Metric;
 use super::plan::with_token;
 use super::worker::{Assignment, PlanError, Terminal};
 
-/// What is typed, for a terminal that is silent until then: a letter that is in no nonce.
+/// The key typed into a silent terminal: a letter that no nonce contains.
 const TYPED: [u8; 2] = [RUB_OUT, b'q'];
 
 /// Bytes that are read at once.
@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a door that is come to, and does this.
+    /// The result of attaching to a door that behaves like this.
     async fn came<F: Future<Output = ()> + Send + 'static>(
         door: impl FnOnce(TcpStream) -> F + Send + 'static,
     ) -> Result<(), Failure> {

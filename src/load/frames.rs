@@ -29,7 +29,7 @@ pub fn write(opcode: OpCode, payload: &[u8], mask: [u8; 4], out: &mut Vec<u8>) {
     }
 }
 
-/// What a piece of a stream contains.
+/// The content of a piece of a stream.
 #[derive(Debug, PartialEq)]
 pub enum Part<'a> {
     /// Some of a message's payload.
@@ -42,7 +42,7 @@ pub enum Part<'a> {
     End,
 }
 
-/// What no server may send (RFC 6455 §5.1, §5.2, §5.5).
+/// A violation that no server may commit (RFC 6455 §5.1, §5.2, §5.5).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken(pub &'static str);
 
@@ -72,7 +72,7 @@ impl Reader {
     /// Reads the next piece; `each` gets its parts and says whether to go on.
     ///
     /// # Errors
-    /// What no server may send.
+    /// A violation that no server may commit.
     pub fn read(&mut self, mut piece: &[u8], mut each: impl FnMut(Part<'_>) -> bool) -> Result<(), Broken> {
         loop {
             let kind = match self.frame {

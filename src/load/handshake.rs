@@ -44,7 +44,7 @@ fn key(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The head isn't whole yet.
@@ -70,7 +70,7 @@ pub fn read(bytes: &[u8], nonce: [u8; 16]) -> Answer {
     }
 }
 
-/// Reads one answer; gives its head's length as well, once it is whole.
+/// Reads one answer; returns its head's length as well, once it is whole.
 fn read_one(bytes: &[u8], nonce: [u8; 16]) -> (Answer, usize) {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut response = httparse::Response::new(&mut fields);

@@ -1,4 +1,4 @@
-//! What is measured of an attach, phase by phase, and of the session that it goes to.
+//! The metrics of an attach, phase by phase, and of its session.
 
 use std::collections::BTreeMap;
 
@@ -191,7 +191,7 @@ fn bytes(histogram: &Histogram<u64>) -> Option<Vec<u8>> {
 const LENGTH: std::ops::Range<usize> = 4..8;
 const HEAD: usize = 40;
 
-/// A histogram from its encoding; none where it isn't one, or not of the form that all have.
+/// A histogram from its encoding; none if it isn't one, or not of the form that all have.
 ///
 /// A file, or a worker, may say anything: memory is only taken for as much as is there.
 pub fn decode(text: &str) -> Option<Histogram<u64>> {

@@ -1,4 +1,4 @@
-//! Load: thousands of concurrent attaches to the terminal's door, and how many are too many.
+//! Load: thousands of concurrent attaches to the terminal's door, and the search for its capacity.
 //!
 //! ```text
 //! schedule ─► engine (one thread, epoll) ─► recorder ─► result ─► objectives, summary, reports

@@ -1,4 +1,4 @@
-//! What a load has to keep: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`.
+//! Objectives of a load: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`.
 //!
 //! An objective without samples fails, and so does a quantile of too few: a quantile q of less than 10 / (1 − q)
 //! samples says more about chance than about the platform.
@@ -16,7 +16,7 @@ use super::recorder::Counts;
 pub const FORM: &str = "an objective like `attach.p99 < 500ms`, `steady.echo.p99 < 50ms`, `errors == 0`, \
                         `error-ratio < 1%` or `opened >= 200`";
 
-/// What has to hold of a load.
+/// An objective of a load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     figure: Figure,
@@ -92,7 +92,7 @@ pub enum Kept {
     No,
     /// Too few samples, or none: as good as not kept.
     NotEnoughSamples,
-    /// The generator was the limit: the figure is none of the platform's.
+    /// The generator was the limit: the figure says nothing about the platform.
     CouldNotTell,
 }
 
@@ -118,7 +118,7 @@ pub struct Judged {
     pub found: String,
 }
 
-/// What an objective is held against.
+/// The figures that an objective is compared with.
 pub struct Measured<'a> {
     pub counts: &'a Counts,
     pub whole: &'a Histograms,
@@ -277,7 +277,7 @@ impl FromStr for Objective {
         let figure = figure(name).map_err(wrong)?;
         let limit = figure
             .limit(limit)
-            .ok_or_else(|| wrong(format!("{limit:?} is no {}", figure.unit())))?;
+            .ok_or_else(|| wrong(format!("{limit:?} isn't a {}", figure.unit())))?;
         Ok(Objective {
             figure,
             relation,
@@ -287,7 +287,7 @@ impl FromStr for Objective {
     }
 }
 
-/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none where it is
+/// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none if it is
 /// another figure.
 pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String> {
     match figure(name)? {
@@ -338,7 +338,7 @@ fn figure(name: &str) -> Result<Figure, String> {
             let percent = other.strip_prefix('p').and_then(|percent| percent.parse::<f64>().ok());
             match percent {
                 Some(percent) if (1.0..=99.999).contains(&percent) => Of::Quantile(percent / 100.0),
-                _ => return Err(format!("{other:?} is none of p50 … p99.99, mean, max and count")),
+                _ => return Err(format!("{other:?} is not one of p50 … p99.99, mean, max and count")),
             }
         }
     };
@@ -454,9 +454,9 @@ mod tests {
                 "atach.p99 < 1s",
                 "there is no figure \"atach.p99\", did you mean attach?",
             ),
-            ("attach.p101 < 1s", "\"p101\" is none of"),
-            ("attach.p99 < 500", "\"500\" is no duration"),
-            ("errors < none", "\"none\" is no number"),
+            ("attach.p101 < 1s", "\"p101\" is not one of"),
+            ("attach.p99 < 500", "\"500\" isn't a duration"),
+            ("errors < none", "\"none\" isn't a number"),
             ("steady.attach.p99 < 1s", "there is no attach in the steady part"),
         ] {
             let said = wrong.parse::<Objective>().expect_err(wrong);

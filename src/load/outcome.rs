@@ -1,4 +1,4 @@
-//! What a load has given, before anybody judges it.
+//! The outcome of a load, before it is judged.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub enum Ending {
     Stopped,
 }
 
-/// What a load has given.
+/// The outcome of a load.
 pub struct Outcome {
     pub recorder: Recorder,
     pub ending: Ending,

@@ -1,4 +1,4 @@
-//! What a load does: to which doors, how many attaches, when, for how long.
+//! The plan of a load: which doors, how many attaches, when, for how long.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -76,11 +76,11 @@ pub fn with_token(path: &str, token: &str) -> String {
 pub struct Plan {
     /// Where connections go, in turn.
     pub addresses: Vec<SocketAddr>,
-    /// Where they come from, in turn; empty where the kernel chooses.
+    /// Where they come from, in turn; empty if the kernel chooses.
     pub sources: Vec<IpAddr>,
     /// Over TLS, with this name in the handshake.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// What attaches go to, in turn.
+    /// The targets of attaches, in turn.
     pub doors: Vec<Door>,
     pub attaches: u32,
     pub arrivals: Arrivals,
@@ -90,7 +90,7 @@ pub struct Plan {
     pub echo_every: Option<Duration>,
     /// Only one of them does, and all have to see it: they share one terminal.
     pub fan_out: bool,
-    /// Between two attaches without the right token; none where there are to be none.
+    /// Between two attaches without the right token; none if there are to be none.
     pub probe_every: Option<Duration>,
     /// Longest time of a phase, and of an echo.
     pub deadline: Duration,

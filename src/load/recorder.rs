@@ -158,7 +158,7 @@ pub struct Example {
     pub attach: String,
     /// This side's address, where there was one.
     pub local: Option<String>,
-    /// What the server said, as far as it matters.
+    /// The server's answer, as far as it matters.
     pub said: Option<String>,
 }
 
@@ -186,7 +186,7 @@ pub struct Second {
     pub histograms: Option<Encoded>,
 }
 
-/// What a load has counted and measured so far.
+/// A load's counts and measurements so far.
 pub struct Recorder {
     /// Of the whole load.
     pub counts: Counts,
@@ -201,7 +201,7 @@ pub struct Recorder {
     pub seconds: Vec<Second>,
     /// Failures of attaches with the right token, by kind.
     pub failures: BTreeMap<Failure, u64>,
-    /// What probes met in place of their 401, by kind.
+    /// The results of probes other than 401, by kind.
     pub probe_failures: BTreeMap<Failure, u64>,
     /// A few of each kind of failure.
     pub examples: Vec<Example>,
@@ -248,7 +248,7 @@ impl Recorder {
         *self.failures.entry(failure).or_default() += 1;
     }
 
-    /// Counts what a probe met in place of its 401.
+    /// Counts a probe's result other than 401.
     pub fn fail_probe(&mut self, failure: Failure, example: impl FnOnce(String) -> Example) {
         self.keep(&format!("without the right token: {failure}"), example);
         *self.probe_failures.entry(failure).or_default() += 1;
@@ -310,7 +310,7 @@ impl Recorder {
     }
 }
 
-/// What a worker has recorded, as it goes to whoever merges it.
+/// A worker's records, as sent to the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Recorded {

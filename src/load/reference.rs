@@ -1,4 +1,4 @@
-//! The reference platform's terminal in processes of its own, so that what it costs is not the generator's.
+//! The reference platform's terminal in its own processes, so that its cost is separate from the generator's.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// Attaches that one process is given, under the limit of descriptors that most machines have.
 pub const EACH: u32 = 15_000;
 
-/// What stands before the port in the first line of a sandbox's log.
+/// The text before the port in the first line of a sandbox's log.
 const LISTENS: &str = " on port ";
 
 /// Sandboxes that listen on loopback. Dropped, they are killed.
@@ -32,7 +32,7 @@ struct Sandbox {
     address: SocketAddr,
 }
 
-/// What the reference platform has counted itself.
+/// The reference platform's own counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     pub opened: u64,
@@ -93,7 +93,7 @@ impl Reference {
             .reduce(|one, other| Some(one?.and(&other?)))?
     }
 
-    /// Ends them; gives what they have counted, where all could say it.
+    /// Ends them; returns what they have counted, where all could say it.
     pub async fn end(self) -> Option<Counted> {
         let mut all = Some(Counted::default());
         for sandbox in self.sandboxes {

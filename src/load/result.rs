@@ -60,7 +60,7 @@ pub struct LoadResult {
     pub counts: Counts,
     /// Failures of attaches with the right token, by kind.
     pub failures: BTreeMap<String, u64>,
-    /// What attaches without the right token met in place of 401, by kind.
+    /// Results of attaches without the right token other than 401, by kind.
     pub probe_failures: BTreeMap<String, u64>,
     pub examples: Vec<Example>,
     /// Milliseconds, of the whole load and of its steady part.
@@ -74,12 +74,12 @@ pub struct LoadResult {
     pub ended: f64,
     pub seconds: Vec<Second>,
     pub generator: Generator,
-    /// What came of the keys that one typed for all, where one did.
+    /// The outcome of a fan-out, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fan_out: Option<FannedOut>,
     /// The reference platform's own count and cost, where it was the target.
     pub platform: Option<Platform>,
-    /// What it cost the pods of the target, where that is on a cluster.
+    /// The cost to the target's pods, if it is on a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_side: Option<TargetSide>,
     /// Its HTTP side, where it had one.
@@ -97,7 +97,7 @@ pub struct Gauntlet {
     pub commit: Option<String>,
 }
 
-/// What was asked for.
+/// The plan of the load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {
@@ -140,7 +140,7 @@ pub struct Generator {
     pub processes: u32,
     /// Of the schedule's lag, milliseconds.
     pub lag_p99: f64,
-    /// Whether it was itself the limit; then latencies are none of the platform's.
+    /// Whether it was the limit itself; latencies then say nothing about the platform.
     pub saturated: bool,
     pub before: Cost,
     pub end: Cost,
@@ -153,7 +153,7 @@ pub struct Generator {
     pub user_microseconds_per_echo: Option<f64>,
 }
 
-/// One types, and each key comes to all.
+/// One types, and all must see each key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FannedOut {
@@ -305,7 +305,7 @@ impl LoadResult {
         if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
             wrong.push(format!("the right token was refused {} with 401", times(*refused)));
         }
-        // What this machine lacked is counted with the errors, and is none of the platform's; nor is what a lost worker had.
+        // What this machine lacked is counted with the errors but doesn't count against the platform; nor do a lost worker's.
         let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0 && !lost;
         for judged in objectives.iter().filter(broken) {
             wrong.push(format!("{}: {}", judged.objective, judged.found));

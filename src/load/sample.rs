@@ -1,4 +1,4 @@
-//! Results of loads that didn't happen, for tests.
+//! Made-up results of loads, for tests.
 
 use std::collections::BTreeMap;
 
@@ -171,7 +171,7 @@ pub fn target_side() -> TargetSide {
     }
 }
 
-/// One of which a door opened that was to be shut.
+/// A load in which a shut door opened.
 pub fn opened() -> HttpResult {
     let mut side = http();
     if let Some(requests) = side.requests.get_mut("models-bad-jwt") {

@@ -25,7 +25,7 @@ pub enum Arrivals {
     Poisson(f64),
 }
 
-/// What a rate may be.
+/// The forms of a rate.
 pub const FORM: &str = "a rate like 500/s, a ramp like 100/s..900/s, steps like 100/s@10s,500/s, or poisson:500/s";
 
 /// Attaches a second that can be asked for, at least and at most; whatever else is a slip of the pen.

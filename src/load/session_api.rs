@@ -1,4 +1,4 @@
-//! A platform's session API. Each call goes where it was told, once.
+//! A platform's session API. Calls follow no redirects and are never retried.
 
 use std::error::Error;
 use std::fmt;
@@ -48,7 +48,7 @@ pub struct SessionApi {
     deadline: Duration,
 }
 
-/// How the API is come to.
+/// How to reach the API.
 pub struct Way<'a> {
     pub place: &'a Place,
     pub addresses: &'a [SocketAddr],
@@ -164,7 +164,7 @@ pub enum SessionApiError {
 
 impl SessionApi {
     /// # Errors
-    /// A key that no header field can have, or authorities that are none.
+    /// A key that can't be a header's value, or invalid certificate authorities.
     pub fn new(way: &Way<'_>) -> Result<SessionApi, SessionApiError> {
         let place = way.place;
         let scheme = if place.tls { "https" } else { "http" };
@@ -201,7 +201,7 @@ impl SessionApi {
         self.deadline
     }
 
-    /// The id of the first agent; none where there is none.
+    /// The id of the first agent; none if there is none.
     pub async fn first_agent(&self) -> Result<Option<String>, Wrong> {
         let listed = self.get("/agents", Metric::SessionCreate).await?;
         let agents = listed["data"]
@@ -235,7 +235,7 @@ impl SessionApi {
         Ok(ours.filter_map(id).collect())
     }
 
-    /// Deletes a session; one that isn't there is as good as deleted.
+    /// Deletes a session; a missing one counts as deleted.
     pub async fn delete(&self, id: &str) -> Result<(), Wrong> {
         let path = format!("/sessions/{id}");
         match self.call(Method::DELETE, &path, None, Metric::SessionReady).await {
@@ -267,7 +267,7 @@ impl SessionApi {
             Ok(Ok(answer)) => answer,
         };
         let parsed = match status.is_success() {
-            true => serde_json::from_slice(&body).map_err(|_| Failure::Session("the answer is no JSON".into())),
+            true => serde_json::from_slice(&body).map_err(|_| Failure::Session("the answer isn't JSON".into())),
             false => Err(Failure::Session(format!("status {}", status.as_u16()).into())),
         };
         parsed.map_err(|failure| Wrong {
@@ -278,7 +278,7 @@ impl SessionApi {
     }
 }
 
-/// What is kept of an answer.
+/// How much of an answer is kept.
 fn kept(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(SAID)]).into_owned()
 }

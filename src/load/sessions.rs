@@ -1,4 +1,4 @@
-//! Sessions, as a platform's users get them: made on schedule, waited for until they are ready, and deleted again.
+//! Sessions, as a platform's users get them: created on schedule, awaited until ready, and deleted.
 //!
 //! An open model, as attaches have it: each session has an intended start, from which its latencies count.
 
@@ -34,7 +34,7 @@ const DELETED_AT_ONCE: usize = 16;
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
 
-/// Between two looks for sessions that nobody knows of.
+/// The time between two searches for unknown sessions.
 const BETWEEN_LISTS: Duration = Duration::from_millis(500);
 
 /// Which sessions are made, and when.
@@ -44,7 +44,7 @@ pub struct Order {
     pub attaches_each: u32,
     pub arrivals: Arrivals,
     pub seed: u64,
-    /// The beginning of a command that makes a call, for one who has to delete by hand; none where the platform goes
+    /// The beginning of a command that makes a call, for one who has to delete by hand; none if the platform goes
     /// anyhow.
     pub command: Option<String>,
 }
@@ -58,13 +58,13 @@ pub struct Sessions {
     title: String,
     redactor: Redactor,
     made: Mutex<BTreeSet<String>>,
-    /// Calls that may have made a session of which nobody knows the id.
+    /// Calls that may have created a session with an unknown id.
     untold: AtomicU32,
 }
 
-/// What has become of the sessions.
+/// The outcome of the sessions.
 pub struct Made {
-    /// Of those that are ready, in the order of their starts.
+    /// The ready sessions, in the order of their starts.
     pub terminals: Vec<Terminal>,
     recorder: Recorder,
     ending: Ending,
@@ -72,7 +72,7 @@ pub struct Made {
     took: f64,
 }
 
-/// How a session came to be, or did not.
+/// The outcome of creating a session.
 #[derive(Default)]
 struct Life {
     /// How late it was begun.
@@ -84,7 +84,7 @@ struct Life {
     silent: Option<Failure>,
     /// Seconds from the first session's start, at the end of it.
     at: f64,
-    /// None where it was stopped before.
+    /// None if it was stopped before.
     end: Option<Result<Terminal, Wrong>>,
 }
 
@@ -119,7 +119,7 @@ impl Sessions {
     /// Makes them, until all are ready or have failed, or it is told to stop.
     ///
     /// # Errors
-    /// The API takes no session of this key, or of this agent.
+    /// The API accepts no session with this key, or for this agent.
     pub async fn make(self: &Arc<Self>, stop: &CancellationToken) -> Result<Made, MakeError> {
         let began = Instant::now();
         let enough = stop.child_token();
@@ -183,7 +183,7 @@ impl Sessions {
         life
     }
 
-    /// Gives the terminal; none where it was stopped before.
+    /// Gives the terminal; none if it was stopped before.
     async fn come(
         &self,
         intended: Instant,
@@ -248,7 +248,7 @@ impl Sessions {
             }
             "failed" => "failed",
             "dead" => "dead",
-            _ => "its status is none of the contract's",
+            _ => "its status isn't in the contract",
         };
         Err(Wrong {
             said: shown.failure_reason.clone(),

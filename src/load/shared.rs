@@ -1,4 +1,4 @@
-//! What all attaches of one engine share: its clock, what it records, buffers, and where keys and masks come from.
+//! State shared by all attaches of one engine: clock, recorder, buffers, and the source of keys and masks.
 
 use super::clock::Clock;
 use super::fan_out::FanOut;

@@ -1,4 +1,4 @@
-//! What a person sees of a load: a line for each second, and the result at the end.
+//! Console output of a load: a line for each second, and the result at the end.
 
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ pub fn times(count: u64) -> String {
     }
 }
 
-/// What became of an objective, in words.
+/// The outcome of an objective, in words.
 pub(super) fn word(judged: &Judged, verdict: Verdict) -> &'static str {
     match (judged.kept, verdict) {
         // Half a load keeps what a whole one doesn't.
@@ -246,7 +246,7 @@ fn cost(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// What came of the keys that one typed for all, in words.
+/// The outcome of a fan-out, in words.
 pub(super) fn fan_out(fanned: &FannedOut) -> String {
     format!(
         "{} typed by one of them: {} of {} deliveries, {:.1} frames for each",

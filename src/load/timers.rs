@@ -1,4 +1,4 @@
-//! What is due, in its order.
+//! Timers, in the order in which they are due.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

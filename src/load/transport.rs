@@ -1,11 +1,11 @@
-//! A connection with or without TLS, that never waits.
+//! A non-blocking connection, with or without TLS.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use rustls::{ClientConnection, StreamOwned};
 
-/// What an attach's bytes go through.
+/// An attach's transport.
 pub enum Transport {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),

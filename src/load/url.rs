@@ -53,7 +53,7 @@ pub enum ResolveError {
 
 impl Place {
     /// # Errors
-    /// What is no URL of a terminal.
+    /// Why a text isn't a terminal's URL.
     pub fn parse(text: &str) -> Result<Place, PlaceError> {
         // A fragment never goes onto the wire (RFC 6455 §3).
         if text.contains('#') {
@@ -152,7 +152,7 @@ pub fn is_itself(host: &str) -> bool {
 /// The addresses of a host, as this machine finds them.
 ///
 /// # Errors
-/// There are none, or one is on a public network and the target isn't said to be one's own.
+/// There are no addresses, or one is on a public network without `--i-own-this-target`.
 pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     let found = tokio::net::lookup_host((host, port))
         .await

@@ -30,19 +30,19 @@ const ASKS: Rule = Rule {
 /// "gone, 500 …: nothing arrives upstream".
 const DOWN: Rule = Rule {
     id: "agent-service/authz/down",
-    holds: "nothing goes on where access control can't be asked",
+    holds: "nothing is forwarded when access control can't be asked",
 };
 
 /// "`/api/healthcheck` goes to the service without authorization."
 const HEALTH: Rule = Rule {
     id: "agent-service/health/open",
-    holds: "no policy stands before the health check",
+    holds: "no policy guards the health check",
 };
 
 /// "Verifies HS256 JWTs with the shared secret `AUTH_JWT_SECRET` itself".
 const JWT_SECRET: Rule = Rule {
     id: "agent-service/jwt/secret",
-    holds: "what JWTs are signed with comes from the Secret",
+    holds: "the JWT signing secret comes from the Secret",
 };
 
 /// "agent-service: holds LiteLLM's master key itself (`LITELLM_BASE_URL`, `LITELLM_MASTER_KEY`)".
@@ -168,7 +168,7 @@ fn asks(policy: &Policy<'_>, names: &Names) -> Vec<Finding> {
     findings.push(match open {
         None => DOWN.pass(document),
         Some(open) => {
-            let message = "failOpen: requests go on to the service where access control can't be asked";
+            let message = "failOpen: requests reach the service when access control can't be asked";
             let help = "leave it out, or set it to false";
             DOWN.fail(document, document.problem(open.span, message).with_help(help))
         }
@@ -178,7 +178,7 @@ fn asks(policy: &Policy<'_>, names: &Names) -> Vec<Finding> {
 
 fn asked_path(document: &Document, asked: &Node, path: &str) -> Finding {
     let Some(http) = asked.get("http") else {
-        let why = "access control is not asked by HTTP: at which path can't be told";
+        let why = "access control is not asked over HTTP, so its path is unknown";
         return ASKS.skip(document, document.problem(asked.span, why));
     };
     let has_backend = http.get("backendRef").is_some() || !list(http, &["backendRefs"]).is_empty();
@@ -235,7 +235,7 @@ fn secrets(documents: &[Document], names: &Names) -> Vec<Finding> {
     let (service, access_control) = (of("agent-service.selector"), of("access-control.selector"));
     let secret = (named(names, "jwt.secret-name"), "jwt.secret-name");
     let jwt = SharedSecret {
-        what: "what JWTs are signed with",
+        what: "the JWT signing secret",
         variable: "AUTH_JWT_SECRET",
         secret,
         key: (named(names, "jwt.secret-key"), "jwt.secret-key"),

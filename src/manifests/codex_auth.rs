@@ -37,13 +37,13 @@ const REPLICAS: Rule = Rule {
 /// "Every interval (env `CODEX_ROTATION_INTERVAL_SEC`; fractions allowed in ours) it takes the next usable account".
 const INTERVAL: Rule = Rule {
     id: "codex-auth/rotate/interval",
-    holds: "the rotator is told its interval",
+    holds: "the rotator has its interval",
 };
 
 /// "`litellm` (proxy, :4000, `/health/readiness` open)".
 const READY: Rule = Rule {
     id: "codex-auth/pod/readiness",
-    holds: "LiteLLM is ready when it says so at /health/readiness",
+    holds: "LiteLLM's readiness probe is /health/readiness",
 };
 
 /// All of this contract.
@@ -114,7 +114,8 @@ fn interval(pod: &Pod<'_>) -> Finding {
             one(pod.problem(rotator.span, message).with_help(help))
         }
         Some(Origin::Plain { value: None, span }) => {
-            let message = format!("{INTERVAL_VARIABLE} is no text: the API server takes no other values of variables");
+            let message =
+                format!("{INTERVAL_VARIABLE} isn't a text: the API server accepts only texts as values of variables");
             one(pod.problem(span, message).with_help(help))
         }
         Some(Origin::Plain {
@@ -128,7 +129,7 @@ fn interval(pod: &Pod<'_>) -> Finding {
             }
         },
         Some(origin) => {
-            let why = format!("{INTERVAL_VARIABLE} comes from elsewhere: what it is can't be told");
+            let why = format!("{INTERVAL_VARIABLE} comes from elsewhere: its value is unknown");
             INTERVAL.skip(document, pod.problem(origin.span(), why))
         }
     }
@@ -146,7 +147,7 @@ fn readiness(pod: &Pod<'_>) -> Finding {
         return READY.fail(document, pod.problem(litellm.span, message).with_help(help));
     };
     let Some(path) = at(probe, &["httpGet", "path"]) else {
-        let why = "readiness is not asked by HTTP: what it is can't be told";
+        let why = "readiness is not probed over HTTP, so it can't be judged";
         return READY.skip(document, pod.problem(probe.span, why));
     };
     match path.as_text().map(|path| path.split('?').next().unwrap_or(path)) {

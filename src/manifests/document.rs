@@ -26,12 +26,12 @@ pub fn at<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
     path.iter().try_fold(node, |node, key| node.get(key))
 }
 
-/// The text below a value; empty where there is none.
+/// The text below a value; empty if there is none.
 pub fn text<'n>(node: &'n Node, path: &[&str]) -> &'n str {
     at(node, path).and_then(Node::as_text).unwrap_or_default()
 }
 
-/// The list below a value; empty where there is none.
+/// The list below a value; empty if there is none.
 pub fn list<'n>(node: &'n Node, path: &[&str]) -> &'n [Node] {
     match at(node, path).map(|node| &node.kind) {
         Some(Kind::List(items)) => items,
@@ -71,7 +71,7 @@ impl Document {
         text(&self.root, &["metadata", "name"])
     }
 
-    /// None where it is that of whoever applies it.
+    /// None if it is that of whoever applies it.
     pub fn namespace(&self) -> Option<&str> {
         at(&self.root, &["metadata", "namespace"]).and_then(Node::as_text)
     }

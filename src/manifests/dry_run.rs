@@ -16,7 +16,7 @@ use crate::world::kube_error::kube_error;
 
 const ACCEPTED: Rule = Rule {
     id: "manifests/server-dry-run",
-    holds: "the API server takes it",
+    holds: "the API server accepts it",
 };
 
 /// Whose fields these would be.
@@ -82,7 +82,7 @@ pub async fn dry_run(
     Ok(findings)
 }
 
-/// None where the cluster has no such kind.
+/// None if the cluster has no such kind.
 async fn discover(client: &kube::Client, document: &Document) -> Result<Known, DryRunError> {
     let types = TypeMeta {
         api_version: text(&document.root, &["apiVersion"]).to_owned(),
@@ -127,7 +127,7 @@ fn unknown_kind(document: &Document, manifests: &Manifests) -> Finding {
 async fn one(document: &Document, api: &Api<DynamicObject>, manifests: &Manifests) -> Result<Finding, DryRunError> {
     let name = document.name();
     if name.is_empty() {
-        let why = "it has no name, and what has none can't be applied";
+        let why = "it has no name, so it can't be applied";
         return Ok(ACCEPTED.skip(document, document.problem(document.place(), why)));
     }
     // Who has which field is not the question: whoever deploys it has them.

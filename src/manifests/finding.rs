@@ -28,7 +28,7 @@ impl Verdict {
 /// A rule that manifests can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// That of the scenario which proves the same on a running platform, where there is one.
+    /// That of the scenario which proves the same on a running platform, if any.
     pub id: &'static str,
     /// What holds where it is kept.
     pub holds: &'static str,
@@ -39,7 +39,7 @@ pub struct Rule {
 pub struct Finding {
     pub rule: &'static str,
     pub verdict: Verdict,
-    /// The object that was judged: `Deployment litellm`; none where there is none.
+    /// The object that was judged: `Deployment litellm`; none if there is none.
     pub subject: Option<String>,
     /// Message, place and what to do.
     pub problem: Problem,

@@ -83,7 +83,7 @@ fn shape_of(document: &Document, value: &Node, encoded: bool) -> Vec<Problem> {
         vec![document.problem(value.span, message).with_help(help)]
     };
     let Some(text) = value.as_text() else {
-        return wrong("the token is no text: it has to stand in quotes");
+        return wrong("the token isn't a text: put it in quotes");
     };
     let token = match encoded {
         true => match STANDARD.decode(text) {

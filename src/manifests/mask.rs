@@ -13,7 +13,7 @@ use regex::Regex;
 use super::document::text;
 use crate::yaml::node::{Kind, Node};
 
-/// What stands in the place of a secret, as far as there is room for it.
+/// The replacement for a secret, cut to its length.
 const MASK: &str = "[masked]";
 
 /// Shortest text that is masked wherever it stands. A shorter one stands in many places by chance.

@@ -114,7 +114,7 @@ impl<'d> Container<'d> {
         }
     }
 
-    /// Where a variable's value comes from; none where the container has no such variable. Of several of one name the
+    /// Where a variable's value comes from; none if the container has no such variable. Of several of one name the
     /// last one counts.
     pub fn variable(&self, name: &str) -> Option<Origin<'d>> {
         let entry = list(self.node, &["env"])

@@ -42,7 +42,7 @@ impl Manifests {
             subject: None,
             problem: problem
                 .clone()
-                .with_help("YAML forbids it, `kubectl apply` refuses it, and which of the two counts is not told"),
+                .with_help("YAML forbids it, `kubectl apply` refuses it, and which of the two counts is undefined"),
         });
         found.collect()
     }

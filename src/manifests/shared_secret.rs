@@ -54,8 +54,8 @@ impl SharedSecret<'_> {
                 Held::Wrongly(problem(message).with_help(wanted))
             }
             Origin::Plain { .. } => {
-                let message = format!("{} stands in the manifest: {variable} of container {name}", self.what);
-                let help = format!("{wanted}, and make a new one: whoever has read this file knows it");
+                let message = format!("{} is in the manifest: {variable} of container {name}", self.what);
+                let help = format!("{wanted}, and replace it: everybody who has read this file knows it");
                 Held::Wrongly(problem(message).with_help(help))
             }
             Origin::Elsewhere(_) => {
@@ -66,7 +66,7 @@ impl SharedSecret<'_> {
                 secret: from, prefix, ..
             } if from == Some(secret) && variable.strip_prefix(prefix) == Some(key) => Held::Rightly,
             Origin::Perhaps { .. } => Held::Unknown(problem(format!(
-                "container {name} takes all keys that are here: whether {variable} is one of them can't be told"
+                "container {name} takes all keys that are here: whether {variable} is one of them is unknown"
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! Before a gateway that isn't ours: waits until those that it goes to can be reached from its node.
+//! Runs before a real gateway: waits until its backends can be reached from its node.
 //!
 //! | variable | meaning |
 //! |---|---|

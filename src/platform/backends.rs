@@ -63,7 +63,7 @@ impl Backends {
         })
     }
 
-    /// The addresses for a path, the one whose turn it is first; `None` where no target has the path.
+    /// The addresses for a path, the one whose turn it is first; `None` if no target has the path.
     pub fn for_path(&self, path: &str) -> Option<Vec<(IpAddr, u16)>> {
         let target = self
             .targets

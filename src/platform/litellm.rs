@@ -1,4 +1,4 @@
-//! A small LiteLLM: models, and answers of one, for those who have a key.
+//! A small LiteLLM: lists models and answers for one of them, to clients with a key.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|

@@ -63,7 +63,7 @@ pub enum Component {
     Probe,
     /// Agents, and conversations with them, for those who have a JWT.
     AgentService,
-    /// Says for a gateway who may go on to the agent service, and as whom.
+    /// Tells a gateway who may pass to the agent service, and as which user.
     AccessControl,
     /// Models for those who have a key.
     LiteLlm,

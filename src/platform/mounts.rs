@@ -1,4 +1,4 @@
-//! Where the paths of a container's volumes really lead.
+//! Maps paths in a container's volumes to their real folders.
 
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};

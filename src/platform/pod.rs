@@ -1,4 +1,4 @@
-//! What a component gets from the pod that it runs in.
+//! What a component gets from its pod.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ pub struct Pod {
     pub log: Log,
     /// Where the paths of the container's volumes lead; paths are what they say in a process.
     pub mounts: Mounts,
-    /// The Kubernetes API of the cluster that the pod is in; `None` where there is none.
+    /// The Kubernetes API of the cluster that the pod is in; `None` if there is none.
     pub kubernetes: Option<kube::Client>,
     /// Cancelled when the pod is asked to stop (SIGTERM). What runs ends soon after.
     pub stop: CancellationToken,

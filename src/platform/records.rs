@@ -184,7 +184,7 @@ impl Records {
         self.maps.list(&ListParams::default().limit(1)).await.map(drop)
     }
 
-    /// Keeps a value under a name and gives the one that was there: what mutants remember.
+    /// Stores a value under a name and returns the previous one: the mutants' memory.
     pub async fn swap(&self, name: &str, value: &str) -> Result<Option<String>> {
         let data = BTreeMap::from([("value".to_owned(), value.to_owned())]);
         match self.get(name).await? {

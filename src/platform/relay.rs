@@ -1,4 +1,4 @@
-//! One request to one backend, on a connection of its own: what the balancer and the gateway have in common.
+//! Relays one request to one backend on its own connection: shared by the balancer and the gateway.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::tunnel::{self, Cut};
 /// How long a backend may take to be connected to.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A connection to the backend of a path whose turn it is, or to another that takes one; none where no
+/// A connection to the backend of a path whose turn it is, or to another that takes one; none if no
 /// backend is ready.
 pub async fn connect(pod: &Pod, backends: &Backends, path: &str) -> Option<Result<TcpStream, ()>> {
     let addresses = backends

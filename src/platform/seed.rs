@@ -1,4 +1,4 @@
-//! The deploy pipeline's step: secret and keys where they are absent.
+//! The deploy pipeline's step: creates the secret and its keys if they are absent.
 //!
 //! Rows bootstrap/first-deploy and bootstrap/idempotent. A value that is there
 //! is never touched, an empty one neither. Several seeds may run at once: one
@@ -41,7 +41,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     )))
 }
 
-/// One try; gives the keys that it filled. A 409 means that someone else was there first.
+/// One try; returns the keys that it filled. A 409 means that someone else was there first.
 async fn fill<'k>(pod: &Pod, secrets: &Api<Secret>, name: &str, keys: &[&'k str]) -> Result<Vec<&'k str>, kube::Error> {
     let Some(secret) = secrets.get_opt(name).await? else {
         let secret = Secret {
@@ -106,7 +106,7 @@ mod tests {
     use super::super::pod::tests::pod;
     use super::*;
 
-    /// Runs the seed against an API that gives these answers, one by one; gives the requests that it made.
+    /// Runs the seed against an API that gives these answers, one by one; returns the requests that it made.
     async fn seeded(answers: &[(u16, Value)]) -> (Result<(), ComponentError>, Vec<(String, Value)>) {
         let left: Arc<Mutex<Vec<(u16, Value)>>> = Arc::new(Mutex::new(answers.iter().rev().cloned().collect()));
         let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();

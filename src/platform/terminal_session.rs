@@ -1,4 +1,4 @@
-//! The processes that a terminal's program leaves behind.
+//! Processes left behind by a terminal's program.
 
 use rustix::process::Pid;
 

@@ -1,4 +1,4 @@
-//! Who may come in: the token of a request against the token of the door.
+//! Authorisation: compares a request's token with the door's.
 //!
 //! One module for the proxy and the sandbox, so that both judge alike.
 //!
@@ -172,7 +172,7 @@ impl Door {
         equal(given, token)
     }
 
-    /// What a door without a token says to one that it is shown: no, but for its mutants.
+    /// A door without a token refuses every token, except in mutants.
     fn opens_without_token(&self, given: &[u8]) -> bool {
         if self.side == Side::Sandbox && self.pod.has(&mutant::UNSET_SANDBOX_ADOPTS_TOKEN) && !given.is_empty() {
             let mut adopted = self.adopted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

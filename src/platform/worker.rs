@@ -1,4 +1,4 @@
-//! Keeps the warm pool filled and follows what becomes of sessions.
+//! Keeps the warm pool filled and follows the sessions' states.
 //!
 //! One watch, on Sandboxes. New warm sandboxes get the worker's own token, as
 //! it was when the worker started; those that are there keep theirs: after a

@@ -1,6 +1,7 @@
-//! Profiles: what a real installation calls things, how to reach it, and which choices it makes
-//! that the contract leaves open.
+//! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
+//! them open.
 
+pub mod operations;
 mod refuse;
 pub mod route_address;
 mod schema;
@@ -13,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use operations::Operations;
 use refuse::refuse_name;
 use route_address::{AddressError, Way};
 pub use schema::schema;
@@ -49,12 +51,14 @@ static SCHEMA: LazyLock<shape::Schema> = LazyLock::new(|| shape::Schema::new(sch
 /// An installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// All names of [`NAMES`], the contract's where the profile says nothing.
+    /// All names of [`NAMES`]; the contract's by default.
     pub names: BTreeMap<String, String>,
-    /// How roads are gone, where the profile says it.
+    /// How roads are reached, if the profile says.
     pub roads: BTreeMap<Road, Way>,
-    /// Where secrets come from, where the profile says it.
+    /// Where secrets come from, if the profile says.
     pub secrets: BTreeMap<Needed, SecretSource>,
+    /// The commands that operate it, if it has no Kubernetes.
+    pub operations: Operations,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -87,6 +91,7 @@ impl Default for Profile {
             names: names::contract(),
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            operations: Operations::new(),
             policies: Policies::none(),
         }
     }
@@ -101,7 +106,7 @@ impl Profile {
         }
     }
 
-    /// Reads a profile; all that is wrong with it otherwise.
+    /// Reads a profile, or returns all its problems.
     pub fn parse(source: &Arc<Source>) -> Result<Profile, Vec<Problem>> {
         let (root, problems) = node::read(source);
         let mut checker = Checker::new(source);
@@ -144,7 +149,7 @@ impl Profile {
                 _ => self.policies.declare(policy.name, value),
             }
         } else if let Some(road) = name.strip_prefix("road.").and_then(Road::named) {
-            self.roads.insert(road, value.parse()?);
+            self.roads.insert(road, way_of(road, value)?);
         } else {
             let roads = Road::ALL.map(|road| format!("road.{}", road.name()));
             let known = NAMES
@@ -167,12 +172,15 @@ impl Profile {
             .secrets
             .iter()
             .map(|(needed, source)| (needed.name(), source.to_string()));
-        let canonical = json!({
+        let mut canonical = json!({
             "names": self.names,
             "roads": roads.collect::<BTreeMap<_, _>>(),
             "secrets": secrets.collect::<BTreeMap<_, _>>(),
             "policies": self.policies.to_value(),
         });
+        if !self.operations.is_empty() {
+            canonical["operations"] = operations::canonical(&self.operations);
+        }
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -201,11 +209,13 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         }
     }
     for (road, way, span) in texts(root, "roads") {
-        match (Road::named(&road), way.parse::<Way>()) {
-            (_, Err(wrong)) => checker.report(span, wrong.to_string()),
-            (Some(road), Ok(way)) => drop(profile.roads.insert(road, way)),
-            // What is unknown was reported with the shape.
-            (None, Ok(_)) => {}
+        // What is unknown was reported with the shape.
+        let parsed = match Road::named(&road) {
+            Some(road) => way_of(road, &way).map(|way| drop(profile.roads.insert(road, way))),
+            None => way.parse().map(|_: Way| ()),
+        };
+        if let Err(wrong) = parsed {
+            checker.report(span, wrong.to_string());
         }
     }
     for needed in Needed::ALL {
@@ -228,6 +238,7 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         };
         profile.secrets.insert(needed, source);
     }
+    profile.operations = operations::read(root, checker);
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
         let Some(policy) = policy(&key.name) else { continue };
@@ -245,6 +256,14 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         }
     }
     profile
+}
+
+/// Reads how a road is reached.
+fn way_of(road: Road, text: &str) -> Result<Way, AddressError> {
+    match text.parse()? {
+        Way::Pods if road != Road::Direct => Err(AddressError::Pods(road)),
+        way => Ok(way),
+    }
 }
 
 /// Texts of a map, numbers as they are written.
@@ -295,11 +314,20 @@ mod tests {
         let want = "\
 p.yaml:3:10: `names` has no key `secret.nam`; did you mean `secret.name`?
 p.yaml:3:35: `web.port` is a port from 1 to 65535, not `http`
-p.yaml:4:17: `nowhere` is no address as `https://platform.example`, `port-forward` or `none`
+p.yaml:4:17: `nowhere` isn't an address such as `https://platform.example`, `port-forward` or `none`
 p.yaml:5:31: `token.precedence` must be `header-wins`, `query-wins` or `reject`, not `query-win`; did you mean `query-wins`?
 p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`, not `soon`
 ";
         assert_eq!(problems, want);
+    }
+
+    #[test]
+    fn only_the_road_to_pods_leads_to_each() {
+        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
+        let profile = parse(&format!("{head}roads: {{ direct: pods }}\n")).expect("good");
+        assert_eq!(profile.roads[&Road::Direct], Way::Pods);
+        let wrong = parse(&format!("{head}roads: {{ proxy: pods }}\n")).expect_err("one address");
+        assert!(wrong.contains("`pods` is only for the road `direct`"), "{wrong}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What can't be a name of an installation, and why.
+//! Values that can't be names of an installation, and why.
 
 use std::num::NonZeroU16;
 

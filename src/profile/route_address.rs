@@ -1,13 +1,17 @@
-//! How a road to a door is gone, on an installation that isn't ours.
+//! How to reach a door by a road, on an installation that isn't ours.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a road is gone.
+use crate::vocabulary::Road;
+
+/// How a road is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Through the API server to a ready pod, as `kubectl port-forward` does.
     PortForward,
+    /// Straight to each pod, at the address in the session or the list of pods.
+    Pods,
     /// There is no such road.
     None,
     /// To an address.
@@ -26,12 +30,14 @@ pub struct Address {
 /// Why a text is no way to a door.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("`{0}` is no address as `https://platform.example`, `port-forward` or `none`")]
+    #[error("`{0}` isn't an address such as `https://platform.example`, `port-forward` or `none`")]
     Form(String),
     #[error("a user and a password have no place in an address of a door")]
     Credentials,
     #[error("`{0}` has a path; an address of a door has none: paths are names as `api.path`")]
     Path(String),
+    #[error("`pods` is only for the road `direct`, which leads to each pod; `{}` has one address", .0.name())]
+    Pods(Road),
 }
 
 impl FromStr for Way {
@@ -40,6 +46,7 @@ impl FromStr for Way {
     fn from_str(text: &str) -> Result<Way, AddressError> {
         match text {
             "port-forward" => Ok(Way::PortForward),
+            "pods" => Ok(Way::Pods),
             "none" => Ok(Way::None),
             text => text.parse().map(Way::To),
         }
@@ -104,6 +111,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Way::PortForward => f.write_str("port-forward"),
+            Way::Pods => f.write_str("pods"),
             Way::None => f.write_str("none"),
             Way::To(address) => {
                 let scheme = if address.tls { "https" } else { "http" };
@@ -126,6 +134,7 @@ mod tests {
             ("http://[::1]:80", "http://[::1]"),
             ("http://[::1]:81", "http://[::1]:81"),
             ("port-forward", "port-forward"),
+            ("pods", "pods"),
             ("none", "none"),
         ] {
             assert_eq!(written.parse::<Way>().map(|way| way.to_string()), Ok(shown.to_owned()));

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::operations;
 use super::secret_source::Needed;
 use crate::vocabulary::Road;
 use crate::vocabulary::names::NAMES;
@@ -68,9 +69,10 @@ pub fn schema() -> Value {
         "properties": {
             "apiVersion": { "const": "gauntlet/v1" },
             "kind": { "const": "Profile" },
-            "names": map(names, "What the installation calls things; the contract's names where left out."),
-            "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, or `none`."),
-            "secrets": map(secrets, "Where secrets come from; the installation's Secret where left out."),
+            "names": map(names, "The installation's names; the contract's by default."),
+            "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, `pods`, or `none`."),
+            "secrets": map(secrets, "Where secrets come from; the installation's Secret by default."),
+            "operations": map(operations::properties(), "The commands that operate a platform without Kubernetes. Undeclared: what needs one is skipped."),
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
         },
         "additionalProperties": false,

@@ -52,7 +52,7 @@ pub enum SecretSource {
 /// Why there is no secret where it is to come from: without a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretReadError {
-    #[error("it is not set, or no text")]
+    #[error("it is not set, or isn't text")]
     NotSet,
     #[error("{}", .0.in_a_line())]
     File(#[source] Refusal),

@@ -1,5 +1,5 @@
-//! What of a profile the reference platform can't be: told before a run, so that nothing that a
-//! profile says is passed over in silence.
+//! Parts of a profile that the reference platform can't have: reported before a run, so that nothing in a
+//! profile is silently ignored.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const SESSION_LABEL: &str = "session";
 /// The port that the balancer's health is asked on.
 const BALANCER_HEALTH_PORT: &str = "8082";
 
-/// What the reference platform can't be called; empty where it can have all of these names.
+/// What the reference platform can't be called; empty if it can have all of these names.
 pub fn misfits(names: &BTreeMap<String, String>) -> Vec<Misfit> {
     let mut found = Vec::new();
     let mut report = |name: &'static str, other: Option<&'static str>, why: String| {

@@ -57,7 +57,7 @@ impl Text {
     }
 }
 
-/// Percent, JSON, Rust, XML and HTML escapes taken off, once. None where there are none.
+/// Percent, JSON, Rust, XML and HTML escapes taken off, once. None if there are none.
 fn unescaped(text: &Text) -> Option<Text> {
     let mut out = Text::new();
     let mut changed = false;

@@ -100,7 +100,7 @@ const IN_PARTS: usize = 48;
 pub(super) struct Part {
     /// Characters of the value before it.
     pub offset: usize,
-    /// Whether it is in upper case while the value isn't; none where it has no letters.
+    /// Whether it is in upper case while the value isn't; none if it has no letters.
     pub upper: Option<bool>,
     /// Characters of the whole value.
     pub of: usize,

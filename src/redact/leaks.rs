@@ -18,6 +18,6 @@ pub struct Leak {
 impl std::fmt::Display for Leak {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Leak { file, line, name, form } = self;
-        write!(f, "{}:{line}: the secret ${name} stands here ({form})", file.display())
+        write!(f, "{}:{line}: contains the secret ${name} ({form})", file.display())
     }
 }

@@ -190,7 +190,7 @@ fn a_secret_in_a_file_is_told_with_its_line() {
     audit.file(&clean).unwrap();
     audit.file(&dirty).unwrap();
     let leaks: Vec<String> = audit.leaks().iter().map(ToString::to_string).collect();
-    let expected = format!("{}:3: the secret $TOKEN_1 stands here (plain)", dirty.display());
+    let expected = format!("{}:3: contains the secret $TOKEN_1 (plain)", dirty.display());
     assert_eq!(leaks, [expected]);
 }
 

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Files that are written completely or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -43,7 +43,7 @@ pub(super) fn check_folder(folder: &Path) -> io::Result<()> {
     };
     probe().map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::NotADirectory => format!("{} is no folder", nearest.display()),
+            io::ErrorKind::NotADirectory => format!("{} is not a folder", nearest.display()),
             io::ErrorKind::NotFound => format!("no file can be made in {}", nearest.display()),
             _ => because(&error),
         };
@@ -117,7 +117,7 @@ fn own_stream(path: &Path) -> Option<Box<dyn Write>> {
     }
 }
 
-/// The file to replace and the temporary one beside it; none where the path is
+/// The file to replace and the temporary one beside it; none if the path is
 /// there and is no regular file. Links are followed, so that they stay links.
 fn prepare(path: &Path) -> io::Result<Option<(PathBuf, PathBuf)>> {
     let target = match fs::metadata(path) {
@@ -239,7 +239,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error.replace(folder.path().to_str().unwrap(), "F"),
-            "cannot write into the folder F/file/evidence: F/file is no folder"
+            "cannot write into the folder F/file/evidence: F/file is not a folder"
         );
     }
 

@@ -1,4 +1,4 @@
-//! A run from its events, for the reports that are written at its end.
+//! Collects a run from its events, for reports written at its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl Collected {
         }
     }
 
-    /// The run; none where it never began. One that never ended gets the verdict
+    /// The run; none if it never began. One that never ended gets the verdict
     /// `error`, so that a report of it can't be taken for that of a good run.
     pub(super) fn take(&mut self) -> Option<Run> {
         let Collected {

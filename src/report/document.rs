@@ -104,6 +104,9 @@ pub struct Scenario {
     /// The source and clause, or the standard and section, that the rule comes from.
     pub spec: String,
     pub title: String,
+    /// Where the scenario begins in its file.
+    #[serde(default)]
+    pub at: Option<Position>,
     pub checks: Vec<Check>,
     pub facts: Vec<Fact>,
     /// Paths of the files that the verdict rests on.
@@ -173,8 +176,8 @@ impl Report {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             tool: Tool {
-                version: info.version.to_owned(),
-                commit: info.commit.map(str::to_owned),
+                version: info.version.clone(),
+                commit: info.commit.clone(),
             },
             started: info.started.clone(),
             seed: info.seed,
@@ -254,7 +257,7 @@ impl Report {
 pub enum ReadError {
     #[error("cannot read the report {}: {why}", path.display())]
     Unreadable { path: PathBuf, why: String },
-    #[error("{} is no JSON report of gauntlet: {why}", path.display())]
+    #[error("{} isn't a JSON report of gauntlet: {why}", path.display())]
     Foreign { path: PathBuf, why: String },
 }
 
@@ -273,6 +276,7 @@ impl Scenario {
             duration_ms: millis(result.duration),
             spec: result.spec.clone(),
             title: result.title.clone(),
+            at: result.at.as_ref().map(Position::new),
             checks: result.checks.iter().map(Check::new).collect(),
             facts: result.facts.iter().map(Fact::new).collect(),
             evidence: evidence_paths(evidence, result),

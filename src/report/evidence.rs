@@ -1,4 +1,4 @@
-//! The evidence folder: what verdicts rest on, as files.
+//! The evidence folder: evidence as files.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -40,7 +40,7 @@ pub(super) fn evidence_paths(folder: &Path, result: &ScenarioResult) -> Vec<Path
         .collect()
 }
 
-/// The folder that the evidence of a scenario run lies in; none where there is no evidence.
+/// The folder that the evidence of a scenario run lies in; none if there is no evidence.
 pub(super) fn evidence_folder(folder: &Path, result: &ScenarioResult) -> Option<PathBuf> {
     (!result.evidence.is_empty()).then(|| folder_of(folder, &result.run))
 }

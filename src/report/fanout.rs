@@ -1,29 +1,36 @@
-//! Hands every event to all reporters, and keeps their troubles apart.
+//! Passes every event to all reporters, and isolates their failures from each other.
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::console::{Console, FileCopy};
 use super::evidence::{EvidenceFolder, bounded};
 use super::file::{FileReport, Render, To};
 use super::spec::{Destination, Format};
+use super::step_summary::StepSummary;
 use super::tee::{Printed, Tee};
-use super::{ConsoleSettings, ReportSpec, Reporter, RunFolder, Written, atomic, json, junit, markdown, redacted};
+use super::{
+    ConsoleSettings, ReportSpec, Reporter, RunFolder, Written, atomic, github, html, json, junit, markdown,
+    openmetrics, redacted, sarif, tap,
+};
 use crate::events::{Event, Evidence, ScenarioResult};
 use crate::redact::{Audit, AuditError, Leak, Redactor};
 
 /// Bytes of a piece of evidence that reporters get; the whole lies in the evidence folder.
 const EXCERPT: usize = 16 * 1024;
 
-/// What reporters need to know beside the events.
+/// What reporters need besides the events.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub console: ConsoleSettings,
-    /// What evidence goes into, and reports that were given no place of their own.
+    /// The folder of evidence, and of reports without a file of their own.
     pub folder: RunFolder,
     /// Most bytes of one piece of evidence.
     pub evidence_limit: usize,
+    /// Where GitHub Actions takes a step's summary from; none elsewhere.
+    pub step_summary: Option<PathBuf>,
 }
 
 impl Settings {
@@ -33,6 +40,7 @@ impl Settings {
             console,
             folder,
             evidence_limit: 1024 * 1024,
+            step_summary: None,
         }
     }
 }
@@ -71,7 +79,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What became of the reports.
+/// The outcome of the reports.
 #[derive(Debug, Default)]
 pub struct Finished {
     /// All files that were written, evidence among them.
@@ -152,7 +160,16 @@ impl Reporters {
         }
         for spec in specs {
             match make(spec, settings, &mut left) {
-                Ok(Some(reporter)) => all.others.push((spec.to_string(), reporter)),
+                Ok(Some(reporter)) => {
+                    all.others.push((spec.to_string(), reporter));
+                    if let (Format::Github, Some(file)) = (spec.format, &settings.step_summary) {
+                        let report = "the step's summary".to_owned();
+                        match StepSummary::new(file.clone(), settings.folder.clone()) {
+                            Ok(summary) => all.others.push((report, Box::new(summary))),
+                            Err(error) => all.problems.push(Problem { report, error }),
+                        }
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => all.problems.push(Problem {
                     report: spec.to_string(),
@@ -230,6 +247,11 @@ fn make(spec: &ReportSpec, settings: &Settings, stdout: &mut Option<Out>) -> io:
         (Format::Junit, _) => junit::render,
         (Format::Json, _) => json::render,
         (Format::Markdown, _) => markdown::render,
+        (Format::Html, _) => html::render,
+        (Format::Sarif, _) => sarif::render,
+        (Format::Tap, _) => tap::render,
+        (Format::Github, _) => github::render,
+        (Format::OpenMetrics, _) => openmetrics::render,
     };
     let to = match &spec.to {
         Destination::Own => spec.format.file_name().map(To::Folder),

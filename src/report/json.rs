@@ -77,13 +77,13 @@ mod tests {
             let error = Report::read(&path).unwrap_err().to_string();
             error.replace(folder.path().to_str().unwrap(), "F")
         };
-        insta::assert_snapshot!(said(""), @r#"F/r.json is no JSON report of gauntlet: it is empty"#);
-        insta::assert_snapshot!(said("<testsuites/>"), @r#"F/r.json is no JSON report of gauntlet: it looks like XML; take the `json` report, not `junit`"#);
-        insta::assert_snapshot!(said("{\"a\": 1"), @r#"F/r.json is no JSON report of gauntlet: it is not JSON: EOF while parsing an object at line 1 column 7"#);
-        insta::assert_snapshot!(said("[1]"), @r#"F/r.json is no JSON report of gauntlet: it has no `apiVersion: gauntlet/v1`"#);
-        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v9\"}"), @r#"F/r.json is no JSON report of gauntlet: it is of gauntlet/v9, this gauntlet reads gauntlet/v1"#);
-        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Matrix\"}"), @r#"F/r.json is no JSON report of gauntlet: its kind is Matrix, not Report"#);
-        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Report\", \"seed\": -1}"), @r#"F/r.json is no JSON report of gauntlet: invalid value: integer `-1`, expected u64 at line 1 column 58"#);
+        insta::assert_snapshot!(said(""), @r#"F/r.json isn't a JSON report of gauntlet: it is empty"#);
+        insta::assert_snapshot!(said("<testsuites/>"), @r#"F/r.json isn't a JSON report of gauntlet: it looks like XML; take the `json` report, not `junit`"#);
+        insta::assert_snapshot!(said("{\"a\": 1"), @r#"F/r.json isn't a JSON report of gauntlet: it is not JSON: EOF while parsing an object at line 1 column 7"#);
+        insta::assert_snapshot!(said("[1]"), @r#"F/r.json isn't a JSON report of gauntlet: it has no `apiVersion: gauntlet/v1`"#);
+        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v9\"}"), @r#"F/r.json isn't a JSON report of gauntlet: it is of gauntlet/v9, this gauntlet reads gauntlet/v1"#);
+        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Matrix\"}"), @r#"F/r.json isn't a JSON report of gauntlet: its kind is Matrix, not Report"#);
+        insta::assert_snapshot!(said("{\"apiVersion\": \"gauntlet/v1\", \"kind\": \"Report\", \"seed\": -1}"), @r#"F/r.json isn't a JSON report of gauntlet: invalid value: integer `-1`, expected u64 at line 1 column 58"#);
         let error = Report::read(Path::new("no/such.json")).unwrap_err();
         assert!(error.to_string().starts_with("cannot read the report no/such.json: "));
     }

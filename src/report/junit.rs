@@ -66,13 +66,13 @@ fn property(name: &str, value: &str) -> Property {
 
 fn properties(info: &RunInfo) -> Vec<Property> {
     let mut all = vec![
-        property("gauntlet.version", info.version),
+        property("gauntlet.version", &info.version),
         property("target", &info.target),
         property("selection", &info.selection.join(" ")),
         property("level", &info.level),
         property("seed", &info.seed.to_string()),
     ];
-    if let Some(commit) = info.commit {
+    if let Some(commit) = &info.commit {
         all.push(property("gauntlet.commit", commit));
     }
     if let Some(digest) = &info.profile_digest {
@@ -88,6 +88,10 @@ fn test_case(suite: &str, result: &ScenarioResult, info: &RunInfo, evidence: &Pa
     let mut case = TestCase::new(xml(&result.run.to_string()), status(result));
     case.set_classname(suite).set_time(result.duration);
     case.set_assertions(judged(result));
+    if let Some(at) = words::place(result) {
+        case.extra.insert("file".into(), xml(&at.file).into());
+        case.extra.insert("line".into(), at.line.to_string().into());
+    }
     case.add_property(property("title", &result.title));
     case.add_property(property("spec", &result.spec));
     let level = match result.level {

@@ -21,7 +21,14 @@ pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
     Ok(document(run, evidence))
 }
 
-fn document(run: &Run, evidence: &Path) -> String {
+/// The verdict and the counts of a run, where there is no place for more.
+pub(super) fn brief(run: &Run) -> String {
+    let more = "There is no place here for the failures: `--report markdown` and the log have them.\n";
+    head(run) + more
+}
+
+/// The verdict, what it means, and the counts of each group.
+fn head(run: &Run) -> String {
     let Run {
         info,
         scenarios,
@@ -41,7 +48,12 @@ fn document(run: &Run, evidence: &Path) -> String {
     if !result.notes.is_empty() {
         text.push('\n');
     }
-    text += &groups(scenarios.iter().map(AsRef::as_ref));
+    text + &groups(scenarios.iter().map(AsRef::as_ref))
+}
+
+fn document(run: &Run, evidence: &Path) -> String {
+    let info = &run.info;
+    let mut text = head(run);
     let bad: Vec<&ScenarioResult> = with(run, |o| o.is_bad()).collect();
     if !bad.is_empty() {
         text += "## Failures\n\n";
@@ -53,7 +65,7 @@ fn document(run: &Run, evidence: &Path) -> String {
     text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
     text += &reasons("Expected failures", with(run, |o| o == Outcome::ExpectedFailure));
     text += &facts(run);
-    let commit = info.commit.map(|c| format!(" ({c})")).unwrap_or_default();
+    let commit = info.commit.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
     let selection = match info.selection.as_slice() {
         [] => "everything".to_owned(),
         selectors => code(&selectors.join(" ")),

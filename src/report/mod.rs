@@ -1,25 +1,34 @@
-//! What a run tells its users: on the terminal, to a CI server, to keep.
+//! Reports of a run: for the terminal, for a CI server, and to keep.
 //!
 //! A reporter sees [events](crate::events) and nothing else.
 //! [`Reporters`] hands each event, redacted, to all that were asked for.
 
 mod atomic;
 mod collect;
+mod compare;
 mod console;
 mod document;
 mod evidence;
 mod fanout;
 mod file;
 mod folder;
+mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
 mod matrix;
+mod openmetrics;
+pub(crate) mod page;
 mod redacted;
 mod roads;
 #[cfg(test)]
 mod sample;
+mod sarif;
+mod show;
 mod spec;
+mod step_summary;
+mod tap;
 mod tee;
 #[cfg(test)]
 mod tests;
@@ -32,12 +41,14 @@ use std::path::{Path, PathBuf};
 use crate::events::Event;
 
 pub use atomic::write as write_file;
+pub use compare::ReportComparison;
 pub use console::{ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
 pub use folder::RunFolder;
 pub(crate) use markdown::{cell, code, escape, fence};
-pub use spec::{Destination, Formats, ReportSpec, Spec, clash, same_file};
+pub use show::show;
+pub use spec::{Destination, Format, Formats, ReportSpec, Spec, clash, same_file};
 pub(crate) use text::{one_line, printable};
 pub use words::verdict_line;
 

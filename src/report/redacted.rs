@@ -1,4 +1,4 @@
-//! Events without secrets, whoever made them.
+//! Redacts secrets from every event.
 //!
 //! Each type is taken apart by name, field by field: one that gets a field doesn't compile here until
 //! it is said what becomes of it.
@@ -54,9 +54,8 @@ impl R<'_> {
             scenarios,
         } = info;
         RunInfo {
-            // This one and the next are of this program itself.
-            version,
-            commit: *commit,
+            version: self.text(version),
+            commit: self.maybe(commit),
             started: self.text(started),
             seed: *seed,
             target: self.text(target),
@@ -90,12 +89,14 @@ impl R<'_> {
             line,
             column,
             text,
+            before,
         } = at;
         At {
             file: self.text(file),
             line: *line,
             column: *column,
             text: self.text(text),
+            before: self.texts(before),
         }
     }
 
@@ -145,6 +146,7 @@ impl R<'_> {
             run,
             title,
             spec,
+            at,
             level,
             verdict,
             reason,
@@ -161,6 +163,7 @@ impl R<'_> {
             run: self.run(run),
             title: self.text(title),
             spec: self.text(spec),
+            at: at.as_ref().map(|at| self.at(at)),
             level: *level,
             verdict: *verdict,
             reason: self.maybe(reason),
@@ -236,6 +239,7 @@ mod tests {
             line: 1,
             column: 1,
             text: text(),
+            before: vec![text()],
         };
         let check = CheckResult {
             id: text(),
@@ -259,8 +263,8 @@ mod tests {
         };
         [
             Event::RunStarted(Arc::new(RunInfo {
-                version: "0.1.0",
-                commit: None,
+                version: text(),
+                commit: Some(text()),
                 started: text(),
                 seed: 1,
                 target: text(),
@@ -281,6 +285,7 @@ mod tests {
                 run: run(),
                 title: text(),
                 spec: text(),
+                at: Some(at()),
                 level: Level::Core,
                 verdict: Verdict::Fail,
                 reason: Some(text()),

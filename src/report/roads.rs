@@ -1,4 +1,4 @@
-//! The differential table: what the same request got on each road, side by side.
+//! The table of roads: the answers to the same request on each road, side by side.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct Row {
     /// The run, its road left out: `agent-service/jwt/none`.
     pub scenario: String,
     pub fact: String,
-    /// By the index of the road; none where it was not seen.
+    /// Indexed by road; none if it was not seen.
     pub seen: Vec<Option<String>>,
 }
 

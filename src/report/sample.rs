@@ -23,6 +23,7 @@ fn at(file: &str, line: u32, text: &str) -> At {
         line,
         column: u32::try_from(before).unwrap() + 1,
         text: text.to_owned(),
+        before: vec!["  - step: before it".to_owned()],
     }
 }
 
@@ -36,6 +37,7 @@ fn run(id: &str, parameters: &[(&str, &str)]) -> RunOf {
 
 fn scenario(run: RunOf, title: &str, verdict: Verdict, millis: u64) -> ScenarioResult {
     ScenarioResult {
+        at: Some(at(&run.id, 2, &format!("apiVersion: gauntlet/v1 # {title}"))),
         run,
         title: title.to_owned(),
         spec: "litellm-agent-platform, HARNESS_AUTH_TOKEN, \"Authentication\"".to_owned(),
@@ -89,7 +91,7 @@ fn accept() -> ScenarioResult {
     result
 }
 
-fn stale() -> ScenarioResult {
+pub(super) fn stale() -> ScenarioResult {
     let mut result = scenario(
         run("harness-token/warm/stale", &[]),
         "Warm pods older than the token refuse it until they are deleted",
@@ -264,8 +266,8 @@ fn not_known_any_more() -> ScenarioResult {
 
 fn started(scenarios: usize) -> Event {
     Event::RunStarted(Arc::new(RunInfo {
-        version: "0.1.0",
-        commit: Some("abc1234"),
+        version: "0.1.0".to_owned(),
+        commit: Some("abc1234".to_owned()),
         started: STARTED.to_owned(),
         seed: 42,
         target: "embedded".to_owned(),
@@ -385,7 +387,7 @@ pub(super) fn interrupted() -> Vec<Event> {
     events
 }
 
-/// What is left where gauntlet itself breaks down.
+/// The events left if gauntlet itself crashes.
 pub(super) fn broken_off() -> Vec<Event> {
     let mut events = passing();
     events.pop();

@@ -9,7 +9,7 @@ pub trait Formats: Copy + PartialEq + fmt::Debug + 'static {
     /// All of them, in the order of the documentation.
     const KNOWN: &'static [Self];
 
-    /// What else a user may call them.
+    /// Their aliases.
     const ALSO: &'static [(&'static str, Self)];
 
     /// As the user writes it.
@@ -17,6 +17,11 @@ pub trait Formats: Copy + PartialEq + fmt::Debug + 'static {
 
     /// Where it goes unless told otherwise, in words.
     fn own_place(self) -> String;
+
+    /// Where it goes unless told otherwise.
+    fn own_destination(self) -> Destination {
+        Destination::Own
+    }
 }
 
 /// How a report of a run is written.
@@ -30,11 +35,31 @@ pub enum Format {
     Json,
     /// For a CI summary or a comment.
     Markdown,
+    /// A page to keep.
+    Html,
+    /// For what collects findings of many tools.
+    Sarif,
+    /// The Test Anything Protocol, version 14.
+    Tap,
+    /// Commands that GitHub Actions makes annotations of, on standard output.
+    Github,
+    /// For a metrics system.
+    OpenMetrics,
 }
 
 impl Format {
     /// All formats, in the order of the documentation.
-    pub const ALL: [Format; 4] = [Format::Console, Format::Junit, Format::Json, Format::Markdown];
+    pub const ALL: [Format; 9] = [
+        Format::Console,
+        Format::Junit,
+        Format::Json,
+        Format::Markdown,
+        Format::Html,
+        Format::Sarif,
+        Format::Tap,
+        Format::Github,
+        Format::OpenMetrics,
+    ];
 
     /// As the user writes it.
     pub fn name(self) -> &'static str {
@@ -43,16 +68,25 @@ impl Format {
             Format::Junit => "junit",
             Format::Json => "json",
             Format::Markdown => "markdown",
+            Format::Html => "html",
+            Format::Sarif => "sarif",
+            Format::Tap => "tap",
+            Format::Github => "github",
+            Format::OpenMetrics => "openmetrics",
         }
     }
 
-    /// The file in the run's folder that it goes to unless told otherwise; none for the console.
+    /// The file in the run's folder that it goes to unless told otherwise; none for what is printed.
     pub fn file_name(self) -> Option<&'static str> {
         match self {
-            Format::Console => None,
+            Format::Console | Format::Github => None,
             Format::Junit => Some("junit.xml"),
             Format::Json => Some("report.json"),
             Format::Markdown => Some("report.md"),
+            Format::Html => Some("report.html"),
+            Format::Sarif => Some("gauntlet.sarif"),
+            Format::Tap => Some("report.tap"),
+            Format::OpenMetrics => Some("metrics.txt"),
         }
     }
 }
@@ -67,6 +101,9 @@ impl Formats for Format {
         ("terminal", Format::Console),
         ("text", Format::Console),
         ("stdout", Format::Console),
+        ("htm", Format::Html),
+        ("github-actions", Format::Github),
+        ("prometheus", Format::OpenMetrics),
     ];
 
     fn name(self) -> &'static str {
@@ -77,6 +114,13 @@ impl Formats for Format {
         match self.file_name() {
             Some(name) => format!("{name} in the run's folder"),
             None => "standard output".to_owned(),
+        }
+    }
+
+    fn own_destination(self) -> Destination {
+        match self {
+            Format::Github => Destination::Stdout,
+            _ => Destination::Own,
         }
     }
 }
@@ -127,7 +171,7 @@ pub enum SpecError {
     NoFile { format: &'static str, own: String },
 }
 
-/// What to say of two reports that would be one another's end: both to one file, or to standard output.
+/// The message about two reports that would overwrite each other: to one file, or to standard output.
 pub fn clash<F: Formats>(specs: &[Spec<F>]) -> Option<String> {
     let place = |spec: &Spec<F>| match &spec.to {
         Destination::Own => (Some(spec.format), None),
@@ -154,7 +198,7 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     normal(one) == normal(other)
 }
 
-/// A path by which the same file is told, as far as the path tells.
+/// A normalised path, to recognise the same file.
 fn normal(path: &Path) -> PathBuf {
     use std::path::Component;
     path.components().fold(PathBuf::new(), |mut normal, component| {
@@ -191,7 +235,7 @@ impl<F: Formats> FromStr for Spec<F> {
                     .join(", "),
             })?;
         let to = match file {
-            None => Destination::Own,
+            None => format.own_destination(),
             Some("") => {
                 return Err(SpecError::NoFile {
                     format: format.name(),
@@ -237,6 +281,12 @@ mod tests {
         assert_eq!(parse("json=-"), "json=-");
         assert_eq!(parse("json=/dev/stdout"), "json=-");
         assert_eq!(parse("markdown=a=b.md"), "markdown=a=b.md");
+        assert_eq!(parse("github"), "github=-");
+        assert_eq!(parse("github=commands.txt"), "github=commands.txt");
+        for format in Format::ALL {
+            let spec: ReportSpec = format.name().parse().expect("a format");
+            assert_eq!((spec.format, spec.to), (format, format.own_destination()));
+        }
     }
 
     #[test]
@@ -257,6 +307,7 @@ mod tests {
         );
         assert!(clash(&["json", "json"]).is_some());
         assert_eq!(clash(&["console", "json=-", "junit=./-"]), None);
+        assert!(clash(&["json=-", "github"]).is_some());
         insta::assert_snapshot!(
             clash(&["json=-", "junit=/dev/stdout"]).unwrap_or_default(),
             @"`--report json=-` and `--report junit=-` would both go to standard output; give one of them a file"
@@ -265,9 +316,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_explained() {
-        insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`; did you mean `junit`? (there are console, junit, json, markdown)");
-        insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`; did you mean `markdown`? (there are console, junit, json, markdown)");
-        insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet` (there are console, junit, json, markdown)");
+        insta::assert_snapshot!(parse("jnuit=x"), @"error: there is no report format `jnuit`; did you mean `junit`? (there are console, junit, json, markdown, html, sarif, tap, github, openmetrics)");
+        insta::assert_snapshot!(parse("md"), @"error: there is no report format `md`; did you mean `markdown`? (there are console, junit, json, markdown, html, sarif, tap, github, openmetrics)");
+        insta::assert_snapshot!(parse("spreadsheet"), @"error: there is no report format `spreadsheet` (there are console, junit, json, markdown, html, sarif, tap, github, openmetrics)");
         insta::assert_snapshot!(parse("json="), @"error: `json=` names no file; leave the `=` out for report.json in the run's folder");
     }
 }

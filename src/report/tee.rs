@@ -1,4 +1,4 @@
-//! Standard output, remembered: what was printed is searched for secrets as files are.
+//! Remembers standard output, which is searched for secrets as files are.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};

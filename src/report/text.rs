@@ -1,4 +1,4 @@
-//! Text for people: nothing in it that a terminal obeys, lines of a readable width.
+//! Text for people: without terminal control sequences, in lines of a readable width.
 
 use std::borrow::Cow;
 use std::time::Duration;

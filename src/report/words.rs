@@ -1,6 +1,6 @@
-//! The words that all reports have in common.
+//! Words common to all reports.
 
-use crate::events::{CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+use crate::events::{At, CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 
 /// A scenario run's verdict, with what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +18,29 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// All, those first that somebody has to look at.
+    pub(super) const ALL: [Outcome; 7] = [
+        Outcome::Fail,
+        Outcome::UnexpectedPass,
+        Outcome::Error,
+        Outcome::Interrupted,
+        Outcome::ExpectedFailure,
+        Outcome::Skip,
+        Outcome::Pass,
+    ];
+
     pub(super) fn of(result: &ScenarioResult) -> Outcome {
-        match (result.verdict, &result.expected_failure) {
-            (Verdict::Fail, Some(_)) => Outcome::ExpectedFailure,
-            (Verdict::Pass, Some(_)) => Outcome::UnexpectedPass,
-            (Verdict::Pass, None) => Outcome::Pass,
-            (Verdict::Fail, None) => Outcome::Fail,
-            (Verdict::Error, _) if result.interrupted => Outcome::Interrupted,
+        Outcome::from(result.verdict, result.expected_failure.is_some(), result.interrupted)
+    }
+
+    /// Of a verdict, with whether a failure was expected and whether the run was stopped on its way.
+    pub(super) fn from(verdict: Verdict, expected: bool, interrupted: bool) -> Outcome {
+        match (verdict, expected) {
+            (Verdict::Fail, true) => Outcome::ExpectedFailure,
+            (Verdict::Pass, true) => Outcome::UnexpectedPass,
+            (Verdict::Pass, false) => Outcome::Pass,
+            (Verdict::Fail, false) => Outcome::Fail,
+            (Verdict::Error, _) if interrupted => Outcome::Interrupted,
             (Verdict::Error, _) => Outcome::Error,
             (Verdict::Skip, _) => Outcome::Skip,
         }
@@ -64,7 +80,7 @@ pub(super) fn reason(result: &ScenarioResult) -> Option<String> {
     }
 }
 
-/// What is to be said of a bad end: a reason, less what only repeats the one
+/// The explanation of a bad result: a reason, without what only repeats the one
 /// check that failed, and the checks.
 pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResult>) {
     let bad: Vec<&CheckResult> = result
@@ -77,6 +93,13 @@ pub(super) fn story(result: &ScenarioResult) -> (Option<String>, Vec<&CheckResul
         [only] if Outcome::of(result) == Outcome::Fail && told(only) => (result.expired_expectation.clone(), bad),
         _ => (reason(result), bad),
     }
+}
+
+/// The place in a scenario file that a verdict rests on: of the first bad check, else of the scenario.
+pub(super) fn place(result: &ScenarioResult) -> Option<&At> {
+    let mut checks = result.checks.iter();
+    let bad = checks.find(|c| matches!(c.verdict, Verdict::Fail | Verdict::Error));
+    bad.map(|check| &check.at).or(result.at.as_ref())
 }
 
 /// `12 passed, 1 failed, 0 errors, 2 skipped`.

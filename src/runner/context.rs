@@ -1,4 +1,4 @@
-//! What all runs of one command share.
+//! State shared by all runs of one command.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::plan::Planned;
+use super::shared_worlds::SharedWorlds;
+use super::sharing::need;
 use crate::redact::Redactor;
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
@@ -16,6 +19,8 @@ use crate::world::codex::Codex;
 /// What all runs share.
 pub struct RunContext {
     pub target: Target,
+    /// Those that several of its runs work on.
+    pub worlds: SharedWorlds,
     pub names: Arc<BTreeMap<String, String>>,
     pub policies: Policies,
     pub redactor: Redactor,
@@ -35,6 +40,15 @@ pub struct RunContext {
     pub flags: Flags,
     /// Cancelled when the run is to end early.
     pub stop: CancellationToken,
+}
+
+impl RunContext {
+    /// Has these runs share worlds where that is right, on a target on which one takes long to make.
+    pub fn share<'p>(&self, planned: impl IntoIterator<Item = &'p Planned>) {
+        if self.target.shares_worlds() {
+            self.worlds.announce(planned.into_iter().filter_map(need));
+        }
+    }
 }
 
 /// Flags of a run that its commands need as well, each with a space before it: ` --profile p.yaml`.

@@ -1,4 +1,4 @@
-//! What a run needs of a platform that isn't ours, and why it can't be on one.
+//! What a run needs from a platform that isn't ours, and why it can't run there.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
@@ -19,12 +20,21 @@ use crate::vocabulary::{
 };
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
+use crate::world::operations::Lack;
 use crate::world::roads::api_road;
 
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
 
-/// What runs are fitted to.
+/// The operations that remove the token from a running platform, and restore it.
+const NEW_SECRET: [Operation; 4] = [
+    Operation::ReadSecret,
+    Operation::PatchSecret,
+    Operation::RestartWeb,
+    Operation::RestartWorker,
+];
+
+/// What runs are matched against.
 pub struct Fit<'i> {
     pub installation: &'i Installation,
     pub policies: &'i Policies,
@@ -42,12 +52,15 @@ impl Fit<'_> {
             .or_else(|| self.undeclared(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
-            .or_else(|| self.too_intrusive(planned.scenario.intrusion))
-            .or_else(|| self.left_changed(planned.scenario.intrusion))
+            .or_else(|| self.too_intrusive(intrusion(planned)))
+            .or_else(|| self.left_changed(intrusion(planned)))
     }
 
-    /// What a run asks of the cluster.
+    /// What a run does with the cluster.
     pub fn asks(&self, planned: &Planned) -> BTreeSet<Ask> {
+        if !self.installation.has_cluster {
+            return BTreeSet::new();
+        }
         let reached = reached(planned);
         let mut asks: BTreeSet<Ask> = reached.iter().flat_map(|(_, reached)| self.asks_of(reached)).collect();
         let (has_cluster, installation) = (self.installation.has_cluster, self.installation);
@@ -89,35 +102,37 @@ impl Fit<'_> {
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
         let (name, meaning) = (intrusion.name(), intrusion.meaning());
-        (intrusion > self.installation.allowed).then(|| format!("it is `{name}` ({meaning}): `--allow {name}` lets it"))
+        (intrusion > self.installation.allowed)
+            .then(|| format!("it is `{name}` ({meaning}): `--allow {name}` permits it"))
     }
 
-    /// What an earlier run changed is the state that a later one would put back.
+    /// Otherwise a later run would restore the state that an earlier one changed.
     fn left_changed(&self, intrusion: Intrusion) -> Option<String> {
         let changes = self.installation.changes.as_ref()?;
         (intrusion >= Intrusion::Disrupt && changes.is_changed())
-            .then(|| "what an earlier scenario changed is not put back yet".into())
+            .then(|| "the changes of an earlier scenario are not restored yet".into())
     }
 
     fn not_this_world(&self, planned: &Planned) -> Option<String> {
         let world = &planned.scenario.world;
         let of_its_own = |what: &str| Some(format!("it needs a platform of its own, {what}"));
-        if !world.platform {
+        let can = |operation: Operation| self.installation.can(operation);
+        if !world.platform && !can(Operation::Seed) {
             return of_its_own("deployed from nothing");
         }
-        if world.secret != SecretState::WithToken {
+        if world.secret != SecretState::WithToken && !NEW_SECRET.into_iter().all(can) {
             return of_its_own("whose secret has no token yet");
         }
-        if world.authorizer != AuthorizerState::Works {
-            return of_its_own("whose access control can't do its work");
+        if world.authorizer != AuthorizerState::Works && !can(Operation::Authorizer) {
+            return of_its_own("whose access control fails");
         }
-        if !world.litellm {
+        if !world.litellm && !can(Operation::Litellm) {
             return of_its_own("without LiteLLM");
         }
         if !world.gateway_policy {
             return of_its_own("whose gateway has no policy");
         }
-        if world.clock.is_some() {
+        if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
         if let Some(why) = self.too_slow(world) {
@@ -127,7 +142,7 @@ impl Fit<'_> {
             return of_its_own("whose parked accounts come back soon");
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
-            return of_its_own("with an agent whose key is not what it should be");
+            return of_its_own("with an agent whose key is missing or wrong");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
@@ -140,7 +155,7 @@ impl Fit<'_> {
             return Some(why);
         }
         let balancer = world.balancer.as_ref()?;
-        if balancer.probe {
+        if balancer.probe && !can(Operation::Probe) {
             return of_its_own("with a backend of the harness behind the balancer");
         }
         if let Some(timeout) = &balancer.idle_timeout {
@@ -156,7 +171,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether it waits for what comes much later there than in a world of its own.
+    /// Whether it waits for something that takes much longer there than in its own world.
     fn too_slow(&self, world: &WorldSpec) -> Option<String> {
         let wanted = world.rotation_interval.as_deref().and_then(duration::parse)?;
         let Some(there) = self.policies.choice("rotation.interval").and_then(duration::parse) else {
@@ -189,7 +204,7 @@ impl Fit<'_> {
         alone.then(|| format!("its step `{}` needs a person who finishes it in a browser", step.verb))
     }
 
-    /// Whether it wants a number of things that are not as many.
+    /// Whether it needs more pods than there are.
     fn not_so_many(&self, world: &WorldSpec) -> Option<String> {
         let (warm, web) = (world.warm_pool, world.web_replicas);
         let Some(there) = self.installation.counts else {
@@ -206,7 +221,8 @@ impl Fit<'_> {
 
     /// Whether it is about a codex login, or an agent that uses one, and there is none: another contract's platform.
     fn no_codex(&self, planned: &Planned) -> Option<String> {
-        if planned.contract() != Contract::CodexAuth {
+        // Without a cluster nobody tells what is in the pods.
+        if planned.contract() != Contract::CodexAuth || !self.installation.has_cluster {
             return None;
         }
         let there = self.installation.counts?;
@@ -226,13 +242,13 @@ impl Fit<'_> {
             Reached::Roads(roads) => {
                 let road = missing(roads)?.name();
                 Some(format!(
-                    "there is no road `{road}`: `roads` of a profile says where it leads"
+                    "there is no road `{road}`: the profile's `roads` can give its address"
                 ))
             }
             Reached::Api => {
                 let road = api_road(|road| self.installation.has_road(road));
                 let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: `roads` of a profile says where one leads".into())
+                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
             }
             Reached::Cluster(_) => None,
         })
@@ -242,12 +258,24 @@ impl Fit<'_> {
         if self.installation.has_cluster {
             return None;
         }
-        let reached = reached(planned);
-        let (step, _) = reached.iter().find(|(_, reached)| !self.asks_of(reached).is_empty())?;
-        Some(format!(
-            "its step `{}` needs the cluster, and only doors are known",
-            step.verb
-        ))
+        let commands = self.installation.commands.as_ref();
+        reached(planned).iter().find_map(|(step, reached)| {
+            let (verb, asks) = (step.verb, self.asks_of(reached));
+            if asks.is_empty() {
+                return None;
+            }
+            let lack = match commands {
+                Some(commands) => commands.lack(verb, &asks)?,
+                None => Lack::Way,
+            };
+            Some(match lack {
+                Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
+                Lack::Command(operation) => format!(
+                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
+                    operation.name()
+                ),
+            })
+        })
     }
 
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
@@ -266,7 +294,7 @@ impl Fit<'_> {
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
             {
                 Some(
-                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from"
+                    "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source"
                         .into(),
                 )
             }
@@ -280,7 +308,7 @@ impl Fit<'_> {
         let wants = |variable: &str| steps(planned).any(|step| names(&step.args, variable));
         if codex.master_key.is_empty() && wants("master-key") {
             return Some(
-                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` of a profile says where it comes from".into(),
+                "LiteLLM's key isn't known: `secrets: { litellm-key: … }` in the profile can give its source".into(),
             );
         }
         (codex.token.is_empty() && wants("agent-key"))
@@ -291,6 +319,21 @@ impl Fit<'_> {
         let may = self.policies.choice("tty.enter") == Some("yes");
         let does = !may && steps(planned).any(|step| needs(step, Need::Enter));
         does.then(|| "it presses Enter, and an agent may answer: policy tty.enter is not `yes`".into())
+    }
+}
+
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
+pub fn intrusion(planned: &Planned) -> Intrusion {
+    let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
+    let changed = !world.platform
+        || world.secret != SecretState::WithToken
+        || world.authorizer != AuthorizerState::Works
+        || !world.litellm
+        || world.clock.is_some()
+        || world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
+    match changed {
+        true => said.max(Intrusion::Disrupt),
+        false => said,
     }
 }
 
@@ -305,13 +348,13 @@ fn names(value: &impl Serialize, variable: &str) -> bool {
     written.contains(&format!("${{{variable}}}"))
 }
 
-/// Whether anything of a step, what is expected of it too, has a text in it.
+/// Whether a step or its expectations contain a text.
 fn says(step: &Step, text: &str) -> bool {
     let keys = serde_json::to_string(&step.args).unwrap_or_default();
     keys.contains(text) || format!("{:?}", step.expectations).contains(text)
 }
 
-/// Whether a world says how many there are to be of something.
+/// Whether a world requires numbers of pods.
 fn counts_matter(world: &WorldSpec) -> bool {
     world.warm_pool > 0 || world.web_replicas > 1
 }
@@ -325,25 +368,25 @@ pub fn gateways(planned: &Planned) -> BTreeSet<Road> {
     steps(planned).filter_map(of_step).collect()
 }
 
-/// Those of them that are no component of the reference platform.
+/// The gateways that aren't part of the reference platform.
 pub fn real_gateways(planned: &Planned) -> Vec<Road> {
     let mut gateways = gateways(planned);
     gateways.remove(&Road::Builtin);
     gateways.into_iter().collect()
 }
 
-fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
+pub(super) fn steps(planned: &Planned) -> impl Iterator<Item = &Step> {
     planned.scenario.steps.iter().chain(&planned.scenario.finally)
 }
 
-/// What a step goes through.
+/// What a step uses.
 enum Reached {
     Api,
     Roads(Vec<Road>),
     Cluster(Vec<Ask>),
 }
 
-/// What the steps of a run go through.
+/// What the steps of a run use.
 fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
     let mut pods: HashMap<&str, bool> = HashMap::new();
     let mut all = Vec::new();
@@ -369,7 +412,7 @@ fn reached(planned: &Planned) -> Vec<(&Step, Reached)> {
 }
 
 /// The road that a step says; all that it can mean where that is only known when it runs.
-fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
+pub(super) fn roads(planned: &Planned, step: &Step, usual: Road) -> Vec<Road> {
     let Some(said) = verb(step.verb).and_then(|verb| step.args.get(verb.road)) else {
         return vec![usual];
     };

@@ -13,6 +13,7 @@ use super::eligibility::{Fit, real_gateways};
 use super::evidence;
 use super::plan::Planned;
 use super::reproduce::reproduce;
+use super::sharing::need;
 use super::story::{Record, Story, StoryError};
 use crate::events::{Event, RunOf, ScenarioResult, Verdict};
 use crate::redact::{RedactError, Redactor};
@@ -21,6 +22,7 @@ use crate::steps::{StepContext, StepError, session};
 use crate::template::{Scope, TemplateError, render, render_string};
 use crate::vocabulary::{Contract, Policies, duration};
 use crate::world::installation::InstallationError;
+use crate::world::operations::prepare;
 use crate::world::running::{Setup, WorldError};
 use crate::world::{Target, World};
 
@@ -109,6 +111,8 @@ enum Broken {
     Secret(#[source] RedactError),
     #[error("starting a world: {0}")]
     Start(#[source] Box<WorldError>),
+    #[error("preparing the platform: {0}")]
+    Prepare(#[source] InstallationError),
     #[error("the variable {name}: {source}")]
     Variable {
         name: String,
@@ -164,25 +168,42 @@ async fn live(
     let deadline = Instant::now() + limit;
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
     let setup = setup(&scope, planned, shared, secrets)?;
+    let stay = need(planned).and_then(|need| shared.worlds.enter(&need, &planned.run));
+    let making = world_of(planned, shared, setup);
+    let getting = async {
+        match &stay {
+            Some(stay) => stay.world(making).await,
+            None => making.await.map(Arc::new),
+        }
+    };
     let starting = "while its world was starting";
     let world = tokio::select! {
-        world = timeout_at(deadline, world_of(planned, shared, setup)) => match world {
+        world = timeout_at(deadline, getting) => match world {
             Ok(world) => world?,
             Err(_) => return Err(Broken::late(limit, starting)),
         },
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
     };
-    let world = Arc::new(world);
     if world.installation().is_some() {
         // They are all scenarios' and stay what they are.
         let secrets = [&world.token, &world.master_key, &world.jwt_secret];
         know(&shared.redactor, planned.contract(), secrets.map(String::as_str))?;
     }
+    if stay.is_some() {
+        // They are those of whoever made it, whose scope may be over before this one.
+        let of_world = [&world.token, &world.master_key, &world.jwt_secret];
+        know(secrets, planned.contract(), of_world.map(String::as_str))?;
+    }
     let ended = match variables(&mut scope, planned, shared, &world, secrets) {
         Ok(()) => {
             let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
-            let mut story = Story::new(planned, shared, tell, &context, scope, record);
-            let ended = told(&mut story, limit, deadline).await;
+            let ended = match prepared(&world, planned, shared, limit, deadline).await {
+                Ok(()) => {
+                    let mut story = Story::new(planned, shared, tell, &context, scope, record);
+                    told(&mut story, limit, deadline).await
+                }
+                Err(broken) => Err(broken),
+            };
             context.drop_terminals();
             if record.judged(Verdict::Fail)
                 && let Ok(Some(why)) = timeout(LOOK_WITHIN, world.disturbed()).await
@@ -198,8 +219,28 @@ async fn live(
         }
         Err(error) => Err(error),
     };
-    let stopped = match Arc::into_inner(world) {
-        Some(world) if shared.keep_failed && world.can_stay() && (ended.is_err() || record.is_bad()) => {
+    let is_bad = ended.is_err() || record.is_bad();
+    let stopped = match stay {
+        None => end(world, is_bad, shared).await,
+        Some(stay) => {
+            if !record.evidence.is_empty() {
+                record.evidence.extend(evidence::of_others(&stay.others()));
+            }
+            // Others may be in it; who is last ends it.
+            drop(world);
+            match stay.end(is_bad) {
+                Some(last) => end(last.world, last.is_spoilt, shared).await,
+                None => Ok(()),
+            }
+        }
+    };
+    ended.and(stopped)
+}
+
+/// Ends a world that nobody works in any more, or leaves it to be looked at.
+async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(), Broken> {
+    match Arc::into_inner(world) {
+        Some(world) if shared.keep_failed && world.can_stay() && is_bad => {
             world.leave();
             Ok(())
         }
@@ -208,8 +249,7 @@ async fn live(
             Err(_) => Err(Broken::StopLate),
         },
         None => Err(Broken::StopLate),
-    };
-    ended.and(stopped)
+    }
 }
 
 /// Starts the world of a run.
@@ -240,6 +280,24 @@ async fn stop(world: World) -> Result<(), Broken> {
     stop.instrument(info_span!("stop")).await
 }
 
+/// Brings a platform that isn't ours into the state that the scenario requires.
+async fn prepared(
+    world: &World,
+    planned: &Planned,
+    shared: &RunContext,
+    limit: Duration,
+    deadline: Instant,
+) -> Result<(), Broken> {
+    let preparing = "while the platform was being prepared";
+    tokio::select! {
+        made = timeout_at(deadline, prepare(world, &planned.scenario.world)) => match made {
+            Ok(made) => made.map_err(Broken::Prepare),
+            Err(_) => Err(Broken::late(limit, preparing)),
+        },
+        () = shared.stop.cancelled() => Err(Broken::Interrupted(preparing.to_owned())),
+    }
+}
+
 /// Leaves a platform that isn't ours as it was found.
 async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     let Some(changes) = world.changes().filter(|changes| changes.is_changed()) else {
@@ -254,7 +312,7 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
     }
 }
 
-/// What a world is made of, its secrets known to the redactor.
+/// The parts of a world; its secrets are known to the redactor.
 fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, Broken> {
     let random = || render_string("${token()}", scope);
     let setup = Setup {
@@ -318,7 +376,7 @@ async fn keep_evidence(story: &mut Story<'_>) {
     story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
 }
 
-/// A seed of its own for each run, so that one can be run again alone.
+/// Each run has its own seed, so that it can be repeated alone.
 fn seed_of(run: &RunOf, seed: u64) -> u64 {
     // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
     run.case()

@@ -9,5 +9,7 @@ pub mod prove;
 pub mod reproduce;
 pub mod run;
 mod schedule;
+pub mod shared_worlds;
+pub mod sharing;
 mod step;
 mod story;

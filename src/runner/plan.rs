@@ -1,10 +1,11 @@
-//! What runs: scenarios times matrix times repetitions, in a stable order.
+//! The plan: scenarios times matrix times repetitions, in a stable order.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use super::story::at_of;
 use crate::events::{RunOf, ScenarioResult, Verdict};
 use crate::scenario::Scenario;
 use crate::vocabulary::Contract;
@@ -60,6 +61,7 @@ impl Planned {
             run: self.run.clone(),
             title: self.scenario.title.clone(),
             spec: self.scenario.spec.clone(),
+            at: Some(at_of(&self.scenario.place)),
             level: self.scenario.level,
             verdict: Verdict::Error,
             reason: None,

@@ -1,4 +1,4 @@
-//! Whether every check can fail: each mutant against the checks of its row.
+//! Proves that every check can fail: runs each mutant against the checks of its row.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -25,6 +25,7 @@ pub async fn prove(
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
     let whole = Arc::new(shared(Vec::new()));
+    whole.share(planned);
     let mut queue: Vec<_> = planned
         .iter()
         .map(|twin| job(None, twin.clone(), whole.clone()))
@@ -32,6 +33,7 @@ pub async fn prove(
     for mutant in mutants {
         let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
         let of_its_row = planned.iter().filter(|twin| twin.scenario.row() == mutant.row);
+        broken.share(of_its_row.clone());
         queue.extend(of_its_row.map(|twin| job(Some(mutant.name), twin.clone(), broken.clone())));
     }
     let (mut done, all) = (0, queue.len());
@@ -88,7 +90,7 @@ fn rows(planned: &[Planned]) -> Vec<Row> {
     rows
 }
 
-/// What a row's runs with a mutant say of it.
+/// The result of a row's runs with a mutant.
 fn judge(broken: &[ScenarioResult], twins: &[ScenarioResult]) -> CellResult {
     let twin_of = |result: &ScenarioResult| twins.iter().find(|twin| twin.run == result.run);
     let killer = broken

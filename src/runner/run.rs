@@ -1,4 +1,4 @@
-//! A whole run: many scenarios at once, what became of each, and the verdict.
+//! A whole run: many scenarios at once, their results, and the verdict.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub async fn run(
     let started = Instant::now();
     let span = info_span!("run", seed = info.seed, on = %info.target);
     tell(Event::RunStarted(Arc::new(info)));
+    shared.share(&planned);
     let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
     let jobs: Vec<_> = span.in_scope(|| jobs.collect());
     span.in_scope(|| debug!(scenarios = jobs.len(), at_once = terms.jobs, "the run begins"));

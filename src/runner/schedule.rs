@@ -1,4 +1,4 @@
-//! Many runs at once: what starts when, and what becomes of a run that breaks the harness.
+//! Schedules concurrent runs, and handles a run that crashes the harness.
 
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
@@ -24,11 +24,11 @@ pub struct Job<T> {
     /// Whether nothing else may run beside it.
     alone: bool,
     run: Box<dyn FnOnce(UnboundedSender<Event>) -> BoxFuture<'static, T> + Send>,
-    /// What comes of it where it panics, after how long.
+    /// The result if it panics, and its duration.
     broken: Box<dyn FnOnce(Duration) -> T + Send>,
 }
 
-/// What the caller of [`schedule`] hears.
+/// What [`schedule`] reports to its caller.
 pub enum Told<T> {
     Event(Event),
     Ended(T),
@@ -64,7 +64,7 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunCo
             key,
             // A panic in the harness is a defect of it, and says nothing of the platform.
             result: ScenarioResult {
-                reason: Some("the harness itself broke; what it said is on standard error".into()),
+                reason: Some("the harness itself crashed; its message is on standard error".into()),
                 reproduce: reproduce(&planned_again, &shared_again, None, None),
                 ..planned_again.result(ran)
             },

@@ -18,7 +18,7 @@ use crate::yaml::Place;
 /// Between two tries, where the step doesn't say: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
-/// What came of a step, or of a step for one of several pods.
+/// The outcome of a step, or of a step for one of several pods.
 pub struct Attempt {
     /// What it did, in words.
     pub what: String,
@@ -34,7 +34,7 @@ pub struct Judged {
     pub got: String,
     pub reason: Option<String>,
     pub place: Place,
-    /// It was found not to hold, which may change in time; unlike what was not judged at all.
+    /// It doesn't hold yet, which may change in time; unlike an expectation that was not judged.
     pub may_change: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The steps of one run on their way, and what they leave behind.
+//! Executes the steps of one run and collects their results.
 
 use tracing::{Instrument, debug, info_span};
 
@@ -21,7 +21,7 @@ pub struct StoryError {
     source: StepError,
 }
 
-/// What is known of a run so far.
+/// The state of a run so far.
 #[derive(Default)]
 pub struct Record {
     pub checks: Vec<CheckResult>,
@@ -35,12 +35,12 @@ impl Record {
         self.checks.iter().any(|check| check.verdict == verdict)
     }
 
-    /// Whether what was seen so far is to be looked at by somebody.
+    /// Whether somebody should look at the results so far.
     pub fn is_bad(&self) -> bool {
         self.judged(Verdict::Fail) || self.judged(Verdict::Error)
     }
 
-    /// What failed may have failed for something that is not the platform's doing.
+    /// Failures may have a cause other than the platform.
     pub fn doubt(&mut self, why: &str) {
         for check in self.checks.iter_mut().filter(|check| check.verdict == Verdict::Fail) {
             let seen = check.why();
@@ -127,7 +127,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Carries out a step; tells whether the story goes on.
+    /// Carries out a step; returns whether to continue.
     async fn step(&mut self, step: &Step, number: usize) -> Result<bool, StoryError> {
         let (attempts, ended) = self.attempt(step).await;
         let mut goes_on = true;
@@ -222,11 +222,18 @@ fn check(id: String, what: String, judged: Judged) -> CheckResult {
     }
 }
 
-fn at_of(place: &Place) -> At {
+/// Lines before a place that are told with it.
+const BEFORE: u32 = 3;
+
+/// A place as events have it.
+pub(super) fn at_of(place: &Place) -> At {
     At {
         file: place.source.name.clone(),
         line: place.line,
         column: place.column,
         text: place.text().to_owned(),
+        before: (place.line.saturating_sub(BEFORE).max(1)..place.line)
+            .map(|line| place.source.line(line).to_owned())
+            .collect(),
     }
 }

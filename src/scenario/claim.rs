@@ -1,4 +1,4 @@
-//! Expectations as they stand in a file.
+//! Parses expectations in a file.
 
 use indexmap::IndexMap;
 use regex::Regex;
@@ -65,7 +65,7 @@ fn phrase_claim(text: &str, span: Span, verb: &Verb, checker: &mut Checker) -> O
     if said.fields.is_some() || variable || phrase::recognise(verb, text).is_some() {
         return Some(Claim::Phrase(said));
     }
-    let message = format!("`{text}` is no phrase of `{}`", verb.name);
+    let message = format!("`{text}` isn't a phrase of `{}`", verb.name);
     let help = match phrase::suggest(verb, text) {
         Some(pattern) => format!("did you mean `{pattern}`?"),
         None => phrases_help(verb),
@@ -100,7 +100,7 @@ fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim
             continue;
         }
         if !known.contains(&key.name.as_str()) {
-            let message = format!("`{}` is no choice of the policy `{}`", key.name, policy.name);
+            let message = format!("`{}` isn't a choice of the policy `{}`", key.name, policy.name);
             let help = suggestion(&key.name, known.iter().copied(), "choices");
             checker.report_with_help(key.span, message, help);
             continue;
@@ -115,7 +115,7 @@ fn policy_claim(node: &Node, verb: &Verb, checker: &mut Checker) -> Option<Claim
         .filter(|choice| node.get(choice).is_none())
         .collect();
     if !missing.is_empty() {
-        let message = format!("nothing is said of `{}`", missing.join("`, `"));
+        let message = format!("no expectation for `{}`", missing.join("`, `"));
         let help = format!(
             "a check that depends on `{}` says what must be true for each of {}",
             policy.name,
@@ -166,7 +166,7 @@ pub(super) fn field_path(text: &str, span: Span, verb: &Verb, checker: &mut Chec
     }
     match FieldPath::parse(text) {
         Err(error) => {
-            let message = format!("`{text}` is no path of a field: {error}");
+            let message = format!("`{text}` isn't a field path: {error}");
             checker.report_with_help(span, message, "as `body.items[0].name`");
         }
         Ok(path) if !verb.fields.contains(&path.root()) => {

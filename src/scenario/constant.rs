@@ -1,4 +1,4 @@
-//! What templates are, as far as a file alone says it.
+//! Evaluates templates as far as the file alone allows.
 
 use serde_json::Value;
 

@@ -29,7 +29,7 @@ pub enum Found<'v> {
 }
 
 impl FieldPath {
-    /// Reads a path; why a text is none.
+    /// Parses a path, or says why the text isn't one.
     pub fn parse(text: &str) -> Result<FieldPath, &'static str> {
         let mut parts = Vec::new();
         let mut rest = text;

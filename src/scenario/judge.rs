@@ -1,4 +1,4 @@
-//! Whether a claim holds of an observation, and how to say so.
+//! Judges whether an expectation holds for an observation, and describes the result.
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -38,11 +38,11 @@ pub enum JudgeError {
         /// The choices whose claims hold of what was observed.
         observed: Vec<String>,
     },
-    #[error("policy {policy} is declared as {choice}, and the check says nothing of that")]
+    #[error("policy {policy} is declared as {choice}, for which the check has no expectation")]
     NoSuchChoice { policy: String, choice: String },
-    #[error("`{phrase}` is none of the phrases of `{verb}`")]
+    #[error("`{phrase}` isn't a phrase of `{verb}`")]
     Phrase { phrase: String, verb: &'static str },
-    #[error("`{path}` is no path of a field: {message}")]
+    #[error("`{path}` isn't a field path: {message}")]
     Path { path: String, message: &'static str },
     #[error("not a regular expression: {0}")]
     Pattern(#[from] regex::Error),

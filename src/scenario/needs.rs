@@ -1,4 +1,4 @@
-//! What a scenario needs of a target.
+//! What a scenario needs from a target.
 
 use serde_json::Value;
 

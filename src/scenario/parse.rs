@@ -168,7 +168,7 @@ fn matrix(root: &Node, checker: &mut Checker) -> IndexMap<String, Vec<Choice>> {
         for (index, (choice, span)) in choices.iter().enumerate() {
             if choices[..index].iter().any(|(known, _)| known.name == choice.name) {
                 let message = format!(
-                    "`{}` stands twice in the matrix: its runs could not be told apart",
+                    "`{}` is twice in the matrix: its runs could not be told apart",
                     choice.name
                 );
                 checker.report(*span, message);
@@ -189,7 +189,7 @@ fn check_names(root: &Node, checker: &mut Checker) {
             }
             let twice = section == "vars" && root.get("matrix").is_some_and(|m| m.get(&key.name).is_some());
             if twice {
-                checker.report(key.span, format!("`{}` stands in `matrix` already", key.name));
+                checker.report(key.span, format!("`{}` is already in `matrix`", key.name));
             }
         }
     }

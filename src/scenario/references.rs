@@ -60,7 +60,7 @@ impl Known {
         }
     }
 
-    /// Whether a name is one that no scenario can set.
+    /// Whether a name is reserved, so that no scenario can set it.
     pub fn is_built_in(name: &str) -> bool {
         BUILT_IN.as_object().is_some_and(|map| lookup(map, name).is_some())
     }
@@ -182,7 +182,7 @@ impl Known {
         if let Err(error) = compiled {
             let range = error.range().unwrap_or(0..source.len());
             let at = locate(checker, text, span, start + range.start, range.len());
-            checker.report(at, format!("`{}` is no expression: {}", source.trim(), explain(&error)));
+            checker.report(at, format!("`{}` isn't valid: {}", source.trim(), explain(&error)));
             return;
         }
         for name in expression::names(source) {

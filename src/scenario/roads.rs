@@ -1,4 +1,4 @@
-//! Whether the world of a scenario has the roads that its steps go by.
+//! Checks that a scenario's world has the roads that its steps use.
 //!
 //! On a road that isn't there nobody answers: a refusal that is expected holds, and an answer that is
 //! expected is missed. Neither says anything of the platform.
@@ -30,7 +30,7 @@ pub(super) fn check<'r>(root: &Node, steps: impl Iterator<Item = &'r Read<'r>>, 
     }
 }
 
-/// The roads that a step goes by, each with where the file says it. None where that is only known when
+/// The roads that a step goes by, each with where the file says it. None if that is only known when
 /// it runs.
 fn taken(root: &Node, read: &Read<'_>) -> Vec<(Road, Span)> {
     let Some(said) = read.node.get(read.verb.road) else {

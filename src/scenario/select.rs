@@ -1,4 +1,4 @@
-//! Which scenarios are meant: ids, groups of ids, patterns, tags, levels.
+//! Selects scenarios: ids, groups of ids, patterns, tags, levels.
 //!
 //! `harness-token/warm/stale` is one scenario, `harness-token/warm` all below it,
 //! `*/*/stale` a pattern, `tag:warm` and `level:core` what they say, and `[proxy]` behind the first
@@ -29,7 +29,7 @@ pub struct Selectable<'s> {
 pub enum SelectError {
     #[error("the selector `{selector}` matches no scenario{}", behind(.hint))]
     Nothing { selector: String, hint: Option<String> },
-    #[error("the selector `{selector}` is no pattern: {reason}")]
+    #[error("the selector `{selector}` isn't a pattern: {reason}")]
     Pattern { selector: String, reason: String },
     #[error("the selector `{selector}` names nothing")]
     Empty { selector: String },
@@ -269,7 +269,7 @@ mod tests {
         assert!(message("harness-token/token/refuse[prxoy]").ends_with("mean `harness-token/token/refuse[proxy]`?"));
         assert!(message("!harness-token/token/refuse[x]").ends_with("; known cases of it: direct, proxy"));
         assert!(message("harness-token/token/accept[x]").ends_with("has no matrix: leave the brackets out"));
-        assert!(message("[").contains("is no pattern"));
+        assert!(message("[").contains("isn't a pattern"));
         assert!(message("!").contains("names nothing"));
     }
 

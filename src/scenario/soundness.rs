@@ -45,8 +45,8 @@ pub(super) fn intrusion<'r>(
 pub(super) fn no_judgement_in_finally(finally: &[Read<'_>], checker: &mut Checker) {
     let keys = finally.iter().filter_map(|read| read.node.as_map()).flatten();
     for (key, _) in keys.filter(|(key, _)| ["check", "needs", "fact"].contains(&key.name.as_str())) {
-        let message = format!("`{}` in `finally`, which is no part of the verdict", key.name);
-        let help = "judge it in `steps`; what must hold for the clean-up to be one is `given`";
+        let message = format!("`{}` in `finally`, which isn't part of the verdict", key.name);
+        let help = "judge it in `steps`; conditions of the clean-up are `given`";
         checker.report_with_help(key.span, message, help);
     }
 }
@@ -124,8 +124,8 @@ pub(super) fn proof_of_absence(steps: &[Read<'_>], checker: &mut Checker) {
             .find(|e| holds_of_nothing(&e.claim, field));
         if let Some(absence) = absence {
             let span = rest_of_line(checker, absence.place.line, absence.place.column);
-            let message = "nothing is to be found, and nothing shows that the place was read";
-            let help = format!("name a text that stands there for certain: `{key}: …`");
+            let message = format!("a search that must find nothing has no `{key}` that it read the right place");
+            let help = format!("add a text that is certainly there: `{key}: …`");
             checker.report_with_help(span, message, help);
         }
     }

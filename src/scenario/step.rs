@@ -1,4 +1,4 @@
-//! A step as it stands in a file.
+//! Parses a step in a file.
 
 use std::time::Duration;
 

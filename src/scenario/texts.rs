@@ -1,4 +1,4 @@
-//! Where in a step no object can stand: a token, a header, a path. What a verb takes there is in the schema.
+//! Places in a step that can't hold an object: a token, a header, a path. The schema says what a verb takes there.
 
 use serde_json::{Map, Value};
 
@@ -103,7 +103,7 @@ fn walk<'n>(schema: &'static Value, key: &'n str, node: &'n Node, found: &mut Ve
     }
 }
 
-/// The schema of a key's value; none where a map can't have the key.
+/// The schema of a key's value; none if a map can't have the key.
 fn of_key(schema: &'static Value, key: &str) -> Option<&'static Value> {
     let named = schema.get("properties").and_then(|properties| properties.get(key));
     let others = || {

@@ -1,4 +1,4 @@
-//! The variables that every scenario has.
+//! Variables available in every scenario.
 
 use std::collections::BTreeMap;
 

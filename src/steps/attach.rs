@@ -1,4 +1,4 @@
-//! `attach`: a WebSocket upgrade at a terminal's door, and what came of it.
+//! `attach`: a WebSocket upgrade at a terminal's door, and its outcome.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::world::subject::{self, default_road};
 /// The verb `attach`.
 pub const VERB: Verb = Verb {
     phrases: phrases![
-        "opens", "101, and a nonce that was typed is seen on the screen", {"status": 101, "opened": true, "works": true};
+        "opens", "101, and a nonce that was typed comes back", {"status": 101, "opened": true, "works": true};
         "refused", "an HTTP answer that is not 101", {"opened": false, "status": {"at-least": 200}};
         "refused <status>", "this HTTP status, and no 101", {"opened": false, "status": {"one-of": "<status>"}};
         "not opened", "no 101: an HTTP answer, or a connection that was closed", {"opened": false};
@@ -96,6 +96,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         Upgraded::Opened { socket, response } => {
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
+            terminal.tell_size().await;
             let works = if keep {
                 works(&terminal, context).await
             } else {
@@ -144,7 +145,7 @@ fn target(arguments: &Attach, context: &StepContext, road: Road) -> String {
     target
 }
 
-/// Whether a nonce that is typed is seen on the screen; it is taken back again (Ctrl-U).
+/// Whether a nonce that is typed is seen on the screen, or in what was printed; it is taken back again (Ctrl-U).
 ///
 /// A program that is still starting may print its prompt into what is being typed. Then another nonce is
 /// typed, as a person would.
@@ -156,10 +157,10 @@ async fn works(terminal: &Terminal, context: &StepContext) -> bool {
         let came = terminal
             .until(deadline.saturating_duration_since(Instant::now()), |terminal| {
                 let screen = terminal.screen();
-                screen.contains(&nonce) || is_interrupted(&screen, &nonce)
+                screen.contains(&nonce) || terminal.said(&nonce) || is_interrupted(&screen, &nonce)
             })
             .await;
-        let seen = terminal.screen().contains(&nonce);
+        let seen = terminal.screen().contains(&nonce) || terminal.said(&nonce);
         terminal.keys("\u{15}").await;
         // What others type next must not be taken back with it: wait until it is gone from the screen.
         terminal

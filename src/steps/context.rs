@@ -173,7 +173,7 @@ impl StepContext {
             .and_then(|n| lock(&self.loads).get(n as usize).cloned())
             .ok_or_else(|| {
                 StepError::Because(
-                    "this is not a load that goes on: it takes what a `load` with `until-open` was bound to with `as`"
+                    "this is not a load in the background: it takes the result that a `load` with `until-open` got with `as`"
                         .into(),
                 )
             })

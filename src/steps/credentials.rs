@@ -1,4 +1,4 @@
-//! Secrets that a platform's answers show: whatever they are, they are not to be told on.
+//! Secrets in a platform's answers: they are redacted, whatever they are.
 //!
 //! The world's own token is a secret from the start. An answer may hold others: the
 //! token of another installation, an old one, one that the platform made up.

@@ -38,6 +38,8 @@ pub struct Verb {
     pub reach: Reach,
     /// The least that a step with these keys does to a platform.
     pub intrusion: fn(keys: &Value) -> Intrusion,
+    /// Whether a step with these keys sees what others do on the same platform: it wants one that nobody else works on.
+    pub sees_others: fn(keys: &Value) -> bool,
     /// What a step with these keys needs beside what it goes through.
     pub needs: fn(keys: &Value) -> &'static [Need],
     /// Whether it observes pods: a step about them goes straight to them where it says no road.
@@ -134,6 +136,7 @@ impl Verb {
             has_door: false,
             reach: Reach::Open,
             intrusion: |_| Intrusion::Observe,
+            sees_others: |_| false,
             needs: |_| &[],
             gives_pods: false,
             proof: None,

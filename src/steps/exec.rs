@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::by_command;
 use super::context::StepContext;
 use super::definition::{Reach, Verb, phrases, verb};
 use super::outcome::{Observation, StepError};
 use super::pods::{self, Pods};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
+use crate::world::operations::Operations;
 
 /// The verb `exec`.
 pub const VERB: Verb = Verb {
@@ -51,6 +53,10 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, StepError> {
     let pod = pod_name(&arguments.r#in, context).await?;
     let what = format!("exec {} in {pod}", arguments.exec.join(" "));
+    if let Operations::Commands(commands) = context.world.operations() {
+        let value = by_command::exec(commands, &pod, &arguments, &what).await?;
+        return Ok(Observation { what, value });
+    }
     let tty = arguments.tty.unwrap_or(false);
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let container = match arguments.container {

@@ -1,4 +1,4 @@
-//! `gateway`: what the gateway of a road says of the agents' route and its policy.
+//! `gateway`: the status of the agents' route and its policy at a road's gateway.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,7 +35,7 @@ pub struct Gateway {
 pub async fn run(arguments: Gateway, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.gateway;
     let world = &context.world;
-    let what = format!("ask what is said of the gateway {}", road.by());
+    let what = format!("ask for the status of the gateway {}", road.by());
     let by_file = world.installation().is_none() && !world.goes_by_objects(road);
     let value = match by_file {
         true => json!({

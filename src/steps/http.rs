@@ -1,4 +1,4 @@
-//! `http`: a request that goes where it was told, once.
+//! `http`: sends one request: no redirects, no proxy, no retries.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub struct Request {
     path: String,
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub body: Option<String>,
-    /// The address of this machine that it comes from; the one that the system chooses where none is said.
+    /// The source address; by default the system's choice.
     from: Option<IpAddr>,
 }
 
@@ -138,7 +138,7 @@ impl Request {
 
 /// Sends a request and reads the answer: `status`, `header`, `body` (JSON), `text`.
 ///
-/// `about`: the session or pod that the request is about, where there is one.
+/// `about`: the session or pod that the request is about, if any.
 /// No answer within the limit is an observation without a status, not an error.
 pub async fn send(
     request: Request,

@@ -1,4 +1,4 @@
-//! `jwt`: a token that says who somebody is, as good or as bad as a scenario wants it (RFC 7519, RFC 7515).
+//! `jwt`: makes a token, valid or invalid as the scenario wants it (RFC 7519, RFC 7515).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -104,7 +104,7 @@ type Fields = Map<String, Value>;
 /// How long a token is good, in seconds (contract 3: 7 days).
 const LIFETIME: f64 = 7.0 * 24.0 * 60.0 * 60.0;
 
-/// Who it is of: nobody whom a client would name by itself.
+/// The user: one that no client would name by chance.
 const USER_ID: u64 = 4711;
 const USER: &str = "gauntlet";
 const EMAIL: &str = "gauntlet@gauntlet.test";
@@ -136,7 +136,7 @@ pub async fn run(arguments: Jwt, context: &StepContext) -> Result<Observation, S
     Ok(Observation { what, value })
 }
 
-/// What signs a token in place of a secret that isn't the platform's.
+/// The signer of a token, if the secret isn't the platform's.
 const ANOTHER_SECRET: &str = "a-secret-that-is-not-the-platforms";
 
 /// The command for a token that differs from a good one by its role and its time at most.
@@ -172,7 +172,7 @@ fn rest_of(arguments: &Jwt) -> Fields {
     given.collect()
 }
 
-/// The command for a token with the very header and claims of one that was made.
+/// The command that makes a token with the same header and claims.
 fn exact_command(mut rest: Fields, made: &Value) -> String {
     let mut header = object(&made["head"]);
     if !header.contains_key("alg") {
@@ -189,7 +189,7 @@ fn exact_command(mut rest: Fields, made: &Value) -> String {
 /// A token that is signed with a secret, unless `arguments` say another, at a time in seconds since 1970.
 ///
 /// # Errors
-/// A token to begin with that is none.
+/// The given token is invalid.
 pub fn make(mut arguments: Jwt, secret: &str, now: f64) -> Result<Value, StepError> {
     let (head, claims) = base(&arguments, now)?;
     let head = changed(head, arguments.header.as_ref());

@@ -1,4 +1,4 @@
-//! `login`: a device login as a person makes it, in a terminal and in a browser.
+//! `login`: a device login as a person does it, in a terminal and a browser.
 
 use std::num::NonZeroU16;
 
@@ -157,7 +157,7 @@ async fn tell_vendor(path: &str, body: Value, context: &StepContext) -> Result<(
     }
 }
 
-/// What a person needs for a browser.
+/// What a person needs in the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Shown {
     address: String,
@@ -172,7 +172,7 @@ struct Screen<R> {
 }
 
 impl<R: AsyncRead + Unpin> Screen<R> {
-    /// Reads until address and code are there; none where the output ends before.
+    /// Reads until address and code are there; none if the output ends before.
     async fn until_shown(&mut self) -> Option<Shown> {
         loop {
             if let Some(shown) = shown(&self.text()) {

@@ -1,4 +1,4 @@
-//! `logs`: what a container has logged, and when.
+//! `logs`: a container's log lines and their times.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,6 +20,7 @@ pub const VERB: Verb = Verb {
     takes_objects: &["logs"],
     each: Some("logs"),
     reach: Reach::Cluster(|_| vec![Ask::ReadLogs, Ask::FindPods]),
+    sees_others: |_| true,
     ..verb!("logs", Logs, run)
 };
 

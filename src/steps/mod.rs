@@ -7,6 +7,7 @@
 mod answer;
 pub mod attach;
 mod await_load;
+mod by_command;
 mod context;
 pub mod credentials;
 mod definition;
@@ -28,6 +29,7 @@ mod pods;
 pub mod raw;
 mod rollout;
 mod running;
+mod said;
 mod search;
 mod secret;
 pub mod session;

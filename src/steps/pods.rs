@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::by_command;
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
 use super::outcome::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
+use crate::world::operations::Operations;
 use crate::world::pod::is_ready;
 use crate::world::subject;
 use crate::world::wait::{WaitError, until};
@@ -23,6 +25,8 @@ pub const PODS: Verb = Verb {
     takes_objects: &["pods"],
     reach: Reach::Cluster(|_| vec![Ask::FindPods]),
     gives_pods: true,
+    // Those of a session are the scenario's own.
+    sees_others: |keys| keys["pods"].as_str().is_none_or(|pods| !pods.starts_with("${")),
     ..verb!("pods", Pods, list)
 };
 
@@ -78,6 +82,9 @@ fn api(context: &StepContext) -> Api<Pod> {
 
 /// Lists pods: `count`, `ready` (how many are), `names`, `uids`, `items`. Pods on their way out don't count.
 pub async fn list(arguments: Pods, context: &StepContext) -> Result<Observation, StepError> {
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::list(commands, &arguments.pods, context).await;
+    }
     let (what, params) = match &arguments.pods {
         Value::String(role) => {
             let selector = match (role.as_str(), context.world.name(&format!("{role}.selector"))) {
@@ -131,13 +138,13 @@ fn counted(items: &[Value]) -> Value {
     })
 }
 
-/// What chooses the pod of a session, where the installation labels it.
+/// The selector of a session's pod, if the installation labels it.
 fn label_of(context: &StepContext, session: &str) -> Option<String> {
     let label = context.world.session_label()?;
     Some(format!("{label}={session}"))
 }
 
-/// Whether a pod is the one that a session runs in.
+/// Whether a session runs in this pod.
 fn runs(pod: &Value, session: &Value) -> bool {
     let host = subject::host(session);
     !host.is_empty() && (pod["ip"] == host || host.split('.').next() == pod["name"].as_str())
@@ -181,6 +188,9 @@ pub async fn delete(arguments: Delete, context: &StepContext) -> Result<Observat
     let pods = only_pods("delete", &arguments.delete)?;
     let names: Vec<&str> = pods.iter().filter_map(|pod| pod["name"].as_str()).collect();
     let what = format!("delete the sandboxes {}", names.join(", "));
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::delete(commands, &pods, what, context).await;
+    }
     let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
     let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
     let sandboxes: Api<DynamicObject> =
@@ -222,7 +232,7 @@ fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
     let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
     match pods.iter().find(|pod| pod["kind"] != "pod") {
         Some(other) => Err(StepError::Because(format!(
-            "{verb}: {} is no pod; it takes what a `pods` step was bound to with `as` (`delete-session` ends a session)",
+            "{verb}: {} isn't a pod; it takes the result that a `pods` step got with `as` (`delete-session` ends a session)",
             subject::name(other)
         ))),
         None => Ok(pods),

@@ -1,4 +1,4 @@
-//! `raw`: bytes written to a socket as they are, since libraries refuse to.
+//! `raw`: bytes written to a socket unchanged, which libraries refuse to do.
 
 use std::io;
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub struct RawFrame {
 
 /// Bytes of an answer that are read.
 const ANSWER_READ: usize = 1 << 20;
-/// How long reading goes on where the step doesn't say.
+/// How long to keep reading by default.
 const READ_FOR: Duration = Duration::from_secs(2);
 
 /// What `raw` says where it is about no session and no pod.
@@ -196,7 +196,7 @@ fn summed(values: Vec<Value>) -> Value {
 struct Bytes {
     first: Vec<u8>,
     frames: Vec<u8>,
-    /// Whether reading goes on behind a complete answer.
+    /// Whether to keep reading after a complete answer.
     until_closed: bool,
 }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::by_command;
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
 use super::nonce::nonce;
@@ -16,6 +17,7 @@ use super::secret;
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
 use crate::world::deploy::{self, DeployError};
+use crate::world::operations::Operations;
 use crate::world::rollout::completed;
 use crate::world::wait::{WaitError, until};
 
@@ -80,6 +82,10 @@ pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observ
             )));
         }
     };
+    if let (Operations::Commands(_), Some(changes)) = (context.world.operations(), context.world.changes()) {
+        let roles: Vec<&str> = names.iter().map(String::as_str).collect();
+        return by_command::restart(changes, &roles).await;
+    }
     let names: Vec<&str> = names.iter().map(|name| deployment(context, name)).collect();
     let what = format!("restart {}", names.join(" and "));
     roll(context, &names).await?;
@@ -128,6 +134,9 @@ pub async fn seed(arguments: SeedToken, context: &StepContext) -> Result<Observa
             let token = arguments.value.unwrap_or_else(|| context.world.token.clone());
             let world = &context.world;
             secret::set(context, world.name("secret.name"), world.name("secret.key"), &token).await?;
+            if let (Operations::Commands(_), Some(changes)) = (world.operations(), world.changes()) {
+                return by_command::restart(changes, &["web", "worker"]).await;
+            }
             let names = [deployment(context, "web"), deployment(context, "worker")];
             roll(context, &names).await?;
             let what = format!("patch the token into the secret and restart {}", names.join(" and "));
@@ -145,6 +154,15 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     let what = "run the deploy pipeline's seed".to_owned();
     let failed = |error: DeployError| StepError::doing(&what, error);
     let world = &context.world;
+    if let (Operations::Commands(_), Some(changes)) = (world.operations(), world.changes()) {
+        let keys = ["secret.key", "secret.master-key"].map(|name| world.name(name));
+        let log = changes
+            .seed_by_command(&keys)
+            .await
+            .map_err(|error| StepError::doing(&what, error))?;
+        let value = json!({ "done": true, "phase": "Succeeded", "log": log });
+        return Ok(Observation { what, value });
+    }
     let values = deploy::Values {
         seed: format!("seed-{}", nonce()),
         ..world.values.clone()

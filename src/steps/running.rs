@@ -19,7 +19,7 @@ use crate::vocabulary::Road;
 /// Between two looks at how many are open.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What is loaded, and by whom: who comes, and who has to be refused.
+/// The load's target, the right token, and those that must be refused.
 pub struct Way {
     pub road: Road,
     /// The name that the `Host` header has.
@@ -112,7 +112,7 @@ impl Running {
         let what = &self.told.what;
         let Some(engine) = lock(&self.engine).take() else {
             return Err(StepError::Because(format!(
-                "{what}: somebody has waited for its end already"
+                "{what}: an earlier step has already waited for its end"
             )));
         };
         let outcome = engine

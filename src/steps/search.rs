@@ -11,12 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::by_command;
 use super::context::{LogLine, StepContext};
 use super::definition::{Proof, Reach, ShownAgain, Verb, phrases, verb};
 use super::exec::{self, Exec};
 use super::outcome::{Observation, StepError};
 use crate::redact::Redactor;
 use crate::world::access::Ask;
+use crate::world::operations::Operations;
 use crate::world::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
 
 /// The verb `search`.
@@ -24,6 +26,7 @@ pub const VERB: Verb = Verb {
     phrases: phrases!["finds nothing", "no form of the value was found anywhere", {"found": {"count": 0}};],
     fields: &["found", "searched"],
     reach: Reach::Cluster(asks),
+    sees_others,
     proof: Some(Proof {
         field: "found",
         key: "proof",
@@ -118,6 +121,9 @@ const LINES_KEPT: usize = 20;
 /// What a codex agent's boot writes for codex.
 const AGENT_CONFIG: &str = "/state/.codex/config.toml";
 
+/// Prints the command lines of all visible processes.
+const PROCESSES: &str = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
+
 const NOT_STARTED: &str = "none, it has not started";
 const GONE: &str = "none, its pod went away meanwhile";
 
@@ -133,6 +139,12 @@ pub fn asks(keys: &Value) -> Vec<Ask> {
         _ => Vec::new(),
     };
     places.flat_map(of).collect()
+}
+
+/// Answers are kept for each scenario; everywhere else stands what all did.
+fn sees_others(keys: &Value) -> bool {
+    let mut places = keys["in"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    places.any(|place| !["errors", "redirects"].contains(&place))
 }
 
 /// Searches: `found` (place and form of each hit), `searched` (bytes by place), `unread` (why, by place: of a
@@ -220,6 +232,18 @@ fn prove(arguments: &Search, haystack: Haystack, read: &[Place]) -> Result<(), S
 }
 
 async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, StepError> {
+    if let Operations::Commands(commands) = context.world.operations() {
+        let read = match haystack {
+            Haystack::Logs => by_command::logs(commands).await?,
+            Haystack::Events => by_command::events(commands).await?,
+            Haystack::Processes => by_command::outputs(commands, &["sh", "-c", PROCESSES], context).await?,
+            // The others were kept here, or no operation gives them.
+            _ => Vec::new(),
+        };
+        if !read.is_empty() {
+            return Ok(read.into_iter().map(|(name, text)| Place::with(name, text)).collect());
+        }
+    }
     match haystack {
         Haystack::Logs => logs(context).await,
         Haystack::Events => events(context).await,
@@ -365,7 +389,7 @@ async fn files(
     Ok(places)
 }
 
-/// What the platform is made of, less its Secrets.
+/// The platform's objects, without its Secrets.
 async fn config(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let (client, namespace) = (&context.world.kubernetes, &context.world.namespace);
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
@@ -388,9 +412,8 @@ async fn processes(context: &StepContext) -> Result<Vec<Place>, StepError> {
     let mut places = Vec::new();
     for pod in pods.iter().filter(|pod| is_sandbox(pod) && is_ready(pod)) {
         let name = pod.name_any();
-        let script = "for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; echo; done 2>/dev/null; true";
         let listing = Exec {
-            exec: vec!["sh".into(), "-c".into(), script.into()],
+            exec: vec!["sh".into(), "-c".into(), PROCESSES.into()],
             r#in: json!({ "kind": "pod", "name": name }),
             container: None,
             stdin: None,

@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::by_command;
 use super::context::StepContext;
 use super::credentials;
 use super::definition::{DONE, Reach, Verb, phrases, verb};
 use super::outcome::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
+use crate::world::operations::Operations;
 
 /// The verb `secret`.
 pub const SECRET: Verb = Verb {
@@ -61,6 +63,9 @@ fn api(context: &StepContext) -> Api<KubeSecret> {
 /// installation's names for them), `uid`, `resource_version`.
 pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observation, StepError> {
     let what = format!("read secret {}", arguments.secret);
+    if let Operations::Commands(commands) = context.world.operations() {
+        return by_command::read_secret(commands, what, context).await;
+    }
     let found = api(context)
         .get_opt(&arguments.secret)
         .await
@@ -77,19 +82,27 @@ pub async fn read(arguments: Secret, context: &StepContext) -> Result<Observatio
         credentials::keep_text(&key, &value, &context.redactor).map_err(|error| StepError::doing(&what, error))?;
         data.insert(key, value.into());
     }
-    let mut value = json!({
+    let value = json!({
         "kind": "secret",
         "exists": true,
         "data": data,
         "uid": secret.metadata.uid,
         "resource_version": secret.metadata.resource_version,
     });
+    Ok(Observation {
+        what,
+        value: with_names(value, context),
+    })
+}
+
+/// Adds `token` and `master_key`, by the installation's names for them.
+pub(super) fn with_names(mut value: Value, context: &StepContext) -> Value {
     for (field, name) in [("token", "secret.key"), ("master_key", "secret.master-key")] {
         if let Some(found) = value["data"].get(context.world.name(name)).cloned() {
             value[field] = found;
         }
     }
-    Ok(Observation { what, value })
+    value
 }
 
 /// Changes a Secret by JSON Patch: `add` replaces what is there (RFC 6902 §4.1).
@@ -114,8 +127,17 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
     put(context, secret, &[(key, value)], &what).await
 }
 
-/// Puts values into a Secret; into one that isn't ours not before that is noted.
+/// Writes values into a Secret; for one that isn't ours the change is journalled first.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
+    if let (Operations::Commands(_), Some(changes)) = (context.world.operations(), context.world.changes()) {
+        let changed = values
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned())));
+        return changes
+            .patch_by_command(&changed.collect())
+            .await
+            .map_err(|error| StepError::doing(what, error));
+    }
     if let Some(changes) = context.world.changes() {
         changes
             .secret(secret, values)

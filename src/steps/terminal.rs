@@ -13,11 +13,13 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::lock::lock;
 use super::outcome::{Lacking, StepError};
+use super::said::Said;
 use super::wire::{Recorded, Transcript};
 
+/// The size sent on opening, as clients do.
 const ROWS: u16 = 24;
 const COLS: u16 = 80;
-/// Pongs that are kept; one that is waited for is among the last.
+/// The last pongs; an awaited one is among them.
 const PONGS_KEPT: usize = 64;
 
 /// An open terminal. Dropped, the connection is closed.
@@ -31,6 +33,8 @@ pub struct Terminal {
 
 struct State {
     screen: vt100::Parser,
+    /// What was printed, whether or not it is still on the screen.
+    said: Said,
     open: bool,
     close_code: Option<u16>,
     close_reason: Option<String>,
@@ -91,6 +95,17 @@ impl Terminal {
         lock(&self.state).screen.screen().contents()
     }
 
+    /// Whether a word was printed since the terminal opened, even if it is no longer on the screen: a terminal of
+    /// another size wraps it elsewhere, and a program may draw over it.
+    pub fn said(&self, word: &str) -> bool {
+        lock(&self.state).said.has(word)
+    }
+
+    /// Sends the size of the screen, as clients do when they open a terminal.
+    pub async fn tell_size(&self) {
+        self.resize(COLS, ROWS).await;
+    }
+
     pub fn is_open(&self) -> bool {
         lock(&self.state).open
     }
@@ -138,6 +153,7 @@ impl State {
     fn new() -> State {
         let mut state = State {
             screen: vt100::Parser::default(),
+            said: Said::default(),
             open: true,
             close_code: None,
             close_reason: None,
@@ -174,6 +190,7 @@ impl State {
                 self.text_frames += 1;
                 self.longest_frame = self.longest_frame.max(text.chars().count());
                 self.screen.process(text.as_bytes());
+                self.said.process(text.as_str());
             }
             Message::Pong(payload) => {
                 if self.pongs.len() == PONGS_KEPT {

@@ -1,4 +1,4 @@
-//! `upgrade`: a deployment gets a changed template, and its pods are watched meanwhile.
+//! `upgrade`: changes a deployment's template and watches its pods meanwhile.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -73,7 +73,7 @@ pub async fn run(arguments: Upgrade, context: &StepContext) -> Result<Observatio
     Ok(Observation { what, value })
 }
 
-/// What was seen of a deployment's pods.
+/// Observations of a deployment's pods.
 #[derive(Default)]
 struct Seen {
     /// Those that have not ended, by their ids: whether each is ready.

@@ -1,4 +1,4 @@
-//! `websocket`: a WebSocket that is opened, what comes first over it, and its end.
+//! `websocket`: opens a WebSocket, reads the first message, and closes it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Connections that remember what went over them.
+//! Connections that record their traffic.
 
 use std::io;
 use std::pin::Pin;
@@ -117,7 +117,7 @@ pub struct Recorded {
     first: First,
 }
 
-/// What becomes of the first bytes that come in.
+/// How the first incoming bytes are handled.
 enum First {
     /// Handed on as they come.
     Passed,
@@ -153,7 +153,7 @@ impl Recorded {
     }
 }
 
-/// What came of connecting.
+/// The outcome of connecting.
 pub enum Connected {
     Yes(Box<Recorded>),
     /// The other side refused: no TCP connection, or no TLS over it. What it said.

@@ -153,7 +153,7 @@ pub fn names(expression: &str) -> Vec<Name> {
     names
 }
 
-/// The variable that an expression is, with fields behind it or without; none where it is more than that.
+/// The variable that an expression is, with fields behind it or without; none if it is more than that.
 pub fn variable(expression: &str) -> Option<Name> {
     let mut names = names(expression);
     let name = names.pop().filter(|_| names.is_empty())?;

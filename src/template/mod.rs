@@ -131,9 +131,7 @@ fn evaluate(source: &str, template: &str, scope: &Scope) -> Result<Value, Templa
     };
     match expression.eval(scope.context()) {
         Ok(value) if value.is_undefined() => Err(undefined()),
-        Ok(value) => {
-            serde_json::to_value(&value).map_err(|e| error(template, format!("its value is none that JSON has: {e}")))
-        }
+        Ok(value) => serde_json::to_value(&value).map_err(|e| error(template, format!("its value can't be JSON: {e}"))),
         Err(e) if e.kind() == minijinja::ErrorKind::UndefinedError => Err(undefined()),
         Err(e) => Err(error(template, explain(&e))),
     }
@@ -169,7 +167,7 @@ fn missing(source: &str, scope: &Scope) -> Option<(String, String)> {
             let mut path = root.clone();
             for field in fields {
                 let Value::Object(map) = value else {
-                    let message = format!("`{path}` has no field `{field}`: it is no map");
+                    let message = format!("`{path}` has no field `{field}`: it isn't a map");
                     return Some((format!("{path}.{field}"), message));
                 };
                 match lookup(map, field) {
@@ -263,7 +261,10 @@ mod tests {
             message("${secret.tokn}"),
             "`secret` has no field `tokn`; did you mean `token`?, in `${secret.tokn}`"
         );
-        assert_eq!(message("${n.x.y}"), "`n` has no field `x`: it is no map, in `${n.x.y}`");
+        assert_eq!(
+            message("${n.x.y}"),
+            "`n` has no field `x`: it isn't a map, in `${n.x.y}`"
+        );
         assert!(message("${nope | upper}").starts_with("no variable `nope`"));
     }
 

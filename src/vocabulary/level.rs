@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// A (spec) sentence of the contract stands behind it.
+    /// A (spec) sentence of the contract states it.
     Core,
     /// The rest, and hardening with a standard.
     Extended,
@@ -17,9 +17,9 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Intrusion {
-    /// Only looks.
+    /// Only observes.
     Observe,
-    /// Makes sessions of its own and deletes them.
+    /// Creates its own sessions and deletes them.
     Use,
     /// Changes secrets, restarts deployments.
     Disrupt,
@@ -41,8 +41,8 @@ impl Intrusion {
     /// What it means for a platform that isn't ours.
     pub fn meaning(self) -> &'static str {
         match self {
-            Intrusion::Observe => "only looks",
-            Intrusion::Use => "makes sessions of its own and deletes them",
+            Intrusion::Observe => "only observes",
+            Intrusion::Use => "creates its own sessions and deletes them",
             Intrusion::Disrupt => "changes secrets, restarts deployments",
             Intrusion::Attack => "malformed traffic, floods",
         }

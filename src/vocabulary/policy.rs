@@ -32,7 +32,7 @@ pub enum Values {
 }
 
 impl Policy {
-    /// The choices that a check gives a claim for; empty where it can't choose by this policy.
+    /// The choices that a check gives a claim for; empty if it can't choose by this policy.
     pub fn choices(&self) -> &'static [&'static str] {
         match self.values {
             Values::Choices(choices) => choices,
@@ -41,7 +41,7 @@ impl Policy {
         }
     }
 
-    /// What templates get of a declared value; none where they get nothing, since checks choose by it.
+    /// What templates get of a declared value; none if they get nothing, since checks choose by it.
     pub fn in_templates(&self, declared: &str) -> Option<Value> {
         match self.values {
             Values::Choices(_) | Values::List => None,
@@ -50,7 +50,7 @@ impl Policy {
         }
     }
 
-    /// Why a declared value is none of the policy's.
+    /// Why a declared value isn't valid for the policy.
     pub fn refuse(&self, value: &str) -> Option<String> {
         match self.values {
             Values::Choices(choices) if !choices.contains(&value) => {
@@ -105,7 +105,7 @@ pub const POLICIES: &[Policy] = &[
         name: "rotation.direct-old-token",
         values: Values::Choices(&["refused", "accepted"]),
         reference: "accepted",
-        meaning: "whether an old pod still takes the old token straight, until it is restarted",
+        meaning: "whether an old pod still accepts the old token directly, until it is restarted",
     },
     Policy {
         name: "origin",
@@ -123,19 +123,19 @@ pub const POLICIES: &[Policy] = &[
         name: "balancer.strips-authorization",
         values: Values::Choices(&["yes", "no"]),
         reference: "yes",
-        meaning: "whether the balancer takes `Authorization` out of upgrades",
+        meaning: "whether the balancer strips `Authorization` from upgrades",
     },
     Policy {
         name: "balancer.idle-timeout",
         values: Values::Duration,
         reference: "1s",
-        meaning: "how long the balancer lets a connection be quiet",
+        meaning: "how long the balancer keeps a quiet connection open",
     },
     Policy {
         name: "tty.enter",
         values: Values::Choices(&["yes", "no"]),
         reference: "yes",
-        meaning: "whether checks may press Enter in a terminal: elsewhere an agent would answer, and cost money",
+        meaning: "whether checks may press Enter in a terminal: an agent there might answer, and cost money",
     },
     Policy {
         name: "ws.refusal",
@@ -147,43 +147,43 @@ pub const POLICIES: &[Policy] = &[
         name: "jwt.algorithms",
         values: Values::Choices(&["HS256", "HMAC"]),
         reference: "HS256",
-        meaning: "which algorithms a JWT may be signed by: HS256 alone, or HS384 and HS512 as well",
+        meaning: "which algorithms may sign a JWT: only HS256, or also HS384 and HS512",
     },
     Policy {
         name: "jwt.leeway",
         values: Values::Choices(&["30s", "none"]),
         reference: "30s",
-        meaning: "by how much clocks may differ: how long a JWT is good after it expired",
+        meaning: "the allowed clock skew: how long a JWT is accepted after it expired",
     },
     Policy {
         name: "jwt.iat",
         values: Values::Choices(&["ignored", "checked"]),
         reference: "ignored",
-        meaning: "whether a JWT that says it was made in the future is refused",
+        meaning: "whether a JWT issued in the future (iat) is refused",
     },
     Policy {
         name: "jwt.iss",
         values: Values::Choices(&["ignored", "checked"]),
         reference: "ignored",
-        meaning: "whether a JWT that says somebody else made it is refused",
+        meaning: "whether a JWT of another issuer (iss) is refused",
     },
     Policy {
         name: "jwt.typ",
         values: Values::Choices(&["ignored", "checked"]),
         reference: "ignored",
-        meaning: "whether a JWT whose header says that it is something else is refused",
+        meaning: "whether a JWT with another typ in its header is refused",
     },
     Policy {
         name: "token.two-places",
         values: Values::Choices(&["reject", "header", "query"]),
         reference: "reject",
-        meaning: "what counts of two JWTs, one in the header and one in the query",
+        meaning: "which of two JWTs counts, one in the header and one in the query",
     },
     Policy {
         name: "role.missing",
         values: Values::Choices(&["401", "403"]),
         reference: "403",
-        meaning: "what a good JWT without a role gets from access control",
+        meaning: "how access control answers a valid JWT without a role",
     },
     Policy {
         name: "rotation.interval",
@@ -207,25 +207,25 @@ pub const POLICIES: &[Policy] = &[
         name: "park.usage-cap",
         values: Values::Duration,
         reference: "180m",
-        meaning: "for how long an account is parked whose usage is used up",
+        meaning: "how long an account is parked after a usage cap",
     },
     Policy {
         name: "park.transient",
         values: Values::Duration,
         reference: "5m",
-        meaning: "for how long an account is parked that was asked too much of for a moment",
+        meaning: "how long an account is parked after a transient 429",
     },
     Policy {
         name: "env-fallback",
         values: Values::Choices(&["yes", "no"]),
         reference: "yes",
-        meaning: "whether tokens of the environment are used where there is no login",
+        meaning: "whether tokens from the environment are used if there is no login",
     },
     Policy {
         name: "log.active",
         values: Values::Pattern,
         reference: "active account-([0-9]+)",
-        meaning: "what the rotator logs of the account whose turn it is; the group is its number",
+        meaning: "what the rotator logs about the active account; the group is its number",
     },
     Policy {
         name: "auth-file.mode",
@@ -237,7 +237,7 @@ pub const POLICIES: &[Policy] = &[
         name: "readiness.with-dead-logins",
         values: Values::Choices(&["ready", "not-ready"]),
         reference: "ready",
-        meaning: "whether LiteLLM is ready where no login can be used",
+        meaning: "whether LiteLLM is ready without a usable login",
     },
 ];
 

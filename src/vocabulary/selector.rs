@@ -8,7 +8,7 @@ pub fn selector(labels: &BTreeMap<String, String>) -> String {
     pairs.join(",")
 }
 
-/// The labels that a selector asks for; none where it asks for something other than equality.
+/// The labels that a selector asks for; none if it asks for something other than equality.
 pub fn labels(selector: &str) -> Option<BTreeMap<String, String>> {
     let label = |text: &str| {
         let (key, value) = text.split_once('=')?;

@@ -21,7 +21,7 @@ pub struct WorldSpec {
     /// The balancer in front of web; none where it is left out.
     #[serde(default)]
     pub balancer: Option<BalancerSpec>,
-    /// What is in a sandbox's terminal, in a shell's place.
+    /// What runs in a sandbox's terminal instead of a shell.
     #[serde(default)]
     pub terminal: Option<TerminalSpec>,
     /// Whether the platform itself is started; `false` leaves only the cluster (for a first deploy).
@@ -30,13 +30,13 @@ pub struct WorldSpec {
     /// agent-service: access control.
     #[serde(default)]
     pub authorizer: AuthorizerState,
-    /// agent-service: whether LiteLLM is there.
+    /// agent-service: whether LiteLLM is running.
     #[serde(default = "yes")]
     pub litellm: bool,
-    /// agent-service: the time by which tokens are judged, in seconds since 1970. It stands still. Default: the machine's.
+    /// agent-service: the fixed time by which tokens are judged, in seconds since 1970. Default: the machine's clock.
     #[serde(default)]
     pub clock: Option<f64>,
-    /// agent-service: whether the gateway has its policy, by which access control is asked; `false` forwards unasked.
+    /// agent-service: whether the gateway has its policy, which asks access control; `false` forwards without asking.
     #[serde(default = "yes")]
     pub gateway_policy: bool,
     /// codex-auth: whether logins are on a volume that outlives the pod.
@@ -50,14 +50,14 @@ pub struct WorldSpec {
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub rotation_poll: Option<String>,
-    /// codex-auth: for how long an account is parked that was asked too much of for a moment, as `5m`. Default: 5m.
+    /// codex-auth: how long an account is parked after a transient 429, as `5m`. Default: 5m.
     #[serde(default)]
     #[schemars(with = "Option<DurationText>")]
     pub park_transient: Option<String>,
     /// codex-auth: the codex agent beside LiteLLM.
     #[serde(default)]
     pub agent: AgentState,
-    /// Whether the scenario begins only when all deployments are complete; `false` where it judges that itself.
+    /// Whether the scenario begins only when all deployments are complete; `false` if it judges that itself.
     #[serde(default = "yes")]
     pub complete: bool,
 }
@@ -94,7 +94,7 @@ fn yes() -> bool {
     true
 }
 
-/// What is in a sandbox's terminal, in a shell's place.
+/// What runs in a sandbox's terminal instead of a shell.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TerminalSpec {
@@ -124,10 +124,10 @@ impl NamedTerminal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretState {
-    /// Secret and key are there.
+    /// The secret and its key exist.
     #[default]
     WithToken,
-    /// The secret is there, the key is not.
+    /// The secret exists without its key.
     WithoutToken,
     /// There is no secret.
     Absent,
@@ -176,6 +176,15 @@ pub enum AuthorizerState {
 }
 
 impl AuthorizerState {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            AuthorizerState::Works => "works",
+            AuthorizerState::Gone => "gone",
+            state => state.fault(),
+        }
+    }
+
     /// As access control is told of it; empty where it works or is not there.
     pub fn fault(self) -> &'static str {
         match self {
@@ -196,7 +205,7 @@ impl AuthorizerState {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct BalancerSpec {
-    /// Whether it takes `Authorization` out of upgrades; said where the scenario is about it. Default: yes.
+    /// Whether it strips `Authorization` from upgrades; stated if the scenario is about it. Default: yes.
     #[serde(default)]
     pub strips_authorization: Option<bool>,
     /// How long a connection may be quiet, as `500ms` or `60s`.
@@ -206,7 +215,7 @@ pub struct BalancerSpec {
     /// Whether it ends TLS, with a certificate of a CA made for the run.
     #[serde(default)]
     pub tls: bool,
-    /// Whether a backend of the harness's own is behind it, at `names.probe.path`.
+    /// Whether a backend of the harness is behind it, at `names.probe.path`.
     #[serde(default)]
     pub probe: bool,
 }

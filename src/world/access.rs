@@ -1,4 +1,4 @@
-//! What scenarios ask of a cluster's API, and the permissions that this takes.
+//! What scenarios do with a cluster's API, and the permissions this needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ pub struct Permission {
 }
 
 impl Ask {
-    /// What it takes.
+    /// The permissions it needs.
     pub fn permissions(self, names: &Names) -> Vec<Permission> {
         let on = |group, resource, verbs: &[&'static str]| -> Vec<Permission> {
             let one = |verb: &&'static str| Permission {
@@ -115,7 +115,7 @@ impl Ask {
             Ask::PutBack => {
                 let leases = |verbs| on("coordination.k8s.io", "leases", verbs);
                 [
-                    // What is not there yet can't be named.
+                    // What does not exist yet can't be named.
                     on("", "secrets", &["create"]),
                     only(Some(KEPT.into()), on("", "secrets", &["delete", "get", "patch"])),
                     leases(&["create"]),

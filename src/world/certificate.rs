@@ -8,7 +8,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Of a balancer that is known by this name.
+    /// The certificate of a balancer with this name.
     pub fn new(name: &str) -> Result<Certificate, rcgen::Error> {
         let ca_key = rcgen::KeyPair::generate()?;
         let mut ca = rcgen::CertificateParams::new(Vec::new())?;

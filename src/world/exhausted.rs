@@ -1,6 +1,6 @@
-//! What this process or machine ran out of where a connection or a file of the harness's own could not be opened.
+//! Which resource ran out when the harness could not open a connection or a file.
 //!
-//! That says nothing of the platform: whatever was being judged, the harness could not tell.
+//! That says nothing about the platform: the harness could not tell.
 
 use std::error::Error;
 use std::io;
@@ -36,11 +36,11 @@ pub enum Exhausted {
     Memory,
 }
 
-/// What ran out last, and when.
+/// The resource that ran out last, and when.
 static LAST: Mutex<Option<(Timestamp, Exhausted)>> = Mutex::new(None);
 
 impl Exhausted {
-    /// What ran out, where an error or anything that it comes from says so.
+    /// The resource that ran out, according to an error or one of its causes.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Exhausted> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -78,7 +78,7 @@ impl Exhausted {
         Some(found)
     }
 
-    /// What was noted to have run out since then.
+    /// The resource that has run out since then.
     pub fn since(since: Timestamp) -> Option<Exhausted> {
         let last = *LAST.lock().unwrap_or_else(PoisonError::into_inner);
         last.filter(|(at, _)| *at >= since).map(|(_, found)| found)

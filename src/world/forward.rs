@@ -1,4 +1,4 @@
-//! Ways from this machine to ports of pods: a listener on loopback for each, and behind every
+//! Port-forwards from this machine to pods: a loopback listener for each, and for every
 //! connection to it a port-forward of its own through the API server.
 
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ impl Forwards {
         }
     }
 
-    /// The address on this machine that leads to one of a pod; none where no pod has it.
+    /// The address on this machine that leads to one of a pod; none if no pod has it.
     pub async fn to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         let ip = address.ip().to_string();
         let with_ip = ListParams::default().fields(&format!("status.podIP={ip}"));

@@ -1,4 +1,4 @@
-//! What a cluster said, in words.
+//! Kubernetes errors in words.
 
 use std::error::Error;
 

@@ -19,7 +19,7 @@ pub enum ReadError {
 /// Reads a kubeconfig. What it names by a relative path lies beside it, as for kubectl.
 ///
 /// # Errors
-/// What can't be read or is no kubeconfig.
+/// The file can't be read, or isn't a kubeconfig.
 pub fn read(path: &Path) -> Result<Kubeconfig, ReadError> {
     let text = file_input::read_text(path, file_input::SMALL)?;
     let mut config = Kubeconfig::from_yaml(&text)?;

@@ -1,13 +1,13 @@
-//! The labels of what gauntlet makes.
+//! The labels of everything that gauntlet creates.
 
 use std::collections::BTreeMap;
 
 use kube::api::ObjectMeta;
 
-/// Of all that it makes.
+/// The label of everything it creates.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "gauntlet");
 
-/// Of all that a run makes: its own name.
+/// The label of everything a run creates: the run's name.
 pub const RUN: &str = "gauntlet-run";
 
 /// Labels of what a run makes.

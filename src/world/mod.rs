@@ -14,6 +14,7 @@ pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
 mod on_path;
+pub mod operations;
 pub mod pod;
 pub mod roads;
 pub mod rollout;
@@ -60,7 +61,7 @@ pub enum GatewaysError {
 }
 
 impl Target {
-    /// A world: a fresh one, its platform complete, or the one that all share.
+    /// A world: a fresh one with its platform complete, or the shared one.
     pub async fn world(&self, spec: &WorldSpec, setup: Setup) -> Result<World, WorldError> {
         match self {
             Target::Embedded(program, gateways) => {
@@ -75,7 +76,10 @@ impl Target {
                 World::in_namespace(spec, setup, namespace, cluster).await
             }
             Target::Installation(installation) => {
-                World::shared(installation.clone(), setup.names, setup.contract).await
+                let mut world = World::shared(installation.clone(), setup.names, setup.contract).await?;
+                // If it can't be set, scenarios that need it are skipped.
+                world.clock = spec.clock;
+                Ok(world)
             }
         }
     }
@@ -85,6 +89,15 @@ impl Target {
         match self {
             Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
             other => other.clone(),
+        }
+    }
+
+    /// Whether runs share a world that they leave as they found it: one takes long to come up.
+    pub fn shares_worlds(&self) -> bool {
+        match self {
+            Target::Kind(_) => true,
+            // One costs next to nothing; the other has but one.
+            Target::Embedded(..) | Target::Installation(_) => false,
         }
     }
 

@@ -1,8 +1,8 @@
-//! What a pod says of itself.
+//! A pod's status.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-/// Whether a pod serves: ready, and not on its way out.
+/// Whether a pod serves: it is ready and not terminating.
 pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
         && pod
@@ -27,7 +27,7 @@ pub fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
     all.map(|container| container.name.as_str())
 }
 
-/// Whether a container, init or not, was started again.
+/// Whether any container, init or not, has restarted.
 pub fn has_restarted(pod: &Pod, container: &str) -> bool {
     status_of(pod, container).is_some_and(|status| status.restart_count > 0)
 }

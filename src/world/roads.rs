@@ -21,7 +21,7 @@ pub struct Door {
     pub road: Road,
     /// The pod's own, or that of the road.
     pub address: SocketAddr,
-    /// What this machine connects to for it.
+    /// The address this machine connects to for it.
     pub way: SocketAddr,
     /// The name that the `Host` header and TLS have; with the port where it isn't the scheme's own.
     pub host: String,
@@ -110,6 +110,10 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     match world.way(road) {
         Some(Way::None) => return Err(RoadError::Closed(road)),
         Some(Way::To(address)) => return at(address, road).await,
+        Some(Way::Pods) => {
+            let subject = subject.ok_or(RoadError::NoSubject("direct"))?;
+            return at(&own_address(world, subject)?, road).await;
+        }
         Some(Way::PortForward) | None => {}
     }
     // That nobody answers there says nothing of the platform.
@@ -156,7 +160,7 @@ pub async fn door(world: &World, road: Road, subject: Option<&Value>) -> Result<
     }
 }
 
-/// What a scenario is to say for a road that its world was started without. None where the road is there, or was: that
+/// What a scenario is to say for a road that its world was started without. None if the road is there, or was: that
 /// a part of the platform is gone is the platform's doing.
 fn lacks(world: &World, road: Road) -> Option<&'static str> {
     if world.installation().is_some() {
@@ -213,6 +217,28 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
         host: address.authority(),
         tls: address.tls,
         pod: format!("behind the road {}", road.name()),
+    })
+}
+
+/// The address of a session's pod, or of a pod.
+fn own_address(world: &World, subject: &Value) -> Result<Address, RoadError> {
+    let unknown = || RoadError::NotAPod(format!("{} gives no address of its pod", subject::name(subject)));
+    let usual = port(world, "sandbox.port");
+    if let Some(url) = subject["sandbox_url"].as_str() {
+        let address: Address = url.trim_end_matches('/').parse().map_err(|_| unknown())?;
+        // The default port is that of pods, not that of the scheme.
+        let says = url.rsplit(']').next().unwrap_or(url).matches(':').count() > usize::from(!url.contains(']'));
+        return Ok(match says {
+            true => address,
+            false => Address { port: usual, ..address },
+        });
+    }
+    let host = subject["ip"].as_str().filter(|ip| !ip.is_empty()).ok_or_else(unknown)?;
+    let said = subject["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    Ok(Address {
+        tls: false,
+        host: host.to_owned(),
+        port: said.unwrap_or(usual),
     })
 }
 

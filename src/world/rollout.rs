@@ -30,7 +30,7 @@ fn why(error: &WaitError) -> String {
 /// Waits until a rollout is complete.
 ///
 /// # Errors
-/// What was waited for and why that ended.
+/// What was awaited, and why waiting ended.
 pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), RolloutError> {
     let waited = until(deployments, name, has_rolled_out(), within).await;
     waited.map(drop).map_err(|source| RolloutError {

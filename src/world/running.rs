@@ -27,6 +27,7 @@ use super::kind::cluster::KindCluster;
 use super::kind::data_plane::{DataPlane, EnvoyGatewayError};
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::kube_error::kube_error;
+use super::operations::Operations;
 use super::pod::{is_sandbox, waits_for};
 use super::roads::door;
 use super::wait::{WaitError, until};
@@ -63,7 +64,7 @@ pub enum WorldError {
     NotReady {
         name: String,
         within: Duration,
-        /// What its pods wait for, where that is known.
+        /// What its pods are waiting for, if known.
         why: String,
     },
     #[error(transparent)]
@@ -90,7 +91,7 @@ pub struct World {
     pub token: String,
     /// The session API's key, or LiteLLM's.
     pub master_key: String,
-    /// What JWTs are signed with; of codex-auth an agent's runtime token.
+    /// The JWT signing secret; in codex-auth an agent's runtime token.
     pub jwt_secret: String,
     /// The time by which the platform judges them, in seconds since 1970; none: the machine's.
     pub clock: Option<f64>,
@@ -109,7 +110,7 @@ pub struct World {
     pub data_plane: Option<DataPlane>,
 }
 
-/// What a world stands on, and goes with it.
+/// What a world runs on, and is deleted with it.
 enum Ground {
     Embedded(Box<Cluster>),
     Namespace(Box<Namespace>),
@@ -127,7 +128,7 @@ enum Before {
     },
 }
 
-/// What a world is started with, beside its spec.
+/// The settings of a world besides its spec.
 pub struct Setup {
     pub names: Arc<BTreeMap<String, String>>,
     /// Mutants that every component is told of.
@@ -216,7 +217,7 @@ impl World {
         .await
     }
 
-    /// A platform that is there, and stays when the scenario is over.
+    /// An existing platform, which stays after the scenario.
     pub async fn shared(
         installation: Arc<Installation>,
         names: Arc<BTreeMap<String, String>>,
@@ -339,7 +340,7 @@ impl World {
         Ok(world)
     }
 
-    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty where there is none.
+    /// The installation's name for a thing: `secret.name`, `web.selector`. Empty if there is none.
     pub fn name(&self, of: &str) -> &str {
         self.names.get(of).map(String::as_str).unwrap_or_default()
     }
@@ -363,7 +364,7 @@ impl World {
         }
     }
 
-    /// Whether it can be there when this process is not.
+    /// Whether it can outlive this process.
     pub fn can_stay(&self) -> bool {
         matches!(self.ground, Ground::Namespace(_))
     }
@@ -384,7 +385,15 @@ impl World {
         }
     }
 
-    /// What notes changes before they are made, on a platform that isn't ours.
+    /// How it is operated.
+    pub fn operations(&self) -> Operations<'_> {
+        match &self.ground {
+            Ground::Embedded(_) | Ground::Namespace(_) => Operations::Kubernetes,
+            Ground::Installation(installation) => installation.operations(),
+        }
+    }
+
+    /// Journals changes before they are made, on a platform that isn't ours.
     pub fn changes(&self) -> Option<&Changes> {
         self.installation()?.changes.as_ref()
     }
@@ -416,7 +425,7 @@ impl World {
         self.installation().map(|_| self.name("session.label"))
     }
 
-    /// How a road is gone, where somebody said it; to pods of our own it is known.
+    /// How a road is reached, if the profile says; for our own pods it is known.
     pub fn way(&self, road: Road) -> Option<&Way> {
         Some(self.installation()?.way(road))
     }
@@ -426,7 +435,7 @@ impl World {
         self.slot.as_ref()?.front(road)
     }
 
-    /// Whether the gateway of a road is told what to do by objects of the cluster.
+    /// Whether objects in the cluster configure the gateway of a road.
     pub fn goes_by_objects(&self, road: Road) -> bool {
         road == Road::Envoy && self.data_plane.is_some()
     }
@@ -443,7 +452,7 @@ impl World {
         files
     }
 
-    /// Where this machine connects to for an address of a pod; none where no pod has it any more.
+    /// Where this machine connects to for an address of a pod; none if no pod has it any more.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         match &self.ground {
             Ground::Embedded(_) => Ok(Some(address)),
@@ -456,7 +465,7 @@ impl World {
     }
 
     /// Pods of the platform: all of a namespace that is a world's own; elsewhere those that the
-    /// installation's selectors choose, and those of Sandboxes. None where there is no cluster.
+    /// installation's selectors choose, and those of Sandboxes. None if there is no cluster.
     pub async fn pods(&self) -> Result<Vec<Pod>, kube::Error> {
         let Some(installation) = self.installation() else {
             return self.pods_with("").await;
@@ -622,7 +631,7 @@ impl Ground {
         }
     }
 
-    /// Whether there is something that makes pods of Sandboxes already.
+    /// Whether the cluster already has a Sandbox controller.
     fn has_controller(&self) -> bool {
         match self {
             Ground::Embedded(_) => false,

@@ -1,4 +1,4 @@
-//! What steps work on: sessions and pods, as they were observed.
+//! The subjects of steps: sessions and pods, as observed.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub fn name(subject: &Value) -> String {
     }
 }
 
-/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty where it has none yet.
+/// The host of a session's `sandbox_url`: an address of a pod, or a name. Empty if it has none yet.
 pub fn host(session: &Value) -> &str {
     let url = session["sandbox_url"].as_str().unwrap_or_default();
     let authority = url.split("://").nth(1).unwrap_or(url);

@@ -1,4 +1,4 @@
-//! Waiting for an object by watching it, also where the server has a bad moment.
+//! Waits for an object by watching it, and tolerates a server that fails temporarily.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -17,13 +17,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Why something was waited for in vain.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    #[error("not so after {0:?}")]
+    #[error("condition not met within {0:?}")]
     Late(Duration),
     #[error("{}", kube_error(.0))]
     Asking(#[from] Error),
 }
 
-/// Waits until a condition holds for the object of that name; gives the object, none where it is gone.
+/// Waits until a condition holds for the object of that name; returns the object, none if it is gone.
 ///
 /// A watch that is too old, a server that has too much to do or does not answer: it is begun again.
 pub async fn until<K>(

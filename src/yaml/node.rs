@@ -267,9 +267,9 @@ impl<'s> Reader<'s> {
             ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
                 if line.contains("${") =>
             {
-                problem.with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\"")
+                problem.with_help("inside `{…}` and `[…]` a template must be in quotes: \"${…}\"")
             }
-            ErrorKind::MappingValueNotAllowed => problem.with_help("a text that holds `: ` stands in quotes"),
+            ErrorKind::MappingValueNotAllowed => problem.with_help("text that contains `: ` must be in quotes"),
             _ => problem,
         }
     }
@@ -320,7 +320,7 @@ impl<'s> Reader<'s> {
             return match self.anchors.get(&anchor) {
                 Some((node, _)) => Ok(node.clone()),
                 None => {
-                    let message = "an alias (`*`) in what it stands for";
+                    let message = "an alias (`*`) that contains itself";
                     Err(Box::new(Problem::new(self.source, span, message)))
                 }
             };
@@ -415,7 +415,7 @@ impl<'s> Reader<'s> {
                     let problem = Problem::new(self.source, key_node.span, message);
                     return Err(Box::new(match self.language {
                         Language::Json => {
-                            problem.with_help("inside `{…}` and `[…]` a template stands in quotes: \"${…}\"")
+                            problem.with_help("inside `{…}` and `[…]` a template must be in quotes: \"${…}\"")
                         }
                         Language::Yaml => problem,
                     }));
@@ -432,7 +432,7 @@ impl<'s> Reader<'s> {
             span.end = value.span.end;
             match entries.iter().find(|(known, _)| known.name == key.name) {
                 Some((first, _)) => {
-                    let message = format!("the key `{}` stands here a second time", key.name);
+                    let message = format!("duplicate key `{}`", key.name);
                     let problem = Problem::new(self.source, key.span, message).with_related(
                         self.source,
                         first.span,

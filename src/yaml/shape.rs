@@ -36,7 +36,7 @@ impl Schema {
         Schema { root, patterns }
     }
 
-    /// Whether a text is of one of its patterns. One that is no pattern (a test compiles them all) lets everything
+    /// Whether a text is of one of its patterns. One that isn't a pattern (a test compiles them all) lets everything
     /// through.
     fn pattern_matches(&self, pattern: &str, text: &str) -> bool {
         match self.patterns.get(pattern) {
@@ -202,7 +202,7 @@ impl<'s> Walker<'s> {
         }
     }
 
-    /// One of several schemas must do. What is said is of the one that came nearest.
+    /// One of several schemas must match. The message is about the closest one.
     fn check_any(&self, alternatives: &'s [Value], whole: &Value, node: &Node, what: &str, checker: &mut Checker) {
         let template = node.as_text().is_some_and(is_template);
         let candidates: Vec<&Value> = alternatives

@@ -48,6 +48,8 @@ fn without_surroundings(mut command: Command) -> Command {
         "COLUMNS",
         "GAUNTLET_LOG",
         "KUBERNETES_SERVICE_HOST",
+        "GITHUB_ACTIONS",
+        "GITHUB_STEP_SUMMARY",
     ] {
         command.env_remove(name);
     }

@@ -6,9 +6,9 @@ use crate::binary::{folder, run_in};
 fn what_has_no_meaning_is_refused() {
     let url = ["--url", "ws://web.agents.svc/tty", "--token-env", "DOOR_TOKEN"];
     let cases: [(&[&str], &str); 11] = [
-        (&["--workers-in-cluster", "2"], "a target on a cluster wants --url"),
-        (&["--target", "cluster"], "a target on a cluster wants --url"),
-        (&["--target", "kind"], "--target kind wants --workers-in-cluster"),
+        (&["--workers-in-cluster", "2"], "a target on a cluster requires --url"),
+        (&["--target", "cluster"], "a target on a cluster requires --url"),
+        (&["--target", "kind"], "--target kind requires --workers-in-cluster"),
         (
             &["--namespace", "agents"],
             "--namespace is of a load whose target is on a cluster",
@@ -38,7 +38,7 @@ fn what_has_no_meaning_is_refused() {
     let arguments = [&["load"], &url[..], &["--workers-in-cluster", "2"]].concat();
     let ran = run_in(folder.path(), &arguments).exits(2);
     assert!(
-        ran.stderr.contains("--workers-in-cluster wants --worker-image"),
+        ran.stderr.contains("--workers-in-cluster requires --worker-image"),
         "{}",
         ran.stderr
     );

@@ -380,7 +380,7 @@ fn what_has_no_meaning_is_refused() {
     for (arguments, why) in [
         (
             vec!["--http-users", "5"],
-            "--http-users wants --http-api or --http-models",
+            "--http-users requires --http-api or --http-models",
         ),
         (vec!["--http-key-env", "THE_KEY"], "--http-api"),
         (models.to_vec(), "--http-jwt-env"),
@@ -390,7 +390,7 @@ fn what_has_no_meaning_is_refused() {
         ),
         (
             [&models[..], &["--http-jwt-env", "THE_KEY"]].concat(),
-            "what THE_KEY holds is no JWT",
+            "THE_KEY doesn't hold a JWT",
         ),
     ] {
         let mut command = gauntlet_with_signals();

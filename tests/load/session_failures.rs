@@ -180,25 +180,13 @@ fn what_is_asked_wrongly_is_said() {
     let api = ["--sessions", "2", "--api-key-env", VARIABLE, "--api"];
     let of_api = |rest: &[&'static str]| -> Vec<&'static str> { [&api[..], rest].concat() };
     let cases: [(Vec<&str>, &str); 12] = [
-        (
-            vec!["--road", "proxy"],
-            "--road is of a load with --sessions, and there is none",
-        ),
-        (
-            vec!["--agent", "a"],
-            "--agent is of a load with --sessions, and there is none",
-        ),
-        (
-            vec!["--sessions", "2", "--agent", "a"],
-            "--agent is of a target with --api, and there is none",
-        ),
-        (
-            vec!["--sessions", "2", "--insecure"],
-            "--insecure is of a target with --api, and there is none",
-        ),
+        (vec!["--road", "proxy"], "--road requires --sessions"),
+        (vec!["--agent", "a"], "--agent requires --sessions"),
+        (vec!["--sessions", "2", "--agent", "a"], "--agent requires --api"),
+        (vec!["--sessions", "2", "--insecure"], "--insecure requires --api"),
         (
             vec!["--sessions", "2", "--api", "http://127.0.0.1:1"],
-            "--api wants --api-key-env: the name of the variable that holds the session API's key",
+            "--api requires --api-key-env: the name of the variable that holds the session API's key",
         ),
         (
             vec![

@@ -78,7 +78,7 @@ fn too_much() {
     refused(format!("{GOOD}{bomb}"), "anchors");
     refused(format!("{GOOD}vars: {{a: &a [*a]}}\n"), "anchors");
     refused(format!("{GOOD}---\n{GOOD}"), "a second document");
-    refused(format!("{GOOD}level: extended\n"), "a second time");
+    refused(format!("{GOOD}level: extended\n"), "duplicate key");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn of_other_systems() {
 
 #[test]
 fn profiles() {
-    refused(format!("{PROFILE}kind: Profile\n"), "a second time");
+    refused(format!("{PROFILE}kind: Profile\n"), "duplicate key");
     refused(
         format!("{PROFILE}policies: {}{}\n", "[".repeat(10_000), "]".repeat(10_000)),
         "nested deeper than 32",
@@ -137,7 +137,7 @@ fn what_is_no_file() {
     };
     said_of_folder(link("a.yaml", "a.yaml").path(), "symbolic links");
     said_of_folder(link("gone.yaml", "a.yaml").path(), "is a symbolic link to nothing");
-    said_of_folder(link("/dev/zero", "a.yaml").path(), "no regular file");
+    said_of_folder(link("/dev/zero", "a.yaml").path(), "isn't a regular file");
     said_of_folder(link(".", "loop").path(), "nested too deep");
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("a.yaml")).expect("made");
@@ -150,7 +150,7 @@ fn a_pipe_with_nobody_behind_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let made = Command::new("mkfifo").arg(folder.path().join("a.yaml")).status();
     assert!(made.expect("mkfifo").success());
-    said_of_folder(folder.path(), "no regular file");
+    said_of_folder(folder.path(), "isn't a regular file");
     let mut command = gauntlet();
     let output = command.current_dir(folder.path()).args(["check", "a.yaml"]).output();
     Ran::of(output.expect("it starts")).exits(2);
@@ -193,7 +193,7 @@ fn files_that_are_named_by_flags() {
     )
     .exits(3);
     assert!(
-        ran.stderr.contains("the file pipe: this is no regular file"),
+        ran.stderr.contains("the file pipe: this isn't a regular file"),
         "{}",
         ran.stderr
     );

@@ -151,7 +151,7 @@ fn a_pod_that_dies_behind_an_open_terminal() {
     // Nothing was deleted there, which must not look as if it had been.
     let none = of(&report, "mine/pod/none");
     assert_eq!(none["verdict"], "error", "{none}");
-    assert!(none["reason"].to_string().contains("is no pod"), "{none}");
+    assert!(none["reason"].to_string().contains("isn't a pod"), "{none}");
 }
 
 /// Nobody reads a terminal that was hung up; what ran is reported all the same.

@@ -1,5 +1,4 @@
-//! A load and a cluster: workers in pods of it, the reference platform on one of kind's, and what it costs the target's
-//! pods.
+//! Loads that involve a cluster: workers in its pods, the reference platform on kind, and the target pods' cost.
 
 use std::path::PathBuf;
 
@@ -25,21 +24,20 @@ use crate::world::kind::namespace::Namespace;
 /// Which cluster the target is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClusterName {
-    /// One that kind makes, with the reference platform on it
+    /// One that kind creates, with the reference platform on it
     Kind,
-    /// One that is there, of a kubeconfig, with the platform that --url names
+    /// An existing one from your kubeconfig, with the platform at --url
     Cluster,
 }
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterOptions {
-    /// Make the load from so many pods in the target's cluster, those of a Job
+    /// Generate the load from this many pods of a Job in the target's cluster
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), conflicts_with_all = [
         "workers", "sessions", "source",
     ])]
     pub workers_in_cluster: Option<u32>,
-    /// The cluster that the target is on, whose pods are then looked at [default: none; with --workers-in-cluster
-    /// cluster]
+    /// The target's cluster, whose pods are then measured [default: none; cluster with --workers-in-cluster]
     #[arg(long, value_enum)]
     pub target: Option<ClusterName>,
     #[command(flatten)]
@@ -47,7 +45,7 @@ pub struct ClusterOptions {
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
-    /// cluster: the kubeconfig [default: $KUBECONFIG, or that of kubectl]
+    /// cluster: the kubeconfig [default: $KUBECONFIG, or kubectl's]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// cluster: the namespace of the platform, and of workers [default: the context's]
@@ -56,21 +54,21 @@ pub struct ClusterOptions {
     /// cluster: the image of workers, whose entry point is gauntlet
     #[arg(long, value_name = "IMAGE", requires = "workers_in_cluster")]
     pub worker_image: Option<String>,
-    /// Which pods of the namespace are looked at, by their labels [default: all]
+    /// Selector of the pods to measure in the namespace [default: all]
     #[arg(long, value_name = "SELECTOR")]
     pub pods: Option<String>,
 }
 
-/// A cluster that was found for a load.
+/// The cluster of a load.
 pub struct Found {
     client: kube::Client,
     namespace: String,
-    /// How many pods make the load, if pods do, and of what they are.
+    /// The number of worker pods and their image, if there are any.
     workers: Option<(u32, String)>,
     selector: Option<String>,
     /// The load's own name, which its pods have as a label.
     run: String,
-    /// Where gauntlet has made it.
+    /// If gauntlet created it.
     kind: Option<(KindCluster, End)>,
 }
 
@@ -79,7 +77,7 @@ impl ClusterOptions {
         self.target.or(self.workers_in_cluster.map(|_| ClusterName::Cluster))
     }
 
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     pub fn check(&self, door: &DoorOptions, sessions: &SessionOptions, http: &HttpOptions) -> Result<(), UsageError> {
         let wrong = |why: &str| Err(UsageError(why.to_owned()));
         let of_cluster = [
@@ -116,7 +114,7 @@ impl ClusterOptions {
                 match self.workers_in_cluster {
                     Some(_) => Ok(()),
                     None => wrong(
-                        "--target kind wants --workers-in-cluster: from here all attaches would go through \
+                        "--target kind requires --workers-in-cluster: from here all attaches would go through \
                          port-forwards, and those would be measured",
                     ),
                 }
@@ -125,12 +123,12 @@ impl ClusterOptions {
                 self.kind.check(TargetName::Cluster)?;
                 if door.url.is_none() && sessions.api.is_none() {
                     return wrong(
-                        "a target on a cluster wants --url: where its terminal is, as ws://web.agents.svc/tty",
+                        "a target on a cluster requires --url: where its terminal is, as ws://web.agents.svc/tty",
                     );
                 }
                 match (self.workers_in_cluster, &self.worker_image) {
                     (Some(_), None) => wrong(
-                        "--workers-in-cluster wants --worker-image: an image whose entry point is gauntlet, which the \
+                        "--workers-in-cluster requires --worker-image: an image whose entry point is gauntlet, which the \
                          cluster can pull",
                     ),
                     _ => Ok(()),
@@ -139,7 +137,7 @@ impl ClusterOptions {
         }
     }
 
-    /// Finds or makes the cluster, where there is to be one. What it made is gone again where this fails.
+    /// Finds or creates the cluster, if one is needed. On failure it removes what it created.
     pub async fn find(&self, process: &Process) -> Result<Option<Found>, NotReady> {
         let stopped = process.stop.clone();
         let finding = async {
@@ -203,13 +201,13 @@ impl ClusterOptions {
     }
 }
 
-/// A name that no other load has.
+/// A unique name.
 fn run() -> String {
     format!("load-{:08x}", rand::random::<u32>())
 }
 
 impl Found {
-    /// The pods that make a load of so many attaches, if pods do.
+    /// The worker pods for this many attaches, if there are any.
     pub fn workers(&self, attaches: u32) -> Option<WorkerSettings> {
         let (workers, image) = self.workers.as_ref()?;
         Some(WorkerSettings {
@@ -259,7 +257,7 @@ impl Found {
         Some(format!("as pods on the kind cluster {}", cluster.name))
     }
 
-    /// Takes away what was made for the load.
+    /// Removes everything created for the load.
     pub async fn end(self, passed: bool) {
         if let Some((cluster, end)) = self.kind {
             kind::end(&cluster, end, passed).await;
@@ -267,7 +265,7 @@ impl Found {
     }
 }
 
-/// Looks at the target's pods from now on, where it is on a cluster.
+/// Observes the target's pods from now on, if it is on a cluster.
 pub async fn watch(found: Option<&Found>) -> Option<Watch> {
     let found = found?;
     let pods = Pods {
@@ -287,7 +285,7 @@ pub async fn seen(watch: Option<Watch>, process: &Process) -> Option<TargetSide>
     }
 }
 
-/// Ends the reference platform; gives its own count.
+/// Ends the reference platform; returns its own count.
 pub async fn counted(reference: ReferencePods) -> Platform {
     let pods = reference.count();
     Platform::new(pods, reference.end().await, None)

@@ -1,5 +1,4 @@
-//! The door that a load goes to: who asks, with which tokens, over which addresses; the reference platform's where none
-//! is named.
+//! The door to load: the tokens and source addresses to use. Without an address, the reference platform's.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -25,24 +24,24 @@ use crate::load::{
 };
 use crate::redact::{Redactor, Secret};
 
-/// Probes a second at least, where the command line says nothing.
+/// Probes a second at least, by default.
 const PROBES: f64 = 2.0;
 
-/// Of the attaches, so many without the right token on top.
+/// The share of additional attaches without the right token.
 const PROBE_SHARE: f64 = 0.02;
 
-/// Descriptors of the process itself: the engine, the runtime, what it was started with.
+/// Descriptors that the process itself needs: the engine, the runtime, and inherited ones.
 const DESCRIPTORS_ITSELF: u64 = 64;
 
-/// How the terminals of the reference platform are made.
+/// The kind of terminals of the reference platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TerminalName {
-    /// No terminal: each attach gets back what it types
+    /// No terminal: each attach gets its own input echoed
     #[default]
     Loop,
     /// One for each attach
     Own,
-    /// One for all, as the contract has it: each key typed comes to all of them
+    /// One for all, as in the contract: each key typed is sent to all of them
     Shared,
 }
 
@@ -56,64 +55,64 @@ impl TerminalName {
     }
 }
 
-/// Which door, how it is loaded, and what has to hold.
+/// Which door to load, how, and with which objectives.
 #[derive(Clone, Debug, Args)]
 pub struct DoorOptions {
     /// The terminal's address, as ws://HOST:PORT/tty [default: the reference platform's, started for it]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// The variable of the environment that holds the token
+    /// The environment variable that holds the token
     #[arg(long, value_name = "NAME")]
     pub token_env: Option<String>,
-    /// The variable that holds a token that was valid once, which has to be refused
+    /// The variable that holds a formerly valid token, which must be refused
     #[arg(long, value_name = "NAME")]
     pub old_token_env: Option<String>,
     /// How often each attach types a nonce and waits to read it back, or `never`
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = every)]
     pub echo_every: Every,
-    /// How often somebody comes without the right token, who has to be refused with 401 at every moment, or `never`
-    /// [default: with 2 % of the attaches, and each 0.5 s at least]
+    /// How often to try without the right token, which must get 401 at every moment, or `never` [default: with 2 % of
+    /// the attaches, and at least every 0.5 s]
     #[arg(long, value_name = "DURATION", value_parser = every)]
     pub probe_every: Option<Every>,
-    /// Longest time of a phase of an attach, and of an echo
+    /// Time limit for each phase of an attach, and for an echo
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::cli::load::time)]
     pub deadline: Duration,
-    /// What has to hold: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`, …
+    /// What must hold: `attach.p99 < 500ms`, `steady.echo.p99.9 < 50ms`, `errors == 0`, `error-ratio < 1%`, …
     /// [default: errors == 0]
     #[arg(long, value_name = "OBJECTIVE")]
     pub objective: Vec<Objective>,
     /// Write the result to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Connect from these addresses of this machine, in turn [default: the kernel's choice; on loopback as many as
-    /// the ports are not enough for]
+    /// Connect from these addresses of this machine, in turn [default: the kernel's choice; on loopback as many as are
+    /// needed to have enough ports]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub source: Vec<IpAddr>,
-    /// A header field of the upgrade, as `Origin: https://console.example`
+    /// A header of the upgrade request, such as `Origin: https://console.example`
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub header: Vec<(String, String)>,
-    /// Further authorities of certificates, PEM
+    /// Additional certificate authorities, PEM
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// Take every certificate, of whomever
+    /// Accept any certificate
     #[arg(long, conflicts_with = "ca")]
     pub insecure: bool,
-    /// The target is mine, or I am asked to load it: wanted where it is on a public network
+    /// I own the target, or was asked to load it: required for a target on a public network
     #[arg(long)]
     pub i_own_this_target: bool,
-    /// Reference platform: how its terminals are made
+    /// Reference platform: its kind of terminals
     #[arg(long, value_enum, default_value_t)]
     pub terminal: TerminalName,
     /// Reference platform: start it with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
-    /// Reference platform: the most terminals that are open at once, which a search has to find
+    /// Reference platform: the limit of open terminals, which a search must find
     #[arg(long, value_name = "N")]
     pub most_attaches: Option<u32>,
-    /// Reference platform: the most terminals that open in a second
+    /// Reference platform: the limit of terminals opened per second
     #[arg(long, value_name = "N")]
     pub most_handshakes: Option<u32>,
-    /// Reference platform: what each message of a client takes, one after the other
+    /// Reference platform: the time to process each client message, one after the other
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::load::time)]
     pub echo_time: Option<Duration>,
     /// Seed of random values
@@ -138,7 +137,7 @@ fn every(text: &str) -> Result<Every, String> {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("not NAME: VALUE")?;
     let (name, value) = (name.trim(), value.trim());
-    http::HeaderName::try_from(name).map_err(|_| format!("{name:?} is no name of a header field"))?;
+    http::HeaderName::try_from(name).map_err(|_| format!("{name:?} isn't a valid header name"))?;
     http::HeaderValue::try_from(value).map_err(|_| "the value can't stand in a header field".to_owned())?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -150,12 +149,12 @@ pub(super) struct Tokens {
 }
 
 impl DoorOptions {
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     fn check(&self) -> Result<(), UsageError> {
         let wrong = |why: &str| Err(UsageError(why.to_owned()));
         if self.url.is_some() {
             if self.token_env.is_none() {
-                return wrong("--url wants --token-env: the name of the variable that holds the token");
+                return wrong("--url requires --token-env: the name of the variable that holds the token");
             }
             if !self.mutant.is_empty() {
                 return wrong("--mutant breaks the reference platform, and the target is one that isn't ours");
@@ -176,9 +175,7 @@ impl DoorOptions {
             ("--insecure", self.insecure),
         ];
         if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
-            return Err(UsageError(format!(
-                "{flag} is of a target with --url, and there is none"
-            )));
+            return Err(UsageError(format!("{flag} requires --url")));
         }
         match self
             .mutant
@@ -227,7 +224,7 @@ impl DoorOptions {
         })
     }
 
-    /// Further authorities of certificates, PEM.
+    /// Additional certificate authorities, PEM.
     pub(super) fn authorities(&self) -> Result<Option<String>, String> {
         let read = |file: &PathBuf| {
             crate::file_input::read_text(file, crate::file_input::SMALL)
@@ -243,7 +240,7 @@ impl DoorOptions {
         }
     }
 
-    /// Has the redactor take out what may be secret of what was given in clear: values of headers and of the query.
+    /// Registers possible secrets in the given headers and query with the redactor.
     fn keep_secret(&self, place: &Place, redactor: &Redactor) {
         let headers = self.header.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         for (name, value) in headers.filter(|(name, _)| is_secret(name)).chain(place.secrets()) {
@@ -281,7 +278,7 @@ pub struct Size {
     pub attaches: u32,
     pub arrivals: Arrivals,
     pub hold: Duration,
-    /// One types, and all have to see it.
+    /// One types, and all must see it.
     pub fan_out: bool,
 }
 
@@ -509,7 +506,7 @@ impl<'a> Ready<'a> {
         }
     }
 
-    /// Ends the reference platform, where it is the target; gives its own count and cost.
+    /// Ends the reference platform, where it is the target; returns its own count and cost.
     pub async fn end(&mut self) -> Option<Platform> {
         let reference = self.reference.take()?;
         let (processes, cost) = (self.addresses.len() as u32, reference.cost());
@@ -546,7 +543,7 @@ fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
     let host = &place.host;
     if is_itself(host) {
         let why =
-            format!("--url: {host} is to each worker its own pod; name the platform's Service, as web.agents.svc");
+            format!("--url: {host} is each worker's own pod; name the platform's Service, such as web.agents.svc");
         return Err(UsageError(why).into());
     }
     match host.parse::<IpAddr>() {
@@ -572,7 +569,7 @@ fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<
             ));
         }
         if let Err(error) = std::net::TcpListener::bind((*source, 0)) {
-            return Err(format!("--source {source} is no address of this machine: {error}"));
+            return Err(format!("--source {source} isn't an address of this machine: {error}"));
         }
     }
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();

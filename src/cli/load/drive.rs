@@ -1,4 +1,4 @@
-//! The engine on its thread, seen and stopped from here.
+//! Runs the engine on its own thread; observes and stops it from here.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -16,41 +16,41 @@ use crate::load::Place;
 use crate::load::http::{Api, HttpResult, MISSING, Measured, Models, Site, Task, Word, serve, with_bad_signature};
 use crate::redact::{Redactor, Secret};
 
-/// What its worker's process is started with; nobody types it.
+/// The internal command of its worker's process.
 pub const WORKER: &str = "load-http-worker";
 
 /// Paths of the contracts, where a URL has none.
 const API_PATH: &str = "/api/v1/managed_agents";
 const AGENTS_PATH: &str = "/api/agents";
 
-/// What a worker needs at most to say its last word, once its grace is over.
+/// Time limit for a worker's final report after its grace period.
 const LAST_WORD: Duration = Duration::from_secs(10);
 
-/// Who asks the session API and the agent service meanwhile.
+/// The users of the session API and the agent service during the load.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HttpOptions {
-    /// HTTP side: users that ask meanwhile, each waiting for its answers (closed model)
+    /// HTTP side: concurrent users, each waiting for its answers (closed model)
     #[arg(long, value_name = "N", conflicts_with = "sessions", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub http_users: Option<u32>,
-    /// HTTP side: the session API, as http://HOST:PORT; a path takes the place of /api/v1/managed_agents
+    /// HTTP side: the session API, as http://HOST:PORT; a path replaces /api/v1/managed_agents
     #[arg(long, value_name = "URL", requires = "http_users", requires = "http_key_env")]
     pub http_api: Option<String>,
-    /// HTTP side: the variable of the environment that holds the session API's key
+    /// HTTP side: the environment variable that holds the session API's key
     #[arg(long, value_name = "NAME", requires = "http_api")]
     pub http_key_env: Option<String>,
-    /// HTTP side: the agent service behind its gateway, as http://HOST:PORT; a path takes the place of /api/agents
+    /// HTTP side: the agent service behind its gateway, as http://HOST:PORT; a path replaces /api/agents
     #[arg(long, value_name = "URL", requires = "http_users", requires = "http_jwt_env")]
     pub http_models: Option<String>,
-    /// HTTP side: the variable that holds a good JWT
+    /// HTTP side: the variable that holds a valid JWT
     #[arg(long, value_name = "NAME", requires = "http_models")]
     pub http_jwt_env: Option<String>,
-    /// HTTP side: the variable that holds a JWT of role INACTIVE, which has to get 403
+    /// HTTP side: the variable that holds a JWT of role INACTIVE, which must get 403
     #[arg(long, value_name = "NAME", requires = "http_models")]
     pub http_inactive_jwt_env: Option<String>,
 }
 
 impl HttpOptions {
-    /// What its worker is to do; none where there is no HTTP side.
+    /// What its worker is to do; none if there is no HTTP side.
     pub async fn task(
         &self,
         door: &DoorOptions,
@@ -64,7 +64,7 @@ impl HttpOptions {
             return Err(UsageError(format!("--http-users: {why}")).into());
         }
         if self.http_api.is_none() && self.http_models.is_none() {
-            let why = "--http-users wants --http-api or --http-models: what they ask";
+            let why = "--http-users requires --http-api or --http-models: what they ask";
             return Err(UsageError(why.into()).into());
         }
         let secret = |name: &String| secret(name, process, redactor);
@@ -117,7 +117,7 @@ fn secret(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, 
 fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, UsageError> {
     let bad = with_bad_signature(jwt.expose()).ok_or_else(|| {
         UsageError(format!(
-            "what {name} holds is no JWT: three parts, the last one its signature"
+            "{name} doesn't hold a JWT: three parts, the last one its signature"
         ))
     })?;
     redactor
@@ -188,7 +188,7 @@ impl Side {
         self.order("start\n").await;
     }
 
-    /// Stops it; gives what it has measured.
+    /// Stops it; returns what it has measured.
     pub async fn end(mut self) -> HttpResult {
         let name = format!("its worker (process {})", self.child.id().unwrap_or_default());
         self.order("stop\n").await;
@@ -223,11 +223,11 @@ fn measured(line: &str) -> Result<Measured, String> {
     match serde_json::from_str(line) {
         Ok(Word::Done { measured }) => Ok(*measured),
         Ok(Word::Failed { why }) => Err(format!("could not go on: {why}")),
-        Err(error) => Err(format!("said what is no word of the protocol: {error}")),
+        Err(error) => Err(format!("sent an invalid message: {error}")),
     }
 }
 
-/// Is the HTTP side's worker; gives the exit code.
+/// Is the HTTP side's worker; returns the exit code.
 pub async fn work() -> u8 {
     let served = match own_output() {
         Ok(words) => serve(BufReader::new(tokio::io::stdin()), tokio::fs::File::from_std(words)).await,
@@ -242,7 +242,7 @@ pub async fn work() -> u8 {
     }
 }
 
-/// Takes standard output for what the coordinator is to hear alone: goose prints there, and logs.
+/// Reserves standard output for messages to the coordinator, because goose prints and logs there.
 fn own_output() -> std::io::Result<File> {
     let own = File::from(rustix::io::dup(std::io::stdout())?);
     rustix::stdio::dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;

@@ -37,28 +37,28 @@ use workers::{Crew, CrewError};
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
-    /// Attaches that are held at once
+    /// Number of attaches held at once
     #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches: u32,
     /// How they arrive: 500/s, 100/s..900/s, 100/s@10s,500/s or poisson:500/s
     #[arg(long, value_name = "RATE", default_value = "500/s")]
     pub ramp: Arrivals,
-    /// How long all are held from when they are open
+    /// How long all are held once they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
-    /// Only one attach types, once all are open, and all have to see each key: they share one terminal
+    /// Only one attach types, once all are open, and all must see each key: they share one terminal
     #[arg(long)]
     pub fan_out: bool,
-    /// Processes that make the load together
+    /// Number of processes that generate the load together
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub workers: u32,
-    /// What becomes of the load where a worker is lost; it never passes
+    /// What to do if a worker is lost; the load never passes then
     #[arg(long, value_enum, default_value_t)]
     pub if_worker_lost: LostName,
-    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (of a second)
+    /// End the load early, as failed, when this holds: `errors > 100`, `error-ratio > 5%`, `echo.p99 > 2s` (in a second)
     #[arg(long, value_name = "CONDITION")]
     pub abort_on: Vec<AbortOn>,
-    /// A report beside what is printed: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
+    /// Also write a report: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
     /// to =- for standard output
     #[arg(long, value_name = "FORMAT[=FILE]")]
     pub report: Vec<LoadReportSpec>,
@@ -73,7 +73,7 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     fn check(&self) -> Result<(), UsageError> {
         let apart = [
             ("--workers", self.workers > 1, "all attaches are in one process"),
@@ -91,13 +91,13 @@ impl LoadOptions {
     }
 }
 
-/// What becomes of a load of which a worker is lost.
+/// What to do if a worker is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LostName {
-    /// It ends with what was measured
+    /// End the load with what was measured
     #[default]
     Stop,
-    /// The others go on to the end
+    /// Let the others finish
     GoOn,
 }
 
@@ -121,7 +121,7 @@ fn shown(said: &str, redactor: &Redactor) -> String {
     printable(&said).chars().take(SHOWN).collect()
 }
 
-/// Runs a load; gives the exit code.
+/// Runs a load; returns the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
     let redactor = process.redactor.clone();
@@ -259,7 +259,7 @@ async fn load(
     Ok((result, left))
 }
 
-/// Makes the load, and shows its seconds; gives what of its workers could not be taken away as well.
+/// Makes the load, and shows its seconds; returns what of its workers could not be taken away as well.
 async fn make(
     assignment: &Assignment,
     size: &Size,
@@ -309,7 +309,7 @@ fn show(second: &Second) {
     let _closed = writeln!(std::io::stderr(), "{}", crate::load::tick(second));
 }
 
-/// Says why nothing was loaded; gives the exit code.
+/// Says why nothing was loaded; returns the exit code.
 pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, UsageError> {
     match why {
         NotReady::Usage(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The reference platform for a load of sessions, in a process of its own: `gauntlet up`, which ends with this process.
+//! The reference platform for a load of sessions, in its own process: `gauntlet up`, which ends with this one.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -15,10 +15,10 @@ use crate::redact::Secret;
 const UP_WITHIN: Duration = Duration::from_secs(90);
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
-/// What `up` says last of a platform that is up.
+/// The last line that `up` prints once the platform is up.
 const IS_UP: &str = "Ctrl-C ends it.";
 
-/// By which of its addresses the platform is come to.
+/// The address of the platform to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RoadName {
     /// web's own

@@ -1,4 +1,4 @@
-//! `--report` of a load: where the reports go, and that they can go there.
+//! `--report` of a load: where the reports go, and whether they can be written there.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Reports {
         self.0.iter().any(|spec| spec.to == Destination::Stdout)
     }
 
-    /// Writes them all; gives what went wrong, in words.
+    /// Writes them all; returns what went wrong, in words.
     pub fn write(&self, result: &LoadResult, redactor: &Redactor, stdout: &mut dyn Write) -> Vec<String> {
         let mut problems = Vec::new();
         for spec in &self.0 {

@@ -1,4 +1,4 @@
-//! `--sessions` of a load: through sessions, as a user meets the platform. They are made for it, and deleted after it.
+//! `--sessions` of a load: through sessions, as a user does. They are created for it and deleted afterwards.
 
 use std::sync::Arc;
 
@@ -21,34 +21,33 @@ use crate::trust::Trust;
 /// Most attaches that can be asked for, as of `--attaches`.
 const MOST: u32 = 1 << 20;
 
-/// Sessions a second, where the command line says nothing.
+/// Sessions a second, by default.
 const RATE: f64 = 20.0;
 
 #[derive(Clone, Debug, Args)]
 pub struct SessionOptions {
-    /// Attach to so many sessions, which are made through the session API and deleted at the end, in place of one
-    /// terminal
+    /// Attach to this many sessions, created through the session API and deleted at the end, instead of one terminal
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20), conflicts_with_all = [
         "attaches", "url", "token_env", "old_token_env", "terminal", "most_attaches", "most_handshakes", "echo_time",
     ])]
     pub sessions: Option<u32>,
-    /// Sessions: attaches to each [default: 1]
+    /// Sessions: attaches per session [default: 1]
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches_per_session: Option<u32>,
-    /// Sessions: how they are asked for, as of --ramp [default: 20/s]
+    /// Sessions: the rate of creation, in the form of --ramp [default: 20/s]
     #[arg(long, value_name = "RATE")]
     pub session_rate: Option<Arrivals>,
-    /// Sessions: the platform's address, as https://HOST, with a path where that of its session API isn't
+    /// Sessions: the platform's address, as https://HOST, with the session API's path if it isn't
     /// /api/v1/managed_agents [default: the reference platform's, started for it]
     #[arg(long, value_name = "URL")]
     pub api: Option<String>,
-    /// Sessions: the variable of the environment that holds the session API's key
+    /// Sessions: the environment variable that holds the session API's key
     #[arg(long, value_name = "NAME")]
     pub api_key_env: Option<String>,
-    /// Sessions: of this agent [default: the first one that the platform lists]
+    /// Sessions: the agent they belong to [default: the first one that the platform lists]
     #[arg(long, value_name = "ID")]
     pub agent: Option<String>,
-    /// Sessions on the reference platform: by which of its addresses [default: proxy]
+    /// Sessions on the reference platform: which of its addresses to use [default: proxy]
     #[arg(long, value_enum)]
     pub road: Option<RoadName>,
 }
@@ -57,7 +56,7 @@ impl SessionOptions {
     /// How many attaches are made, where they go to sessions.
     ///
     /// # Errors
-    /// What has no meaning.
+    /// For meaningless combinations of flags.
     pub fn attaches(&self, door: &DoorOptions) -> Result<Option<u32>, UsageError> {
         let given = |flags: &[(&'static str, bool)]| flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
         let of_api = [
@@ -72,9 +71,7 @@ impl SessionOptions {
         ];
         let Some(sessions) = self.sessions else {
             return match given(&of_sessions).or(given(&of_api)) {
-                Some(flag) => Err(UsageError(format!(
-                    "{flag} is of a load with --sessions, and there is none"
-                ))),
+                Some(flag) => Err(UsageError(format!("{flag} requires --sessions"))),
                 None => Ok(None),
             };
         };
@@ -87,15 +84,13 @@ impl SessionOptions {
             }
             if self.api_key_env.is_none() {
                 return Err(UsageError(
-                    "--api wants --api-key-env: the name of the variable that holds the session API's key".into(),
+                    "--api requires --api-key-env: the name of the variable that holds the session API's key".into(),
                 ));
             }
         } else {
             let of_tls = [("--ca", door.ca.is_some()), ("--insecure", door.insecure)];
             if let Some(flag) = given(&of_api).or(given(&of_tls)) {
-                return Err(UsageError(format!(
-                    "{flag} is of a target with --api, and there is none"
-                )));
+                return Err(UsageError(format!("{flag} requires --api")));
             }
             mutants(&door.mutant)?;
         }
@@ -151,7 +146,7 @@ struct Asked<'a> {
     redactor: &'a Redactor,
 }
 
-/// Makes sessions and the load on them; gives the result, and what is left of the sessions, in words.
+/// Makes sessions and the load on them; returns the result, and what is left of the sessions, in words.
 pub async fn load(
     options: &SessionOptions,
     door: &DoorOptions,

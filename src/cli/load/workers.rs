@@ -15,10 +15,10 @@ use crate::load::cluster::{LeftError, WorkerSettings, Workers, WorkersError, lon
 use crate::load::worker::{self, Assignment, IfLost, Member, PlanError, TeamError};
 use crate::load::{Outcome, Second};
 
-/// What a worker's process is started with; nobody types it.
+/// The internal command of a worker's process.
 pub const WORKER: &str = "load-worker";
 
-/// How many there are, and what if one is lost.
+/// How many workers there are, and what to do if one is lost.
 pub struct Crew {
     pub workers: u32,
     pub if_lost: IfLost,
@@ -59,7 +59,7 @@ pub enum StartError {
 }
 
 impl Crew {
-    /// Starts the workers, has them make the load, and ends them; gives what of them could not be taken away as well.
+    /// Starts the workers, has them make the load, and ends them; returns what of them could not be taken away as well.
     pub async fn run(
         &self,
         assignment: &Assignment,
@@ -138,7 +138,7 @@ pub fn start(binary: &Path, command: &str) -> Result<(Child, ChildStdin, ChildSt
     Ok((child, orders, words))
 }
 
-/// Is a worker; gives the exit code.
+/// Is a worker; returns the exit code.
 pub async fn work() -> u8 {
     let orders = BufReader::new(tokio::io::stdin());
     match worker::serve(orders, tokio::io::stdout()).await {

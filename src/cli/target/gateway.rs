@@ -1,4 +1,4 @@
-//! Which gateways before the agent service are gone through.
+//! Which gateways before the agent service are tested.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::profile::route_address::Way;
 use crate::vocabulary::Road;
 use crate::world::gateways::Images;
 
-/// Which gateways, and what the real ones are made of.
+/// Which gateways to test, and the images of the real ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GatewayOptions {
-    /// The gateways before the agent service that are gone through [default: builtin; cluster, url: those that
-    /// the profile has roads of]. Embedded, nginx and envoy are to be on PATH
+    /// The gateways before the agent service to test [default: builtin; cluster, url: those in the profile's roads].
+    /// Embedded, nginx and envoy must be on PATH
     #[arg(long, value_enum)]
     pub gateway: Option<GatewayName>,
     /// kind: nginx's image [default: nginx:stable]
@@ -34,7 +34,7 @@ impl GatewayOptions {
         }
     }
 
-    /// Those that a run goes through.
+    /// The gateways that a run tests.
     pub fn goes(&self, target: TargetName, profile: &Profile) -> Goes {
         if let Some(name) = self.gateway {
             return Goes::Named(name);
@@ -51,16 +51,16 @@ impl GatewayOptions {
 /// The roads that lead through a gateway.
 pub const GATEWAYS: [Road; 3] = [Road::Builtin, Road::Nginx, Road::Envoy];
 
-/// The gateways that a run goes through.
+/// The gateways that a run tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goes {
     Named(GatewayName),
-    /// Of a platform that isn't ours: those that its profile says the way to.
+    /// On a platform that isn't ours: those with a road in its profile.
     OfProfile(BTreeSet<Road>),
 }
 
 impl Goes {
-    /// Whether a road is gone that leads through a gateway; all others are.
+    /// Whether a road through a gateway is tested; all other roads are.
     pub fn has(&self, road: Road) -> bool {
         match self {
             _ if !GATEWAYS.contains(&road) => true,
@@ -85,12 +85,12 @@ impl fmt::Display for Goes {
 /// Gateways before the agent service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum GatewayName {
-    /// The one that gauntlet brings along
+    /// gauntlet's own gateway
     #[default]
     Builtin,
-    /// nginx with auth_request, instead of it
+    /// nginx with auth_request instead
     Nginx,
-    /// Envoy with ext_authz, instead of it
+    /// Envoy with ext_authz instead
     Envoy,
     /// All three
     All,

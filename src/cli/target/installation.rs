@@ -1,4 +1,4 @@
-//! A platform that isn't ours for a run: found, and asked what may be done to it.
+//! Prepares a platform that isn't ours for a run: finds it, and checks permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
-use crate::runner::eligibility::Fit;
+use crate::runner::eligibility::{Fit, intrusion};
 use crate::runner::plan::Planned;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
@@ -27,21 +27,27 @@ use crate::world::installation::journal::{ClusterAt, Head, Journal, JournalError
 use crate::world::installation::lease::{Held, release};
 use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
 
-/// Longest time that the giving back of a Lease may take that may have been taken.
+/// Time limit for releasing a Lease that may have been taken.
 const RELEASE_WITHIN: Duration = Duration::from_secs(10);
 
-/// What is said where certificates are taken as they come.
+/// The warning that any certificate is accepted.
 const INSECURE: &str = "--insecure: certificates are not verified; whoever is between gauntlet and the platform can \
                         read what it sends, secrets among it, and answer in the platform's place";
 
-/// One that was found.
+/// The warning that commands of the profile change the platform.
+const BY_COMMAND: &str = "this run changes the platform by the commands of its profile (`operations`), and restores it \
+                          after each scenario; what can't be restored: sessions that others create meanwhile keep a \
+                          token that becomes invalid, and warm pods that are created meanwhile are deleted. No lease \
+                          keeps other runs away: make sure that there is none";
+
+/// An installation that was found.
 pub struct Found {
     pub installation: Arc<Installation>,
-    /// Where something is to be disrupted.
+    /// The changes, if something is to be disrupted.
     pub held: Option<Held>,
 }
 
-/// Finds it, asks whether all that is planned may be done, and says what can't be undone.
+/// Finds the installation, checks the permissions for the plan, and says what can't be undone.
 pub async fn start(
     options: &TargetOptions,
     profile: &Profile,
@@ -54,7 +60,7 @@ pub async fn start(
     }
     // What disturbs the platform disturbs what runs beside it.
     for run in planned.iter_mut() {
-        run.alone |= run.scenario.intrusion >= Intrusion::Disrupt;
+        run.alone |= intrusion(run) >= Intrusion::Disrupt;
     }
     let looking = async {
         let mut installation = found(options, profile, trust, process).await?;
@@ -77,7 +83,10 @@ pub async fn start(
     let mut held = None;
     if most >= Some(Intrusion::Use) {
         let journal = journal(options, profile, &installation, process).map_err(NotStarted::failed)?;
-        let changes = Changes::new(journal, installation.client.clone(), &installation.namespace);
+        let changes = Changes::of(journal, &installation);
+        if most >= Some(Intrusion::Disrupt) && installation.commands.is_some() {
+            tell(BY_COMMAND);
+        }
         if most >= Some(Intrusion::Disrupt) && installation.has_cluster {
             held = Some(hold(&changes, process).await?);
             tell_of_disruption(profile, &installation.namespace);
@@ -90,7 +99,7 @@ pub async fn start(
     })
 }
 
-/// Takes the Lease. Interrupted on the way, it gives it back.
+/// Takes the Lease, and releases it if interrupted meanwhile.
 async fn hold(changes: &Changes, process: &Process) -> Result<Held, NotStarted> {
     let run = &changes.journal.head.run;
     let taking = Held::take(changes.leases(), run, lost(process));
@@ -163,7 +172,13 @@ fn journal(
         };
         (needed.name().to_owned(), source.to_text())
     });
+    let operations = profile
+        .operations
+        .iter()
+        .map(|(operation, command)| (operation.name().to_owned(), command.clone()));
     let head = Head {
+        operations: operations.collect(),
+        folder: absolute(PathBuf::from(".")),
         run: format!("run-{:08x}", rand::random::<u32>()),
         started: process.started.clone(),
         cluster,
@@ -190,7 +205,7 @@ enum KeepError {
 #[error("there is no home folder to keep an undo journal in; `--journal DIR` names another")]
 pub struct NoFolder;
 
-/// The folder that journals are kept in.
+/// The folder of the journals.
 pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, NoFolder> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     asked
@@ -200,7 +215,7 @@ pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>)
         .ok_or(NoFolder)
 }
 
-/// Takes away what the run made, and says what is left.
+/// Removes what the run created, and says what is left.
 pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, String>) {
     let Some(changes) = &installation.changes else { return };
     changes.left().iter().for_each(|left| tell(left));
@@ -224,7 +239,7 @@ pub async fn end(installation: &Arc<Installation>, names: &BTreeMap<String, Stri
         ));
         return;
     }
-    if installation.has_cluster
+    if (installation.has_cluster || installation.commands.is_some())
         && let Err(error) = changes.sweep().await
     {
         tell(&format!("{error}; `gauntlet recover` tries again"));
@@ -243,7 +258,11 @@ async fn found(
 ) -> Result<Installation, InstallationError> {
     let variable = &*process.variable;
     if options.target == TargetName::Url {
-        return Installation::by_doors(profile, trust, options.allowed(), variable);
+        let here = PathBuf::from(".");
+        let folder = std::path::absolute(&here).unwrap_or(here);
+        let mut found = Installation::by_doors(profile, folder, trust, options.allowed(), variable)?;
+        found.count_by_command(&profile.names).await?;
+        return Ok(found);
     }
     let place = Place {
         kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable),
@@ -268,7 +287,7 @@ pub fn kubeconfig(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String
     usual.into_iter().filter(|file| file.exists()).collect()
 }
 
-/// Which certificates are taken, with those of a file.
+/// The accepted certificate authorities, including those of a file.
 pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     let Some(file) = ca else {
         return Ok(match insecure {
@@ -285,7 +304,7 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
 }
 
 /// Before anything is done: whether it may be, and whether the secrets are there. Gives the most that is
-/// done, none where nothing is.
+/// done, none if nothing is.
 async fn check(
     installation: &Installation,
     profile: &Profile,
@@ -296,7 +315,7 @@ async fn check(
         policies: &profile.policies,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
-    let most = runs.iter().map(|planned| planned.scenario.intrusion).max();
+    let most = runs.iter().map(|planned| intrusion(planned)).max();
     if most.is_none() {
         return Ok(None);
     }

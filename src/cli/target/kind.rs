@@ -1,4 +1,4 @@
-//! A cluster of kind's for a run: made or found, and ended.
+//! A kind cluster for a run: created or found, and deleted or kept.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,34 +15,34 @@ use crate::world::gateways::Images;
 use crate::world::kind::cluster::{self, KindCluster, KindError, Options};
 use crate::world::kind::making::Making;
 
-/// The name of a cluster that is to be used again.
+/// The name of a reusable cluster.
 pub const REUSED: &str = "gauntlet";
 
-/// A cluster of kind's: which, of what, and what becomes of it.
+/// A kind cluster: its name, its images, and whether it is kept.
 #[derive(Clone, Debug, Default, Args)]
 pub struct KindOptions {
-    /// kind: the cluster's name [default: one that nothing else has; with --reuse gauntlet]
+    /// kind: the cluster's name [default: a unique one; gauntlet with --reuse]
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,
     /// kind: the node's image [default: kind's own]
     #[arg(long, value_name = "NODE_IMAGE")]
     pub image: Option<String>,
-    /// kind: put gauntlet onto this image, whose shell and programs scenarios then use [default: its own]
+    /// kind: build the platform's image on top of this one, for its shell and programs [default: gauntlet's own]
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
-    /// kind: leave the cluster when the run is over
+    /// kind: keep the cluster after the run
     #[arg(long, conflicts_with = "keep_on_failure")]
     pub keep: bool,
-    /// kind: leave the cluster where the run did not pass
+    /// kind: keep the cluster if the run did not pass
     #[arg(long)]
     pub keep_on_failure: bool,
-    /// kind: work on a cluster of that name where there is one, and leave it for the next run
+    /// kind: reuse the cluster of that name if it exists, and keep it for the next run
     #[arg(long)]
     pub reuse: bool,
 }
 
 impl KindOptions {
-    /// Refuses what has no meaning for another target.
+    /// Rejects kind's flags for another target.
     pub fn check(&self, target: TargetName) -> Result<(), UsageError> {
         let of = [
             ("--cluster-name", self.cluster_name.is_some()),
@@ -59,7 +59,7 @@ impl KindOptions {
     }
 }
 
-/// What becomes of it when the run is over.
+/// What happens to the cluster after the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Stays,
@@ -75,7 +75,7 @@ fn name(options: &KindOptions) -> String {
     }
 }
 
-/// Makes or finds it, as a target. Interrupted, it leaves nothing behind.
+/// Creates or finds the cluster, as a target. If interrupted, it leaves nothing behind.
 pub async fn start(
     options: &KindOptions,
     gateway_images: Images,
@@ -85,7 +85,7 @@ pub async fn start(
     Ok((Target::Kind(Arc::new(cluster)), end))
 }
 
-/// Makes or finds it. Interrupted, it leaves nothing behind.
+/// Creates or finds the cluster. If interrupted, it leaves nothing behind.
 pub async fn find(
     options: &KindOptions,
     gateway_images: Images,
@@ -123,7 +123,7 @@ pub async fn find(
     Ok((cluster, end))
 }
 
-/// A cluster of kind's that worlds can stand on.
+/// A kind cluster that can hold worlds.
 ///
 /// `making` knows whether this has begun to make it.
 pub async fn kind_cluster(
@@ -135,7 +135,7 @@ pub async fn kind_cluster(
     KindCluster::start(wanted, name, &binary, making, tell).await
 }
 
-/// Deletes it, or what is left of worlds on it.
+/// Deletes the cluster, or what is left of worlds on it.
 pub async fn end(cluster: &KindCluster, end: End, passed: bool) {
     let name = &cluster.name;
     if end == End::Stays || (end == End::StaysOnFailure && !passed) {

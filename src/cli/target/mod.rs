@@ -32,7 +32,7 @@ pub use codex::{CodexName, CodexOptions};
 pub use gateway::{GATEWAYS, GatewayName, GatewayOptions, Goes};
 pub use kind::{KindOptions, REUSED, kind_cluster};
 
-/// Where to run, and how that comes to be.
+/// Where to run, and with what settings.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TargetOptions {
     /// Where to run
@@ -47,19 +47,19 @@ pub struct TargetOptions {
     /// cluster: the context of the kubeconfig [default: its current one]
     #[arg(long)]
     pub context: Option<String>,
-    /// cluster: the kubeconfig [default: $KUBECONFIG, or that of kubectl]
+    /// cluster: the kubeconfig [default: $KUBECONFIG, or kubectl's]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// cluster: the platform's namespace [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// cluster, url: the most that scenarios may do to the platform [default: observe]
+    /// cluster, url: what scenarios may do to the platform, at most [default: observe]
     #[arg(long, value_enum, value_name = "INTRUSION")]
     pub allow: Option<AllowName>,
-    /// cluster, url: further authorities of certificates, PEM
+    /// cluster, url: additional certificate authorities, PEM
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// cluster, url: take every certificate, of whomever (also of somebody in between)
+    /// cluster, url: accept any certificate, even from a man in the middle
     #[arg(long, conflicts_with = "ca")]
     pub insecure: bool,
     /// cluster, url: where the undo journal is kept [default: gauntlet in $XDG_STATE_HOME, or in ~/.local/state]
@@ -67,16 +67,16 @@ pub struct TargetOptions {
     pub journal: Option<PathBuf>,
 }
 
-/// Intrusions as the command line has them; each has those before it.
+/// Intrusions by their names on the command line; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AllowName {
-    /// Only look
+    /// Only observe
     Observe,
-    /// Make sessions of our own and delete them
+    /// Create sessions of our own and delete them
     Use,
-    /// Change secrets, restart deployments
+    /// Change secrets and restart deployments
     Disrupt,
-    /// Malformed traffic, floods
+    /// Send malformed traffic and floods
     Attack,
 }
 
@@ -92,7 +92,7 @@ impl From<AllowName> for Intrusion {
 }
 
 impl TargetOptions {
-    /// Refuses what has no meaning.
+    /// Rejects meaningless combinations of flags.
     pub fn check(&self) -> Result<(), UsageError> {
         use TargetName::{Cluster, Kind, Url};
         self.kind.check(self.target)?;
@@ -115,12 +115,12 @@ impl TargetOptions {
         }
     }
 
-    /// Who disrupts something says what.
+    /// Disruption requires an explicit context.
     fn check_allowed(&self) -> Result<(), UsageError> {
         let disrupts = self.allowed() >= Intrusion::Disrupt;
         match self.target == TargetName::Cluster && disrupts && self.context.is_none() {
             true => Err(UsageError(format!(
-                "--allow {} wants --context as well: which cluster is disrupted is not left to what is current",
+                "--allow {} requires --context: the cluster to disrupt must be named explicitly",
                 self.allowed().name()
             ))),
             false => Ok(()),
@@ -133,7 +133,7 @@ impl TargetOptions {
     }
 }
 
-/// Refuses a flag that has no meaning for the target.
+/// Rejects a flag that doesn't apply to the target.
 pub fn only_for(flag: &str, target: &str, given: &str) -> UsageError {
     UsageError(format!(
         "{flag} is of the target {target}, and the target is {given}; did you mean `--target {target}`?"
@@ -151,11 +151,11 @@ impl TargetName {
     }
 }
 
-/// Why there is no target.
+/// Why a target could not be started.
 pub enum NotStarted {
     /// The command line is wrong.
     Usage(UsageError),
-    /// It could not be started.
+    /// The target could not be started.
     Failed(Box<dyn std::error::Error + Send + Sync>),
     Interrupted,
 }
@@ -166,12 +166,12 @@ impl NotStarted {
     }
 }
 
-/// A target that runs.
+/// A running target.
 pub struct Started {
     pub target: Target,
-    /// What becomes of a cluster of kind's when all is over.
+    /// What happens to a kind cluster at the end.
     end: kind::End,
-    /// Under which a platform that isn't ours is disrupted.
+    /// The lease held while a platform that isn't ours is disrupted.
     held: Option<Held>,
 }
 
@@ -229,7 +229,7 @@ async fn until_stopped<T>(work: impl Future<Output = T>, stop: &CancellationToke
 }
 
 impl Started {
-    /// Ends what is to end.
+    /// Stops what has to be stopped.
     pub async fn end(self, passed: bool, names: &BTreeMap<String, String>) {
         match &self.target {
             Target::Embedded(..) => {}
@@ -240,20 +240,20 @@ impl Started {
         drop(self.held);
     }
 
-    /// How many scenarios run at once, where the command line doesn't say.
+    /// How many scenarios run at once, unless the command line says.
     pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, process: &Process) -> usize {
         match (&self.target, asked) {
             // The target was not started where there are too few descriptors for one.
             (Target::Embedded(..), asked) => process.jobs(asked).unwrap_or(1),
             (_, Some(asked)) => asked.get(),
-            // Each has a platform of its own, in containers of its own, and mostly waits for them.
+            // Most have a platform of their own, in containers of its own, and wait for them.
             (Target::Kind(_), None) => (process.processors * 2).max(1),
             // Others use it as well.
             (Target::Installation(_), None) => 1,
         }
     }
 
-    /// The longest time of a scenario that doesn't say its own.
+    /// The time limit of a scenario without one of its own.
     pub fn timeout(&self) -> Duration {
         match self.target {
             Target::Embedded(..) => TIMEOUT,

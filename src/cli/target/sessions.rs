@@ -1,4 +1,4 @@
-//! The sessions that a run made on a platform that isn't ours.
+//! The sessions that a run created on a platform that isn't ours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub enum DeleteError {
     Step(#[from] StepError),
 }
 
-/// Deletes the run's sessions through the session API; gives how many there were.
+/// Deletes the run's sessions through the session API; returns how many there were.
 pub async fn delete_sessions(
     installation: &Arc<Installation>,
     names: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The addresses that a person is told of: each stays the same for as long as the platform is up.
+//! The printed addresses: each stays the same while the platform is up.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,7 +50,7 @@ impl Doors {
         Ok(address)
     }
 
-    /// Ends the listeners and all that goes through them; gives back the world that they led to.
+    /// Ends the listeners and all that goes through them; returns the world that they led to.
     pub async fn end(self) -> Arc<World> {
         self.stop.cancel();
         self.tasks.close();

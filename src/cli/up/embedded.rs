@@ -1,4 +1,4 @@
-//! A platform in this process, until it is told to stop.
+//! A platform in this process, until it is stopped.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::world::gateways::{Gateways, Settings};
 use crate::world::roads::door;
 use crate::world::running::Setup;
 
-/// Keeps a platform running until it is told to stop; gives the exit code.
+/// Keeps a platform running until it is told to stop; returns the exit code.
 pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     match up(file, setup, process, out).await {
         Ok(()) => 0,

@@ -1,4 +1,4 @@
-//! What a person is told of a platform that is up: how to reach it.
+//! The printed instructions for reaching a running platform.
 
 use std::collections::BTreeMap;
 use std::path::Path;

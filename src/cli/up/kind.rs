@@ -1,4 +1,4 @@
-//! A platform on a cluster that kind makes, until `gauntlet down`.
+//! A platform on a kind cluster, until `gauntlet down`.
 
 use std::io::Write;
 use std::path::Path;
@@ -29,7 +29,7 @@ use crate::world::running::Setup;
 /// The namespace that the platform is in.
 const NAMESPACE: &str = "gauntlet";
 
-/// Brings the platform up; gives the exit code.
+/// Brings the platform up; returns the exit code.
 pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let making = tokio::select! {
@@ -89,11 +89,9 @@ async fn bring_up(
     let (names, contract) = (setup.names.clone(), setup.contract);
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
     match there(&cluster.client, &setup).await? {
-        There::Platform => tell("the platform is there already: it is left as it is"),
+        There::Platform => tell("the platform already exists: it is left unchanged"),
         There::Part(missing) => {
-            tell(&format!(
-                "of the platform that is there {missing} is missing: it is made anew"
-            ));
+            tell(&format!("the existing platform lacks {missing}: it is recreated"));
             namespace::delete_and_wait(&cluster.client, NAMESPACE)
                 .await
                 .map_err(|error| error.to_string())?;
@@ -129,11 +127,11 @@ async fn bring_up(
     Ok(())
 }
 
-/// What of the platform is on a cluster.
+/// The parts of the platform on a cluster.
 enum There {
     Nothing,
     Platform,
-    /// The namespace, and not all that is to be in it: what is missing.
+    /// The namespace exists but is incomplete: what is missing.
     Part(String),
 }
 
@@ -144,7 +142,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
         Some(found) if found.is_ending => return Ok(There::Part("all".into())),
         Some(found) if !found.is_ours => {
             return Err(format!(
-                "the namespace {NAMESPACE} is there, and was not made by gauntlet: nothing is done to it; without it (`kubectl delete namespace {NAMESPACE}`) `gauntlet up` makes one"
+                "the namespace {NAMESPACE} exists and was not created by gauntlet, so it is left alone; delete it (`kubectl delete namespace {NAMESPACE}`) and `gauntlet up` creates one"
             ));
         }
         Some(found) => match found.complete {
@@ -170,7 +168,7 @@ async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
     Ok(There::Platform)
 }
 
-/// The deployments without which it is no platform.
+/// The deployments that every platform has.
 fn deployments_of(setup: &Setup) -> Vec<String> {
     match setup.contract {
         Contract::HarnessToken => ["web.deployment", "worker.deployment", "balancer.deployment"]
@@ -189,7 +187,7 @@ fn deployments_of(setup: &Setup) -> Vec<String> {
     }
 }
 
-/// What tells platforms of different contracts and names apart.
+/// What distinguishes platforms of different contracts and names.
 fn made_with(setup: &Setup) -> String {
     let contract = match setup.contract {
         Contract::HarnessToken => "",
@@ -253,7 +251,7 @@ fn remove(file: &Path) -> Result<(), String> {
     std::fs::remove_file(file).map_err(|error| failed(&format!("removing {}", file.display()), &error))
 }
 
-/// Deletes the cluster, and the kubeconfig that leads to it; gives the exit code.
+/// Deletes the cluster, and the kubeconfig that leads to it; returns the exit code.
 pub async fn down(options: &Down) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = async {
@@ -279,7 +277,7 @@ pub async fn down(options: &Down) -> u8 {
     }
 }
 
-/// Shows what is there; gives the exit code: 0 where the platform serves.
+/// Shows what is there; returns the exit code: 0 where the platform serves.
 pub async fn status(options: &Status, mut out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let looked = async {

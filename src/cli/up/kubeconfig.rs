@@ -1,4 +1,4 @@
-//! The file that leads a person to a platform.
+//! The kubeconfig that `up` writes.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::world::kubeconfig;
 /// How long a server may take to answer, where a file that is there leads to one.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// A place for a kubeconfig in which there is nothing that anybody needs.
+/// A path where a kubeconfig can be written without overwriting anything needed.
 pub struct KubeconfigFile {
     /// Absolute: another terminal may be in another folder.
     pub path: PathBuf,
@@ -30,12 +30,12 @@ impl KubeconfigFile {
         let path = std::path::absolute(path).map_err(|error| UsageError(format!("{shown}: {error}")))?;
         let in_the_way = |why: &str| {
             UsageError(format!(
-                "{shown} is there already, and {why}; `--kubeconfig` names another"
+                "{shown} already exists, and {why}; `--kubeconfig` names another"
             ))
         };
         let found = match std::fs::symlink_metadata(&path) {
             Err(_) => None,
-            Ok(found) if !found.is_file() => return Err(in_the_way("is no regular file")),
+            Ok(found) if !found.is_file() => return Err(in_the_way("isn't a regular file")),
             Ok(_) => Some(kubeconfig::read(&path)),
         };
         if let Some(found) = found {
@@ -55,7 +55,7 @@ impl KubeconfigFile {
         })
     }
 
-    /// Writes it, whole or not at all. A kubeconfig holds a token: only its owner may read it.
+    /// Writes it, whole or not at all. A kubeconfig contains a token, so only its owner may read it.
     pub fn write(&mut self, config: &Kubeconfig) -> Result<(), String> {
         let failed = |error: &dyn std::fmt::Display| format!("writing {}: {error}", self.path.display());
         let text = serde_saphyr::to_string(config).map_err(|error| failed(&error))?;

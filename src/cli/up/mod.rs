@@ -36,7 +36,7 @@ use crate::world::running::Setup;
 /// Exit code of what could not be done.
 const FAILED: u8 = 3;
 
-/// Brings a platform up; gives the exit code.
+/// Brings a platform up; returns the exit code.
 pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, UsageError> {
     let made = match options.target {
         MadeTarget::Embedded => TargetName::Embedded,
@@ -115,7 +115,7 @@ fn gateways(goes: &Goes) -> Vec<Road> {
     GATEWAYS.into_iter().filter(real).collect()
 }
 
-/// What a person gets: all of the platform's parts.
+/// The complete platform.
 fn spec(contract: Contract) -> WorldSpec {
     match contract {
         Contract::AgentService => WorldSpec::default(),
@@ -159,7 +159,7 @@ mod tests {
 
     use crate::cli::{Cli, Command};
 
-    /// It holds a token: one that lies in this folder must not be committed.
+    /// It contains a token, so one in this folder must not be committed.
     #[test]
     fn the_kubeconfig_is_ignored_by_git() {
         let Command::Up(options) = Cli::parse_from(["gauntlet", "up"]).command else {

@@ -1,4 +1,4 @@
-//! What a kubelet says of its pods (`stats/summary`, k8s.io/kubelet/pkg/apis/stats/v1alpha1).
+//! A kubelet's figures about its pods (`stats/summary`, k8s.io/kubelet/pkg/apis/stats/v1alpha1).
 
 use serde::Deserialize;
 
@@ -66,7 +66,7 @@ struct ProcessStats {
 /// The figures of a namespace's pods.
 ///
 /// # Errors
-/// It is no summary; in words.
+/// In words: it isn't a summary.
 pub fn read(summary: &str, namespace: &str) -> Result<Vec<Figures>, String> {
     let summary: Summary = serde_json::from_str(summary).map_err(|error| error.to_string())?;
     let pods = summary.pods.into_iter().flatten();

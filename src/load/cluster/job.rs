@@ -45,7 +45,7 @@ pub fn longest(assignment: &Assignment) -> Duration {
 /// its pods end by themselves then, and it is deleted by the cluster.
 ///
 /// # Errors
-/// It is no Job.
+/// It isn't a Job.
 pub fn job(name: &str, run: &str, image: &str, workers: u32, longest: Duration) -> Result<Job, serde_json::Error> {
     let labels = labels::labels(run);
     let container = json!({

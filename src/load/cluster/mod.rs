@@ -1,4 +1,4 @@
-//! A load and a cluster: workers in pods of it, the reference platform on it, and what the load costs pods there.
+//! Loads that involve a cluster: workers in its pods, the reference platform on it, and the cost to its pods.
 
 mod figures;
 mod job;

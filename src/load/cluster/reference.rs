@@ -93,7 +93,7 @@ impl ReferencePods {
         self.names.len() as u32
     }
 
-    /// Ends them; gives what they have counted, where all could say it.
+    /// Ends them; returns what they have counted, where all could say it.
     pub async fn end(self) -> Option<Counted> {
         let mut all = Some(Counted::default());
         for name in &self.names {

@@ -1,4 +1,4 @@
-//! What a load cost the pods of the platform that it went to.
+//! The cost of a load to the target platform's pods.
 
 use std::collections::BTreeMap;
 

@@ -28,10 +28,10 @@ const LAST_LOOK_WITHIN: Duration = Duration::from_secs(20);
 /// Time between two tries to find it.
 const LAST_LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What would allow it to ask kubelets.
+/// The permission needed to query kubelets.
 const PROXY_RULE: &str = "a ClusterRole with `get` on `nodes/proxy` would allow it";
 
-/// What would allow it to see pods.
+/// The permission needed to list pods.
 const PODS_RULE: &str = "a Role with `list` on `pods` would allow it";
 
 /// Which pods are looked at.
@@ -101,7 +101,7 @@ impl Watch {
         Watch { looking, over }
     }
 
-    /// Looks once more; gives what the load has cost. It doesn't wait where somebody wants it to stop.
+    /// Looks once more; returns what the load has cost. It doesn't wait where somebody wants it to stop.
     pub async fn end(self, stop: &CancellationToken) -> TargetSide {
         self.over.cancel();
         let Ok(mut side) = self.looking.await else {

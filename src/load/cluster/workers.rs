@@ -1,4 +1,4 @@
-//! Workers in pods: a Job is made, its pods are attached to, and it is deleted.
+//! Workers in pods: creates a Job, attaches to its pods, and deletes it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -42,7 +42,7 @@ const BUFFER: usize = 1 << 16;
 /// Longest time to read what a worker has said before its connection ended.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Of containers that wait, the reasons that waiting doesn't mend.
+/// Reasons of a waiting container that don't resolve by waiting.
 const HOPELESS: [&str; 6] = [
     "CreateContainerConfigError",
     "CreateContainerError",
@@ -64,7 +64,7 @@ pub struct Settings {
     pub run: String,
 }
 
-/// The workers of a load. Whatever becomes of it, [`Workers::end`] has to be called.
+/// The workers of a load. [`Workers::end`] must be called in any case.
 pub struct Workers {
     settings: Settings,
     /// Of the Job.
@@ -90,7 +90,7 @@ pub enum WorkersError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// With the Role that would allow it.
-    #[error("{doing}: {}\nwith this Role workers can be had in the cluster:\n{role}", kube_error(&**source))]
+    #[error("{doing}: {}\nthis Role allows workers in the cluster:\n{role}", kube_error(&**source))]
     Forbidden {
         doing: String,
         role: String,

@@ -1,4 +1,4 @@
-//! What chance alone makes of two figures: intervals of quantiles, and shares of counts.
+//! Statistical tests of whether two figures differ by more than chance: quantiles and shares.
 //!
 //! Both take samples for independent. Those of one load aren't quite, as what slows one slows its neighbours: a
 //! difference near the edge wants a second pair of loads.
@@ -12,7 +12,7 @@ pub const ALPHA: f64 = 0.01;
 /// Fewest that are expected in each cell of a table for the normal approximation to hold.
 const FEWEST: f64 = 5.0;
 
-/// Between which values a quantile lies, in the histogram's unit; none where there are too few samples to tell.
+/// Between which values a quantile lies, in the histogram's unit; none if there are too few samples to tell.
 pub fn interval(histogram: &Histogram<u64>, quantile: f64) -> Option<(u64, u64)> {
     let (low, high) = ranks(histogram.len(), quantile)?;
     let mut seen = 0;

@@ -1,4 +1,4 @@
-//! Figures that two loads are compared by.
+//! The figures by which two loads are compared.
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ impl Limit {
         self.figure
     }
 
-    /// What became of it. What can't be told is not kept.
+    /// Its outcome. A limit that can't be judged counts as not met.
     pub(super) fn judge(&self, row: &Row) -> Outcome {
         match (row.said, row.change) {
             (Said::Worse, Some(change)) if change > self.most => Outcome::Broken,
@@ -50,7 +50,7 @@ impl FromStr for Limit {
         let most = percent
             .and_then(|percent| percent.parse::<f64>().ok())
             .filter(|percent| *percent >= 0.0 && percent.is_finite())
-            .ok_or_else(|| wrong(format!("{limit:?} is no percentage like +10%")))?;
+            .ok_or_else(|| wrong(format!("{limit:?} isn't a percentage like +10%")))?;
         Ok(Limit {
             figure,
             most: most / 100.0,
@@ -105,9 +105,9 @@ mod tests {
         for (wrong, why) in [
             ("attach.p99", "there is no >, and more is what is worse"),
             ("attach.p99 < 10%", "there is no >"),
-            ("attach.p99 >= 10%", "\"= 10%\" is no percentage like +10%"),
-            ("attach.p99 > 10ms", "\"10ms\" is no percentage"),
-            ("attach.p99 > -10%", "\"-10%\" is no percentage"),
+            ("attach.p99 >= 10%", "\"= 10%\" isn't a percentage like +10%"),
+            ("attach.p99 > 10ms", "\"10ms\" isn't a percentage"),
+            ("attach.p99 > -10%", "\"-10%\" isn't a percentage"),
             (
                 "atach.p99 > 10%",
                 "there is no figure \"atach.p99\", did you mean attach?",

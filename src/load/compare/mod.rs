@@ -1,4 +1,4 @@
-//! Two results of loads side by side, and what of their difference is more than chance.
+//! Compares two results of loads, and finds the differences that are more than chance.
 
 mod chance;
 mod figure;
@@ -26,7 +26,7 @@ const QUANTILES: [f64; 2] = [0.5, 0.99];
 pub struct Comparison<'a> {
     a: &'a Saved,
     b: &'a Saved,
-    /// What makes the comparison a weak one, in words.
+    /// What weakens the comparison, in words.
     warnings: Vec<String>,
     /// Whose generator was late, in words: it says nothing against counts.
     late: Vec<String>,
@@ -59,7 +59,7 @@ enum Seen {
     Share(u64, u64),
 }
 
-/// What can be said of a difference.
+/// The judgement of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
     /// It may be chance.
@@ -130,9 +130,9 @@ impl<'a> Comparison<'a> {
 struct Both<'a> {
     a: &'a Saved,
     b: &'a Saved,
-    /// Whether a generator was the limit: then latencies are none of the platform's.
+    /// Whether a generator was the limit: latencies then say nothing about the platform.
     saturated: bool,
-    /// Whether a machine lacked something: then errors are none of the platform's.
+    /// Whether a machine lacked something: then errors don't count against the platform.
     lacked: bool,
 }
 
@@ -253,7 +253,7 @@ impl Seen {
         }
     }
 
-    /// Whether two differ by more than chance; none where there are too few samples to tell.
+    /// Whether two differ by more than chance; none if there are too few samples to tell.
     fn differs(self, other: Seen) -> Option<bool> {
         match (self, other) {
             (Seen::Share(count, of), Seen::Share(others, of_others)) => {
@@ -268,7 +268,7 @@ impl Seen {
     }
 }
 
-/// What the loads do not have in common, and what else makes their figures hard to compare.
+/// Differences between the loads' settings, and anything else that makes their figures hard to compare.
 fn warnings(a: &Saved, b: &Saved) -> Vec<String> {
     let (one, other) = (&a.result.load, &b.result.load);
     let every = |every: Option<u64>| every.map_or("never".to_owned(), |every| format!("{every} ms"));
@@ -329,7 +329,7 @@ fn limits_of(saved: &Saved) -> Vec<String> {
     let lacked = saved.result.lacked_here();
     if lacked > 0 {
         limits.push(format!(
-            "the machine of {} was the limit {}: errors are none of the platform's",
+            "the machine of {} was the limit {}: errors don't count against the platform",
             saved.name,
             times(lacked)
         ));

@@ -1,4 +1,4 @@
-//! Results that were kept as files.
+//! Reads results from files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub struct Saved {
 pub enum SavedError {
     #[error("cannot read {name}: {}", source.in_a_line())]
     Unread { name: String, source: Refusal },
-    #[error("{name} is no result of `gauntlet load`: {source}; give a file that `gauntlet load --out` wrote")]
+    #[error("{name} isn't a result of `gauntlet load`: {source}; give a file that `gauntlet load --out` wrote")]
     NoResult { name: String, source: ResultError },
 }
 
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(
             said(&path),
             format!(
-                "{} is no result of `gauntlet load`: it is empty; give a file that `gauntlet load --out` wrote",
+                "{} isn't a result of `gauntlet load`: it is empty; give a file that `gauntlet load --out` wrote",
                 path.display()
             )
         );

@@ -1,4 +1,4 @@
-//! Comparisons of results that were put together by hand.
+//! Comparisons of hand-made results.
 
 use super::*;
 use crate::load::{LoadResult, sample};

@@ -1,4 +1,4 @@
-//! What becomes of attaches while the platform changes, and of handshakes that fail.
+//! Accounts for attaches while the platform changes, and for failed handshakes.
 
 use super::{Credential, Due, Engine, Example, Failure};
 use crate::load::control::Course;

@@ -1,4 +1,4 @@
-//! What is read of answers, and why there is none.
+//! Reads answers, and says why there is none.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::load::failure::Failure;
 
-/// Of an answer, as much is kept; the rest is read and forgotten.
+/// How much of an answer is kept; the rest is read and discarded.
 const BODY: usize = 4 << 20;
 
 /// Reads an answer to its end.
@@ -47,10 +47,10 @@ pub fn failure(error: &reqwest::Error) -> String {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())
+    serde_json::from_slice(body).map_err(|_| "the answer isn't JSON".to_owned())
 }
 
-/// The first agent of a list, where there is one.
+/// The first agent of a list, if any.
 pub fn first_agent(body: &[u8]) -> Result<Option<String>, String> {
     let answer = parsed(body)?;
     let agents = answer["data"].as_array().ok_or("the answer has no list in `data`")?;
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(agents(r#"{"data":[{"id":"a1"},{"id":"a2"}]}"#), Ok(Some("a1".into())));
         assert_eq!(agents(r#"{"data":[]}"#), Ok(None));
         assert_eq!(agents("[]"), Err("the answer has no list in `data`".into()));
-        assert_eq!(agents("<html>"), Err("the answer is no JSON".into()));
+        assert_eq!(agents("<html>"), Err("the answer isn't JSON".into()));
         assert_eq!(id_of(br#"{"id":"s-1_2"}"#), Ok("s-1_2".into()));
         for no_path in [r#"{"id":""}"#, r#"{"id":"../x"}"#, r#"{"id":"a?b"}"#] {
             assert_eq!(

@@ -1,4 +1,4 @@
-//! A worker: goose, with its users, from their beginning to their end.
+//! A worker of the HTTP side: runs goose with its users.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::load::worker::say;
 /// How often it is looked whether there is an end to come.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a user waits between two things that it does: people think, and the attaches need their processors.
+/// A user's pause between two requests: people think, and the attaches need the processors.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(150));
 
 /// How many of them begin in a second, for each that there is: all within a quarter of one.
@@ -25,14 +25,14 @@ const BEGIN: u32 = 4;
 /// Does the HTTP side of a load; ends when it is told to, or the coordinator goes away.
 ///
 /// # Errors
-/// What the coordinator said is no order, or nobody hears what is said; in words.
+/// In words: the coordinator sent an invalid message, or nobody reads the answers.
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
     let mut orders = orders.lines();
     let Some(line) = next(&mut orders).await? else {
         return Ok(());
     };
     // The line itself isn't shown: it has the secrets in it.
-    let task: Task = serde_json::from_str(&line).map_err(|_| "the coordinator said what is no task".to_owned())?;
+    let task: Task = serde_json::from_str(&line).map_err(|_| "the coordinator sent an invalid task".to_owned())?;
     match next(&mut orders).await?.as_deref() {
         Some("start") => {}
         _ => return Ok(()),
@@ -74,7 +74,7 @@ async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Resul
                     users.stopping.store(true, Ordering::SeqCst);
                     until = Some(Instant::now() + grace);
                 }
-                Some(_) => return Err("the coordinator said what is no order".into()),
+                Some(_) => return Err("the coordinator sent an unknown order".into()),
             },
             _ = looks.tick() => if let Some(until) = until {
                 // Goose forgets at its start what was triggered before, and to say it again changes nothing.
@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_order_is_refused_without_showing_it() {
         let said = serve(&b"{\"secret\":\"0123\"}\nstart\n"[..], Vec::new()).await;
-        assert_eq!(said, Err("the coordinator said what is no task".into()));
+        assert_eq!(said, Err("the coordinator sent an invalid task".into()));
         assert_eq!(serve(&b""[..], Vec::new()).await, Ok(()));
     }
 }

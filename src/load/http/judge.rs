@@ -1,4 +1,4 @@
-//! What each request has to be answered with, and a record of what it was answered with.
+//! The expected answer to each request, and a record of the actual ones.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub enum Call {
     ModelsInactive,
 }
 
-/// What has to come.
+/// The expected answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     /// Any success: the contract names no status.
@@ -39,7 +39,7 @@ enum Expected {
     Shut(u16),
 }
 
-/// What became of a request that was answered.
+/// The outcome of an answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     Right,
@@ -200,7 +200,7 @@ impl Record {
         }
     }
 
-    /// No answer, or one that was no use; the status where there was one.
+    /// No answer, or an unusable one; the status where there was one.
     pub fn failed(&mut self, call: Call, status: Option<u16>, why: &str) {
         let Some(counted) = self.calls.get_mut(&call) else {
             return;

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use drive::serve;
 pub use result::{COLUMNS, Example, HttpResult, Measured, Requests, TITLE};
 
-/// Why a build without goose has no HTTP side, and what has one; `None` where it is there.
+/// Why a build without goose has no HTTP side, and what has one; `None` if it is there.
 pub const MISSING: Option<&str> = if cfg!(feature = "goose") {
     None
 } else {
@@ -52,7 +52,7 @@ pub async fn serve(
     Err(MISSING.unwrap_or_default().to_owned())
 }
 
-/// A JWT like this one, with another signature; none where it isn't one.
+/// A JWT like this one, with another signature; none if it isn't one.
 ///
 /// The very last character may be half padding, so that a decoder may ignore a part of it: four are changed, and stay
 /// what base64url has.
@@ -68,7 +68,7 @@ pub fn with_bad_signature(jwt: &str) -> Option<String> {
     Some(format!("{signed}.{kept}{changed}"))
 }
 
-/// What a worker is to do. It carries secrets, and so it doesn't print.
+/// A worker's task. It contains secrets, so it doesn't print.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Task {
@@ -123,7 +123,7 @@ pub struct Models {
     pub inactive: Option<String>,
 }
 
-/// What a worker says at its end.
+/// A worker's final message.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum Word {

@@ -20,7 +20,7 @@ pub struct Measured {
     pub examples: Vec<Example>,
     /// Sessions that it made and couldn't delete.
     pub left: Vec<String>,
-    /// What couldn't be asked, and why.
+    /// Requests that couldn't be sent, and why.
     pub notes: Vec<String>,
     /// Requests that still had no answer when it ended.
     pub unanswered: u64,
@@ -57,7 +57,7 @@ pub struct Requests {
     /// The door was to be shut, and opened.
     pub opened: u64,
     pub unexpected: u64,
-    /// No answer, or one that was no use.
+    /// No answer, or an unusable one.
     pub failed: u64,
     pub statuses: BTreeMap<String, u64>,
     pub failures: BTreeMap<String, u64>,
@@ -99,7 +99,7 @@ impl Example {
 /// How failures that are this machine's own begin.
 const LOCAL: &str = "local: ";
 
-/// What there is to say against a load.
+/// Reasons against a load.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     /// Of the platform.
@@ -109,7 +109,7 @@ struct Found {
 }
 
 impl HttpResult {
-    /// What became of a task.
+    /// The outcome of a task.
     pub fn new(task: &Task, measured: Result<Measured, String>) -> HttpResult {
         let place = |site: &Site| format!("{}{}", site.origin, site.path);
         let (measured, lost) = match measured {
@@ -165,7 +165,7 @@ impl HttpResult {
         let (failed, local) = (of(false), of(true));
         if failed > 0 {
             found.wrong.push(format!(
-                "HTTP side: {} had no answer, or one that was no use",
+                "HTTP side: {} had no answer, or an unusable one",
                 several(failed, "request")
             ));
         }
@@ -333,7 +333,7 @@ mod tests {
             bad(http).failures.insert("connection refused".into(), 1);
         });
         assert_eq!(verdict, Verdict::Fail);
-        assert_eq!(reasons, ["HTTP side: 1 request had no answer, or one that was no use"]);
+        assert_eq!(reasons, ["HTTP side: 1 request had no answer, or an unusable one"]);
 
         let (verdict, reasons) = judged(|http| {
             bad(http).failed = 1;

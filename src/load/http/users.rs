@@ -1,4 +1,4 @@
-//! What goose's users share and do.
+//! Goose's users: their shared state and their requests.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The title of sessions that it makes.
 const SESSION: &str = "gauntlet load";
 
-/// What a user does in one go.
+/// One task of a user.
 #[derive(Clone, Copy)]
 pub enum Act {
     /// Asks once.
@@ -60,11 +60,11 @@ pub struct Users {
     agent: Mutex<Option<String>>,
     /// Sessions that were made here and are still there.
     sessions: Mutex<BTreeSet<String>>,
-    /// What couldn't be asked, and why.
+    /// Requests that couldn't be sent, and why.
     notes: Mutex<BTreeSet<&'static str>>,
 }
 
-/// What is known stays true where another user has panicked.
+/// The data stays valid if another user has panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -115,7 +115,7 @@ impl Users {
         Ok(users)
     }
 
-    /// It goes where it was told: no redirect, no proxy, no second attempt, and no name looked up again.
+    /// It goes exactly where it was told: no redirect, no proxy, no retry, no repeated name lookup.
     fn client(&self) -> reqwest::ClientBuilder {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -156,7 +156,7 @@ impl Users {
         Ok(())
     }
 
-    /// The request of a kind, of this agent or session; none where its API isn't asked.
+    /// The request of a kind, of this agent or session; none if its API isn't asked.
     fn request(&self, user: &GooseUser, call: Call, id: &str) -> Option<RequestBuilder> {
         let (api, models) = (self.task.api.as_ref(), self.task.models.as_ref());
         let to = |site: &Site| format!("{}{}{}", site.origin, site.path, call.place().1.replace(":id", id));
@@ -187,7 +187,7 @@ impl Users {
         })
     }
 
-    /// Asks through goose, and counts what came; gives what was read of an answer that is right.
+    /// Asks through goose, and counts what came; returns what was read of an answer that is right.
     ///
     /// The time is from when the request was sent until its answer was read, measured around goose's request: goose
     /// itself stops at the answer's head, and rounds.
@@ -238,7 +238,7 @@ impl Users {
         }
     }
 
-    /// Whether it was answered as it had to be.
+    /// Whether the answer was the expected one.
     async fn list_agents(&self, user: &mut GooseUser) -> bool {
         let Some(request) = self.request(user, Call::ListAgents, "") else {
             return false;

@@ -1,4 +1,4 @@
-//! Charts as SVG, drawn here: a page that is kept must not need others to be shown.
+//! Charts as inline SVG, so that the page needs nothing from elsewhere.
 
 use std::fmt::Write;
 
@@ -48,7 +48,7 @@ pub struct Line<'a> {
 const CLASSES: [&str; 4] = ["a", "b", "c", "d"];
 
 impl Chart<'_> {
-    /// As a part of a page; empty where there is nothing to draw.
+    /// As a part of a page; empty if there is nothing to draw.
     pub fn draw(&self) -> String {
         let Some(scale) = self.scale() else {
             return String::new();

@@ -1,4 +1,4 @@
-//! A page to keep: it loads nothing, runs nothing, and what a server said stands in it as text.
+//! A page to keep: it loads nothing, runs no script, and shows server output only as text.
 
 use std::fmt::Write;
 
@@ -12,9 +12,9 @@ use crate::load::objective::Kept;
 use crate::load::recorder::Second;
 use crate::load::result::{LoadResult, Verdict};
 use crate::load::summary::{generator, latencies, milliseconds, platform, share, word};
-use crate::report::printable;
+use crate::report::page::{STYLE, text};
 
-const STYLE: &str = include_str!("page.css");
+const CHARTS: &str = include_str!("charts.css");
 
 /// Points of a line of percentiles for each nine.
 const EACH_NINE: u32 = 20;
@@ -34,7 +34,7 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <title>gauntlet load: {word}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <title>gauntlet load: {word}</title>\n<style>\n{STYLE}{CHARTS}</style>\n</head>\n<body>\n\
          <h1 class=\"{class}\">{word}</h1>\n<p>{}, in {:.1} s: {}</p>\n",
         text(&what(result)),
         result.ended,
@@ -75,22 +75,6 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     }
     pairs("Plan", &plan(result), out)?;
     writeln!(out, "</body>\n</html>")
-}
-
-/// Text in which nothing means anything to HTML, within an attribute too, and nothing turns its direction.
-fn text(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in printable(text).chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn class(verdict: Verdict) -> &'static str {

@@ -65,7 +65,7 @@ fn objective(judged: &Judged, result: &LoadResult) -> TestCaseStatus {
         // Half a load keeps and breaks what a whole one doesn't.
         (_, Verdict::Interrupted) => bad(NonSuccessKind::Error, "interrupted", &message),
         (Kept::Yes, _) => TestCaseStatus::success(),
-        // What this machine lacks is counted with the errors, and is none of the platform's.
+        // What this machine lacks is counted with the errors but doesn't count against the platform.
         (Kept::No | Kept::NotEnoughSamples, _) if here => bad(NonSuccessKind::Error, "local", &message),
         (Kept::No, _) => bad(NonSuccessKind::Failure, "broken", &message),
         (Kept::NotEnoughSamples, _) => bad(NonSuccessKind::Failure, "not-enough-samples", &message),
@@ -80,7 +80,7 @@ fn door(result: &LoadResult) -> TestCaseStatus {
     }
     if counts.probes == 0 {
         let mut status = TestCaseStatus::skipped();
-        status.set_message("nobody came without the right token");
+        status.set_message("nobody tried without the right token");
         return status;
     }
     if counts.probes_refused == 0 {

@@ -1,4 +1,4 @@
-//! Reports of a load, made of its result when it is over: one file for each format.
+//! Reports of a finished load: one module for each format.
 
 mod chart;
 mod html;

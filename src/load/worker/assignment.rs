@@ -1,4 +1,4 @@
-//! A worker's part of a load, as it is told.
+//! A worker's assignment: its part of a load.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use crate::load::schedule::Arrivals;
 use crate::load::url::{ResolveError, resolve};
 use crate::trust::{Trust, TrustError};
 
-/// What a load is made of. It carries the tokens, and so it doesn't print.
+/// The parts of a load. They contain the tokens, so they don't print.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assignment {
     pub addresses: Vec<SocketAddr>,
-    /// What the worker looks up itself, in place of addresses.
+    /// The name that the worker resolves itself, instead of addresses.
     pub named: Option<Named>,
     pub sources: Vec<IpAddr>,
     pub tls: Option<Tls>,
     /// As the `Host` field has it.
     pub authority: String,
     pub headers: Vec<(String, String)>,
-    /// What attaches go to, in turn.
+    /// The targets of attaches, in turn.
     pub terminals: Vec<Terminal>,
     pub wrong: String,
     pub old: Option<String>,
@@ -75,7 +75,7 @@ pub struct Tls {
 pub enum PlanError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    #[error("{0} is no name that a certificate can have")]
+    #[error("{0} isn't a name that a certificate can have")]
     Name(String),
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -32,10 +32,10 @@ pub use assignment::{Assignment, Named, PlanError, Terminal, Tls};
 pub use serve::{WorkerError, serve};
 pub use team::{IfLost, Member, TeamError, run};
 
-/// Of the messages: workers and coordinators of another one don't work together.
+/// The protocol's version: workers and coordinators of different versions don't work together.
 pub const PROTOCOL: u32 = 3;
 
-/// What a coordinator says.
+/// A coordinator's message.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 enum Order {
@@ -49,7 +49,7 @@ enum Order {
     Stop,
 }
 
-/// What a worker says.
+/// A worker's message.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
 enum Word {

@@ -1,4 +1,4 @@
-//! A worker: does its part of a load, as its coordinator says.
+//! A worker: runs its part of a load on its coordinator's orders.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum WorkerError {
     #[error("reading the coordinator's orders: {0}")]
     Reading(#[source] io::Error),
-    #[error("the coordinator said what is no order")]
+    #[error("the coordinator sent an unknown order")]
     NoOrder,
     #[error("a second load in one worker")]
     SecondLoad,
@@ -50,7 +50,7 @@ enum Unprepared {
 /// Does one load's part; ends when it is done, or the coordinator goes away.
 ///
 /// # Errors
-/// What the coordinator said is no order, or nobody hears what is said.
+/// The coordinator sent an invalid message, or nobody reads the answers.
 pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), WorkerError> {
     let mut orders = orders.lines();
     let plan = match next(&mut orders).await? {

@@ -1,4 +1,4 @@
-//! The coordinator: starts all workers together, has them hold together, and merges what they have measured.
+//! The coordinator: starts all workers together, lets them hold together, and merges their measurements.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const READY: Duration = Duration::from_secs(60);
 /// A worker that says nothing for so long is lost: each second it has something to say.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// What becomes of a load of which a worker is lost. It never passes.
+/// What to do if a worker is lost. The load never passes then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfLost {
     /// It ends with what was measured.
@@ -43,7 +43,7 @@ pub struct Member {
     pub orders: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// What was heard of a worker.
+/// A worker's report, or its loss.
 enum Heard {
     Word(Word),
     /// Its stream has ended, or what came was no word.
@@ -84,17 +84,17 @@ pub enum TeamError {
     #[error(transparent)]
     Histogram(#[from] CreationError),
     #[error(
-        "no worker has come to its end, with {} open at their last words: {}",
+        "no worker finished, with {} open at their last report: {}",
         attaches(*open),
         lost.join("; ")
     )]
     AllLost { open: u64, lost: Vec<String> },
 }
 
-/// Has a load made by workers; gives the merged outcome.
+/// Has a load made by workers; returns the merged outcome.
 ///
 /// # Errors
-/// No worker could begin, it was stopped before that, or none has come to its end.
+/// No worker could begin, it was stopped before that, or none finished.
 pub async fn run(
     members: Vec<Member>,
     assignment: &Assignment,
@@ -156,7 +156,7 @@ async fn read(turn: usize, words: Box<dyn AsyncRead + Send + Unpin>, heard: mpsc
         let said = match lines.next_line().await {
             Ok(Some(line)) => match serde_json::from_str(&line) {
                 Ok(word) => Heard::Word(word),
-                Err(error) => Heard::Lost(format!("it said what is no word of the protocol: {error}")),
+                Err(error) => Heard::Lost(format!("it sent an invalid message: {error}")),
             },
             Ok(None) => Heard::Lost("it has ended".to_owned()),
             Err(error) => Heard::Lost(format!("reading from it: {error}")),
@@ -191,7 +191,7 @@ struct Team<F> {
     done: Option<Cost>,
     /// It was told to stop.
     stopping: bool,
-    /// It was stopped as a worker was lost, and by nobody else.
+    /// It was stopped only because a worker was lost.
     ended_for_loss: bool,
     tell: F,
 }

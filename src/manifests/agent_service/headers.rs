@@ -11,7 +11,7 @@ use crate::yaml::node::Node;
 /// "Both … strip `x-user-*` from the client before the authorization, and add those of the authorizer."
 pub const TRUSTED: Rule = Rule {
     id: "agent-service/headers/trusted",
-    holds: "the service gets x-user-id, x-user-name and x-user-email of access control, and none of the client",
+    holds: "the service gets x-user-id, x-user-name and x-user-email from access control, never from the client",
 };
 
 /// "answers 200 with `x-user-id`, `x-user-name`, `x-user-email`."
@@ -77,11 +77,11 @@ fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]
         (None, Some(policy)) if kept.is_empty() => TRUSTED.pass(policy),
         (None, _) => {
             let why =
-                format!("no Gateway {name} in these manifests: whether it takes out a client's x-user-* can't be told");
+                format!("no Gateway {name} in these manifests: whether it removes a client's x-user-* is unknown");
             TRUSTED.skip(door.route, door.route.problem(parent.span, why))
         }
         (Some(gateway), _) if patched => {
-            let why = "an EnvoyPatchPolicy is there: whether it takes out a client's x-user-* can't be told";
+            let why = "there is an EnvoyPatchPolicy: whether it removes a client's x-user-* is unknown";
             TRUSTED.skip(gateway, gateway.problem(gateway.place(), why))
         }
         (Some(gateway), first) => {

@@ -88,7 +88,7 @@ impl<'d> Policy<'d> {
             .any(|target| target.kind == kind && target.name == object)
     }
 
-    /// Whether its labels choose an object. None where that can't be told.
+    /// Whether its labels choose an object. None if that can't be told.
     pub fn selects(&self, object: &Document) -> Option<bool> {
         let of_kind = self
             .selectors
@@ -211,7 +211,7 @@ impl<'d> Policies<'d> {
             .collect();
         if kind == "Gateway" && of_kind.is_empty() {
             return Lack::Unknown(format!(
-                "no Gateway in these manifests: whether there is a Gateway {name} can't be told"
+                "no Gateway in these manifests, so it is unknown whether there is a Gateway {name}"
             ));
         }
         let Some(found) = of_kind.iter().find(|known| known.name() == name) else {
@@ -233,7 +233,7 @@ impl<'d> Policies<'d> {
                 found.namespace().unwrap_or_default(),
                 document.namespace().unwrap_or_default()
             );
-            let help = "a policy reaches what is in its own namespace".to_owned();
+            let help = "a policy applies only to its own namespace".to_owned();
             return fault(target.span, message, help);
         }
         match target.section {

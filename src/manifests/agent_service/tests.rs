@@ -256,7 +256,7 @@ fn the_health_check() {
 #[test]
 fn secrets_of_the_services() {
     let key = "valueFrom: { secretKeyRef: { name: agent-service-env, key: LITELLM_MASTER_KEY } }";
-    breaks(LITELLM_KEY, key, "value: sk-hunter2", "stands in the manifest");
+    breaks(LITELLM_KEY, key, "value: sk-hunter2", "is in the manifest");
     let shared = "env: [{ name: AUTH_JWT_SECRET, valueFrom: { secretKeyRef: { name: agent-service-env, key: AUTH_JWT_SECRET } } }]";
     breaks(
         JWT_SECRET,

@@ -73,14 +73,14 @@ fn key(agent: &Pod<'_>) -> Vec<Finding> {
         Origin::Plain { .. } => fail(
             span,
             format!(
-                "the key stands in the manifest: {KEY_VARIABLE} of container {}",
+                "the key is in the manifest: {KEY_VARIABLE} of container {}",
                 container.name
             ),
         ),
         Origin::Elsewhere(_) => fail(span, format!("{KEY_VARIABLE} does not come from a Secret")),
         Origin::Perhaps { .. } => {
             let why = format!(
-                "container {} takes all keys that are here: whether {KEY_VARIABLE} is one of them can't be told",
+                "container {} takes all keys that are here: whether {KEY_VARIABLE} is one of them is unknown",
                 container.name
             );
             vec![KEY.skip(document, agent.problem(span, why))]

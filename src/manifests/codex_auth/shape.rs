@@ -84,7 +84,7 @@ fn sidecar(pod: &Pod<'_>) -> Option<Problem> {
         Some(container) => pod
             .problem(
                 init.span,
-                format!("{CLI} stands among the containers and among the init containers"),
+                format!("{CLI} is among the containers and among the init containers"),
             )
             .with_related(source, container.span, "the same name among the containers")
             .with_help(format!(
@@ -157,7 +157,7 @@ fn place_of(pod: &Pod<'_>, there: &[Container<'_>]) -> Span {
 }
 
 fn extra(pod: &Pod<'_>, container: &Container<'_>, what: &str) -> Problem {
-    let message = format!("{} {} is none of the contract's", with_article(what), container.name);
+    let message = format!("{} {} isn't in the contract", with_article(what), container.name);
     pod.problem(container.span, message).with_help(
         "the contract has exactly litellm, codex-auth-rotator and codex-cli, and codex-auth-seed before them",
     )

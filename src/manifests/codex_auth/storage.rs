@@ -39,7 +39,7 @@ pub fn check(pod: &Pod<'_>, documents: &[Document]) -> Vec<Finding> {
             volume.span,
             format!("the volume {VOLUME} is neither a PersistentVolumeClaim nor an emptyDir"),
         )
-        .with_help("logins that are to be kept are in a claim; the others in an emptyDir");
+        .with_help("use a claim to keep logins, or else an emptyDir");
     CLAIM.judge(pod.document, vec![problem])
 }
 

@@ -123,7 +123,7 @@ fn the_cli_as_an_init_container() {
     assert_eq!(failed.len(), 1);
     assert_eq!(
         failed[0].problem.message,
-        "codex-cli stands among the containers and among the init containers"
+        "codex-cli is among the containers and among the init containers"
     );
     assert!(failed[0].problem.related.is_some());
 }
@@ -132,16 +132,13 @@ fn the_cli_as_an_init_container() {
 fn containers_that_are_missing_or_too_many() {
     let seed = "- name: codex-auth-seed";
     let other = "- name: other\n        - name: codex-auth-seed";
-    breaks(shape::SHAPE, seed, other, "init container other is none of");
+    breaks(shape::SHAPE, seed, other, "init container other isn't in");
     let mounts = "\n          volumeMounts: [{ name: chatgpt-auth, mountPath: /chatgpt-auth }]\n        ";
     let twice = format!("{seed}{mounts}{seed}");
     breaks(shape::SHAPE, seed, &twice, "a second container is called");
     let missing = changed(seed, "- name: codex-auth-sead");
     assert_eq!(missing[0].1, "there is no init container codex-auth-seed");
-    assert_eq!(
-        missing[1].1,
-        "an init container codex-auth-sead is none of the contract's"
-    );
+    assert_eq!(missing[1].1, "an init container codex-auth-sead isn't in the contract");
     let rotator = changed("- name: codex-auth-rotator", "- name: rotator");
     assert!(
         rotator
@@ -263,7 +260,7 @@ fn agents_have_a_key_a_token_and_a_state() {
         "comes from Secret shared-key",
     );
     let reference = "valueFrom: { secretKeyRef: { name: cloud-codex-ada-litellm-key, key: k, optional: true } }";
-    breaks(agents::KEY, reference, "value: hunter2", "stands in the manifest");
+    breaks(agents::KEY, reference, "value: hunter2", "is in the manifest");
     breaks(agents::TOKEN, "key: t }", "key: t, optional: true }", "is optional");
     breaks(
         agents::TOKEN,

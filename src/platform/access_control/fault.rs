@@ -1,4 +1,4 @@
-//! An access control that can't do its work: what a gateway makes of that must let nobody through.
+//! A failing access control: a gateway must let nobody through then.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Fault {
         }))
     }
 
-    /// The whole answer; none where the connection is reset in its place.
+    /// The whole answer; none if the connection is reset in its place.
     fn answer(self) -> Option<String> {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n";
         Some(match self {
@@ -104,7 +104,7 @@ async fn answer(mut stream: TcpStream, fault: Fault) {
     }
 }
 
-/// The head of a question; none where the connection ends before it.
+/// The head of a request; none if the connection ends before it.
 async fn head(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Says whether a request may go on to the agent service, and as whom: asked by a gateway.
+//! Tells a gateway whether a request may pass to the agent service, and as which user.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! The agents that there are: in memory, gone with the pod.
+//! The agents: in memory, lost with the pod.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,7 @@ impl Agents {
         self.lock().iter().map(|(id, agent)| agent.show(id)).collect()
     }
 
-    /// None where there is no such agent.
+    /// None if there is no such agent.
     pub fn shown(&self, id: &str) -> Option<Value> {
         self.lock().get(id).map(|agent| agent.show(id))
     }

@@ -1,4 +1,4 @@
-//! The agent service: agents, the models that they can have, and conversations with them.
+//! The agent service: agents, their models, and conversations with them.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|

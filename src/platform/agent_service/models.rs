@@ -1,4 +1,4 @@
-//! LiteLLM's models, asked for with the key that the service holds itself.
+//! LiteLLM's models, requested with the service's own key.
 
 use std::error::Error;
 use std::time::Duration;

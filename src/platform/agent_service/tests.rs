@@ -64,7 +64,7 @@ impl Running {
         asked.send().await.expect("an answer")
     }
 
-    /// The status of a handshake, and the first message where there is one.
+    /// The status of a handshake, and the first message, if any.
     pub async fn react(&self, path: &str) -> (u16, Option<Value>) {
         let stream = TcpStream::connect((self.pod.ip, self.port)).await.expect("it listens");
         let url = self.url(path).replacen("http", "ws", 1);

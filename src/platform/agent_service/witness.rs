@@ -1,4 +1,4 @@
-//! What came to the agent service: shown on a port of its own, for those who must know that nothing did.
+//! The witness: shows on its own port which requests reached the agent service, to prove that none did.
 //!
 //! `GET /requests` gives `{"requests":[{"method","target","headers":{name:[value,…],…}},…]}`, the last
 //! thousand, oldest first. `DELETE /requests` forgets them.

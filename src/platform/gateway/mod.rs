@@ -1,4 +1,4 @@
-//! The gateway before the agent service that gauntlet brings along: what nginx with `auth_request` and
+//! gauntlet's own gateway before the agent service: it does what nginx with `auth_request` and
 //! Envoy with `ext_authz` do.
 //!
 //! | variable | default | meaning |

@@ -24,7 +24,7 @@ pub enum Role {
     Restricted,
     Regular,
     Admin,
-    /// None, or one that nobody knows.
+    /// No role, or an unknown one.
     Other,
 }
 
@@ -32,7 +32,7 @@ pub enum Role {
 pub struct Time(pub f64);
 
 impl Time {
-    /// None where the claim isn't there.
+    /// None if the claim isn't there.
     ///
     /// # Errors
     /// What is no time: a text, null, below nought, beyond what a calendar has.

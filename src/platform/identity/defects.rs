@@ -1,4 +1,4 @@
-//! What a verifier does wrong as a mutant: the ways in which libraries and their users have got it wrong.
+//! Mutants of the verifier: mistakes that libraries and their users have made.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

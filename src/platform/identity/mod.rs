@@ -1,4 +1,4 @@
-//! Who a JWT says that somebody is: verified alike by the agent service and by access control.
+//! Verifies the identity in a JWT, alike for the agent service and for access control.
 //!
 //! HS256 with the shared secret (contract 3). What jsonwebtoken leaves to its callers is done here: an
 //! unknown `crit` (RFC 7515 §4.1.11), `nbf` and `aud` (RFC 7519 §4.1.3, §4.1.5), times with a fraction
@@ -20,7 +20,7 @@ pub use presented::{Place, Presented};
 /// Seconds by which clocks may differ (policy `jwt.leeway`).
 const LEEWAY: f64 = 30.0;
 
-/// Why a token is none. Nobody is told: the answer is the same for all (RFC 9110 §15.5.2).
+/// Why a token is invalid. Clients aren't told: all get the same answer (RFC 9110 §15.5.2).
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Invalid {
     #[error("its form or its signature: {0}")]

@@ -1,4 +1,4 @@
-//! Where a request has its token: `Authorization: Bearer`, or `access-token` in the query.
+//! Extracts a request's token: `Authorization: Bearer`, or `access-token` in the query.
 
 use std::borrow::Cow;
 

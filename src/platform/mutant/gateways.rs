@@ -3,23 +3,23 @@
 use super::Mutant;
 
 mutants! { NGINX of "agent-service":
-    NGINX_ONLY_GET_GUARDED = "nginx-only-get-guarded" breaks "role/inactive": "nginx asks access control about GET only.";
-    NGINX_DECISIONS_CACHED = "nginx-decisions-cached" breaks "role/inactive": "nginx keeps what access control said of a path, for whoever comes next.";
-    NGINX_HEALTH_NOT_ROUTED = "nginx-health-not-routed" breaks "health/open": "nginx knows no way to the service's health.";
-    NGINX_CONVERSATIONS_UNGUARDED = "nginx-conversations-unguarded" breaks "ws/refused": "A location of its own for conversations has no auth_request.";
-    NGINX_UPGRADE_LOST = "nginx-upgrade-lost" breaks "ws/accepted": "nginx doesn't forward Upgrade, which is a header of one hop.";
-    NGINX_ASKS_WITHOUT_QUERY = "nginx-asks-without-query" breaks "ws/accepted": "nginx asks access control about the path alone, without the token in the query.";
-    NGINX_EMAIL_NOT_SET = "nginx-email-not-set" breaks "headers/trusted": "One proxy_set_header of the three is forgotten: the client's own goes through.";
-    NGINX_UNDERSCORES_KEPT = "nginx-underscores-kept" breaks "headers/omitted": "underscores_in_headers is on, and nothing takes x_user_id away.";
-    NGINX_OPEN_ON_ERROR = "nginx-open-on-error" breaks "authz/down": "An error_page sends what access control couldn't judge to the service.";
+    NGINX_ONLY_GET_GUARDED = "nginx-only-get-guarded" breaks "role/inactive": "nginx asks access control only about GET.";
+    NGINX_DECISIONS_CACHED = "nginx-decisions-cached" breaks "role/inactive": "nginx caches access control's decision by path, whoever asks next.";
+    NGINX_HEALTH_NOT_ROUTED = "nginx-health-not-routed" breaks "health/open": "nginx has no route to the service's health check.";
+    NGINX_CONVERSATIONS_UNGUARDED = "nginx-conversations-unguarded" breaks "ws/refused": "A separate location for conversations has no auth_request.";
+    NGINX_UPGRADE_LOST = "nginx-upgrade-lost" breaks "ws/accepted": "nginx doesn't forward the hop-by-hop header Upgrade.";
+    NGINX_ASKS_WITHOUT_QUERY = "nginx-asks-without-query" breaks "ws/accepted": "nginx asks access control without the query, and so without the token in it.";
+    NGINX_EMAIL_NOT_SET = "nginx-email-not-set" breaks "headers/trusted": "One of three proxy_set_header directives is missing, so the client's x-user-email passes through.";
+    NGINX_UNDERSCORES_KEPT = "nginx-underscores-kept" breaks "headers/omitted": "underscores_in_headers is on, and x_user_id isn't removed.";
+    NGINX_OPEN_ON_ERROR = "nginx-open-on-error" breaks "authz/down": "An error_page forwards requests to the service when access control fails.";
 }
 
 mutants! { ENVOY of "agent-service":
-    ENVOY_WRONG_ROUTE = "envoy-wrong-route" breaks "policy/attached": "The policy is attached to another route than that of the agents.";
-    ENVOY_HEALTH_ASKED = "envoy-health-asked" breaks "health/open": "The policy is attached to the route of the service's health as well.";
-    ENVOY_CONVERSATIONS_UNGUARDED = "envoy-conversations-unguarded" breaks "ws/refused": "The filters of upgrades are given anew, without ext_authz.";
-    ENVOY_UPGRADE_LOST = "envoy-upgrade-lost" breaks "ws/accepted": "Envoy is told of no upgrade to WebSocket.";
-    ENVOY_USER_HEADERS_APPENDED = "envoy-user-headers-appended" breaks "headers/trusted": "What access control says is appended to what the client says of itself.";
-    ENVOY_OMITTED_KEEPS_CLIENTS = "envoy-omitted-keeps-clients" breaks "headers/omitted": "Nothing takes the client's headers away before ext_authz, which only replaces what access control sends.";
-    ENVOY_OPEN_ON_ERROR = "envoy-open-on-error" breaks "authz/down": "failure_mode_allow is on.";
+    ENVOY_WRONG_ROUTE = "envoy-wrong-route" breaks "policy/attached": "The policy is attached to a route other than the agents'.";
+    ENVOY_HEALTH_ASKED = "envoy-health-asked" breaks "health/open": "The policy is attached to the health check's route too.";
+    ENVOY_CONVERSATIONS_UNGUARDED = "envoy-conversations-unguarded" breaks "ws/refused": "The filter chain for upgrades is redefined without ext_authz.";
+    ENVOY_UPGRADE_LOST = "envoy-upgrade-lost" breaks "ws/accepted": "WebSocket upgrades aren't enabled in Envoy.";
+    ENVOY_USER_HEADERS_APPENDED = "envoy-user-headers-appended" breaks "headers/trusted": "Access control's user headers are appended to the client's instead of replacing them.";
+    ENVOY_OMITTED_KEEPS_CLIENTS = "envoy-omitted-keeps-clients" breaks "headers/omitted": "The client's user headers aren't removed before ext_authz, which replaces only the headers access control sends.";
+    ENVOY_OPEN_ON_ERROR = "envoy-open-on-error" breaks "authz/down": "failure_mode_allow is on, so requests pass when access control fails.";
 }

@@ -47,7 +47,7 @@ pub struct Mutant {
 pub const MANY: u64 = 64;
 
 impl Mutant {
-    /// The real gateway whose configuration it breaks; none where it is a component of gauntlet's.
+    /// The real gateway whose configuration it breaks; none if it is a component of gauntlet's.
     pub fn gateway(&self) -> Option<Road> {
         let has = |all: &[Mutant]| all.iter().any(|mutant| mutant.name == self.name);
         match () {

@@ -1,4 +1,4 @@
-//! What the mutants of load take from one connection to another.
+//! State that the mutants of load share between connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub struct Busy {
     capacity: Arc<Capacity>,
     /// When it was decided whether those of an address may come in.
     decisions: Mutex<HashMap<IpAddr, (Instant, bool)>>,
-    /// What was asked for last, whoever it was.
+    /// The last request's target, of any client.
     target: Mutex<Option<Uri>>,
 }
 

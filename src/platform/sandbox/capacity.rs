@@ -1,4 +1,4 @@
-//! A limit that is known beforehand, for those who look for one: a search for a door's capacity has to find it.
+//! A known limit, which a search for a door's capacity must find.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

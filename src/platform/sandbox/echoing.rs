@@ -1,4 +1,4 @@
-//! A client without a terminal: what it types comes back, as from a line that echoes.
+//! A client without a terminal: its input is echoed.
 //!
 //! A machine has some four thousand pseudo-terminals, and one that thousands share multiplies each key by their
 //! number. Loads above that measure the door with this in a terminal's place.

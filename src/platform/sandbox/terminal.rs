@@ -1,4 +1,4 @@
-//! One program on one pseudo-terminal, shared by all who are attached.
+//! One program on one pseudo-terminal, shared by all attached clients.
 //!
 //! Its output is kept in a bounded scrollback for those who come later and
 //! handed to those who are there through a bounded channel. A client that
@@ -124,7 +124,7 @@ impl Terminal {
         let _ = self.input.send(Input::Keys(keys)).await;
     }
 
-    /// Waits until the terminal takes one input more; none where its program has ended.
+    /// Waits until the terminal takes one input more; none if its program has ended.
     pub async fn room(&self) -> Option<mpsc::Permit<'_, Input>> {
         self.input.reserve().await.ok()
     }

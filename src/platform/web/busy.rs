@@ -1,4 +1,4 @@
-//! What the mutants of load take from one web to the next, and from one connection to another.
+//! State that the mutants of load share between connections, and hand from one web to the next.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ const JUDGED: u64 = 8;
 
 pub struct Busy {
     pod: Pod,
-    /// The token of the web before this one; none where this is the first.
+    /// The token of the web before this one; none if this is the first.
     inherited: Option<String>,
     first: OnceLock<Instant>,
     upgrades: AtomicU64,

@@ -1,4 +1,4 @@
-//! What calls of the session API bring along, and how agents are shown.
+//! Request bodies of the session API, and how agents are shown.
 
 use std::collections::BTreeMap;
 

@@ -87,7 +87,7 @@ impl Sessions {
         ))
     }
 
-    /// A new session on a warm sandbox if there is one that is ready, else on a cold one.
+    /// A new session on a ready warm sandbox, or else on a cold one.
     pub async fn create(&self, agent_id: &str, body: &[u8]) -> Reply {
         let new: NewSession = if body.is_empty() {
             NewSession::default()

@@ -1,4 +1,4 @@
-//! Where web has the token from: its environment at start, and nowhere else.
+//! Web's source of the token: only its environment at start.
 //! The other ways stand here for the mutants.
 
 use k8s_openapi::api::core::v1::Secret;

@@ -1,4 +1,4 @@
-//! A copy of what is printed, as a file.
+//! A copy of the console output in a file.
 
 use std::io;
 use std::path::PathBuf;

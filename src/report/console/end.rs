@@ -1,4 +1,4 @@
-//! The end of a run: what was observed, how many did what, and what it means.
+//! The end of a run: facts, counts and the verdict.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usiz
 /// The widest value of a column.
 const COLUMN: usize = 20;
 
-/// What got different answers on different roads.
+/// Requests with different answers on different roads.
 fn side_by_side(compared: &Compared, style: Style, width: usize) -> String {
     if compared.rows.is_empty() {
         return String::new();
@@ -49,7 +49,7 @@ fn side_by_side(compared: &Compared, style: Style, width: usize) -> String {
     text
 }
 
-/// What stands where nothing was seen.
+/// The placeholder where nothing was observed.
 const NOTHING: &str = "–";
 
 fn table(roads: &[String], rows: &[&Row], width: usize) -> String {

@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 /// Lines of evidence shown; the whole lies in its file.
 const EXCERPT: usize = 10;
 
-/// What went wrong, where, on what grounds, and how to see it again.
+/// A failure: what, where, the evidence, and how to reproduce it.
 pub(super) fn explain(result: &ScenarioResult, evidence: &Path, style: Style, width: usize) -> String {
     let mut page = Page {
         out: String::new(),
@@ -111,6 +111,10 @@ impl Page {
     }
 
     fn place(&mut self, at: &At) {
+        // A report that is read back has no lines of scenarios.
+        if at.text.is_empty() {
+            return self.labelled("in", &format!("{}:{}", at.file, at.line));
+        }
         let number = at.line.to_string();
         let margin = number.len();
         let (shown, caret) = pointed(&at.text, at.column, self.width - LABEL - margin - 3);

@@ -1,4 +1,4 @@
-//! What is under way, while it is: a bar, and a line for each running scenario.
+//! Live progress: a bar, and a line for each running scenario.
 
 use std::io;
 use std::time::Duration;

@@ -149,7 +149,7 @@ impl<W: Write + Send> Console<W> {
         if self.settings.verbosity == Verbosity::Quiet {
             return Ok(());
         }
-        let commit = info.commit.map(|c| format!(" ({c})")).unwrap_or_default();
+        let commit = info.commit.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
         let head = format!(
             "gauntlet {}{commit}: {} on target {}, level {}, seed {}",
             info.version,

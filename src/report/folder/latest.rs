@@ -46,7 +46,7 @@ fn found(reports: &Path) -> Found {
     let latest = reports.join(LATEST);
     match fs::symlink_metadata(&latest) {
         Err(_) => return Found::Nothing,
-        Ok(found) if !found.is_symlink() => return Found::Foreign("is no link".to_owned()),
+        Ok(found) if !found.is_symlink() => return Found::Foreign("isn't a link".to_owned()),
         Ok(_) => {}
     }
     let Ok(to) = fs::read_link(&latest) else {
@@ -54,7 +54,10 @@ fn found(reports: &Path) -> Found {
     };
     match run_of(reports, &to) {
         Some(name) => Found::Run(name),
-        None => Found::Foreign(format!("leads to {}, which is no run's folder beside it", to.display())),
+        None => Found::Foreign(format!(
+            "leads to {}, which isn't a run's folder beside it",
+            to.display()
+        )),
     }
 }
 

@@ -22,11 +22,11 @@ use turn::Turn;
 const MARKER: &str = ".gauntlet-run";
 
 /// Where evidence lies within the folder.
-const EVIDENCE: &str = "evidence";
+pub(super) const EVIDENCE: &str = "evidence";
 
 /// The folder of a run, made when the first file goes into it. Clones are the same folder.
 ///
-/// Nothing that is there already is touched: the folder gets a name that no other has.
+/// Nothing existing is touched: the folder gets a unique name.
 #[derive(Clone, Debug)]
 pub struct RunFolder(Arc<Inner>);
 
@@ -67,6 +67,22 @@ impl RunFolder {
             reports,
             stamp: started.strftime(name::STAMP).to_string(),
             made: Mutex::default(),
+        }))
+    }
+
+    /// Of a run that is over, whose evidence lies in this folder.
+    pub(super) fn of_evidence(evidence: &Path) -> RunFolder {
+        let path = evidence.parent().unwrap_or(Path::new("")).to_owned();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.unwrap_or_default();
+        RunFolder(Arc::new(Inner {
+            reports: path.parent().unwrap_or(Path::new("")).to_owned(),
+            stamp: name.clone(),
+            made: Mutex::new(Made {
+                folder: Some((name, path)),
+                mark: None,
+                notes: Vec::new(),
+            }),
         }))
     }
 
@@ -122,7 +138,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// What the user should know of it that is no reason to fail.
+    /// Notes for the user that are no reason to fail.
     pub fn notes(&self) -> Vec<String> {
         self.made().notes.clone()
     }

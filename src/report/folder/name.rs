@@ -1,4 +1,4 @@
-//! What a run's folder is called.
+//! The name of a run's folder.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ pub(super) const STAMP: &str = "%Y%m%dT%H%M%SZ";
 /// By time, and among those of one second by number.
 pub(super) type Order = (String, u32);
 
-/// What a folder of this name is ordered by; none where it is no name of a run's folder.
+/// What a folder of this name is ordered by; none if it is no name of a run's folder.
 pub(super) fn order(name: &str) -> Option<Order> {
     let (stamp, number) = match name.split_once('-') {
         Some((stamp, number)) => (stamp, number.parse::<u32>().ok().filter(|number| *number > 1)?),

@@ -1,4 +1,4 @@
-//! Earlier runs' folders go.
+//! Removes the folders of earlier runs.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -16,11 +16,11 @@ struct Run {
     name: String,
 }
 
-/// What became of a folder that should go.
+/// The outcome of removing a folder.
 #[derive(Debug, PartialEq, Eq)]
 enum Became {
     Gone,
-    /// What gauntlet wrote is gone; what somebody else put into it is left, and the folder is theirs.
+    /// gauntlet's files are removed; somebody else's files and the folder remain.
     Theirs,
     /// Its run still goes on.
     Stays,
@@ -191,7 +191,7 @@ fn of_temporary(name: &str) -> Option<&str> {
     process.bytes().all(|byte| byte.is_ascii_digit()).then_some(name)
 }
 
-/// What another run has removed is as gone as is wanted.
+/// A folder already removed by another run is fine.
 fn if_there(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -57,7 +57,7 @@ fn a_latest_that_is_no_link_is_left() {
     run.make().unwrap();
     assert_eq!(fs::read(folder.path().join("latest")).unwrap(), b"mine");
     let notes = run.notes().join("\n");
-    assert!(notes.contains("latest is no link"), "{notes}");
+    assert!(notes.contains("latest isn't a link"), "{notes}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn what_somebody_else_has_called_latest_is_left() {
         let run = run_in(&reports, "2026-11-28T18:30:05Z");
         let made = run.make().unwrap();
         let note = format!(
-            "{} leads to {to}, which is no run's folder beside it, and is left as it is: this run's folder is {}",
+            "{} leads to {to}, which isn't a run's folder beside it, and is left as it is: this run's folder is {}",
             reports.join("latest").display(),
             made.display()
         );

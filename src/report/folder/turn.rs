@@ -1,4 +1,4 @@
-//! One run at a time makes its folder, leads `latest` to it, and removes others.
+//! A lock: one run at a time creates its folder, points `latest` to it, and removes others.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

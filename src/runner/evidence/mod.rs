@@ -1,4 +1,4 @@
-//! What a verdict rests on, taken at the moment of failure.
+//! Evidence for a verdict, collected at the moment of failure.
 
 mod objects;
 
@@ -22,7 +22,7 @@ const EXCHANGES: usize = 6;
 /// Takes the evidence: the wire, the pods, their logs, the events, the objects that they are made of. What tells most comes first:
 /// the last exchanges and the logs of the pods that had a part in them.
 ///
-/// What cannot be had is said in its place.
+/// Missing evidence is replaced by the reason.
 pub async fn take(context: &StepContext) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = wire(context).into_iter().collect();
     let load = context.last_load();
@@ -77,6 +77,20 @@ pub async fn take(context: &StepContext) -> Vec<Evidence> {
     evidence
 }
 
+/// That a world was others' as well, by the names of their runs: what is collected from it may be of them.
+pub fn of_others(others: &[String]) -> Option<Evidence> {
+    if others.is_empty() {
+        return None;
+    }
+    let said = format!(
+        "The world of this run was shared with the runs below, which worked in it before or beside this one. Its wire \
+         transcript is its own; logs, events and objects show what they did as well. Run alone, it has a world for \
+         itself.\n\n{}\n",
+        others.join("\n")
+    );
+    Some(text("who else was in this world", "shared-world.txt", said))
+}
+
 /// Addresses of those that had a part in the last exchange.
 fn parties(context: &StepContext) -> Vec<IpAddr> {
     let last = context.exchanges().pop();
@@ -87,7 +101,7 @@ fn address(pod: &Pod) -> Option<&String> {
     pod.status.as_ref()?.pod_ip.as_ref()
 }
 
-/// What stands in the place of evidence that could not be taken in time.
+/// The text in place of evidence that could not be collected in time.
 pub fn late(within: Duration) -> Evidence {
     let said = format!("the evidence could not be taken within {within:?}: the cluster does not answer\n");
     text("no evidence", "no-evidence.txt", said)
@@ -101,7 +115,7 @@ fn text(title: &str, file_name: &str, text: String) -> Evidence {
     }
 }
 
-/// None where nothing went over the wire yet.
+/// None if nothing went over the wire yet.
 fn wire(context: &StepContext) -> Option<Evidence> {
     let exchanges = context.exchanges();
     if exchanges.is_empty() {
@@ -157,4 +171,17 @@ fn event_line(event: &Event) -> String {
         event.reason.as_deref().unwrap_or_default(),
         event.message.as_deref().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_world_that_was_shared_the_others_are_named() {
+        assert!(of_others(&[]).is_none());
+        let others = ["a/b/c[direct]".to_owned(), "a/b/d".to_owned()];
+        let said = of_others(&others).expect("there are some").text;
+        assert!(said.ends_with("\n\na/b/c[direct]\na/b/d\n"), "{said}");
+    }
 }

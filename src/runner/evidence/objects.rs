@@ -1,4 +1,4 @@
-//! The objects that a platform is made of, as they stand in the cluster.
+//! The platform's objects, as they are in the cluster.
 
 use std::fmt::Write;
 
@@ -147,7 +147,7 @@ fn shown_or_why(object: &impl Serialize, redactor: &Redactor) -> String {
     shown(object, redactor).unwrap_or_else(|error| format!("# not shown: {error}\n"))
 }
 
-/// Who wrote which field is not what anybody looks for here.
+/// `managedFields` would only be noise here.
 fn bare(metadata: &mut ObjectMeta) {
     metadata.managed_fields = None;
 }

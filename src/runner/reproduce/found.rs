@@ -1,4 +1,4 @@
-//! What a search found, shown where it stands.
+//! Commands that show what a search found, in place.
 
 use super::platform::Platform;
 use crate::runner::context::RunContext;
@@ -8,7 +8,7 @@ use crate::world::Target;
 /// Most lines of logs that are shown.
 const MOST_FOUND: usize = 3;
 
-/// What shows the lines of logs in which the last search found something. None where they are gone with their world:
+/// What shows the lines of logs in which the last search found something. None if they are gone with their world:
 /// the evidence has them.
 pub(super) fn found(shared: &RunContext, context: &StepContext) -> Option<Vec<String>> {
     let (platform, found) = (Platform::of(shared, &context.world), context.lines_found());

@@ -1,4 +1,4 @@
-//! How a person sees a failure again: lines for a shell, which need nothing but each other.
+//! Reproducing a failure: self-contained shell commands.
 
 mod found;
 mod platform;
@@ -6,6 +6,7 @@ mod platform;
 use std::collections::BTreeSet;
 
 use super::plan::Planned;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::runner::context::RunContext;
@@ -15,6 +16,7 @@ use crate::steps::{ShownAgain, StepContext, verb};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Level;
 use crate::vocabulary::Road;
+use crate::world::operations::Operations;
 use crate::world::roads::{api_road, behind};
 use crate::world::{Target, World};
 use found::found;
@@ -74,11 +76,11 @@ struct Request<'a> {
     platform: Platform,
 }
 
-/// Where `gauntlet up` tells its doors.
+/// Where `gauntlet up` prints its doors.
 const TOLD: &str = "gauntlet-up.txt";
 
 impl<'a> Request<'a> {
-    /// None where no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
+    /// None if no command makes it: raw bytes, and what `gauntlet up` has no door or clock for.
     fn last(planned: &'a Planned, shared: &'a RunContext, context: &'a StepContext, mutants: &'a str) -> Option<Self> {
         let curl = context.exchanges().pop()?.curl?;
         let world = &context.world;
@@ -232,7 +234,8 @@ impl<'a> Request<'a> {
             return Some(vec![format!("{variable}=$(sed -n 's/^{name}  *//p' {TOLD})")]);
         }
         // The pod of a session is not to be found by what all installations have.
-        if (road == Road::Direct && about) || self.world().goes_by_objects(road) {
+        let told = matches!(self.world().way(road), Some(Way::Pods));
+        if told || (road == Road::Direct && about) || self.world().goes_by_objects(road) {
             return None;
         }
         let scheme = if road == Road::BalancerTls { "https" } else { "http" };
@@ -344,12 +347,27 @@ impl<'a> Request<'a> {
             Some(SecretSource::File(file)) => {
                 format!("{export}{variable}=$(cat {})", quoted(&file.display().to_string()))
             }
-            None => format!(
-                "{export}{variable}=$({} get secret {} -o jsonpath='{{.data.{}}}' | base64 -d)",
-                self.kubectl(),
-                self.world().name(secret),
-                self.world().name(key)
-            ),
+            None => match self.reads_secret() {
+                Some(words) => {
+                    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+                    let field = field(self.world().name(key));
+                    format!("{export}{variable}=$({} | {field})", words.join(" "))
+                }
+                None => format!(
+                    "{export}{variable}=$({} get secret {} -o jsonpath='{{.data.{}}}' | base64 -d)",
+                    self.kubectl(),
+                    self.world().name(secret),
+                    self.world().name(key)
+                ),
+            },
+        }
+    }
+
+    /// The profile's command that prints secrets, if there is one.
+    fn reads_secret(&self) -> Option<&[String]> {
+        match self.world().operations() {
+            Operations::Commands(commands) => commands.words(Operation::ReadSecret),
+            Operations::Kubernetes | Operations::None => None,
         }
     }
 

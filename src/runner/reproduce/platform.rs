@@ -1,16 +1,16 @@
-//! Where the platform of a run is when somebody wants to see its failure again.
+//! Where to find a run's platform when reproducing a failure.
 
 use crate::runner::context::RunContext;
 use crate::world::{Target, World};
 
-/// What becomes of the platform that a request was made to.
+/// What happens to the platform of a request after the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Platform {
-    /// It was of this process; `gauntlet up` makes one like it.
+    /// It was in this process; `gauntlet up` starts one like it.
     Embedded,
-    /// It was a namespace; `gauntlet up --target kind` makes one like it.
+    /// It was a namespace; `gauntlet up --target kind` creates one like it.
     Kind,
-    /// It is a namespace that stays.
+    /// It is a namespace that is kept.
     Stays,
     /// It isn't ours.
     Theirs,

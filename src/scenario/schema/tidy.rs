@@ -1,4 +1,4 @@
-//! What is done to schemas that are made of Rust's types.
+//! Tidies schemas generated from Rust types.
 
 use serde_json::{Value, json};
 

@@ -23,7 +23,7 @@ pub(super) fn check(step: &Node, later: &[&Node], checker: &mut Checker) {
     for (objective, text, why) in objectives.iter().filter_map(wrong::<Objective>) {
         // What is wanted is the help's to say.
         let why = why.split("; wanted is ").next().unwrap_or_default();
-        let message = format!("`{text}` is no objective: {why}");
+        let message = format!("`{text}` isn't an objective: {why}");
         checker.report_with_help(objective.span, message, format!("it is {}", objective::FORM));
     }
 }
@@ -40,11 +40,11 @@ fn goes_on(step: &Node, later: &[&Node], checker: &mut Checker) {
     match step.get("as").and_then(Node::as_text) {
         Some(name) if waits(name) => {}
         Some(name) => {
-            let message = format!("the load `{name}` goes on, and no step waits for its end");
+            let message = format!("the load `{name}` runs in the background, and no step waits for its end");
             checker.report_with_help(key.span, message, format!("add a step `await-load: ${{{name}}}`"));
         }
         None => {
-            let message = "a load that goes on has no name";
+            let message = "a load in the background has no name";
             checker.report_with_help(key.span, message, "say `as: l`, and `await-load: ${l}` in a later step");
         }
     }
@@ -89,15 +89,18 @@ mod tests {
         let awaited = "- { await-load: \"${l}\", check: passes }\n";
         assert_eq!(told(&(load(", as: l") + awaited)), "");
         for (steps, said) in [
-            (load(""), "a load that goes on has no name"),
-            (load(", as: l"), "the load `l` goes on, and no step waits for its end"),
+            (load(""), "a load in the background has no name"),
+            (
+                load(", as: l"),
+                "the load `l` runs in the background, and no step waits for its end",
+            ),
             (
                 load(", as: l") + "- { turn-load: \"${l}\" }\n",
                 "add a step `await-load: ${l}`",
             ),
             (
                 load(", as: m") + awaited,
-                "the load `m` goes on, and no step waits for its end",
+                "the load `m` runs in the background, and no step waits for its end",
             ),
         ] {
             let told = told(&steps);

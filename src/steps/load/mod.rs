@@ -1,4 +1,4 @@
-//! `load`: many attaches at once, held and typed into, while others come without the right token.
+//! `load`: many attaches at once, held and typed into, while others try without the right token.
 //!
 //! The engine is that of `gauntlet load`. An embedded platform shares this process and its processors with it, so that
 //! its latencies are no figures of a platform; what became of the attaches is.
@@ -200,7 +200,7 @@ struct Size {
     arrivals: Arrivals,
     hold: Duration,
     echo_every: Duration,
-    /// One types, and all have to see it.
+    /// One types, and all must see it.
     fan_out: bool,
     objectives: Vec<Objective>,
 }
@@ -246,7 +246,7 @@ impl Size {
     }
 }
 
-/// What this process would lack the platform in it would lack too, and that would look like its failure.
+/// The platform shares this process, so a lack of resources would look like its failure.
 fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Result<(), StepError> {
     let each = match (context.world.embedded_cluster(), road) {
         // Both ends of each connection on the way.
@@ -266,7 +266,7 @@ fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Resul
     }
 }
 
-/// Who comes, and who has to be refused.
+/// The right token, and those that must be refused.
 fn way(arguments: &Load, door: &Door, context: &StepContext) -> Way {
     let world = &context.world;
     Way {

@@ -1,4 +1,4 @@
-//! `timing`: does the time of a refusal tell how much of the token was right (ASVS 5 11.2.4; CWE-208)?
+//! `timing`: does the time of a refusal reveal how much of the token was right (ASVS 5 11.2.4; CWE-208)?
 //!
 //! Two tokens of one length, each with one wrong character, are shown in a
 //! random order: one wrong at the first place, one wrong at the last. All else

@@ -1,4 +1,4 @@
-//! Refusals, measured one by one: from the request's being written to the answer's first byte.
+//! Measures refusals one by one: from writing the request to the answer's first byte.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// It was none.
+    /// It wasn't a refusal.
     pub fn opened(&self) -> bool {
         self.status == 101
     }
@@ -115,7 +115,7 @@ impl<'a> Probe<'a> {
                     self.kept = Some(stream);
                 }
                 match refused.status {
-                    0 => Err(StepError::Because("what came back is no HTTP answer".into())),
+                    0 => Err(StepError::Because("the response isn't HTTP".into())),
                     _ => Ok(Some(refused)),
                 }
             }

@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// What a rank test says of two samples.
+/// The result of a rank test of two samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankTest {
     /// Pairs in which the first sample's value is the larger one, ties as halves.

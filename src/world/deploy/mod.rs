@@ -52,7 +52,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Whether the cluster says that an object can't be.
+    /// Whether the cluster rejects an object as invalid.
     pub fn is_refused(&self) -> bool {
         match self {
             DeployError::Create { source, .. } => {
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::world::codex::Codex;
 
-    /// What the kubelet would put in place of `$(…)` and `$$` stays as it was written.
+    /// `$(…)` and `$$` are left for the kubelet to expand.
     #[test]
     fn a_terminal_command_is_taken_literally() {
         let values = Values {

@@ -14,8 +14,8 @@ use crate::world::certificate::Certificate;
 use crate::world::codex::Codex;
 use crate::world::gateways::GatewayPod;
 
-/// How long a codex account is used, how often logins and signals are looked at, and how long an account is parked that
-/// was asked too much of for a moment, where a scenario doesn't say.
+/// How long a codex account is used, how often logins and signals are polled, and how long an account is parked after a
+/// transient 429, by default.
 const ROTATION_INTERVAL: &str = "1s";
 const ROTATION_POLL: &str = "100ms";
 const PARK_TRANSIENT: &str = "5m";
@@ -77,7 +77,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Of a platform as `spec` wants it. The names are those of the installation.
+    /// The values for a platform as in `spec`, with the installation's names.
     pub fn new(
         image: &str,
         spec: &WorldSpec,

@@ -84,7 +84,7 @@ impl ApiError {
         .because(kind, why)
     }
 
-    /// What kubectl shows of an object that is refused: the field, and what is wrong with it.
+    /// What kubectl shows for a rejected object: the field and its problem.
     fn because(mut self, kind: Kind, why: &str) -> ApiError {
         let path = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
         let (field, message) = match why.split_once(": ") {

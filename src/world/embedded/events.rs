@@ -1,4 +1,4 @@
-//! The Events that a person looks for when a pod doesn't come up.
+//! Events that explain why a pod doesn't start.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

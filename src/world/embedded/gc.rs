@@ -1,4 +1,4 @@
-//! The garbage collector: what is owned goes with its owner, and a namespace
+//! The garbage collector: owned objects are deleted with their owner, and a namespace
 //! goes with its content.
 
 use std::sync::Arc;

@@ -172,7 +172,7 @@ async fn rolled_out(api: &Api<Deployment>, name: &str) -> Deployment {
     .unwrap()
 }
 
-/// What the pod's door says.
+/// The answer of the pod's door.
 async fn ask(ip: &str) -> String {
     let exchange = async {
         let mut stream = tokio::net::TcpStream::connect((ip, 8080)).await.ok()?;

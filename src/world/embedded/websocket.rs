@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-/// The answer to an upgrade, and the socket that it becomes; none where the connection broke.
+/// The answer to an upgrade, and the socket that it becomes; none if the connection broke.
 ///
 /// `protocols` are the subprotocols that are spoken, the better one first.
 ///

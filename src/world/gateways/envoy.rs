@@ -8,6 +8,16 @@ use crate::platform::mutant;
 
 const USER_HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
 
+/// The headers a client must not send: those above, and others that services tend to trust.
+pub(super) const STRIPPED: [&str; 6] = [
+    "x-user-id",
+    "x-user-name",
+    "x-user-email",
+    "x-user-role",
+    "x-user-roles",
+    "x-user-groups",
+];
+
 const TYPES: &str = "type.googleapis.com/envoy";
 
 /// The bootstrap configuration of an Envoy that has these slots, as JSON.
@@ -61,7 +71,7 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": format!("{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
-                "mutations": USER_HEADERS.map(|name| json!({ "remove": name })),
+                "mutations": STRIPPED.map(|name| json!({ "remove": name })),
             },
         }]),
     };
@@ -165,7 +175,7 @@ fn cluster(name: &str, address_of: &str) -> Value {
     })
 }
 
-/// Of `host:port`.
+/// From `host:port`.
 fn address(text: &str) -> Value {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, "0"));
     let port: u16 = port.parse().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Envoy Gateway as the gateway: objects of a cluster tell its controller what its Envoys do.
+//! Envoy Gateway as the gateway: objects in the cluster configure its Envoys.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AUTHORIZER_TIMEOUT;
+use super::envoy::STRIPPED;
 use crate::platform::{Mutant, mutant};
 use crate::world::deploy::{DeployError, grouped, objects};
 
@@ -52,7 +53,7 @@ pub fn told(
     let targets: Vec<Value> = targets.iter().map(target).collect();
     let stripped = match has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) {
         true => json!([]),
-        false => json!(["x-user-id", "x-user-name", "x-user-email"]),
+        false => json!(STRIPPED),
     };
     let upgrades = match has(&mutant::ENVOY_UPGRADE_LOST) {
         true => json!([{ "type": "spdy/3.1" }]),

@@ -26,13 +26,13 @@ use crate::vocabulary::Road;
 /// How long a gateway waits for access control.
 pub const AUTHORIZER_TIMEOUT: &str = "1s";
 
-/// What gateways are made from.
+/// What gateways are built from.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// How many worlds can be there at once.
     pub slots: usize,
     pub names: Arc<BTreeMap<String, String>>,
-    /// Where programs are: the folders of `PATH`.
+    /// Where programs are searched for: the folders of `PATH`.
     pub path: Option<String>,
 }
 
@@ -87,7 +87,7 @@ const UNASKED: u16 = 1;
 pub struct GatewayPod {
     pub road: Road,
     pub image: String,
-    /// What it is told.
+    /// Its configuration.
     pub configuration: String,
 }
 
@@ -125,7 +125,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// That of a road's gateway: the one that was named, or the one that its makers give.
+    /// The image of a road's gateway: the given one, or the default.
     pub fn of(&self, road: Road) -> Option<&str> {
         match road {
             Road::Nginx => Some(self.nginx.as_deref().unwrap_or("nginx:stable")),

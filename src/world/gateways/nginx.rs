@@ -89,7 +89,7 @@ fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &R
     text.push_str("  }\n");
 }
 
-/// What asks before it goes on.
+/// The locations that ask access control first.
 fn guarded(has: &dyn Fn(&Mutant) -> bool) -> String {
     let mut lines = String::from("      auth_request /.authorize;\n");
     for (name, variable) in [
@@ -121,6 +121,9 @@ fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
         "      proxy_pass http://service_{number};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
+      proxy_set_header X-User-Role '';
+      proxy_set_header X-User-Roles '';
+      proxy_set_header X-User-Groups '';
 "
     );
     lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {

@@ -1,4 +1,4 @@
-//! A gateway's program: found, asked for its version, started, ended.
+//! Finds, checks, starts and stops a gateway's program.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -33,7 +33,7 @@ pub enum GatewayError {
     Missing { program: &'static str, help: &'static str },
     #[error("starting `{program}`: {source}")]
     Start { program: String, source: io::Error },
-    #[error("`{program} {asked}` says nothing that is known of {program}:\n{said}")]
+    #[error("`{program} {asked}` printed nothing recognisable as {program}:\n{said}")]
     Unknown {
         program: &'static str,
         asked: &'static str,
@@ -73,9 +73,9 @@ pub struct Program {
     help: &'static str,
     /// Asks for its version.
     asked: &'static str,
-    /// What stands before the version in the answer.
+    /// The text before the version in its output.
     mark: &'static str,
-    /// What must stand in the answer as well, and what that means.
+    /// What its output must also contain, and what that means.
     needs: Option<(&'static str, &'static str)>,
     arguments: fn(file: &Path) -> Vec<OsString>,
 }

@@ -1,11 +1,11 @@
-//! What a cluster says of the policy by which a gateway asks access control: the status of objects of the
-//! Gateway API and of Envoy Gateway.
+//! A cluster's status of the policy by which a gateway asks access control: from objects of the Gateway API and of
+//! Envoy Gateway.
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
-/// What is said of a route and its policy.
+/// The status of a route and its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The route and a policy of it are accepted, by all that they are attached to.
@@ -16,7 +16,7 @@ pub struct Said {
     pub conditions: Vec<String>,
 }
 
-/// What is said of the route of a path; none where no route has it, or the cluster knows no routes.
+/// The status of the route of a path; none if no route has it, or the cluster knows no routes.
 pub async fn said_of(client: &kube::Client, namespace: &str, path: &str) -> Result<Option<Said>, kube::Error> {
     let routes = listed(client, namespace, "gateway.networking.k8s.io", "v1", "HTTPRoute").await?;
     let Some(route) = route_of(&routes, path) else {
@@ -118,7 +118,7 @@ fn said(route: &DynamicObject, policies: &[DynamicObject]) -> Said {
     }
 }
 
-/// Whether each of those that an object is attached to has these conditions, and all that they say.
+/// Whether every parent of an object reports these conditions, and all their messages.
 fn accepted(title: &str, attached_to: &Value, wanted: &[&str]) -> (bool, Vec<String>) {
     let mut said = Vec::new();
     let mut taken = all(attached_to).next().is_some();
@@ -137,7 +137,7 @@ fn accepted(title: &str, attached_to: &Value, wanted: &[&str]) -> (bool, Vec<Str
         taken &= wanted.iter().all(is_true);
     }
     if said.is_empty() {
-        said.push(format!("{title}: nobody has said anything of it"));
+        said.push(format!("{title}: no status reported"));
     }
     (taken, said)
 }

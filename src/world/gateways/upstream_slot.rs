@@ -1,4 +1,4 @@
-//! UpstreamSlots: what a gateway leads to. Each world has one to itself while it lives.
+//! UpstreamSlots: a gateway's backends. Each world has its own slot while it lives.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,23 +14,23 @@ use crate::world::embedded::Address;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hops {
     pub service: String,
-    /// None: nobody is asked, for there is no policy.
+    /// None: there is no policy, so access control isn't asked.
     pub access_control: Option<String>,
 }
 
-/// What a gateway is told of the platform.
+/// A gateway's configuration of the platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub agents: String,
     pub health: String,
-    /// What access control is asked about stands behind it.
+    /// Access control is asked about the path appended to it.
     pub auth: String,
     /// How long access control may take, as `1s`.
     pub authorizer_timeout: String,
 }
 
 impl Route {
-    /// That of a platform with these names.
+    /// The configuration for a platform with these names.
     pub fn of(names: &BTreeMap<String, String>) -> Route {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
         Route {

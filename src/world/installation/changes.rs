@@ -1,4 +1,4 @@
-//! Changes to a platform that isn't ours: noted before they are made, and put back.
+//! Changes to a platform that isn't ours: recorded before they are made, and reverted.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::journal::{Entry, Journal};
 use super::undo::Undo;
-use super::{InstallationError, KEPT, lease};
+use super::{Installation, InstallationError, KEPT, lease};
 use crate::world::labels::{labels, run_of};
+use crate::world::operations::Commands;
 use crate::world::rollout::RESTARTED_AT;
 use crate::world::wait::Patience;
 
@@ -24,21 +25,32 @@ pub struct Changes {
     pub journal: Journal,
     client: kube::Client,
     namespace: String,
-    /// What chooses warm pods.
-    warm: String,
-    /// What somebody else has changed meanwhile, in words.
+    /// The commands that change the platform, if there is no cluster.
+    pub(super) commands: Option<Commands>,
+    /// The selector of warm pods.
+    pub(super) warm: String,
+    /// Changes made by somebody else in the meantime, in words.
     left: Mutex<Vec<String>>,
 }
 
 impl Changes {
-    pub fn new(journal: Journal, client: kube::Client, namespace: &str) -> Changes {
+    fn new(journal: Journal, client: kube::Client, namespace: &str) -> Changes {
         let warm = journal.head.names.get("warm.selector").cloned().unwrap_or_default();
         Changes {
             journal,
             client,
             namespace: namespace.to_owned(),
+            commands: None,
             warm,
             left: Mutex::default(),
+        }
+    }
+
+    /// The changes of an installation, which may be operated by commands.
+    pub fn of(journal: Journal, installation: &Installation) -> Changes {
+        Changes {
+            commands: installation.commands.clone(),
+            ..Changes::new(journal, installation.client.clone(), &installation.namespace)
         }
     }
 
@@ -144,7 +156,7 @@ impl Changes {
         patched.map(drop).map_err(failed)
     }
 
-    /// What sessions of the run are called. One that was made in the moment of a kill stands in no journal.
+    /// The title of the run's sessions, by which one is found that a kill kept out of the journal.
     pub fn session_title(&self) -> String {
         format!("gauntlet {}", self.journal.head.run)
     }
@@ -154,7 +166,7 @@ impl Changes {
         Ok(self.journal.note(Entry::SessionBegun)?)
     }
 
-    /// It was not made; or it was, and is found and deleted.
+    /// It was not created, or it was and has been found and deleted.
     pub fn session_not_made(&self) {
         self.journal.note_done(Entry::SessionNotMade);
     }
@@ -184,7 +196,7 @@ impl Changes {
         self.journal.entries().into_iter().filter_map(of).collect()
     }
 
-    /// Whether there is something of a cluster to put back.
+    /// Whether anything in a cluster has to be restored.
     pub fn is_changed(&self) -> bool {
         let entries = self.journal.entries();
         let is_session = |entry: &Entry| matches!(entry, Entry::Session { .. } | Entry::SessionBegun);
@@ -201,6 +213,11 @@ impl Changes {
             rollouts_within,
         };
         let entries = self.journal.entries();
+        if let Some(commands) = &self.commands {
+            let left = self.undo_by_command(commands, &entries).await?;
+            self.journal.note_done(Entry::Undone);
+            return Ok(left);
+        }
         let mut patience = Patience::begun();
         let left = loop {
             match undo.all(&entries).await {
@@ -217,7 +234,7 @@ impl Changes {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
     }
 
-    /// What was not put back, since somebody else has changed it.
+    /// What was not restored, because somebody else has changed it.
     pub fn left(&self) -> Vec<String> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -229,6 +246,9 @@ impl Changes {
 
     /// Takes away what the run itself has made; the journal is left.
     pub async fn sweep(&self) -> Result<(), InstallationError> {
+        if let Some(commands) = &self.commands {
+            return self.sweep_by_command(commands).await;
+        }
         let mut patience = Patience::begun();
         loop {
             match self.sweep_once().await {
@@ -255,7 +275,7 @@ pub fn kept_under(secret: &str, key: &str) -> String {
     format!("{secret}.{key}")
 }
 
-/// What tells a value without being it.
+/// A fingerprint of a value.
 pub fn fingerprint(value: &[u8]) -> String {
     Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect()
 }

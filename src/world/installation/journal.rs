@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::file_input;
+use crate::profile::operations::Command;
 
 /// Why a journal can't be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +34,23 @@ pub struct Head {
     pub run: String,
     /// RFC 3339.
     pub started: String,
-    /// None where only doors are known.
+    /// None if only doors are known.
     pub cluster: Option<ClusterAt>,
-    /// What the installation calls things.
+    /// The installation's names.
     pub names: BTreeMap<String, String>,
     /// How its roads are gone, by name of the road.
     pub roads: BTreeMap<String, String>,
     /// Where secrets come from: `token` → `env:NAME` or `file:PATH`.
     pub secrets: BTreeMap<String, String>,
+    /// The commands that operate it, by name of the operation.
+    #[serde(default)]
+    pub operations: BTreeMap<String, Command>,
+    /// The folder they run in.
+    #[serde(default)]
+    pub folder: PathBuf,
     /// The file of further authorities.
     pub ca: Option<PathBuf>,
-    /// Whether certificates are taken as they come.
+    /// Whether any certificate is accepted.
     #[serde(default)]
     pub insecure: bool,
 }
@@ -76,6 +83,18 @@ pub enum Entry {
         was: Option<String>,
         wrote: String,
     },
+    /// A key of the token's secret, changed by command. Its old value is kept in the secret, under another key.
+    Key {
+        key: String,
+        /// Whether there was a value.
+        was_there: bool,
+        /// SHA-256 of the new value; `gone` if it is removed, `any` if only the platform knows it.
+        wrote: String,
+    },
+    /// A restart by command: of `web` or `worker`.
+    RestartByCommand { role: String },
+    /// A part of the platform that a command changes until it is undone, by the name of the operation.
+    Turned { operation: String },
     /// The warm pods that are there before the token changes.
     WarmPods { names: Vec<String> },
     /// A session is being made: until there is an answer nobody knows its id.
@@ -104,7 +123,7 @@ fn follow(entries: &mut Vec<Entry>, next: Entry) {
     }
 }
 
-/// Of those that are being made one less.
+/// One fewer is being created.
 fn answered(entries: &mut Vec<Entry>) {
     if let Some(begun) = entries.iter().position(|entry| *entry == Entry::SessionBegun) {
         entries.remove(begun);
@@ -122,7 +141,7 @@ struct Open {
     file: File,
     /// Bytes of the lines that are whole.
     length: u64,
-    /// Those that are not undone.
+    /// The entries that are not undone.
     entries: Vec<Entry>,
 }
 
@@ -163,7 +182,7 @@ impl Journal {
         Ok(Journal { path, head, open })
     }
 
-    /// One that a run left; none where the run did not come to write its first line, and so changed nothing.
+    /// One that a run left; none if the run did not come to write its first line, and so changed nothing.
     ///
     /// # Errors
     /// One of a run that still goes on, or that can't be read. A last line that is cut short is of a
@@ -180,7 +199,7 @@ impl Journal {
             .open(path)
             .map_err(|e| wrong(e.into()))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => wrong("its run still goes on".into()),
+            Errno::WOULDBLOCK => wrong("its run is still in progress".into()),
             error => wrong(error.into()),
         })?;
         let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| wrong(refusal.in_a_line().into()))?;
@@ -204,7 +223,7 @@ impl Journal {
         }))
     }
 
-    /// Those that runs left in a folder, oldest first.
+    /// The journals left in a folder, oldest first.
     pub fn left(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
         let listed = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -289,6 +308,8 @@ mod tests {
             names: BTreeMap::new(),
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            folder: PathBuf::new(),
             ca: None,
             insecure: false,
         }
@@ -312,7 +333,7 @@ mod tests {
         let left = Journal::left(&folder).expect("listed");
         assert_eq!(left, std::slice::from_ref(&journal.path));
         let busy = Journal::open(&left[0]).err().expect("its run goes on").to_string();
-        assert!(busy.ends_with("its run still goes on"), "{busy}");
+        assert!(busy.ends_with("its run is still in progress"), "{busy}");
         drop(journal);
         let again = Journal::open(&left[0]).expect("read").expect("a head");
         assert_eq!((again.entries(), &again.head), (vec![session("b")], &head()));

@@ -88,13 +88,13 @@ pub async fn release(leases: &Api<Lease>, run: &str) -> Result<(), InstallationE
     }
 }
 
-/// The run that holds it now and isn't this one; none where that can't be seen.
+/// The other run that holds it now; none if that can't be seen.
 pub async fn other_holder(leases: &Api<Lease>, run: Option<&str>) -> Option<String> {
     let found = leases.get_opt(LEASE).await.ok()??;
     holder(&found).filter(|holder| Some(holder.as_str()) != run)
 }
 
-/// Who holds it and renews it.
+/// The holder, who renews it.
 fn holder(lease: &Lease) -> Option<String> {
     let spec = lease.spec.as_ref()?;
     let renewed = spec.renew_time.as_ref()?.0;

@@ -1,5 +1,6 @@
-//! A platform that isn't ours: known by a profile, shared by all scenarios, left as found.
+//! A platform that isn't ours: described by a profile, shared by all scenarios, left as it was found.
 
+mod by_command;
 pub mod changes;
 pub mod journal;
 pub mod lease;
@@ -19,10 +20,12 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use super::forward::Forwards;
 use super::kube_error::kube_error;
 use super::kubeconfig;
+use super::operations::{Commands, OperationError, Operations, WitnessError};
 use super::pod::is_ready;
 use super::rollout::RolloutError;
 use super::wait::is_passing;
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::trust::Trust;
@@ -46,7 +49,7 @@ pub enum InstallationError {
     #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
-        "putting back {what}: the API server does not take the change; if somebody changes it all the time, see to it that they don't"
+        "putting back {what}: the API server does not accept the change; if somebody keeps changing it, stop them first"
     )]
     Moved { what: String },
     #[error(transparent)]
@@ -54,8 +57,8 @@ pub enum InstallationError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
-        "the run {run} disrupts this platform now (the lease {LEASE}): beside it nothing can be judged; a lease that is \
-         no longer renewed counts for a minute"
+        "the run {run} disrupts this platform now (the lease {LEASE}): nothing can be judged meanwhile; a lease that is \
+         no longer renewed expires after a minute"
     )]
     Held { run: String },
     #[error(
@@ -63,8 +66,18 @@ pub enum InstallationError {
          on the machine of that run"
     )]
     Kept { run: String },
+    #[error(
+        "the run {run} has changed this platform and not put it back (the key {} of its secret): `gauntlet recover` \
+         does, on the machine of that run",
+        super::operations::KEPT_BY
+    )]
+    KeptByKey { run: String },
     #[error(transparent)]
     Rollout(#[from] RolloutError),
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    #[error("deleting what the agent service's witness recorded: {0}")]
+    Witness(#[from] WitnessError),
 }
 
 /// Why a kubeconfig doesn't lead to the cluster that is meant.
@@ -74,7 +87,7 @@ pub enum PlaceError {
         "there is no kubeconfig, so no context {context}; the cluster of the pod that this runs in is `{IN_CLUSTER}`"
     )]
     NoKubeconfig { context: String },
-    #[error("there is none (`--kubeconfig FILE` names one), and this is no pod of a cluster")]
+    #[error("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster")]
     NoPod(#[source] kube::config::InClusterError),
     #[error(transparent)]
     Read(#[from] kubeconfig::ReadError),
@@ -126,7 +139,7 @@ impl InstallationError {
 /// The name of the context that is the cluster of the pod that this runs in.
 pub const IN_CLUSTER: &str = "in-cluster";
 
-/// Where a cluster is, as the command line and the environment say it.
+/// How to reach the cluster, from the command line and the environment.
 #[derive(Clone, Debug, Default)]
 pub struct Place {
     /// Merged in order; none: that of a pod.
@@ -145,13 +158,15 @@ pub struct Installation {
     pub namespace: String,
     pub forwards: Forwards,
     pub trust: Trust,
-    /// What may be done to it.
+    /// The permitted intrusion.
     pub allowed: Intrusion,
     /// Whether there is a cluster, or only doors.
     pub has_cluster: bool,
-    /// When the run started; none where nobody tells.
+    /// The commands that operate it, if there is no cluster and its profile gives some.
+    pub commands: Option<Commands>,
+    /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
-    /// What the run changes; none where it may change nothing.
+    /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, SecretError>>,
@@ -164,9 +179,9 @@ pub struct Installation {
 /// How much there is of what scenarios want a number of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those that are on their way out are none; one that is not ready yet is one.
+    /// Terminating pods don't count; pods that aren't ready yet do.
     pub warm_pods: u32,
-    /// Those that are ready.
+    /// The number of ready pods.
     pub web_replicas: u32,
     /// LiteLLM's pods that have something of the codex login: its rotator, its CLI, or the volume.
     pub codex_pods: u32,
@@ -193,6 +208,7 @@ impl Installation {
             trust,
             allowed,
             has_cluster: true,
+            commands: None,
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
             agents: None,
@@ -213,9 +229,10 @@ impl Installation {
         })
     }
 
-    /// One of which only the doors are known.
+    /// One known only by its doors, and perhaps by commands that operate it, which run in `folder`.
     pub fn by_doors(
         profile: &Profile,
+        folder: PathBuf,
         trust: Trust,
         allowed: Intrusion,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -228,6 +245,7 @@ impl Installation {
             trust,
             allowed,
             has_cluster: false,
+            commands: Commands::new(profile.operations.clone(), folder),
             changes: None,
             counts: None,
             agents: None,
@@ -238,12 +256,48 @@ impl Installation {
         })
     }
 
-    /// How a road is gone.
+    /// How it is operated.
+    pub fn operations(&self) -> Operations<'_> {
+        match (&self.commands, self.has_cluster) {
+            (_, true) => Operations::Kubernetes,
+            (Some(commands), false) => Operations::Commands(commands),
+            (None, false) => Operations::None,
+        }
+    }
+
+    /// Whether its profile gives a command for an operation.
+    pub fn can(&self, operation: Operation) -> bool {
+        self.commands.as_ref().is_some_and(|commands| commands.has(operation))
+    }
+
+    /// Counts, by `list-pods` if there is such a command, what scenarios want a number of.
+    pub async fn count_by_command(&mut self, names: &BTreeMap<String, String>) -> Result<(), InstallationError> {
+        let Some(commands) = self
+            .commands
+            .as_ref()
+            .filter(|commands| commands.has(Operation::ListPods))
+        else {
+            return Ok(());
+        };
+        let name = |of: &str| names.get(of).map(String::as_str).unwrap_or_default();
+        let warm = commands.pods(name("warm.selector")).await?;
+        let web = commands.pods(name("web.selector")).await?;
+        self.counts = Some(Counts {
+            warm_pods: warm.len() as u32,
+            web_replicas: web.iter().filter(|pod| pod.ready).count() as u32,
+            // A list of pods doesn't tell their containers and volumes.
+            codex_pods: 0,
+            codex_agents: 0,
+        });
+        Ok(())
+    }
+
+    /// How a road is reached.
     pub fn way(&self, road: Road) -> &Way {
         self.ways.get(&road).unwrap_or(&Way::None)
     }
 
-    /// Whether a road leads anywhere.
+    /// Whether the installation has a road.
     pub fn has_road(&self, road: Road) -> bool {
         *self.way(road) != Way::None
     }
@@ -289,7 +343,7 @@ impl Installation {
         }
     }
 
-    /// The run that disrupts it and isn't this one; none where nobody is seen to.
+    /// The other run that disrupts it; none if nobody is seen to.
     async fn other_holder(&self) -> Option<String> {
         if !self.has_cluster {
             return None;
@@ -299,7 +353,7 @@ impl Installation {
         lease::other_holder(&leases, run).await
     }
 
-    /// Who else disturbs it, in words: another run that holds the lease. None where nobody is seen to.
+    /// Who else disturbs it, in words: another run that holds the lease. None if nobody is seen to.
     pub async fn disturbed(&self) -> Option<String> {
         let other = self.other_holder().await?;
         Some(format!("the run {other} disrupts this platform (the lease {LEASE})"))
@@ -311,7 +365,7 @@ impl Installation {
     }
 }
 
-/// None where pods may not be listed: that is said when all else is known that may not be done.
+/// None if pods may not be listed: that is said when all else is known that may not be done.
 async fn counts(
     client: &kube::Client,
     namespace: &str,
@@ -368,7 +422,7 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
 /// A cluster that answers.
 pub struct Connected {
     pub client: kube::Client,
-    /// The one that is meant where nothing says another one.
+    /// The default namespace.
     pub namespace: String,
     /// None without a kubeconfig.
     pub context: Option<String>,

@@ -1,4 +1,4 @@
-//! The client of a cluster that nobody knows: it refuses.
+//! The Kubernetes client of a platform without a known cluster: it refuses every call.
 
 use http::{Request, Response};
 use kube::client::Body;

@@ -1,4 +1,4 @@
-//! What may be done on a cluster, asked before anything is done.
+//! Checks the permissions on a cluster before anything is done.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use kube::api::{Api, PostParams};
 use super::{Installation, InstallationError};
 use crate::world::access::Permission;
 
-/// Those of the permissions that the cluster doesn't give.
+/// The permissions that the cluster denies.
 pub async fn missing(
     installation: &Installation,
     wanted: &BTreeSet<Permission>,

@@ -7,10 +7,11 @@ use kube::api::Api;
 
 use super::{Installation, InstallationError};
 use crate::profile::Profile;
+use crate::profile::operations::Operation;
 use crate::profile::secret_source::{Needed, SecretReadError, SecretSource};
 use crate::vocabulary::Contract;
 
-/// What a run needs to know; empty is what its contract has none of.
+/// The secrets that a run needs; empty for those its contract doesn't have.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
     /// The token that terminals take.
@@ -18,7 +19,7 @@ pub struct Secrets {
     /// The session API's key; for the agent service LiteLLM's, which a platform needs not show: empty
     /// where it is unknown.
     pub master_key: String,
-    /// What JWTs are signed with.
+    /// The JWT signing secret.
     pub jwt_secret: String,
 }
 
@@ -33,13 +34,13 @@ pub enum SecretError {
         source: SecretReadError,
     },
     #[error(
-        "the profile says nothing of where the {missing} comes from, and there is no cluster to ask; give it \
-         `secrets: {{ {missing}: {{ env: NAME }} }}`"
+        "the profile gives no source for the {missing}, and there is no cluster to read it from; add \
+         `secrets: {{ {missing}: {{ env: NAME }} }}` to it"
     )]
     NoSource { missing: &'static str },
     #[error(
-        "there is no secret {secret} in namespace {namespace}; `{name}` of a profile says what it is called, \
-         `--namespace` where it is"
+        "there is no secret {secret} in namespace {namespace}; set its name as `{name}` in the profile, or its \
+         namespace with `--namespace`"
     )]
     NoSecret {
         secret: String,
@@ -48,18 +49,28 @@ pub enum SecretError {
         name: String,
     },
     #[error(
-        "the secret {secret} in namespace {namespace} has no {key}, where the {of} is to come from; the profile says \
-         what it is called (`names`), or where else it comes from (`secrets: {{ {of}: {{ env: NAME }} }}`)",
+        "the secret {secret}{} has no {key}, which should hold the {of}; set its name in the profile (`names`), or \
+         another source (`secrets: {{ {of}: {{ env: NAME }} }}`)",
+        place(namespace),
         of = needed.name()
     )]
     NoKey {
         secret: String,
+        /// Empty without a cluster.
         namespace: String,
         key: String,
         needed: Needed,
     },
-    #[error("{key} of the secret {secret} is no text")]
+    #[error("{key} of the secret {secret} is not text")]
     NoText { key: String, secret: String },
+}
+
+/// Where a Secret is; nothing without a cluster.
+fn place(namespace: &str) -> String {
+    match namespace {
+        "" => String::new(),
+        namespace => format!(" in namespace {namespace}"),
+    }
 }
 
 /// Secrets that a profile says the source of.
@@ -89,7 +100,7 @@ impl Given {
         self.0.get(&needed).map(|(source, _)| source)
     }
 
-    /// Whether they are all there.
+    /// Whether all of them are given.
     pub fn has(&self, all: &[Needed]) -> bool {
         all.iter().all(|needed| self.0.contains_key(needed))
     }
@@ -151,7 +162,7 @@ impl Installation {
         })
     }
 
-    /// LiteLLM's key and an agent's, each empty where it is not known.
+    /// LiteLLM's key and an agent's, each empty if it is not known.
     async fn secrets_of_codex(&self, names: &BTreeMap<String, String>) -> Result<Secrets, InstallationError> {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
         let of_agent = format!("{}{}-litellm-key", name("agent.prefix"), name("agent.name"));
@@ -169,7 +180,7 @@ impl Installation {
         })
     }
 
-    /// A key of a Secret of the cluster; empty where there is none.
+    /// A key of a Secret of the cluster; empty if there is none.
     async fn value_of(&self, secret: &str, key: &str) -> Result<String, InstallationError> {
         if !self.has_cluster {
             return Ok(String::new());
@@ -193,6 +204,17 @@ impl Installation {
         name: &str,
         wanted: &[Needed],
     ) -> Result<Kept, InstallationError> {
+        if let Some(commands) = self
+            .commands
+            .as_ref()
+            .filter(|commands| commands.has(Operation::ReadSecret))
+        {
+            let keys = commands.keys().await?.into_iter();
+            return Ok(Kept {
+                secret: "that `read-secret` prints".to_owned(),
+                data: keys.map(|(key, value)| (key, value.into_bytes())).collect(),
+            });
+        }
         if !self.has_cluster {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
@@ -227,7 +249,7 @@ impl Installation {
     }
 }
 
-/// What a Secret of the cluster has.
+/// The data of a Secret in the cluster.
 #[derive(Default)]
 struct Kept {
     secret: String,

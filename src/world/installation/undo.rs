@@ -1,4 +1,4 @@
-//! What puts changes back that a journal holds.
+//! Reverts the changes recorded in a journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use super::journal::Entry;
 use super::{InstallationError, KEPT};
 use crate::world::rollout::{RESTARTED_AT, completed};
 
-/// Where changes are put back.
+/// Where changes are reverted.
 pub struct Undo<'u> {
     pub client: &'u kube::Client,
     pub namespace: &'u str,
-    /// What chooses warm pods.
+    /// The selector of warm pods.
     pub warm: &'u str,
     pub rollouts_within: Duration,
 }
 
-/// What all entries about one thing come to: what it was, and what a run made of it.
+/// All entries about one thing combined: its old value, and what the run changed it to.
 struct Net<'e, Was> {
     was: Was,
     wrote: Vec<&'e str>,
@@ -60,7 +60,11 @@ impl Undo<'_> {
                     let net = restarts.entry(deployment.as_str()).or_insert_with(first);
                     net.wrote.push(wrote);
                 }
-                Entry::WarmPods { .. }
+                // A platform with a cluster isn't changed by command.
+                Entry::Key { .. }
+                | Entry::RestartByCommand { .. }
+                | Entry::Turned { .. }
+                | Entry::WarmPods { .. }
                 | Entry::Session { .. }
                 | Entry::SessionBegun
                 | Entry::SessionNotMade

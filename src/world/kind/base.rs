@@ -1,4 +1,4 @@
-//! The platform's image on top of one that a person gave: its files and programs in place of gauntlet's own.
+//! The platform's image on top of a user's base image, whose files and programs it uses.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::tool::{DOCKER, ToolError};
 /// Why there is no image on top of another.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
-    #[error("the base image {base} is not here, and can't be had: {source}")]
+    #[error("the base image {base} is not on this machine, and pulling it failed: {source}")]
     NotHere { base: String, source: ToolError },
     #[error("reading {path}: {source}")]
     Read { path: String, source: std::io::Error },

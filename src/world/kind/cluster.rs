@@ -16,7 +16,7 @@ use crate::vocabulary::Road;
 use crate::world::gateways::Images;
 use crate::world::kube_error::kube_error;
 
-/// What the cluster is made of, unless a user's own file says otherwise.
+/// The cluster's default configuration, which a user's own file replaces.
 const CONFIG: &str = include_str!("../../../kind-config.yaml");
 
 /// How long `kind` waits for the node to be ready.
@@ -28,30 +28,30 @@ const LOG_LINES: usize = 8;
 /// The oldest `kind` that starts a node of a current Kubernetes: its nodes have a containerd configuration of version 3.
 const OLDEST: [u64; 3] = [0, 27, 0];
 
-/// What kind says of a cluster that it does not make since it is there.
+/// kind's message that a cluster already exists.
 const ALREADY: &str = "already exist for a cluster with the name";
 
-/// What is told while the image is loaded.
+/// The progress message while the image is loaded.
 const BRINGING: &str = "bringing the platform's image to its node";
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
-    #[error("looking at what is on this machine: {0}")]
+    #[error("inspecting this machine: {0}")]
     Machine(#[source] ToolError),
     #[error("kind is of version {found}, and must be at least {}: {}", dotted(&OLDEST), KIND.help)]
     Old { found: String },
-    #[error("no container engine answers, which kind needs: {0}")]
+    #[error("kind needs a container engine, and none answers: {0}")]
     NoEngine(#[source] ToolError),
     #[error("there is a cluster {0} already: `--reuse` works on it, `kind delete cluster --name {0}` removes it")]
     Exists(String),
-    #[error("somebody else makes the cluster {0} in this moment; once it is there the same command works on it")]
+    #[error("somebody else is creating the cluster {0}; once it exists, the same command works on it")]
     Meanwhile(String),
     #[error("making the cluster {name}: {source}{log}")]
     Create {
         name: String,
         source: ToolError,
-        /// Of the node, where there is one.
+        /// Of the node, if any.
         log: String,
     },
     #[error("locking {}: {source}", .path.display())]
@@ -80,9 +80,9 @@ pub enum KindError {
 pub struct Options {
     /// The node's image; `kind`'s own where there is none.
     pub node_image: Option<String>,
-    /// The image that gauntlet is put onto; none: one that is made of gauntlet alone.
+    /// The base image; none for an image built from gauntlet alone.
     pub base_image: Option<String>,
-    /// Works on a cluster of this name where there is one, and leaves it for the next run.
+    /// Reuses a cluster of this name if it exists, and keeps it for the next run.
     pub reuse: bool,
     /// Images of real gateways.
     pub gateway_images: Images,
@@ -282,7 +282,7 @@ async fn create(name: &str, node_image: Option<&str>, folder: &Path, kubeconfig:
     }
 }
 
-/// What the node itself says of why it did not come up; empty where there is none.
+/// The node's own log of why it did not start; empty if there is none.
 async fn node_log(name: &str) -> String {
     let node = format!("{name}-control-plane");
     let mut log = String::new();
@@ -334,7 +334,7 @@ async fn prepare(
     Ok((client, image, controller, gateway_class))
 }
 
-/// Brings the platform's image to a node that does not have it; gives its name.
+/// Brings the platform's image to a node that does not have it; returns its name.
 async fn bring(name: &str, binary: &Path, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
     let image = Image::of(binary)?;
     if has_image(name, image.name()).await {
@@ -371,7 +371,7 @@ async fn load(name: &str, what: [&str; 2]) -> Result<(), KindError> {
     })
 }
 
-/// A client of a cluster that is there.
+/// A client of an existing cluster.
 pub async fn client(name: &str) -> Result<kube::Client, KindError> {
     let folder = tempfile::tempdir().map_err(KindError::Folder)?;
     let kubeconfig = folder.path().join("kubeconfig");
@@ -391,13 +391,13 @@ async fn client_with(name: &str, kubeconfig: &Path) -> Result<kube::Client, Kind
     kube::Client::try_from(config).map_err(|error| failed(error.into()))
 }
 
-/// Whether a cluster's node has an image. Where it can't be told it is brought again, which does no harm.
+/// Whether a cluster's node has an image. If unknown, the image is loaded again, which is harmless.
 async fn has_image(cluster: &str, image: &str) -> bool {
     let node = format!("{cluster}-control-plane");
     DOCKER.ask(["exec", &node, "crictl", "inspecti", image]).await.is_ok()
 }
 
-/// Deletes a cluster, also one that is only half made.
+/// Deletes a cluster, even a partly created one.
 pub async fn delete(name: &str) -> Result<(), ToolError> {
     let deleting = KIND.run(["delete", "cluster", "--quiet", "--name", name]);
     match tokio::time::timeout(Duration::from_secs(120), deleting).await {

@@ -1,4 +1,4 @@
-//! The Envoys that Envoy Gateway's controller runs for a Gateway: found, waited for, and led to.
+//! Finds, waits for and connects to the Envoys that Envoy Gateway's controller runs for a Gateway.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -108,7 +108,7 @@ impl DataPlane {
         Ok(listed.items)
     }
 
-    /// Where this machine connects to for an address of one of its pods; none where no pod has it.
+    /// Where this machine connects to for an address of one of its pods; none if no pod has it.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         let pods = self.pods().await.map_err(Box::new)?;
         let Some(namespace) = pods.first().and_then(|pod| pod.metadata.namespace.as_deref()) else {
@@ -121,7 +121,7 @@ impl DataPlane {
     /// Waits until the Gateway is programmed and a pod of it is ready; says what is missing otherwise.
     ///
     /// # Errors
-    /// It was not so in time.
+    /// The condition was not met in time.
     pub async fn programmed(&self, within: Duration) -> Result<(), NotProgrammed> {
         let deadline = Instant::now() + within;
         loop {

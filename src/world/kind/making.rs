@@ -1,4 +1,4 @@
-//! Of those who would make a cluster of one name one does at a time: the others find it made, or none.
+//! Serialises creation of a cluster by name: later callers find the finished cluster, or none.
 
 use std::fs::File;
 use std::io;
@@ -60,7 +60,7 @@ impl Making {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there may be something of it.
+    /// Whether part of the cluster may exist.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }
@@ -85,7 +85,7 @@ impl Drop for Making {
     }
 }
 
-/// The file, locked; none where somebody else has it.
+/// The file, locked; none if another process holds it.
 fn locked(path: &Path) -> io::Result<Option<File>> {
     // Nothing is written: what is there is what the lock is on.
     let file = File::options().create(true).append(true).open(path)?;

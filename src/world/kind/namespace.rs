@@ -1,4 +1,4 @@
-//! A world of its own on a cluster that has room for many: a namespace.
+//! A world as a namespace of a cluster that holds many.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +65,7 @@ impl NamespaceError {
 pub struct Made {
     /// The run's name, which they have as a label: also one whose creation nobody answered for.
     run: Arc<str>,
-    /// Those that stay.
+    /// Namespaces that are kept.
     left: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -85,7 +85,7 @@ impl Made {
     /// Deletes them, but for those that are to stay, and waits until they are gone.
     ///
     /// # Errors
-    /// Those that are still there after two minutes.
+    /// Namespaces that still exist after two minutes.
     pub async fn delete(&self, client: &kube::Client) -> Result<(), NamespaceError> {
         let ends = Instant::now() + GONE_WITHIN;
         let mut patience = Patience::begun();
@@ -128,24 +128,24 @@ impl Default for Made {
     }
 }
 
-/// A namespace that is there.
+/// An existing namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// It is on its way out.
+    /// It is terminating.
     pub is_ending: bool,
     /// Gauntlet made it.
     pub is_ours: bool,
-    /// What the platform in it was made with, where it came to be complete.
+    /// The settings of the platform in it, once it is complete.
     pub complete: Option<String>,
 }
 
-/// The annotation of a namespace whose platform came to be complete.
+/// The annotation of a namespace whose platform is complete.
 const COMPLETE: &str = "gauntlet/complete";
 
 /// Deletes a namespace, and waits until it is gone.
 ///
 /// # Errors
-/// It is still there after two minutes.
+/// It still exists after two minutes.
 pub async fn delete_and_wait(client: &kube::Client, name: &str) -> Result<(), NamespaceError> {
     let ends = Instant::now() + GONE_WITHIN;
     while let Some(found) = Namespace::find(client, name).await? {
@@ -170,7 +170,7 @@ pub struct Namespace {
     made: Made,
 }
 
-/// Who makes pods of Sandboxes.
+/// The controller that creates pods for Sandboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
     /// The cluster's own: its definition of Sandbox is not gauntlet's.
@@ -251,7 +251,7 @@ impl Namespace {
         delete(&self.client, &self.name).await
     }
 
-    /// It stays, with all that is in it, also when this process ends.
+    /// It is kept with its content, even when this process ends.
     pub fn leave(self) {
         self.made.left().insert(self.name);
     }

@@ -1,4 +1,4 @@
-//! The containers that a cluster's nodes are.
+//! The containers of a cluster's nodes.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::KindCluster;
 use super::tool::{DOCKER, ToolError};
 
 impl KindCluster {
-    /// Whether a node was started again since then, or is gone: in words.
+    /// Whether a node has restarted or disappeared since then, in words.
     pub async fn fell(&self, since: Timestamp) -> Option<String> {
         match shown(&self.name).await {
             Ok(shown) => fell(&self.name, &shown, since),
@@ -50,7 +50,7 @@ fn fell(cluster: &str, shown: &str, since: Timestamp) -> Option<String> {
 }
 
 fn untold(why: &str) -> String {
-    format!("whether the cluster stood all the time could not be told: {why}")
+    format!("could not tell whether the cluster was up all the time: {why}")
 }
 
 #[cfg(test)]
@@ -75,9 +75,9 @@ mod tests {
             ),
             (
                 "/c true noon",
-                "whether the cluster stood all the time could not be told: /c true noon",
+                "could not tell whether the cluster was up all the time: /c true noon",
             ),
-            ("what", "whether the cluster stood all the time could not be told: what"),
+            ("what", "could not tell whether the cluster was up all the time: what"),
         ];
         for (shown, words) in cases {
             assert_eq!(told(shown).as_deref(), Some(words), "{shown}");

@@ -1,4 +1,4 @@
-//! The programs that make a cluster: `kind`, and the container engine behind it.
+//! The programs that create a cluster: `kind`, and its container engine.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -25,7 +25,7 @@ pub enum ToolError {
         status: std::process::ExitStatus,
         said: String,
     },
-    #[error("`{command}` does not come to its end")]
+    #[error("`{command}` does not finish")]
     Slow { command: String },
     #[error("`{command}` does not answer within {within:?}")]
     Silent { command: String, within: Duration },
@@ -49,7 +49,7 @@ pub const DOCKER: Tool = Tool {
     help: "kind runs its nodes as containers: install Docker Engine",
 };
 
-/// Longest time that a question may take which no cluster has to be made for.
+/// Time limit for commands that don't create a cluster.
 pub const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
 
 impl Tool {
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(failed.to_string(), "`no-such-program` is not on PATH; nobody has it");
     }
 
-    /// What it started itself ends with it.
+    /// Its own children end with it.
     #[tokio::test]
     async fn dropped_it_ends_as_a_whole() {
         let folder = tempfile::tempdir().expect("a folder");

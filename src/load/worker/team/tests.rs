@@ -1,4 +1,4 @@
-//! Teams of workers that only say what they are told to.
+//! Teams of scripted workers.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -147,7 +147,7 @@ async fn where_all_are_lost_it_is_said_what_was_open() {
     let stop = CancellationToken::new();
     let parts = vec![dies(&[5, 20]), dies(&[10])];
     let said = team(parts, IfLost::GoOn, &stop).await.err().unwrap_or_default();
-    let begins = "no worker has come to its end, with 30 attaches open at their last words: worker ";
+    let begins = "no worker finished, with 30 attaches open at their last report: worker ";
     assert!(said.starts_with(begins), "{said}");
     assert_eq!(said.matches(" was lost after ").count(), 2, "{said}");
 }

@@ -1,4 +1,4 @@
-//! What the API server refuses.
+//! The API server's validation of objects.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What the API server refuses of the volumes of a pod and of their mounts.
+//! Validation of a pod's volumes and their mounts.
 
 use std::collections::HashSet;
 

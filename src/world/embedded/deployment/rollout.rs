@@ -1,4 +1,4 @@
-//! How big the old and new ReplicaSets of a Deployment are to be at this point of a rollout.
+//! The sizes of the old and new ReplicaSets at each point of a Deployment's rollout.
 
 use serde_json::Value;
 

@@ -15,7 +15,7 @@ use crate::world::embedded::store::{DeleteOptions, Part, Store, object_mut};
 pub struct Set {
     pub object: Arc<Object>,
     pub pods: Vec<Arc<Object>>,
-    /// Whether pods of it are on their way out.
+    /// Whether any of its pods are terminating.
     pub ending: bool,
 }
 
@@ -85,7 +85,7 @@ pub fn make_set(store: &Store, deployment: &Object, hash: &str) -> Result<Arc<Ob
     )
 }
 
-/// What a controller writes into `ownerReferences` of the objects that it makes.
+/// The `ownerReferences` of objects that a controller creates.
 fn reference(owner: &Object) -> Value {
     json!({
         "apiVersion": owner["apiVersion"],

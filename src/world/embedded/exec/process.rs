@@ -24,7 +24,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const BUSY_TRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 
-/// What is to be run, and with which streams.
+/// The command to run, and its streams.
 pub struct Command {
     pub argv: Vec<String>,
     pub env: Arc<BTreeMap<String, String>>,

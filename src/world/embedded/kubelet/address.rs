@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 64;
 /// A loopback address that no other pod on this machine has, of whatever process.
 pub struct Address {
     pub ip: Ipv4Addr,
-    /// Holds the reservation while the pod is there; none where somebody else holds it.
+    /// Holds the reservation while the pod is there; none if somebody else holds it.
     _reservation: Option<UdpSocket>,
 }
 

@@ -21,7 +21,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Takes a claim for a pod, until the pod lets go; gives the claim's uid.
+    /// Takes a claim for a pod, until the pod lets go; returns the claim's uid.
     ///
     /// # Errors
     /// If the claim isn't there, or is to go.

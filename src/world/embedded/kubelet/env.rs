@@ -54,7 +54,7 @@ pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Resul
     Ok(env)
 }
 
-/// That an object isn't there, as the kubelet says it: `secret "x" not found`.
+/// The kubelet's text for a missing object: `secret "x" not found`.
 pub fn missing(error: &ApiError) -> String {
     error
         .message

@@ -28,7 +28,7 @@ use volumes::Volumes;
 /// The node's address as pods see it.
 pub const HOST_IP: &str = "127.0.0.1";
 
-/// Who Events say that they come from.
+/// The source of Events.
 const COMPONENT: &str = "kubelet";
 
 pub struct Kubelet {

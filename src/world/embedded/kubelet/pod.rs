@@ -53,7 +53,7 @@ pub struct Container {
     pub last: Option<Terminated>,
     pub restarts: u64,
     pub ready: bool,
-    /// Where its volumes are, once they are there.
+    /// Its volumes' folders, once they exist.
     pub mounts: Mounts,
     /// The environment that it was started with.
     pub env: Arc<BTreeMap<String, String>>,
@@ -137,7 +137,7 @@ impl PodRun {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether all containers have ended for good, and well; `None` while they haven't.
+    /// Whether all containers have succeeded; `None` while any still runs.
     pub fn outcome(&self) -> Option<bool> {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }

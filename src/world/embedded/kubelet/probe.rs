@@ -24,7 +24,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The readiness probe of `container`; `None` where it has none.
+    /// The readiness probe of `container`; `None` if it has none.
     ///
     /// # Errors
     /// If the port has a name that the container doesn't declare.

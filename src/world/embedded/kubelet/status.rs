@@ -1,4 +1,4 @@
-//! A pod's status, from how its containers stand.
+//! A pod's status, derived from its containers.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -61,7 +61,7 @@ impl Volumes {
     /// Makes the volumes of a pod, also again where an earlier try came only so far.
     ///
     /// # Errors
-    /// What the kubelet says in an Event: which volume can't be had yet, and why.
+    /// The kubelet's Event: which volume can't be mounted yet, and why.
     pub fn set_up(&self, store: &Store, pod: &Object) -> Result<BTreeMap<String, Volume>, String> {
         let mut volumes = BTreeMap::new();
         for spec in items(&pod["spec"]["volumes"]) {

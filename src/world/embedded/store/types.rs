@@ -1,10 +1,10 @@
-//! What the store takes and gives.
+//! The types of the store's interface.
 
 use std::sync::Arc;
 
 use crate::world::embedded::object::Object;
 
-/// Namespace (empty where there is none) and name.
+/// Namespace (empty if there is none) and name.
 pub type Key = (String, String);
 
 /// What happened to an object.
@@ -43,7 +43,7 @@ pub struct DeleteOptions {
     pub propagation: Propagation,
 }
 
-/// What becomes of the objects that a deleted one owns.
+/// What happens to objects owned by a deleted one.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Propagation {
     #[default]
@@ -54,7 +54,7 @@ pub enum Propagation {
 
 /// What `DELETE` did.
 pub enum Deleted {
-    /// It is marked and goes later: a pod ends first, a finalizer is in the way.
+    /// It is marked and deleted later, after its pod has ended or its finalizers are removed.
     Marked(Arc<Object>),
     Removed(Arc<Object>),
 }

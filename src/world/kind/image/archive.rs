@@ -141,7 +141,7 @@ fn bytes(document: &impl Serialize) -> Result<Vec<u8>, ImageError> {
     Ok(serde_json::to_vec(&value).map_err(OciSpecError::from)?)
 }
 
-/// Writes the archive; gives its size.
+/// Writes the archive; returns its size.
 pub fn write(layer: &Layer, documents: &Documents, out: impl Write) -> io::Result<u64> {
     let mut counted = Counted { out, size: 0 };
     let mut tar = Builder::new(&mut counted);

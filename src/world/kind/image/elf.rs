@@ -1,4 +1,4 @@
-//! What an ELF file says that it needs.
+//! The libraries and loader that an ELF file needs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

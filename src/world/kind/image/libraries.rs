@@ -10,7 +10,7 @@ use object::elf::{EM_AARCH64, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 use super::ImageError;
 use super::elf::{self, Elf};
 
-/// What goes into the image beside the program.
+/// The files that go into the image besides the program.
 #[derive(Debug, Default)]
 pub struct Closure {
     pub files: Vec<Found>,
@@ -25,7 +25,7 @@ pub struct Found {
     pub image: PathBuf,
 }
 
-/// Where this machine's loader looks.
+/// The folders that this machine's loader searches.
 pub struct System {
     root: PathBuf,
     /// Paths by the name of the library, from `/etc/ld.so.cache`.
@@ -236,7 +236,7 @@ const ENTRY: usize = 24;
 
 /// Reads `/etc/ld.so.cache` (glibc's format 1.1, which may stand behind the older one).
 /// Entries for processors with more than the architecture's basics are left out:
-/// the cluster's may be others. None where it is something else.
+/// the cluster's may be others. None if it is something else.
 fn cached(bytes: &[u8]) -> Option<BTreeMap<String, Vec<PathBuf>>> {
     let magic = b"glibc-ld.so.cache1.1";
     let start = bytes.windows(magic.len()).position(|window| window == magic)?;

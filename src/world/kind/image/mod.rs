@@ -31,7 +31,7 @@ pub const PROGRAM: &str = "/usr/bin/gauntlet";
 pub enum ImageError {
     #[error("making the platform's image: reading {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("making the platform's image: {} is no 64-bit Linux program: {why}", path.display())]
+    #[error("making the platform's image: {} isn't a 64-bit Linux program: {why}", path.display())]
     NoProgram { path: PathBuf, why: String },
     #[error(
         "making the platform's image: {} is for a machine (ELF number {machine}) that has no image architecture; \
@@ -79,7 +79,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Of a gauntlet binary, most often the one that runs (`std::env::current_exe`).
+    /// An image of a gauntlet binary, usually the running one (`std::env::current_exe`).
     /// Reads all that goes in once, for the digest.
     pub fn of(binary: &Path) -> Result<Image, ImageError> {
         Image::with(binary, &libraries::System::here())

@@ -14,7 +14,7 @@ const PROGRAMS: [&str; 12] = [
     "cat", "chmod", "env", "ls", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
 ];
 
-/// Where they are looked for, and found in the image.
+/// Where they are searched for, and where they are in the image.
 const FOLDERS: [&str; 2] = ["/usr/bin", "/bin"];
 
 /// The programs with their libraries, by path in the image; and whether a loader finds one of those only by its cache.

@@ -1,4 +1,4 @@
-//! Images of this test program, of small files, and of what is no program.
+//! Images of this test program, of small files, and of files that aren't programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -174,7 +174,7 @@ fn what_is_no_program_is_told() {
     let text = folder.path().join("text");
     fs::write(&text, "#!/bin/sh\n".repeat(10)).unwrap();
     assert!(
-        said(&text).contains("text is no 64-bit Linux program: "),
+        said(&text).contains("text isn't a 64-bit Linux program: "),
         "{}",
         said(&text)
     );

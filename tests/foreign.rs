@@ -1,0 +1,277 @@
+//! A platform that nobody here wrote: another language, another terminal, no Kubernetes. It is judged by its doors and
+//! by the commands of its profile.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::installation::theirs::verdicts;
+
+const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/bench.py");
+
+const PROFILE: &str = include_str!("foreign/profile.yaml");
+
+/// Scenarios that tell nothing here: what a cluster says of its routes, and what takes minutes.
+const LEFT_OUT: [&str; 3] = ["!agent-service/policy/attached/reported", "!tag:timing", "!tag:load"];
+
+/// The platform, running.
+struct Bench {
+    _running: Running,
+    folder: tempfile::TempDir,
+    /// The addresses of its doors by the names of their roads.
+    doors: BTreeMap<String, String>,
+}
+
+impl Bench {
+    fn up(defects: &[&str]) -> Bench {
+        let folder = folder();
+        let mut command = Command::new("python3");
+        command.args(["-B", BENCH, "serve"]).arg(folder.path());
+        for defect in defects {
+            command.args(["--defect", defect]);
+        }
+        let running = Running::start(&mut command).expect("python3 starts");
+        until("the platform is up", || match running.stdout().ends_with('\n') {
+            true => Ok(()),
+            false => Err(running.stderr()),
+        });
+        std::fs::write(folder.path().join("p.yaml"), PROFILE).expect("written");
+        let doors = serde_json::from_str(&running.stdout()).expect("its doors");
+        Bench {
+            _running: running,
+            folder,
+            doors,
+        }
+    }
+
+    fn command(&self, mut command: Command, arguments: &[&str]) -> Command {
+        command
+            .current_dir(self.folder.path())
+            .env_remove("KUBECONFIG")
+            .env("XDG_STATE_HOME", "state")
+            .args(arguments);
+        command
+    }
+
+    /// The flags of a run on it.
+    fn flags(&self) -> Vec<String> {
+        let mut flags: Vec<String> = ["run", "--target", "url", "--profile", "p.yaml"]
+            .map(str::to_owned)
+            .to_vec();
+        for (road, address) in &self.doors {
+            flags.extend(["--set".to_owned(), format!("road.{road}={address}")]);
+        }
+        flags
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let flags = self.flags();
+        let flags = flags.iter().map(String::as_str);
+        let all: Vec<&str> = flags
+            .chain(["--report", "json=r.json"])
+            .chain(arguments.iter().copied())
+            .collect();
+        Ran::of(self.command(gauntlet(), &all).output().expect("gauntlet runs"))
+    }
+
+    /// The lines of its secrets, in order.
+    fn secrets(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("secret.env")).expect("text");
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    fn journals(&self) -> Vec<PathBuf> {
+        let listed = std::fs::read_dir(self.folder.path().join("state/gauntlet"))
+            .into_iter()
+            .flatten();
+        listed.map(|entry| entry.expect("an entry").path()).collect()
+    }
+
+    /// What one of its operations prints.
+    fn ops(&self, words: &[&str]) -> String {
+        let output = Command::new(self.folder.path().join("ops")).args(words).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    }
+
+    fn report(&self) -> Value {
+        json(&self.folder.path().join("r.json"))
+    }
+}
+
+/// What did not pass, with the reason.
+fn bad(report: &Value) -> Vec<String> {
+    let results = report["scenarios"].as_array().expect("scenarios").iter();
+    let bad = results.filter(|result| result["verdict"] != "pass");
+    bad.map(|result| {
+        format!(
+            "{} {} {}: {}",
+            result["verdict"], result["id"], result["parameters"], result["reason"]
+        )
+    })
+    .collect()
+}
+
+/// The whole of both contracts' core, and no false alarm.
+#[test]
+fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
+    let bench = Bench::up(&[]);
+    let before = bench.secrets();
+    let of = ["--allow", "attack", "harness-token", "agent-service"];
+    let ran = bench.run(&[&of[..], &LEFT_OUT].concat());
+    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(&bench.report()), ran.stderr);
+    assert_eq!(bad(&bench.report()), Vec::<String>::new());
+    assert_eq!(bench.secrets(), before, "secrets are put back");
+    assert!(bench.journals().is_empty());
+    assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
+/// No false alarm in the extended scenarios: those that tell nothing here are skipped.
+#[test]
+fn what_is_right_raises_no_alarm_in_the_extended_scenarios() {
+    let bench = Bench::up(&[]);
+    let of = ["--allow", "attack", "--level", "all", "harness-token", "agent-service"];
+    bench.run(&[&of[..], &LEFT_OUT].concat());
+    let report = bench.report();
+    let verdicts = verdicts(&report);
+    let wrong = verdicts
+        .values()
+        .filter(|verdict| *verdict == "fail" || *verdict == "error");
+    assert_eq!(wrong.count(), 0, "{:#?}", bad(&report));
+    assert_eq!(verdicts["harness-token/rotate/direct[]"], "pass");
+    assert_eq!(verdicts["agent-service/authz/down/slow[builtin]"], "pass");
+}
+
+/// Defects of another platform, and the scenarios that have to see them: one of them is enough.
+const DEFECTS: [(&str, &[&str]); 17] = [
+    ("subprotocol-opens", &["harness-token/hardening/subprotocol"]),
+    ("cookie-opens", &["harness-token/token/refuse"]),
+    ("forwarded-opens", &["harness-token/token/refuse"]),
+    ("token-prefix", &["harness-token/token/near-misses"]),
+    ("ttyfoo-opens", &["harness-token/hardening/paths"]),
+    ("deleted-still-opens", &["harness-token/hardening/sharing"]),
+    ("forbidden-for-unauthorized", &["harness-token/token/refuse"]),
+    ("health-leaks-env", &["harness-token/leak/error-body"]),
+    ("stale-replica", &["harness-token/rotate/new"]),
+    ("strips-lower-case", &["harness-token/alb/header"]),
+    ("user-role-passes", &["agent-service/headers/trusted"]),
+    ("expired-models", &["agent-service/jwt/expired"]),
+    ("other-host-unguarded", &["agent-service/policy/attached"]),
+    ("react-unguarded", &["agent-service/ws/refused"]),
+    ("authorizer-forbids", &["agent-service/jwt/none"]),
+    ("cookie-jwt", &["agent-service/jwt/none"]),
+    ("health-leaks-key", &["agent-service/leak/error-body"]),
+];
+
+#[test]
+fn each_of_its_defects_is_seen() {
+    for (defect, scenarios) in DEFECTS {
+        let bench = Bench::up(&[defect]);
+        let ran = bench.run(&[&["--allow", "attack", "--level", "all", LEFT_OUT[0]][..], scenarios].concat());
+        assert_eq!(
+            ran.code,
+            Some(1),
+            "{defect}: {:#?}\n{}",
+            bad(&bench.report()),
+            ran.stderr
+        );
+    }
+}
+
+/// What these commands do needs to be allowed, like all that disrupts.
+#[test]
+fn without_leave_nothing_is_disrupted() {
+    let bench = Bench::up(&[]);
+    let before = bench.secrets();
+    bench
+        .run(&[
+            "--allow",
+            "use",
+            "harness-token/bootstrap",
+            "harness-token/alb/strip",
+            "agent-service/authz/down",
+        ])
+        .exits(4);
+    let report = bench.report();
+    let reasons: Vec<&str> = report["scenarios"]
+        .as_array()
+        .expect("scenarios")
+        .iter()
+        .filter_map(|result| result["reason"].as_str())
+        .collect();
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| reason.contains("`--allow disrupt` permits it")),
+        "{reasons:#?}"
+    );
+    assert_eq!(bench.secrets(), before);
+}
+
+/// What is not given is skipped by its name.
+#[test]
+fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
+    let bench = Bench::up(&[]);
+    let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("exec:"));
+    let without: String = lines.map(|line| format!("{line}\n")).collect();
+    std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
+    bench.run(&["--allow", "use", "harness-token/token/flow"]).exits(4);
+    let report = bench.report();
+    assert_eq!(
+        report["scenarios"][0]["reason"],
+        "its step `exec` needs the operation `exec`: the profile's `operations` can give its command"
+    );
+}
+
+/// Killed when it has changed something, it is put back by `recover`.
+#[test]
+fn killed_it_is_put_back() {
+    let bench = Bench::up(&[]);
+    let before = bench.secrets();
+    for entry in ["key", "restart-by-command", "turned"] {
+        let flags = bench.flags();
+        let of = [
+            "--allow",
+            "disrupt",
+            "harness-token/rotate/live",
+            "harness-token/alb/strip",
+        ];
+        let all: Vec<&str> = flags.iter().map(String::as_str).chain(of).collect();
+        let mut run = Running::start(&mut bench.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
+        let entry = format!("\"change\":\"{entry}\"");
+        until("the journal has it", || {
+            let journal = bench.journals().pop();
+            let text = journal
+                .and_then(|path| std::fs::read_to_string(path).ok())
+                .unwrap_or_default();
+            match text.contains(&entry) {
+                true => Ok(()),
+                false => Err(format!("{text}\n{}", run.stderr())),
+            }
+        });
+        run.signal(rustix::process::Signal::KILL);
+        run.ends();
+        let journal = std::fs::read_to_string(bench.journals().pop().expect("it is left")).expect("text");
+        for line in &before {
+            let (_, secret) = line.split_once('=').expect("a line of a secret");
+            assert!(!journal.contains(secret), "a secret stands in the journal");
+        }
+        let recovered = Ran::of(bench.command(gauntlet(), &["recover"]).output().expect("gauntlet runs")).exits(0);
+        assert!(recovered.stdout.contains(": put back"), "{entry}: {}", recovered.stdout);
+        assert_eq!(bench.secrets(), before, "{entry}");
+        assert!(bench.journals().is_empty());
+    }
+    // And it works as before.
+    bench
+        .run(&[
+            "--allow",
+            "use",
+            "harness-token/token/accept",
+            "harness-token/token/flow",
+        ])
+        .exits(0);
+}
