@@ -21,16 +21,34 @@ pub enum Trust {
     Nothing,
 }
 
+/// Why certificates of doors can't be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    #[error("there is no certificate in it")]
+    NoCertificate,
+    #[error(
+        "this machine has no certificates of authorities {}; `--ca FILE` gives one",
+        source.as_ref().map(ToString::to_string).unwrap_or_default()
+    )]
+    NoAuthorities {
+        /// What was wrong with the first place that was looked at, where something was.
+        source: Option<rustls_native_certs::Error>,
+    },
+}
+
 impl Trust {
     /// What a TLS client is made of.
     ///
     /// # Errors
-    /// An authority that is no certificate, or a machine without any: in words.
-    pub fn client_config(&self) -> Result<rustls::ClientConfig, String> {
+    /// An authority that is no certificate, or a machine without any.
+    pub fn client_config(&self) -> Result<rustls::ClientConfig, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
+        let builder =
+            rustls::ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let mut roots = rustls::RootCertStore::empty();
         match self {
             Trust::Nothing => {}
@@ -46,10 +64,8 @@ impl Trust {
                 match and {
                     Some(ca) => add(&mut roots, ca)?,
                     None if added == 0 => {
-                        let why = found.errors.first().map(ToString::to_string).unwrap_or_default();
-                        return Err(format!(
-                            "this machine has no certificates of authorities {why}; `--ca FILE` gives one"
-                        ));
+                        let source = found.errors.into_iter().next();
+                        return Err(TrustError::NoAuthorities { source });
                     }
                     None => {}
                 }
@@ -98,16 +114,15 @@ impl ServerCertVerifier for Unverified {
     }
 }
 
-fn add(roots: &mut rustls::RootCertStore, pem: &str) -> Result<(), String> {
+fn add(roots: &mut rustls::RootCertStore, pem: &str) -> Result<(), TrustError> {
     let mut any = false;
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
+        roots.add(certificate?)?;
         any = true;
     }
     match any {
         true => Ok(()),
-        false => Err("there is no certificate in it".into()),
+        false => Err(TrustError::NoCertificate),
     }
 }
 

@@ -16,6 +16,7 @@ mod interop;
 mod kind;
 mod load;
 mod load_reports;
+mod log;
 mod manifests;
 mod profiles;
 mod reports;

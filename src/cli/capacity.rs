@@ -117,9 +117,9 @@ struct Document<'a> {
 /// Searches; returns the exit code.
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     if let Err(why) = writable(options.door.out.as_deref()) {
-        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+        return refused(why.into(), "no load was made", &redactor);
     }
     let most = options.size(options.most).attaches;
     let mut ready = match Ready::new(&options.door, most, &process, &redactor).await {

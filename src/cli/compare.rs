@@ -92,8 +92,8 @@ fn runs(options: &CompareOptions, report: &Path) -> Result<(String, u8), UsageEr
 }
 
 fn loads(options: &CompareOptions) -> Result<(String, u8), UsageError> {
-    let a = Saved::read(&options.before).map_err(UsageError)?;
-    let b = Saved::read(&options.after).map_err(UsageError)?;
+    let read = |file: &Path| Saved::read(file).map_err(|error| UsageError(error.to_string()));
+    let (a, b) = (read(&options.before)?, read(&options.after)?);
     let limits = options.fail_on.iter().map(|fail_on| match fail_on {
         FailOn::Load(limit) => Ok(limit.clone()),
         FailOn::NewFailures => Err(UsageError(format!(

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cli, Command, ListFormat, selection};
 use crate::cli::exit::UsageError;
+use crate::cli::log;
 use crate::cli::process::Process;
+use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Verbosity};
 use crate::{cli, scenario};
 
@@ -58,7 +60,8 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
     match cli.command {
         Command::Run(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = process(on_signals()?, options.quiet, options.verbose);
+            let process = process(on_signals()?, options.quiet, options.verbose > 0);
+            let process = logging(process, options.verbose)?;
             cli::run::run(*options, scenarios, process).await
         }
         Command::List(options) => {
@@ -105,17 +108,17 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
         Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = process(on_signals()?, false, false);
+            let process = logging(process(on_signals()?, false, false), 0)?;
             cli::prove::run(options, scenarios, process).await
         }
         Command::Load(options) => {
-            let process = process(on_signals()?, options.door.quiet, false);
+            let process = logging(process(on_signals()?, options.door.quiet, false), 0)?;
             cli::load::run(*options, process).await
         }
         Command::LoadWorker => Ok(cli::load::work().await),
         Command::LoadHttpWorker => Ok(cli::load::work_http().await),
         Command::Capacity(options) => {
-            let process = process(on_signals()?, options.door.quiet, false);
+            let process = logging(process(on_signals()?, options.door.quiet, false), 0)?;
             cli::capacity::run(*options, process).await
         }
         Command::Compare(options) => {
@@ -228,6 +231,7 @@ fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, qui
         processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
         descriptors,
         stop,
+        redactor: Redactor::new(),
         program: cli::platform::program(),
         binary: start.binary.clone(),
         variable: Box::new(move |name| environment.get(name).cloned()),
@@ -235,6 +239,17 @@ fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, qui
         version: start.version,
         commit: start.commit,
     }
+}
+
+/// The process of a command that knows what is secret: what gauntlet itself does is told, where that was asked for.
+fn logging(mut process: Process, verbose: u8) -> Result<Process, UsageError> {
+    let asked = (process.variable)(log::VARIABLE);
+    if let Some(levels) = log::levels(asked.as_deref(), verbose)? {
+        log::begin(levels, process.redactor.clone());
+        // A line that is drawn again and again would be torn apart.
+        process.console.stderr_terminal = false;
+    }
+    Ok(process)
 }
 
 /// The first signal asks to stop; the second ends the process at once.

@@ -49,7 +49,7 @@ fn embedded(process: &Process) -> Finding {
                 "{} processors, {descriptors}; {jobs} scenarios at once",
                 process.processors,
             )),
-            (Ok(()), Err(few)) => Err(few),
+            (Ok(()), Err(few)) => Err(few.to_string()),
             (Err(error), _) => Err(format!(
                 "pseudo-terminals, of which each sandbox has one: /dev/ptmx: {error}; mount devpts at /dev/pts"
             )),

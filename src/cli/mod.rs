@@ -12,6 +12,7 @@ pub mod explain;
 pub mod jwt;
 pub mod list;
 pub mod load;
+pub mod log;
 pub mod mutants;
 pub mod platform;
 pub mod process;
@@ -31,7 +32,7 @@ pub mod up;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::events::seed::LARGEST;
 use crate::report::ReportSpec;
@@ -362,9 +363,9 @@ pub struct Run {
     /// Print only failures and the summary
     #[arg(long, short)]
     pub quiet: bool,
-    /// Print every step
-    #[arg(long, short, conflicts_with = "quiet")]
-    pub verbose: bool,
+    /// Print every step; twice (`-vv`): also what gauntlet itself does, on standard error
+    #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::redact::Redactor;
 use crate::report::ConsoleSettings;
 use crate::world::embedded::Program;
 
@@ -22,6 +23,8 @@ pub struct Process {
     pub descriptors: Option<u64>,
     /// Cancelled by the first Ctrl-C or SIGTERM.
     pub stop: CancellationToken,
+    /// Knows the secrets of all that the process does.
+    pub redactor: Redactor,
     /// What containers of the embedded target run.
     pub program: Program,
     /// The file that this process runs; why that isn't known otherwise.
@@ -40,13 +43,25 @@ const DESCRIPTORS_ITSELF: u64 = 24;
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
 const DESCRIPTORS_EACH: u64 = 72;
 
+/// There are too few open files for what is to run: what a platform does without them says nothing of it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this process may open {most} files, and {what} on the embedded target needs {needed}: raise the limit, as with \
+     `ulimit -n 1024`"
+)]
+pub struct TooFewFiles {
+    most: u64,
+    what: String,
+    needed: u64,
+}
+
 impl Process {
     /// How many scenarios run at once on the embedded target: as many as are asked for, or the processors are good
     /// for, and the open files are enough for.
     ///
     /// # Errors
-    /// In words: too few open files for a single one.
-    pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, String> {
+    /// Too few open files for a single one.
+    pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, TooFewFiles> {
         self.files_for("a scenario")?;
         let wanted = asked.map_or(self.processors * 4, NonZeroUsize::get);
         let Some(most) = self.descriptors else {
@@ -59,14 +74,15 @@ impl Process {
     /// Whether there are open files enough for `what`, a world on the embedded target.
     ///
     /// # Errors
-    /// In words: too few. What a platform does without them says nothing of it.
-    pub fn files_for(&self, what: &str) -> Result<(), String> {
+    /// Too few.
+    pub fn files_for(&self, what: &str) -> Result<(), TooFewFiles> {
         let needed = DESCRIPTORS_ITSELF + DESCRIPTORS_EACH;
         match self.descriptors {
-            Some(most) if most < needed => Err(format!(
-                "this process may open {most} files, and {what} on the embedded target needs {needed}: \
-                 raise the limit, as with `ulimit -n 1024`"
-            )),
+            Some(most) if most < needed => Err(TooFewFiles {
+                most,
+                what: what.to_owned(),
+                needed,
+            }),
             _ => Ok(()),
         }
     }

@@ -61,11 +61,11 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         Err(error) => return Ok(not_run(&error.to_string())),
     };
     let seed = options.seed.unwrap_or_else(seed::random);
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let started = match target::start(&on, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
-        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Failed(error)) => return Ok(not_run(&error.to_string())),
         Err(NotStarted::Interrupted) => return Ok(INTERRUPTED),
     };
     // Nothing that it is told by could make it so.
@@ -83,7 +83,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     let roads: Vec<Road> = roads.into_iter().collect();
     if let Err(why) = started.target.start_gateways(&roads).await {
         started.end(false, &names::contract()).await;
-        return Ok(not_run(&why));
+        return Ok(not_run(&why.to_string()));
     }
     let make = |names| RunContext {
         limits: started.limits(),

@@ -13,20 +13,22 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::profile::Profile;
 use crate::profile::operations::Operation;
+use crate::profile::route_address::AddressError;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::vocabulary::Intrusion;
 use crate::vocabulary::Road;
 use crate::world::installation::changes::Changes;
-use crate::world::installation::journal::{Head, Journal};
+use crate::world::installation::journal::{Head, Journal, JournalError};
 use crate::world::installation::lease::Held;
-use crate::world::installation::{Installation, Place};
+use crate::world::installation::{Installation, InstallationError, Place};
 
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);
 
 /// Puts back what the journals of a folder hold; returns the exit code: 3 where something could not be.
 pub async fn recover(options: Recover, process: Process, mut out: impl Write) -> Result<u8, UsageError> {
-    let folder = journals(options.journal.as_deref(), &*process.variable).map_err(UsageError)?;
+    let folder =
+        journals(options.journal.as_deref(), &*process.variable).map_err(|error| UsageError(error.to_string()))?;
     let left = match Journal::left(&folder) {
         Ok(left) => left,
         Err(error) => {
@@ -45,8 +47,8 @@ pub async fn recover(options: Recover, process: Process, mut out: impl Write) ->
                 // Whoever closed standard output has recovered all the same.
                 let _closed = writeln!(out, "{told}");
             }
-            Err(why) => {
-                tell(&why);
+            Err(error) => {
+                tell(&error.to_string());
                 code = 3;
             }
         }
@@ -75,9 +77,32 @@ enum Recovered {
     OfAnother,
 }
 
+/// Why a journal's changes are not put back.
+#[derive(Debug, thiserror::Error)]
+enum RecoverError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("{run}: {source}")]
+    Run {
+        run: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why the platform of a journal can't be worked on.
+#[derive(Debug, thiserror::Error)]
+enum HeadError {
+    #[error(transparent)]
+    Road(#[from] AddressError),
+    #[error(transparent)]
+    Trust(#[from] UsageError),
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+}
+
 /// Puts back what one journal holds.
-async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Recovered, String> {
-    let Some(journal) = Journal::open(path).map_err(|error| error.to_string())? else {
+async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Recovered, RecoverError> {
+    let Some(journal) = Journal::open(path)? else {
         return Ok(Recovered::Nothing);
     };
     let head = journal.head.clone();
@@ -86,22 +111,29 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         return Ok(Recovered::OfAnother);
     }
     let run = head.run.clone();
-    let failed = |error: &dyn std::fmt::Display| format!("{run}: {error}");
-    let mut installation = installation(&head, process).await.map_err(|error| failed(&error))?;
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| RecoverError::Run {
+        run: run.clone(),
+        source,
+    };
+    let mut installation = installation(&head, process)
+        .await
+        .map_err(|error| failed(error.into()))?;
     let changes = Changes::of(journal, &installation);
     let mut held = None;
     if changes.is_changed() {
         if installation.has_cluster {
             let stop = process.stop.clone();
             let taken = Held::take(changes.leases(), &run, move || stop.cancel()).await;
-            held = Some(taken.map_err(|error| failed(&error))?);
+            held = Some(taken.map_err(|error| failed(error.into()))?);
         }
         let undone = tokio::select! {
             undone = changes.undo(ROLLOUTS_WITHIN) => undone,
-            () = process.stop.cancelled() => return Err(failed(&"interrupted; run `gauntlet recover` again to continue")),
+            () = process.stop.cancelled() => {
+                return Err(failed("interrupted; run `gauntlet recover` again to continue".into()));
+            }
         };
-        let left = undone.map_err(|error| failed(&error))?;
-        left.iter().for_each(|left| tell(&failed(left)));
+        let left = undone.map_err(|error| failed(error.into()))?;
+        left.iter().for_each(|left| tell(&format!("{run}: {left}")));
     }
     installation.changes = Some(changes);
     let installation = Arc::new(installation);
@@ -110,11 +142,11 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
         return Ok(Recovered::Nothing);
     };
     if installation.has_cluster || installation.commands.is_some() {
-        changes.sweep().await.map_err(|error| failed(&error))?;
+        changes.sweep().await.map_err(|error| failed(error.into()))?;
     }
     drop(held);
-    let sessions = deleted.map_err(|error| failed(&error))?;
-    changes.journal.remove().map_err(|error| failed(&error))?;
+    let sessions = deleted.map_err(|error| failed(error.into()))?;
+    changes.journal.remove().map_err(|error| failed(error.into()))?;
     let sessions = match sessions {
         0 => String::new(),
         1 => "; 1 session is deleted".to_owned(),
@@ -123,7 +155,7 @@ async fn one(path: &Path, context: Option<&str>, process: &Process) -> Result<Re
     Ok(Recovered::Run(format!("{run} of {}: put back{sessions}", head.started)))
 }
 
-async fn installation(head: &Head, process: &Process) -> Result<Installation, String> {
+async fn installation(head: &Head, process: &Process) -> Result<Installation, HeadError> {
     let mut profile = Profile {
         names: head.names.clone(),
         ..Profile::default()
@@ -143,7 +175,7 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             profile.operations.insert(operation, command.clone());
         }
     }
-    let trust = trust(head.ca.as_deref(), head.insecure).map_err(|error| error.to_string())?;
+    let trust = trust(head.ca.as_deref(), head.insecure)?;
     let variable = &*process.variable;
     let found = match &head.cluster {
         None => Installation::by_doors(&profile, head.folder.clone(), trust, Intrusion::Use, variable),
@@ -156,7 +188,7 @@ async fn installation(head: &Head, process: &Process) -> Result<Installation, St
             Installation::on_cluster(&place, &profile, trust, Intrusion::Disrupt, variable).await
         }
     };
-    found.map_err(|error| error.to_string())
+    Ok(found?)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     };
     notes.extend(codex.iter().map(|(_, note)| note.clone()));
     let seed = options.seed.unwrap_or_else(seed::random);
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let info = RunInfo {
         version: process.version.to_owned(),
         commit: process.commit.map(str::to_owned),
@@ -121,7 +121,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let started = match target::start(&options.target, &profile, &mut planned, &process).await {
         Ok(started) => started,
         Err(NotStarted::Usage(error)) => return Err(error),
-        Err(NotStarted::Failed(why)) => return Ok(not_run(&why)),
+        Err(NotStarted::Failed(error)) => return Ok(not_run(&error.to_string())),
         Err(NotStarted::Interrupted) => return Ok(exit_code(RunVerdict::Interrupted)),
     };
     let names = Arc::new(profile.names);
@@ -139,7 +139,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let gateways: Vec<Road> = gateways.into_iter().collect();
     if let Err(why) = shared.target.start_gateways(&gateways).await {
         started.end(false, &names).await;
-        return Ok(not_run(&why));
+        return Ok(not_run(&why.to_string()));
     }
     let jobs = started.jobs(options.jobs, &process);
     if let Some(asked) = options.jobs.filter(|asked| asked.get() > jobs) {

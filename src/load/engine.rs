@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use slab::Slab;
 use tokio::sync::oneshot;
+use tracing::{debug, info_span};
 
 use super::attach::{Attach, Credential, Progress, READ};
 use super::clock::{Clock, nanoseconds};
@@ -43,16 +44,21 @@ const LOOK: u64 = 100_000_000;
 
 /// Why a load can't go on: this machine doesn't give what the engine is made of.
 #[derive(Debug, thiserror::Error)]
-#[error("the load engine: {what}: {error}")]
+#[error("the load engine: {what}: {source}")]
 pub struct EngineError {
     what: &'static str,
-    error: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-fn doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> EngineError {
+/// Why the engine has no thread of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("starting the engine's thread: {0}")]
+pub struct SpawnError(#[source] std::io::Error);
+
+fn doing<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> EngineError {
     move |error| EngineError {
         what,
-        error: error.to_string(),
+        source: error.into(),
     }
 }
 
@@ -111,7 +117,9 @@ struct Engine<'a> {
 /// # Errors
 /// This machine doesn't give an epoll set or a timer.
 pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
+    let _inside = info_span!("load", attaches = plan.attaches).entered();
     let mut engine = Engine::new(plan, control)?;
+    debug!(part = ?engine.part, "the load begins");
     let ending = engine.drive();
     control.end();
     Ok(engine.outcome(ending?))
@@ -120,8 +128,8 @@ pub fn run(plan: &Plan, control: &Control) -> Result<Outcome, EngineError> {
 /// Runs a load on a thread of its own; returns where its outcome will be.
 ///
 /// # Errors
-/// There is no thread to be had, in words.
-pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Result<Outcome, EngineError>>, String> {
+/// There is no thread to be had.
+pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Result<Outcome, EngineError>>, SpawnError> {
     let (ended, end) = oneshot::channel();
     std::thread::Builder::new()
         .name("load".into())
@@ -129,7 +137,7 @@ pub fn spawn(plan: Plan, control: Arc<Control>) -> Result<oneshot::Receiver<Resu
             // Nobody who waits for it goes away before.
             let _told = ended.send(run(&plan, &control));
         })
-        .map_err(|error| format!("starting the engine's thread: {error}"))?;
+        .map_err(SpawnError)?;
     Ok(end)
 }
 
@@ -279,16 +287,21 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn enter(&mut self, part: Part) {
+        self.part = part;
+        debug!(?part, started = self.started, open = self.open, "the load goes on");
+    }
+
     fn turn_once(&mut self) {
         match self.part {
             Part::Ramp if self.started == self.plan.share() && self.pending == 0 => {
                 self.ramped = self.shared.clock.now();
-                self.part = Part::Gather;
+                self.enter(Part::Gather);
                 self.control.settle(self.open.into());
             }
             Part::Gather if !self.plan.is_shared() || self.control.hold.load(Ordering::Relaxed) => {
                 let now = self.shared.clock.now();
-                self.part = Part::Hold;
+                self.enter(Part::Hold);
                 self.shared.steady_since = Some(now);
                 self.steady = Some((now, now));
                 self.costs.held = Cost::own();
@@ -323,7 +336,7 @@ impl<'a> Engine<'a> {
             *end = now;
         }
         self.costs.after = Cost::own();
-        self.part = Part::Drain;
+        self.enter(Part::Drain);
         self.timers
             .add(now.saturating_add(self.shared.deadline), Due::DrainEnds);
     }
@@ -333,7 +346,7 @@ impl<'a> Engine<'a> {
         if self.part != Part::Drain {
             return;
         }
-        self.part = Part::Close;
+        self.enter(Part::Close);
         for (_, attach) in &mut self.attaches {
             attach.give_up_all(&Failure::TimedOut(Metric::Echo), &mut self.shared);
         }

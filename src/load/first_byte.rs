@@ -19,7 +19,7 @@ use super::frames::{self, Broken, Part, Reader};
 use super::handshake::{self, Answer, Request};
 use super::metric::Metric;
 use super::plan::with_token;
-use super::worker::{Assignment, Terminal};
+use super::worker::{Assignment, PlanError, Terminal};
 
 /// The key typed into a silent terminal: a letter that no nonce contains.
 const TYPED: [u8; 2] = [RUB_OUT, b'q'];
@@ -42,8 +42,8 @@ impl FirstByte {
     /// By the way that a load's attaches go.
     ///
     /// # Errors
-    /// Certificates that can't be judged, in words.
-    pub fn new(assignment: &Assignment) -> Result<FirstByte, String> {
+    /// Certificates that can't be judged.
+    pub fn new(assignment: &Assignment) -> Result<FirstByte, PlanError> {
         let plan = assignment.plan()?;
         Ok(FirstByte {
             addresses: plan.addresses,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
-use hdrhistogram::{CreationError, Histogram};
+use hdrhistogram::{AdditionError, CreationError, Histogram};
 use serde::{Deserialize, Serialize};
 
 /// A duration that is measured.
@@ -132,14 +132,17 @@ impl Histograms {
     /// Adds what another one had recorded, without loss.
     ///
     /// # Errors
-    /// What isn't the encoding of a histogram of the one form, in words.
-    pub fn add(&mut self, encoded: &Encoded) -> Result<(), String> {
+    /// What isn't the encoding of a histogram of the one form.
+    pub fn add(&mut self, encoded: &Encoded) -> Result<(), HistogramError> {
         for (name, text) in encoded {
-            let metric = Metric::from_name(name).ok_or_else(|| format!("there is no metric {name}"))?;
-            let histogram = decode(text).ok_or_else(|| format!("the histogram of {name} is none"))?;
+            let metric = Metric::from_name(name).ok_or_else(|| HistogramError::NoMetric(name.clone()))?;
+            let histogram = decode(text).ok_or_else(|| HistogramError::None(name.clone()))?;
             self.0[metric as usize]
                 .add(&histogram)
-                .map_err(|error| format!("the histogram of {name}: {error}"))?;
+                .map_err(|source| HistogramError::Add {
+                    name: name.clone(),
+                    source,
+                })?;
         }
         Ok(())
     }
@@ -148,6 +151,19 @@ impl Histograms {
     pub fn clear(&mut self, metric: Metric) {
         self.0[metric as usize].reset();
     }
+}
+
+/// Why histograms can't be put together. All name the metric.
+#[derive(Debug, thiserror::Error)]
+pub enum HistogramError {
+    #[error("there is no metric {0}")]
+    NoMetric(String),
+    #[error("the histogram of {0} is none")]
+    None(String),
+    #[error("the histogram of {name}: {source}")]
+    Add { name: String, source: AdditionError },
+    #[error(transparent)]
+    Create(#[from] CreationError),
 }
 
 /// A histogram without samples, of the form that all have.

@@ -7,7 +7,7 @@ use hdrhistogram::CreationError;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use super::metric::{Encoded, Histograms, Metric};
+use super::metric::{Encoded, HistogramError, Histograms, Metric};
 
 /// Examples that are kept of each kind of failure.
 const EXAMPLES: u64 = 3;
@@ -291,8 +291,8 @@ impl Recorder {
     /// Adds what a worker had counted and recorded, without loss.
     ///
     /// # Errors
-    /// Histograms that can't be read, in words.
-    pub fn add(&mut self, share: &Recorded) -> Result<(), String> {
+    /// Histograms that can't be read.
+    pub fn add(&mut self, share: &Recorded) -> Result<(), HistogramError> {
         self.counts.add(&share.counts);
         self.whole.add(&share.whole)?;
         self.steady.add(&share.steady)?;
@@ -357,9 +357,9 @@ impl Second {
     /// The same second of several workers as one.
     ///
     /// # Errors
-    /// Histograms that can't be read, in words.
-    pub fn merged(of: &[Second]) -> Result<Second, String> {
-        let mut histograms = Histograms::new().map_err(|error| error.to_string())?;
+    /// Histograms that can't be read.
+    pub fn merged(of: &[Second]) -> Result<Second, HistogramError> {
+        let mut histograms = Histograms::new()?;
         let mut sum = Second::default();
         for second in of {
             sum.at = sum.at.max(second.at);

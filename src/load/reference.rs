@@ -1,7 +1,7 @@
 //! The reference platform's terminal in its own processes, so that its cost is separate from the generator's.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -52,12 +52,28 @@ pub struct Settings<'a> {
     pub limits: Vec<(&'static str, String)>,
 }
 
+/// Why the reference platform's sandboxes don't listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    #[error("starting {} platform sandbox: {source}", binary.display())]
+    Start { binary: PathBuf, source: std::io::Error },
+    #[error("a sandbox without standard output")]
+    NoOutput,
+    #[error("the reference platform's sandbox has ended: {said}")]
+    Ended {
+        /// Its last line.
+        said: String,
+    },
+    #[error("the reference platform's sandbox doesn't listen within {} s", SOON.as_secs())]
+    Late,
+}
+
 impl Reference {
     /// Starts them, and waits until all listen.
     ///
     /// # Errors
-    /// In words: a process that can't be started, or doesn't listen.
-    pub async fn start(settings: &Settings<'_>) -> Result<Reference, String> {
+    /// A process that can't be started, or doesn't listen.
+    pub async fn start(settings: &Settings<'_>) -> Result<Reference, ReferenceError> {
         let mut sandboxes = Vec::new();
         for _ in 0..settings.processes {
             sandboxes.push(Sandbox::start(settings).await?);
@@ -92,7 +108,7 @@ impl Reference {
 }
 
 impl Sandbox {
-    async fn start(settings: &Settings<'_>) -> Result<Sandbox, String> {
+    async fn start(settings: &Settings<'_>) -> Result<Sandbox, ReferenceError> {
         let mut child = Command::new(settings.binary)
             .args(["platform", "sandbox"])
             .env_clear()
@@ -113,8 +129,11 @@ impl Sandbox {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| format!("starting {} platform sandbox: {error}", settings.binary.display()))?;
-        let stdout = child.stdout.take().ok_or("a sandbox without standard output")?;
+            .map_err(|source| ReferenceError::Start {
+                binary: settings.binary.to_owned(),
+                source,
+            })?;
+        let stdout = child.stdout.take().ok_or(ReferenceError::NoOutput)?;
         let mut log = BufReader::new(stdout).lines();
         let listens = async {
             let mut said = String::new();
@@ -126,14 +145,10 @@ impl Sandbox {
                 }
                 said = line;
             }
-            Err(format!("the reference platform's sandbox has ended: {said}"))
+            Err(ReferenceError::Ended { said })
         };
-        let port = tokio::time::timeout(SOON, listens).await.map_err(|_| {
-            format!(
-                "the reference platform's sandbox doesn't listen within {} s",
-                SOON.as_secs()
-            )
-        })??;
+        let listening = tokio::time::timeout(SOON, listens).await;
+        let port = listening.map_err(|_| ReferenceError::Late)??;
         Ok(Sandbox {
             child,
             log,

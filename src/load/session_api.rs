@@ -19,7 +19,7 @@ use super::metric::Metric;
 use super::url::Place;
 use super::worker::Terminal;
 use crate::redact::{Redactor, Secret};
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustError};
 
 /// Where the API is, under an address that has no path.
 const PATH: &str = "/api/v1/managed_agents";
@@ -150,10 +150,22 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
+/// Why there is no client of a session API.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionApiError {
+    /// The key's name.
+    #[error("the value of {0} can't stand in a header field")]
+    Key(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("making an HTTP client: {}", chain(.0))]
+    Client(#[from] reqwest::Error),
+}
+
 impl SessionApi {
     /// # Errors
-    /// In words: a key that can't be a header's value, or invalid certificate authorities.
-    pub fn new(way: &Way<'_>) -> Result<SessionApi, String> {
+    /// A key that can't be a header's value, or invalid certificate authorities.
+    pub fn new(way: &Way<'_>) -> Result<SessionApi, SessionApiError> {
         let place = way.place;
         let scheme = if place.tls { "https" } else { "http" };
         let path = match place.target.trim_end_matches('/') {
@@ -161,7 +173,7 @@ impl SessionApi {
             path => path,
         };
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", way.key.expose()))
-            .map_err(|_| format!("the value of {} can't stand in a header field", way.key.name()))?;
+            .map_err(|_| SessionApiError::Key(way.key.name().to_owned()))?;
         authorization.set_sensitive(true);
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -171,8 +183,7 @@ impl SessionApi {
             .pool_idle_timeout(IDLE)
             .resolve_to_addrs(&place.host, way.addresses)
             .tls_backend_preconfigured(way.trust.client_config()?)
-            .build()
-            .map_err(|error| format!("making an HTTP client: {}", chain(&error)))?;
+            .build()?;
         Ok(SessionApi {
             client,
             base: format!("{scheme}://{}{path}", place.authority),

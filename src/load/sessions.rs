@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hdrhistogram::CreationError;
 use http::StatusCode;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::failure::Failure;
 use super::first_byte::FirstByte;
-use super::metric::Metric;
+use super::metric::{HistogramError, Metric};
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Example, Recorded, Recorder};
 use super::schedule::Arrivals;
@@ -87,6 +88,21 @@ struct Life {
     end: Option<Result<Terminal, Wrong>>,
 }
 
+/// Why no sessions are made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    #[error("asking for a session at {url}: {said}")]
+    Refused {
+        url: String,
+        /// Without secrets, and short.
+        said: String,
+    },
+    #[error("a session's task has ended: {0}")]
+    Task(#[from] JoinError),
+    #[error(transparent)]
+    Histogram(#[from] CreationError),
+}
+
 impl Sessions {
     pub fn new(api: SessionApi, first_byte: FirstByte, order: Order, redactor: &Redactor) -> Sessions {
         Sessions {
@@ -103,8 +119,8 @@ impl Sessions {
     /// Makes them, until all are ready or have failed, or it is told to stop.
     ///
     /// # Errors
-    /// In words: the API accepts no session with this key, or for this agent.
-    pub async fn make(self: &Arc<Self>, stop: &CancellationToken) -> Result<Made, String> {
+    /// The API accepts no session with this key, or for this agent.
+    pub async fn make(self: &Arc<Self>, stop: &CancellationToken) -> Result<Made, MakeError> {
         let began = Instant::now();
         let enough = stop.child_token();
         let mut running = JoinSet::new();
@@ -121,17 +137,16 @@ impl Sessions {
                 Ok((number, life)) => {
                     if let Some(why) = life.refusal() {
                         enough.cancel();
-                        refused.get_or_insert(format!(
-                            "asking for a session at {}: {}",
-                            self.api.url(&format!("/agents/{}/session", self.order.agent)),
-                            why.shown(&self.redactor)
-                        ));
+                        refused.get_or_insert(MakeError::Refused {
+                            url: self.api.url(&format!("/agents/{}/session", self.order.agent)),
+                            said: why.shown(&self.redactor),
+                        });
                     }
                     lives.push((number, life));
                 }
                 Err(error) => {
                     enough.cancel();
-                    refused.get_or_insert(format!("a session's task has ended: {error}"));
+                    refused.get_or_insert(MakeError::Task(error));
                 }
             }
         }
@@ -141,7 +156,7 @@ impl Sessions {
         lives.sort_unstable_by_key(|(number, _)| *number);
         let mut made = Made {
             terminals: Vec::new(),
-            recorder: Recorder::new().map_err(|error| error.to_string())?,
+            recorder: Recorder::new()?,
             ending: match stop.is_cancelled() {
                 true => Ending::Stopped,
                 false => Ending::Complete,
@@ -410,7 +425,7 @@ impl Made {
     ///
     /// # Errors
     /// None: both have histograms of one form.
-    pub fn outcome(self, load: Option<Outcome>) -> Result<Outcome, String> {
+    pub fn outcome(self, load: Option<Outcome>) -> Result<Outcome, HistogramError> {
         let Some(mut outcome) = load else {
             return Ok(Outcome {
                 recorder: self.recorder,

@@ -17,32 +17,62 @@ pub struct Place {
     pub target: String,
 }
 
+/// Why a text is no URL of a terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    #[error("a WebSocket URL has no fragment")]
+    Fragment,
+    #[error("not a URL: {0}")]
+    NoUrl(#[from] http::uri::InvalidUri),
+    #[error("not a URL with ws:// or wss://")]
+    Scheme,
+    #[error("a URL without a host")]
+    NoHost,
+    #[error("a URL with credentials: the token goes into a variable, named by --token-env")]
+    Credentials,
+    #[error(
+        "a URL with a token: it would stand in the shell's history and the process list; put it into a variable, \
+         named by --token-env"
+    )]
+    Token,
+}
+
+/// Why a host is none that a load goes to.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    #[error("resolving {host}: {source}")]
+    Asking { host: String, source: std::io::Error },
+    #[error("resolving {host}: there is no address")]
+    NoAddress { host: String },
+    #[error(
+        "{host} is on a public network ({address}): a load there can do harm to others; where it is yours to load, say \
+         so by --i-own-this-target"
+    )]
+    Public { host: String, address: IpAddr },
+}
+
 impl Place {
     /// # Errors
-    /// Why a text isn't a terminal's URL, in words.
-    pub fn parse(text: &str) -> Result<Place, String> {
+    /// Why a text isn't a terminal's URL.
+    pub fn parse(text: &str) -> Result<Place, PlaceError> {
         // A fragment never goes onto the wire (RFC 6455 §3).
         if text.contains('#') {
-            return Err("a WebSocket URL has no fragment".into());
+            return Err(PlaceError::Fragment);
         }
-        let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+        let uri: Uri = text.parse()?;
         let tls = match uri.scheme_str() {
             Some("ws" | "http") => false,
             Some("wss" | "https") => true,
-            _ => return Err("not a URL with ws:// or wss://".into()),
+            _ => return Err(PlaceError::Scheme),
         };
-        let authority = uri.authority().ok_or("a URL without a host")?;
+        let authority = uri.authority().ok_or(PlaceError::NoHost)?;
         if authority.as_str().contains('@') {
-            return Err("a URL with credentials: the token goes into a variable, named by --token-env".into());
+            return Err(PlaceError::Credentials);
         }
         let query = uri.query().unwrap_or_default();
         let is_token = |name: &str| percent_encoding::percent_decode_str(name).eq(*b"token");
         if query.split('&').filter_map(|pair| pair.split('=').next()).any(is_token) {
-            return Err(
-                "a URL with a token: it would stand in the shell's history and the process list; put it into a \
-                 variable, named by --token-env"
-                    .into(),
-            );
+            return Err(PlaceError::Token);
         }
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Place {
@@ -122,14 +152,18 @@ pub fn is_itself(host: &str) -> bool {
 /// The addresses of a host, as this machine finds them.
 ///
 /// # Errors
-/// In words: there are no addresses, or one is on a public network without `--i-own-this-target`.
-pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAddr>, String> {
+/// There are no addresses, or one is on a public network without `--i-own-this-target`.
+pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     let found = tokio::net::lookup_host((host, port))
         .await
-        .map_err(|error| format!("resolving {host}: {error}"))?;
+        .map_err(|source| ResolveError::Asking {
+            host: host.to_owned(),
+            source,
+        })?;
     let addresses: Vec<SocketAddr> = found.collect();
     if addresses.is_empty() {
-        return Err(format!("resolving {host}: there is no address"));
+        let host = host.to_owned();
+        return Err(ResolveError::NoAddress { host });
     }
     match addresses.iter().find(|address| !is_private(address.ip())) {
         Some(public) if !owned => Err(public_network(host, public.ip())),
@@ -138,11 +172,11 @@ pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAdd
 }
 
 /// Why no load goes to an address of the public network.
-pub fn public_network(host: &str, address: IpAddr) -> String {
-    format!(
-        "{host} is on a public network ({address}): a load there can do harm to others; where it is yours to load, say \
-         so by --i-own-this-target"
-    )
+pub fn public_network(host: &str, address: IpAddr) -> ResolveError {
+    ResolveError::Public {
+        host: host.to_owned(),
+        address,
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +206,7 @@ mod tests {
             ("ws://a/tty#top", "a WebSocket URL has no fragment"),
             ("ws:// a/", "not a URL: "),
         ] {
-            let said = Place::parse(wrong).expect_err(wrong);
+            let said = Place::parse(wrong).expect_err(wrong).to_string();
             assert!(said.starts_with(why), "{wrong}: {said}");
             assert!(!said.contains("secret"), "{said}");
         }
@@ -220,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_public_address_wants_an_owner() {
         // TEST-NET-1 (RFC 5737): nothing is sent there.
-        let said = resolve("192.0.2.1", 80, false).await.expect_err("public");
+        let said = resolve("192.0.2.1", 80, false).await.expect_err("public").to_string();
         assert!(
             said.starts_with("192.0.2.1 is on a public network (192.0.2.1): "),
             "{said}"

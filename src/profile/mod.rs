@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use operations::Operations;
 use refuse::refuse_name;
-use route_address::Way;
+use route_address::{AddressError, Way};
 pub use schema::schema;
 use secret_source::{Needed, SecretSource};
 
@@ -63,6 +63,27 @@ pub struct Profile {
     pub policies: Policies,
 }
 
+/// Why something can't be set on top of a profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("`{0}` is not NAME=VALUE")]
+    NoAssignment(String),
+    #[error(
+        "`{0}` is a secret, and a command line is no place for one: other processes and the shell's history see it; \
+         gauntlet makes up a token and a key for each world, and asks for neither"
+    )]
+    Secret(String),
+    /// What the name or the policy has against the value.
+    #[error("{0}")]
+    Refused(String),
+    #[error("`{0}` is `any`, or a list as `https://a,https://b`")]
+    EmptyList(String),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("nothing is called `{name}`; {suggestion}")]
+    Unknown { name: String, suggestion: String },
+}
+
 impl Default for Profile {
     /// The contract's names, and nothing declared.
     fn default() -> Profile {
@@ -101,28 +122,25 @@ impl Profile {
     }
 
     /// Overrides one thing: `secret.name=my-env`, `token.precedence=reject`, `road.proxy=https://…`.
-    pub fn set(&mut self, assignment: &str) -> Result<(), String> {
+    pub fn set(&mut self, assignment: &str) -> Result<(), SettingError> {
         let Some((name, value)) = assignment.split_once('=') else {
-            return Err(format!("`{assignment}` is not NAME=VALUE"));
+            return Err(SettingError::NoAssignment(assignment.to_owned()));
         };
         if SECRETS.contains(&name) {
-            return Err(format!(
-                "`{name}` is a secret, and a command line is no place for one: other processes and the shell's \
-                 history see it; gauntlet makes up a token and a key for each world, and asks for neither"
-            ));
+            return Err(SettingError::Secret(name.to_owned()));
         }
         if self.names.contains_key(name) {
             if let Some(wrong) = refuse_name(name, value) {
-                return Err(wrong);
+                return Err(SettingError::Refused(wrong));
             }
             self.names.insert(name.to_owned(), value.to_owned());
         } else if let Some(policy) = policy(name) {
             if let Some(wrong) = policy.refuse(value) {
-                return Err(wrong);
+                return Err(SettingError::Refused(wrong));
             }
             match policy.values {
                 Values::List if value.is_empty() => {
-                    return Err(format!("`{name}` is `any`, or a list as `https://a,https://b`"));
+                    return Err(SettingError::EmptyList(name.to_owned()));
                 }
                 Values::List if value != "any" => {
                     let values = value.split(',').map(|value| value.trim().to_owned());
@@ -139,10 +157,10 @@ impl Profile {
                 .map(|(name, _)| *name)
                 .chain(POLICIES.iter().map(|policy| policy.name))
                 .chain(roads.iter().map(String::as_str));
-            return Err(format!(
-                "nothing is called `{name}`; {}",
-                suggestion(name, known, "names")
-            ));
+            return Err(SettingError::Unknown {
+                name: name.to_owned(),
+                suggestion: suggestion(name, known, "names"),
+            });
         }
         Ok(())
     }
@@ -197,7 +215,7 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
             None => way.parse().map(|_: Way| ()),
         };
         if let Err(wrong) = parsed {
-            checker.report(span, wrong);
+            checker.report(span, wrong.to_string());
         }
     }
     for needed in Needed::ALL {
@@ -241,12 +259,9 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
 }
 
 /// Reads how a road is reached.
-fn way_of(road: Road, text: &str) -> Result<Way, String> {
+fn way_of(road: Road, text: &str) -> Result<Way, AddressError> {
     match text.parse()? {
-        Way::Pods if road != Road::Direct => Err(format!(
-            "`pods` is only for the road `direct`, which leads to each pod; `{}` has one address",
-            road.name()
-        )),
+        Way::Pods if road != Road::Direct => Err(AddressError::Pods(road)),
         way => Ok(way),
     }
 }
@@ -323,7 +338,10 @@ p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, 
         assert_eq!(profile.set("road.proxy=http://127.0.0.1:1"), Ok(()));
         assert_eq!(profile.names["secret.name"], "x");
         let near = profile.set("secret.nmae=x").expect_err("unknown");
-        assert_eq!(near, "nothing is called `secret.nmae`; did you mean `secret.name`?");
+        assert_eq!(
+            near.to_string(),
+            "nothing is called `secret.nmae`; did you mean `secret.name`?"
+        );
         assert!(profile.set("token.scope=x").is_err());
         assert!(profile.set("x").is_err());
         assert!(profile.set("api.path=/api/").is_err());
@@ -339,7 +357,8 @@ p.yaml:5:65: `balancer.idle-timeout` is a number of up to nine digits and `us`, 
         for name in SECRETS {
             let refused = Profile::reference()
                 .set(&format!("{name}=abc123"))
-                .expect_err("a secret");
+                .expect_err("a secret")
+                .to_string();
             assert!(
                 refused.contains("is a secret") && !refused.contains("abc123"),
                 "{refused}"

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::vocabulary::Road;
+
 /// How a road is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -25,10 +27,23 @@ pub struct Address {
     pub port: u16,
 }
 
-impl FromStr for Way {
-    type Err = String;
+/// Why a text is no way to a door.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("`{0}` isn't an address such as `https://platform.example`, `port-forward` or `none`")]
+    Form(String),
+    #[error("a user and a password have no place in an address of a door")]
+    Credentials,
+    #[error("`{0}` has a path; an address of a door has none: paths are names as `api.path`")]
+    Path(String),
+    #[error("`pods` is only for the road `direct`, which leads to each pod; `{}` has one address", .0.name())]
+    Pods(Road),
+}
 
-    fn from_str(text: &str) -> Result<Way, String> {
+impl FromStr for Way {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Way, AddressError> {
         match text {
             "port-forward" => Ok(Way::PortForward),
             "pods" => Ok(Way::Pods),
@@ -39,11 +54,10 @@ impl FromStr for Way {
 }
 
 impl FromStr for Address {
-    type Err = String;
+    type Err = AddressError;
 
-    fn from_str(text: &str) -> Result<Address, String> {
-        let wrong =
-            || format!("`{text}` isn't an address such as `https://platform.example`, `port-forward` or `none`");
+    fn from_str(text: &str) -> Result<Address, AddressError> {
+        let wrong = || AddressError::Form(text.to_owned());
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,
@@ -52,12 +66,10 @@ impl FromStr for Address {
         };
         let authority = uri.authority().ok_or_else(wrong)?;
         if authority.as_str().contains('@') {
-            return Err("a user and a password have no place in an address of a door".into());
+            return Err(AddressError::Credentials);
         }
         if uri.path() != "/" || uri.query().is_some() {
-            return Err(format!(
-                "`{text}` has a path; an address of a door has none: paths are names as `api.path`"
-            ));
+            return Err(AddressError::Path(text.to_owned()));
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let behind = authority.as_str().rsplit(']').next().unwrap_or_default();
@@ -148,6 +160,6 @@ mod tests {
             assert!(wrong.parse::<Way>().is_err(), "{wrong}");
         }
         let refused = "https://user:hunter2@a".parse::<Way>().expect_err("a password");
-        assert!(!refused.contains("hunter2"));
+        assert_eq!(refused, AddressError::Credentials);
     }
 }

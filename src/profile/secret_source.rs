@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::file_input;
+use crate::file_input::{self, Refusal};
 
 /// A secret that a run needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,21 +49,45 @@ pub enum SecretSource {
     File(PathBuf),
 }
 
+/// Why there is no secret where it is to come from: without a part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretReadError {
+    #[error("it is not set, or isn't text")]
+    NotSet,
+    #[error("{}", .0.in_a_line())]
+    File(#[source] Refusal),
+    #[error("it is empty")]
+    Empty,
+}
+
+impl From<Refusal> for SecretReadError {
+    fn from(refusal: Refusal) -> SecretReadError {
+        SecretReadError::File(match refusal {
+            // What is in the file may be the secret all the same.
+            Refusal::NotText { valid, .. } => Refusal::NotText {
+                valid,
+                bytes: Vec::new(),
+            },
+            other => other,
+        })
+    }
+}
+
 impl SecretSource {
     /// Reads it. `variable` gives variables of the environment.
     ///
     /// # Errors
-    /// What is not there, is empty or is no text: in words, without a part of the secret.
-    pub fn read(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    /// What is not there, is empty or is no text.
+    pub fn read(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, SecretReadError> {
         let secret = match self {
-            SecretSource::Env(name) => variable(name).ok_or("it is not set, or isn't text")?,
+            SecretSource::Env(name) => variable(name).ok_or(SecretReadError::NotSet)?,
             SecretSource::File(path) => {
-                let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
+                let text = file_input::read_text(path, file_input::SMALL)?;
                 text.trim_end_matches(['\n', '\r']).to_owned()
             }
         };
         match secret.is_empty() {
-            true => Err("it is empty".into()),
+            true => Err(SecretReadError::Empty),
             false => Ok(secret),
         }
     }
@@ -110,13 +134,18 @@ mod tests {
             _ => None,
         };
         let env = |name: &str| SecretSource::Env(name.into()).read(&variable);
-        assert_eq!(env("TOKEN").as_deref(), Ok("abc"));
-        assert!(env("EMPTY").is_err());
-        assert!(env("NONE").is_err());
+        assert_eq!(env("TOKEN").ok().as_deref(), Some("abc"));
+        assert!(matches!(env("EMPTY"), Err(SecretReadError::Empty)));
+        assert!(matches!(env("NONE"), Err(SecretReadError::NotSet)));
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("token");
         std::fs::write(&file, "abc\r\n").expect("written");
-        assert_eq!(SecretSource::File(file).read(&variable).as_deref(), Ok("abc"));
+        let of_file = SecretSource::File(file.clone()).read(&variable);
+        assert_eq!(of_file.ok().as_deref(), Some("abc"));
+        std::fs::write(&file, b"abc\xff").expect("written");
+        let error = SecretSource::File(file).read(&variable).expect_err("no text");
+        assert_eq!(error.to_string(), "not UTF-8 from byte 3 on");
+        assert!(!format!("{error:?}").contains("97"), "{error:?}");
         assert!(SecretSource::File(folder.path().into()).read(&variable).is_err());
     }
 }

@@ -288,8 +288,8 @@ impl Fit<'_> {
         let wants = |step: &Step| needs(step, Need::JwtSecret) || names(&step.args, "jwt-secret");
         match self.installation.agents.as_ref()? {
             // A cluster without it is one without an agent service.
-            Err(why) if self.installation.has_cluster => Some(why.clone()),
-            Err(why) => steps(planned).any(wants).then(|| why.clone()),
+            Err(why) if self.installation.has_cluster => Some(why.to_string()),
+            Err(why) => steps(planned).any(wants).then(|| why.to_string()),
             Ok(secrets)
                 if secrets.master_key.is_empty() && steps(planned).any(|step| names(&step.args, "master-key")) =>
             {

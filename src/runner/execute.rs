@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{Instrument, debug, info_span};
 
 use super::context::RunContext;
 use super::eligibility::{Fit, real_gateways};
@@ -13,15 +14,16 @@ use super::evidence;
 use super::plan::Planned;
 use super::reproduce::reproduce;
 use super::sharing::need;
-use super::story::{Record, Story};
+use super::story::{Record, Story, StoryError};
 use crate::events::{Event, RunOf, ScenarioResult, Verdict};
-use crate::redact::Redactor;
+use crate::redact::{RedactError, Redactor};
 use crate::scenario::variables::set_built_in;
-use crate::steps::{StepContext, session};
-use crate::template::{Scope, render, render_string};
+use crate::steps::{StepContext, StepError, session};
+use crate::template::{Scope, TemplateError, render, render_string};
 use crate::vocabulary::{Contract, Policies, duration};
+use crate::world::installation::InstallationError;
 use crate::world::operations::prepare;
-use crate::world::running::Setup;
+use crate::world::running::{Setup, WorldError};
 use crate::world::{Target, World};
 
 /// Longest time that the taking of evidence may take.
@@ -100,12 +102,39 @@ fn unfit(planned: &Planned, shared: &RunContext) -> Option<String> {
     }
 }
 
-/// Why a run did not come to its end.
+/// Why a run did not come to its end. All but the last: the harness could not tell.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
-    /// The harness could not tell.
-    #[error("{0}")]
-    Error(String),
+    #[error(transparent)]
+    MadeUp(#[from] TemplateError),
+    #[error("a secret of the world: {0}")]
+    Secret(#[source] RedactError),
+    #[error("starting a world: {0}")]
+    Start(#[source] Box<WorldError>),
+    #[error("preparing the platform: {0}")]
+    Prepare(#[source] InstallationError),
+    #[error("the variable {name}: {source}")]
+    Variable {
+        name: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(transparent)]
+    Story(#[from] StoryError),
+    /// It ended in the middle of something.
+    #[error("the scenario ran over its time of {} {meanwhile}", duration::show(*limit))]
+    Late { limit: Duration, meanwhile: String },
+    #[error("`finally` was not done within {FINALLY_WITHIN:?}")]
+    FinallyLate,
+    #[error(transparent)]
+    Sweep(StepError),
+    #[error("deleting the sessions that were made took too long")]
+    SweepLate,
+    #[error("putting back what was changed: {0}; `gauntlet recover` tries again")]
+    PutBack(#[source] InstallationError),
+    #[error("ending its world: {0}")]
+    Stop(#[source] Box<WorldError>),
+    #[error("its world did not end within {STOP_WITHIN:?}")]
+    StopLate,
     /// Somebody wanted the whole run to end; where that met this one.
     #[error("interrupted {0}")]
     Interrupted(String),
@@ -113,14 +142,17 @@ enum Broken {
 
 impl Broken {
     fn late(limit: Duration, meanwhile: &str) -> Broken {
-        let limit = duration::show(limit);
-        Broken::Error(format!("the scenario ran over its time of {limit} {meanwhile}"))
+        Broken::Late {
+            limit,
+            meanwhile: meanwhile.to_owned(),
+        }
     }
-}
 
-impl From<String> for Broken {
-    fn from(reason: String) -> Broken {
-        Broken::Error(reason)
+    fn variable(name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Broken {
+        Broken::Variable {
+            name: name.to_owned(),
+            source: source.into(),
+        }
     }
 }
 
@@ -137,7 +169,7 @@ async fn live(
     let mut scope = Scope::new(seed_of(&planned.run, shared.seed));
     let setup = setup(&scope, planned, shared, secrets)?;
     let stay = need(planned).and_then(|need| shared.worlds.enter(&need, &planned.run));
-    let making = shared.target.world(&planned.scenario.world, setup);
+    let making = world_of(planned, shared, setup);
     let getting = async {
         match &stay {
             Some(stay) => stay.world(making).await,
@@ -147,7 +179,7 @@ async fn live(
     let starting = "while its world was starting";
     let world = tokio::select! {
         world = timeout_at(deadline, getting) => match world {
-            Ok(world) => world.map_err(|error| format!("starting a world: {error}"))?,
+            Ok(world) => world?,
             Err(_) => return Err(Broken::late(limit, starting)),
         },
         () = shared.stop.cancelled() => return Err(Broken::Interrupted(starting.to_owned())),
@@ -179,15 +211,13 @@ async fn live(
                 record.doubt(&why);
             }
             let swept = match timeout(FINALLY_WITHIN, session::sweep(&context)).await {
-                Ok(swept) => swept.map_err(|error| Broken::Error(error.to_string())),
-                Err(_) => Err(Broken::Error(
-                    "deleting the sessions that were made took too long".into(),
-                )),
+                Ok(swept) => swept.map_err(Broken::Sweep),
+                Err(_) => Err(Broken::SweepLate),
             };
             let put_back = put_back(&world, shared).await;
             ended.and(swept).and(put_back)
         }
-        Err(error) => Err(Broken::Error(error)),
+        Err(error) => Err(error),
     };
     let is_bad = ended.is_err() || record.is_bad();
     let stopped = match stay {
@@ -204,24 +234,50 @@ async fn live(
             }
         }
     };
-    ended?;
-    Ok(stopped?)
+    ended.and(stopped)
 }
 
 /// Ends a world that nobody works in any more, or leaves it to be looked at.
-async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(), String> {
-    let late = || format!("its world did not end within {STOP_WITHIN:?}");
+async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(), Broken> {
     match Arc::into_inner(world) {
         Some(world) if shared.keep_failed && world.can_stay() && is_bad => {
             world.leave();
             Ok(())
         }
-        Some(world) => match timeout(STOP_WITHIN, world.stop()).await {
-            Ok(stopped) => stopped.map_err(|error| format!("ending its world: {error}")),
-            Err(_) => Err(late()),
+        Some(world) => match timeout(STOP_WITHIN, stop(world)).await {
+            Ok(stopped) => stopped,
+            Err(_) => Err(Broken::StopLate),
         },
-        None => Err(late()),
+        None => Err(Broken::StopLate),
     }
+}
+
+/// Starts the world of a run.
+async fn world_of(planned: &Planned, shared: &RunContext, setup: Setup) -> Result<World, Broken> {
+    let start = async {
+        debug!("the world starts");
+        let world = shared.target.world(&planned.scenario.world, setup).await;
+        match &world {
+            Ok(world) => debug!(namespace = world.namespace, "the world has started"),
+            Err(error) => debug!(%error, "the world did not start"),
+        }
+        world.map_err(|error| Broken::Start(Box::new(error)))
+    };
+    start.instrument(info_span!("start")).await
+}
+
+/// Ends a world.
+async fn stop(world: World) -> Result<(), Broken> {
+    let stop = async {
+        debug!("the world ends");
+        let stopped = world.stop().await;
+        match &stopped {
+            Ok(()) => debug!("the world has ended"),
+            Err(error) => debug!(%error, "the world did not end"),
+        }
+        stopped.map_err(|error| Broken::Stop(Box::new(error)))
+    };
+    stop.instrument(info_span!("stop")).await
 }
 
 /// Brings a platform that isn't ours into the state that the scenario requires.
@@ -235,7 +291,7 @@ async fn prepared(
     let preparing = "while the platform was being prepared";
     tokio::select! {
         made = timeout_at(deadline, prepare(world, &planned.scenario.world)) => match made {
-            Ok(made) => made.map_err(|error| Broken::Error(format!("preparing the platform: {error}"))),
+            Ok(made) => made.map_err(Broken::Prepare),
             Err(_) => Err(Broken::late(limit, preparing)),
         },
         () = shared.stop.cancelled() => Err(Broken::Interrupted(preparing.to_owned())),
@@ -252,15 +308,13 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
             changes.tell_of_left(left);
             Ok(())
         }
-        Err(error) => Err(Broken::Error(format!(
-            "putting back what was changed: {error}; `gauntlet recover` tries again"
-        ))),
+        Err(error) => Err(Broken::PutBack(error)),
     }
 }
 
 /// The parts of a world; its secrets are known to the redactor.
-fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, String> {
-    let random = || render_string("${token()}", scope).map_err(|error| error.to_string());
+fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, Broken> {
+    let random = || render_string("${token()}", scope);
     let setup = Setup {
         names: shared.names.clone(),
         mutants: shared.mutants.clone(),
@@ -278,15 +332,13 @@ fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redact
 }
 
 /// Token, master key and JWT secret; empty is what a contract has none of.
-fn know(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), String> {
+fn know(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), Broken> {
     let names = match contract {
         Contract::HarnessToken | Contract::AgentService => ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"],
         Contract::CodexAuth => ["LITELLM_API_KEY", "LITELLM_MASTER_KEY", "RUNTIME_TOKEN"],
     };
     for (name, value) in names.into_iter().zip(secrets).filter(|(_, value)| !value.is_empty()) {
-        redactor
-            .add(name, value)
-            .map_err(|error| format!("a secret of the world: {error}"))?;
+        redactor.add(name, value).map_err(Broken::Secret)?;
     }
     Ok(())
 }
@@ -296,7 +348,7 @@ async fn told(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Resu
     let stop = story.shared.stop.clone();
     let ended = tokio::select! {
         ended = timeout_at(deadline, story.steps()) => match ended {
-            Ok(ended) => ended.map_err(Broken::Error),
+            Ok(ended) => ended.map_err(Broken::Story),
             Err(_) => Err(Broken::late(limit, &story.under_way)),
         },
         () = stop.cancelled() => Err(Broken::Interrupted(story.under_way.clone())),
@@ -307,10 +359,8 @@ async fn told(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Resu
         keep_evidence(story).await;
     }
     let finished = match timeout(FINALLY_WITHIN, story.finally()).await {
-        Ok(finished) => finished.map_err(Broken::Error),
-        Err(_) => Err(Broken::Error(format!(
-            "`finally` was not done within {FINALLY_WITHIN:?}"
-        ))),
+        Ok(finished) => finished.map_err(Broken::Story),
+        Err(_) => Err(Broken::FinallyLate),
     };
     if !taken && (finished.is_err() || story.record.is_bad()) {
         keep_evidence(story).await;
@@ -343,7 +393,7 @@ fn variables(
     shared: &RunContext,
     world: &World,
     redactor: &Redactor,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     let (names, policies) = (&world.names, policies(planned, shared, world));
     set_built_in(
         scope,
@@ -355,14 +405,14 @@ fn variables(
     );
     let given = planned.parameters.iter().map(|(name, value)| (name, value));
     for (name, template) in given.chain(&planned.scenario.vars) {
-        let value = render(template, scope).map_err(|error| format!("the variable {name}: {error}"))?;
+        let value = render(template, scope).map_err(|error| Broken::variable(name, error))?;
         // One made of the world's token is known as that already.
         let unknown = |text: &&str| matches!(redactor.redact(text), Cow::Borrowed(_));
         if let Some(token) = value.as_str().filter(|text| looks_secret(text)).filter(unknown) {
             let label = name.to_uppercase().replace('-', "_");
             redactor
                 .add(&label, token)
-                .map_err(|error| format!("the variable {name}: {error}"))?;
+                .map_err(|error| Broken::variable(name, error))?;
         }
         scope.set(name, value);
     }

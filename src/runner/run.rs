@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::{debug, info_span};
+
 use super::plan::Planned;
 use super::schedule::{Ended, Told, job, schedule};
 use crate::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
@@ -38,11 +40,14 @@ pub async fn run(
     mut tell: impl FnMut(Event),
 ) -> RunResult {
     let started = Instant::now();
+    let span = info_span!("run", seed = info.seed, on = %info.target);
     tell(Event::RunStarted(Arc::new(info)));
     shared.share(&planned);
     let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
+    let jobs: Vec<_> = span.in_scope(|| jobs.collect());
+    span.in_scope(|| debug!(scenarios = jobs.len(), at_once = terms.jobs, "the run begins"));
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
-    let left = schedule(jobs.collect(), terms.jobs, &shared.stop, |told| match told {
+    let left = schedule(jobs, terms.jobs, &shared.stop, |told| match told {
         Told::Event(event) => {
             tell(event);
             ControlFlow::Continue(())
@@ -65,6 +70,7 @@ pub async fn run(
     })
     .await;
     let result = sum(&results, left, &shared, terms, started);
+    span.in_scope(|| debug!(verdict = ?result.verdict, "the run is over"));
     tell(Event::RunFinished(Arc::new(result.clone())));
     result
 }

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span};
 
 use super::context::RunContext;
 use super::execute::execute;
@@ -43,6 +44,7 @@ pub struct Ended<K> {
 /// The job of one run.
 pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunContext>) -> Job<Ended<K>> {
     let secrets = shared.redactor.scope();
+    let span = info_span!("scenario", run = %planned.run);
     let (planned_again, shared_again, secrets_again) = (planned.clone(), shared.clone(), secrets.clone());
     Job {
         alone: planned.alone,
@@ -52,8 +54,10 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunCo
                 let tell = move |event| drop(events.send(event));
                 tell(Event::ScenarioStarted(planned.run.clone()));
                 let result = execute(&planned, &shared, &secrets, &tell).await;
+                debug!(verdict = ?result.verdict, reason = result.reason.as_deref(), "the scenario is over");
                 Ended { key, result, secrets }
             }
+            .instrument(span)
             .boxed()
         }),
         broken: Box::new(move |ran| Ended {

@@ -49,7 +49,8 @@ impl StepRunner<'_> {
     /// Carries it out, for each pod where it is about a list of them; binds what it observed. What came
     /// of it stands in `attempts`, also where it ends in an error.
     pub async fn run(&self, scope: &mut Scope, attempts: &mut Vec<Attempt>) -> Result<(), StepError> {
-        let verb = verb(self.step.verb).ok_or_else(|| StepError(format!("there is no verb {}", self.step.verb)))?;
+        let verb =
+            verb(self.step.verb).ok_or_else(|| StepError::Because(format!("there is no verb {}", self.step.verb)))?;
         let mut last = Value::Null;
         for keys in self.each(verb, scope)? {
             let (attempt, observed) = self.until(verb, keys, scope).await?;
@@ -76,7 +77,7 @@ impl StepRunner<'_> {
         let subjects = match subject::each(&about) {
             None => vec![about],
             Some(pods) if pods.is_empty() => {
-                return Err(StepError(format!("{}: the list of pods is empty", verb.name)));
+                return Err(StepError::Because(format!("{}: the list of pods is empty", verb.name)));
             }
             Some(pods) => pods.clone(),
         };

@@ -1,5 +1,7 @@
 //! Executes the steps of one run and collects their results.
 
+use tracing::{Instrument, debug, info_span};
+
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};
 use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
@@ -8,6 +10,16 @@ use crate::scenario::Step;
 use crate::steps::{StepContext, StepError};
 use crate::template::{Scope, render};
 use crate::yaml::Place;
+
+/// Why a story did not come to its end: a step that could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}:{}: {source}", if *finally { "in `finally`: " } else { "" }, place.source.name, place.line)]
+pub struct StoryError {
+    /// Whether the step is one of `finally`.
+    finally: bool,
+    place: Place,
+    source: StepError,
+}
 
 /// The state of a run so far.
 #[derive(Default)]
@@ -93,7 +105,7 @@ impl<'a> Story<'a> {
     }
 
     /// The steps in order, up to one that doesn't hold.
-    pub async fn steps(&mut self) -> Result<(), String> {
+    pub async fn steps(&mut self) -> Result<(), StoryError> {
         let planned: &'a Planned = self.planned;
         let steps = &planned.scenario.steps;
         for (index, step) in steps.iter().enumerate() {
@@ -116,7 +128,7 @@ impl<'a> Story<'a> {
     }
 
     /// Carries out a step; returns whether to continue.
-    async fn step(&mut self, step: &Step, number: usize) -> Result<bool, String> {
+    async fn step(&mut self, step: &Step, number: usize) -> Result<bool, StoryError> {
         let (attempts, ended) = self.attempt(step).await;
         let mut goes_on = true;
         for Attempt { what, judged, facts } in attempts {
@@ -133,8 +145,11 @@ impl<'a> Story<'a> {
                     at: at_of(&place),
                 }));
         }
-        ended.map_err(|error| at(&step.place, &error.0))?;
-        Ok(goes_on)
+        ended.map(|()| goes_on).map_err(|source| StoryError {
+            finally: false,
+            place: step.place.clone(),
+            source,
+        })
     }
 
     async fn attempt(&mut self, step: &Step) -> (Vec<Attempt>, Result<(), StepError>) {
@@ -144,13 +159,23 @@ impl<'a> Story<'a> {
             policies: &self.shared.policies,
         };
         let mut attempts = Vec::new();
-        let ended = runner.run(&mut self.scope, &mut attempts).await;
+        let span = info_span!("step", verb = step.verb, line = step.place.line);
+        let ended = async {
+            debug!("the step begins");
+            let ended = runner.run(&mut self.scope, &mut attempts).await;
+            match &ended {
+                Ok(()) => debug!(attempts = attempts.len(), "the step is over"),
+                Err(error) => debug!(%error, "the step could not be carried out"),
+            }
+            ended
+        };
+        let ended = ended.instrument(span).await;
         (attempts, ended)
     }
 
     /// All steps of `finally`, whatever becomes of each. What doesn't hold there says nothing of the
     /// rule, and that the platform is not what the scenario leaves behind.
-    pub async fn finally(&mut self) -> Result<(), String> {
+    pub async fn finally(&mut self) -> Result<(), StoryError> {
         let mut first = Ok(());
         for (index, step) in self.planned.scenario.finally.iter().enumerate() {
             if !self.whole && self.is_about_what_never_was(step) {
@@ -166,8 +191,12 @@ impl<'a> Story<'a> {
                     }
                 }
             }
-            if let (Ok(()), Err(error)) = (&first, ended) {
-                first = Err(format!("in `finally`: {}", at(&step.place, &error.0)));
+            if let (Ok(()), Err(source)) = (&first, ended) {
+                first = Err(StoryError {
+                    finally: true,
+                    place: step.place.clone(),
+                    source,
+                });
             }
         }
         first
@@ -191,10 +220,6 @@ fn check(id: String, what: String, judged: Judged) -> CheckResult {
         reason: judged.reason,
         at: at_of(&judged.place),
     }
-}
-
-fn at(place: &Place, message: &str) -> String {
-    format!("{}:{}: {message}", place.source.name, place.line)
 }
 
 /// Lines before a place that are told with it.

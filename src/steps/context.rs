@@ -129,7 +129,7 @@ impl StepContext {
         number
             .and_then(|n| lock(&self.terminals).get(n as usize).cloned())
             .ok_or_else(|| {
-                StepError(
+                StepError::Because(
                     "this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into(),
                 )
             })
@@ -172,7 +172,7 @@ impl StepContext {
         number
             .and_then(|n| lock(&self.loads).get(n as usize).cloned())
             .ok_or_else(|| {
-                StepError(
+                StepError::Because(
                     "this is not a load in the background: it takes the result that a `load` with `until-open` got with `as`"
                         .into(),
                 )

@@ -57,7 +57,6 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         let value = by_command::exec(commands, &pod, &arguments, &what).await?;
         return Ok(Observation { what, value });
     }
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
     let tty = arguments.tty.unwrap_or(false);
     let api: Api<Pod> = Api::namespaced(context.world.kubernetes.clone(), &context.world.namespace);
     let container = match arguments.container {
@@ -81,8 +80,8 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         .map_err(|error| StepError::asking(&what, error))?;
     let value = timeout(context.limits.ready, finish(process, arguments.stdin))
         .await
-        .map_err(|_| failed(&format!("it had not ended after {:?}", context.limits.ready)))?
-        .map_err(|e| failed(&e))?;
+        .map_err(|_| StepError::doing(&what, format!("it had not ended after {:?}", context.limits.ready)))?
+        .map_err(|error| StepError::doing(&what, error))?;
     Ok(Observation { what, value })
 }
 
@@ -111,7 +110,7 @@ pub async fn pod_name(subject: &Value, context: &StepContext) -> Result<String, 
     found.value["names"][0]
         .as_str()
         .map(str::to_owned)
-        .ok_or_else(|| StepError(format!("{}: there is none", found.what)))
+        .ok_or_else(|| StepError::Because(format!("{}: there is none", found.what)))
 }
 
 async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<Value, StepError> {
@@ -130,10 +129,11 @@ async fn finish(mut process: AttachedProcess, stdin: Option<String>) -> Result<V
         Some(status) => status.await,
         None => None,
     };
-    let status = status.ok_or_else(|| StepError("the connection ended without the command's status".into()))?;
+    let status =
+        status.ok_or_else(|| StepError::Because("the connection ended without the command's status".into()))?;
     match exit_code(&status) {
         Some(code) => Ok(json!({ "exit_code": code, "stdout": stdout, "stderr": stderr })),
-        None => Err(StepError(
+        None => Err(StepError::Because(
             status.message.unwrap_or_else(|| "it ended without an exit code".into()),
         )),
     }

@@ -135,14 +135,13 @@ pub fn headers(
     headers
         .into_iter()
         .map(|(name, value)| {
-            let refused = |error: &dyn std::fmt::Display| {
-                StepError(format!(
-                    "the header {name}: {error}; a `raw` step can send what is not a header"
-                ))
+            let refused = |source: http::Error| StepError::Header {
+                name: name.clone(),
+                source,
             };
             Ok((
-                HeaderName::from_bytes(name.as_bytes()).map_err(|e| refused(&e))?,
-                HeaderValue::from_bytes(value.as_bytes()).map_err(|e| refused(&e))?,
+                HeaderName::from_bytes(name.as_bytes()).map_err(|error| refused(error.into()))?,
+                HeaderValue::from_bytes(value.as_bytes()).map_err(|error| refused(error.into()))?,
             ))
         })
         .collect()

@@ -149,8 +149,7 @@ pub async fn send(
     title: &str,
 ) -> Result<Value, StepError> {
     let doing = format!("{} {} at {}", request.method, request.path, door.address);
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(&doing, error);
-    let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| failed(&e))?;
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| StepError::doing(&doing, error))?;
     // After `-X HEAD` curl would wait for a body.
     let flags = match request.method.as_str() {
         "HEAD" => " --head".to_owned(),
@@ -183,7 +182,7 @@ pub async fn send(
             )
         }
         Ok(Err(error)) if error.is_builder() || error.is_timeout() => {
-            return Err(failed(&chain(&error)));
+            return Err(StepError::doing(&doing, chain(&error)));
         }
         Ok(Err(error)) => {
             StepError::unless_exhausted(&doing, &error)?;

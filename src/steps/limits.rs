@@ -50,11 +50,12 @@ impl Limits {
 pub fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Duration, StepError> {
     let length = match text {
         None => default,
-        Some(text) => duration::parse(text)
-            .ok_or_else(|| StepError(format!("{key}: {text:?} is not a length of time: {}", duration::FORM)))?,
+        Some(text) => duration::parse(text).ok_or_else(|| {
+            StepError::Because(format!("{key}: {text:?} is not a length of time: {}", duration::FORM))
+        })?,
     };
     match length.is_zero() {
-        true => Err(StepError(format!("{key}: it must be more than nothing"))),
+        true => Err(StepError::Because(format!("{key}: it must be more than nothing"))),
         false => Ok(length),
     }
 }

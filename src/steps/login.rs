@@ -153,7 +153,7 @@ async fn tell_vendor(path: &str, body: Value, context: &StepContext) -> Result<(
     let answer = send(request, context.limits.answer, &door, None, context, &what).await?;
     match answer["status"].as_u64() {
         Some(200..300) => Ok(()),
-        _ => Err(StepError::doing(&what, answer)),
+        _ => Err(StepError::doing(&what, answer.to_string())),
     }
 }
 

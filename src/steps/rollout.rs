@@ -16,7 +16,7 @@ use super::outcome::{Observation, StepError};
 use super::secret;
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
-use crate::world::deploy;
+use crate::world::deploy::{self, DeployError};
 use crate::world::operations::Operations;
 use crate::world::rollout::completed;
 use crate::world::wait::{WaitError, until};
@@ -77,7 +77,7 @@ pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observ
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect(),
         other => {
-            return Err(StepError(format!(
+            return Err(StepError::Because(format!(
                 "restart: {other} is not a deployment's name or a list of names"
             )));
         }
@@ -110,14 +110,11 @@ pub(super) async fn roll(context: &StepContext, names: &[&str]) -> Result<(), St
         let failed = |error| StepError::asking(format!("restarting deployment {name}"), error);
         match context.world.changes() {
             None => drop(api.restart(name).await.map_err(failed)?),
-            Some(changes) => changes
-                .restart(name)
-                .await
-                .map_err(|error| StepError(error.to_string()))?,
+            Some(changes) => changes.restart(name).await?,
         }
     }
     for name in names {
-        completed(&api, name, context.limits.ready).await.map_err(StepError)?;
+        completed(&api, name, context.limits.ready).await?;
     }
     Ok(())
 }
@@ -155,11 +152,14 @@ pub async fn seed(arguments: SeedToken, context: &StepContext) -> Result<Observa
 /// Runs the platform's own seed as a pod, to its end.
 async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
     let what = "run the deploy pipeline's seed".to_owned();
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(&what, error);
+    let failed = |error: DeployError| StepError::doing(&what, error);
     let world = &context.world;
     if let (Operations::Commands(_), Some(changes)) = (world.operations(), world.changes()) {
         let keys = ["secret.key", "secret.master-key"].map(|name| world.name(name));
-        let log = changes.seed_by_command(&keys).await.map_err(|e| failed(&e))?;
+        let log = changes
+            .seed_by_command(&keys)
+            .await
+            .map_err(|error| StepError::doing(&what, error))?;
         let value = json!({ "done": true, "phase": "Succeeded", "log": log });
         return Ok(Observation { what, value });
     }
@@ -167,15 +167,20 @@ async fn pipeline(context: &StepContext) -> Result<Observation, StepError> {
         seed: format!("seed-{}", nonce()),
         ..world.values.clone()
     };
-    let objects = deploy::objects(deploy::SEED, &values).map_err(|e| failed(&e))?;
+    let objects = deploy::objects(deploy::SEED, &values).map_err(failed)?;
     deploy::create(&world.kubernetes, &world.namespace, objects, |_| true)
         .await
-        .map_err(|e| failed(&e))?;
+        .map_err(failed)?;
     let pods: Api<Pod> = Api::namespaced(world.kubernetes.clone(), &world.namespace);
     let ended = match until(&pods, &values.seed, has_ended(), context.limits.ready).await {
         Ok(ended) => ended,
-        Err(WaitError::Late(within)) => return Err(failed(&format!("the seed had not ended after {within:?}"))),
-        Err(error) => return Err(failed(&error)),
+        Err(WaitError::Late(within)) => {
+            return Err(StepError::doing(
+                &what,
+                format!("the seed had not ended after {within:?}"),
+            ));
+        }
+        Err(error) => return Err(StepError::doing(&what, error)),
     };
     let phase = ended.and_then(|pod| pod.status?.phase).unwrap_or_default();
     let log = pods.logs(&values.seed, &LogParams::default()).await.unwrap_or_default();

@@ -222,7 +222,7 @@ fn prove(arguments: &Search, haystack: Haystack, read: &[Place]) -> Result<(), S
     match &arguments.proof {
         Some(proof) if !read.iter().any(|place| place.text().contains(proof.as_str())) => {
             let bytes: usize = read.iter().map(|place| place.text().len()).sum();
-            Err(StepError(format!(
+            Err(StepError::Because(format!(
                 "searching {haystack}: the proof {proof:?}, which must stand there, isn't in the {bytes} bytes that \
                  were read; what is not found there says nothing"
             )))

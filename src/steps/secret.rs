@@ -129,7 +129,6 @@ pub async fn set(context: &StepContext, secret: &str, key: &str, value: &str) ->
 
 /// Writes values into a Secret; for one that isn't ours the change is journalled first.
 async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what: &str) -> Result<(), StepError> {
-    let failed = |error: &dyn std::fmt::Display| StepError::doing(what, error);
     if let (Operations::Commands(_), Some(changes)) = (context.world.operations(), context.world.changes()) {
         let changed = values
             .iter()
@@ -137,13 +136,17 @@ async fn put(context: &StepContext, secret: &str, values: &[(&str, &str)], what:
         return changes
             .patch_by_command(&changed.collect())
             .await
-            .map_err(|e| failed(&e));
+            .map_err(|error| StepError::doing(what, error));
     }
     if let Some(changes) = context.world.changes() {
-        changes.secret(secret, values).await.map_err(|e| failed(&e))?;
+        changes
+            .secret(secret, values)
+            .await
+            .map_err(|error| StepError::doing(what, error))?;
     }
     let operations: Vec<Value> = values.iter().map(|(key, value)| add(key, value)).collect();
-    let patch: json_patch::Patch = serde_json::from_value(operations.into()).map_err(|e| failed(&e))?;
+    let patch: json_patch::Patch =
+        serde_json::from_value(operations.into()).map_err(|error| StepError::doing(what, error))?;
     api(context)
         .patch(secret, &PatchParams::default(), &Patch::Json::<()>(patch))
         .await

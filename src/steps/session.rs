@@ -178,7 +178,7 @@ pub async fn sweep(context: &StepContext) -> Result<(), StepError> {
         };
         let deleted = delete(left, context).await?;
         if context.sessions_left().contains(&id) {
-            return Err(StepError(format!(
+            return Err(StepError::Because(format!(
                 "deleting session {id}, which is left on the platform: it answered {}",
                 deleted.value["http"]["status"]
             )));
@@ -205,7 +205,7 @@ pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, S
     let sessions = sessions.into_iter().find_map(Value::as_array);
     let (Some(sessions), Some(200)) = (sessions, listed["status"].as_u64()) else {
         let status = &listed["status"];
-        return Err(StepError(format!(
+        return Err(StepError::Because(format!(
             "{what}, to find those of the run: the session API answered {status}, and no list"
         )));
     };
@@ -228,7 +228,7 @@ pub async fn delete_all(context: &StepContext, changes: &Changes) -> Result<usiz
     }
     let title = changes.session_title();
     let found = titled(context, &title).await.map_err(|error| {
-        StepError(format!(
+        StepError::Because(format!(
             "{error}; a session with `{title}` in its title may be left, and where there is none {} can be deleted",
             changes.journal.path.display()
         ))
@@ -246,7 +246,7 @@ async fn delete_each(sessions: &[String], context: &StepContext) -> Result<(), S
         let deleted = delete(left, context).await?;
         let status = &deleted.value["http"]["status"];
         if !matches!(status.as_u64(), Some(200..300 | 404)) {
-            return Err(StepError(format!(
+            return Err(StepError::Because(format!(
                 "deleting session {id}: the session API answered {status}"
             )));
         }
@@ -283,7 +283,7 @@ async fn agent(context: &StepContext) -> Result<String, StepError> {
     }
     if context.world.installation().is_some() {
         let path = context.world.name("api.path");
-        return Err(StepError(format!(
+        return Err(StepError::Because(format!(
             "the platform lists no agent (GET {path}/agents: {}) to make sessions with, and one that gauntlet made \
              could not be deleted again; make one: POST {path}/agents",
             listed["status"]
@@ -297,7 +297,7 @@ pub async fn make_agent(context: &StepContext) -> Result<String, StepError> {
     let body = json!({ "model": "gauntlet", "name": "gauntlet" });
     let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
     made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {
-        StepError(format!(
+        StepError::Because(format!(
             "making an agent: the session API answered {}: {}",
             made["status"], made["text"]
         ))
@@ -324,7 +324,7 @@ fn id_of(session: &Value) -> Result<String, StepError> {
         .or(session.as_str())
         .map(str::to_owned)
         .ok_or_else(|| {
-            StepError(format!(
+            StepError::Because(format!(
                 "this is not a session: {session}; bind one with `session: new` and `as`"
             ))
         })

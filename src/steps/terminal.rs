@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::lock::lock;
-use super::outcome::StepError;
+use super::outcome::{Lacking, StepError};
 use super::said::Said;
 use super::wire::{Recorded, Transcript};
 
@@ -41,7 +41,7 @@ struct State {
     /// Why the connection ended without a close frame.
     broken: Option<String>,
     /// What this machine ran out of, where that ended it: not the other side's doing.
-    exhausted: Option<StepError>,
+    exhausted: Option<Lacking>,
     text_frames: u64,
     other_frames: u64,
     /// Longest TEXT frame, in characters.
@@ -116,7 +116,7 @@ impl Terminal {
     /// It ended because this machine ran out of something.
     pub fn unless_exhausted(&self) -> Result<(), StepError> {
         match &lock(&self.state).exhausted {
-            Some(StepError(why)) => Err(StepError(why.clone())),
+            Some(lacking) => Err(lacking.clone().into()),
             None => Ok(()),
         }
     }

@@ -2,18 +2,27 @@
 
 use std::path::{MAIN_SEPARATOR, Path};
 
-use kube::config::Kubeconfig;
+use kube::config::{Kubeconfig, KubeconfigError};
 
-use crate::file_input;
+use crate::file_input::{self, Refusal};
 use crate::world::kube_error::kube_error;
+
+/// Why a file is no kubeconfig: without the path.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{}", .0.in_a_line())]
+    File(#[from] Refusal),
+    #[error("{}", kube_error(.0))]
+    Kubeconfig(#[from] KubeconfigError),
+}
 
 /// Reads a kubeconfig. What it names by a relative path lies beside it, as for kubectl.
 ///
 /// # Errors
-/// In words, without the path: the file can't be read, or isn't a kubeconfig.
-pub fn read(path: &Path) -> Result<Kubeconfig, String> {
-    let text = file_input::read_text(path, file_input::SMALL).map_err(|refusal| refusal.in_a_line())?;
-    let mut config = Kubeconfig::from_yaml(&text).map_err(|error| kube_error(&error))?;
+/// The file can't be read, or isn't a kubeconfig.
+pub fn read(path: &Path) -> Result<Kubeconfig, ReadError> {
+    let text = file_input::read_text(path, file_input::SMALL)?;
+    let mut config = Kubeconfig::from_yaml(&text)?;
     let Some(folder) = path.parent() else {
         return Ok(config);
     };

@@ -34,10 +34,10 @@ use crate::vocabulary::Road;
 use crate::vocabulary::WorldSpec;
 use embedded::Program;
 use exhausted::Exhausted;
-use gateways::{Gateways, envoy_gateway};
+use gateways::{GatewayError, Gateways, envoy_gateway};
 use installation::Installation;
-use kind::KindCluster;
 use kind::namespace::Namespace;
+use kind::{KindCluster, KindError};
 use running::Setup;
 
 /// Where scenarios get their worlds.
@@ -49,6 +49,15 @@ pub enum Target {
     Kind(Arc<KindCluster>),
     /// All share a platform that isn't ours.
     Installation(Arc<Installation>),
+}
+
+/// Why real gateways can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewaysError {
+    #[error(transparent)]
+    Start(#[from] GatewayError),
+    #[error(transparent)]
+    Bring(#[from] KindError),
 }
 
 impl Target {
@@ -104,11 +113,11 @@ impl Target {
     ///
     /// # Errors
     /// One that can't be started: no world would come up.
-    pub async fn start_gateways(&self, roads: &[Road]) -> Result<(), String> {
+    pub async fn start_gateways(&self, roads: &[Road]) -> Result<(), GatewaysError> {
         match self {
             _ if roads.is_empty() => Ok(()),
-            Target::Embedded(_, gateways) => gateways.start(roads).await.map(drop).map_err(|error| error.to_string()),
-            Target::Kind(cluster) => cluster.bring_gateways(roads).await.map_err(|error| error.to_string()),
+            Target::Embedded(_, gateways) => Ok(gateways.start(roads).await.map(drop)?),
+            Target::Kind(cluster) => Ok(cluster.bring_gateways(roads).await?),
             Target::Installation(_) => Ok(()),
         }
     }

@@ -71,8 +71,10 @@ pub enum RoadError {
     Closed(Road),
     #[error("the scenario's world has no road {road}: {remedy}")]
     NotInWorld { road: &'static str, remedy: &'static str },
-    #[error("looking up {host}: {why}")]
-    Unknown { host: String, why: String },
+    #[error("looking up {host}: {source}")]
+    Unknown { host: String, source: std::io::Error },
+    #[error("looking up {host}: it has no address")]
+    NoAddress { host: String },
 }
 
 /// The path of a terminal's door on a road.
@@ -203,14 +205,11 @@ pub fn api_road(is_open: impl Fn(Road) -> bool) -> Road {
 
 /// The door at an address that is known.
 async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
-    let unknown = |why: String| RoadError::Unknown {
-        host: address.host.clone(),
-        why,
-    };
+    let host = || address.host.clone();
     let mut found = tokio::net::lookup_host((address.host.as_str(), address.port))
         .await
-        .map_err(|error| unknown(error.to_string()))?;
-    let socket = found.next().ok_or_else(|| unknown("it has no address".into()))?;
+        .map_err(|source| RoadError::Unknown { host: host(), source })?;
+    let socket = found.next().ok_or_else(|| RoadError::NoAddress { host: host() })?;
     Ok(Door {
         road,
         address: socket,

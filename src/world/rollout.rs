@@ -12,18 +12,31 @@ use super::wait::{WaitError, until};
 /// The annotation of a pod template that a restart sets, as `kubectl rollout restart` does.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
+/// Why a rollout was not seen to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("waiting for the rollout of {name}: {}", why(source))]
+pub struct RolloutError {
+    name: String,
+    source: Box<WaitError>,
+}
+
+fn why(error: &WaitError) -> String {
+    match error {
+        WaitError::Late(within) => format!("not complete after {within:?}"),
+        WaitError::Asking(_) => error.to_string(),
+    }
+}
+
 /// Waits until a rollout is complete.
 ///
 /// # Errors
-/// In words: what was awaited, and why waiting ended.
-pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), String> {
-    match until(deployments, name, has_rolled_out(), within).await {
-        Ok(_) => Ok(()),
-        Err(WaitError::Late(_)) => Err(format!(
-            "waiting for the rollout of {name}: not complete after {within:?}"
-        )),
-        Err(error) => Err(format!("waiting for the rollout of {name}: {error}")),
-    }
+/// What was awaited, and why waiting ended.
+pub async fn completed(deployments: &Api<Deployment>, name: &str, within: Duration) -> Result<(), RolloutError> {
+    let waited = until(deployments, name, has_rolled_out(), within).await;
+    waited.map(drop).map_err(|source| RolloutError {
+        name: name.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 /// What `kubectl rollout status` waits for. The condition alone may still be that of the rollout before.

@@ -24,7 +24,7 @@ use super::gateways::{GatewayError, GatewayPod, envoy_gateway};
 use super::installation::changes::Changes;
 use super::installation::{Installation, InstallationError, Secrets};
 use super::kind::cluster::KindCluster;
-use super::kind::data_plane::DataPlane;
+use super::kind::data_plane::{DataPlane, EnvoyGatewayError};
 use super::kind::namespace::{Namespace, NamespaceError};
 use super::kube_error::kube_error;
 use super::operations::Operations;
@@ -56,8 +56,10 @@ pub enum WorldError {
     Deploy(#[from] DeployError),
     #[error("creating secret {name}: {}", kube_error(source.as_ref()))]
     Secret { name: String, source: Box<kube::Error> },
+    #[error("waiting for the platform's deployments: {}", kube_error(.0.as_ref()))]
+    List(#[source] Box<kube::Error>),
     #[error("waiting for the platform's deployments: {0}")]
-    Wait(String),
+    Wait(#[source] Box<WaitError>),
     #[error("deployment {name} was not complete after {within:?}{why}")]
     NotReady {
         name: String,
@@ -72,7 +74,7 @@ pub enum WorldError {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     #[error("waiting for Envoy Gateway: {0}")]
-    EnvoyGateway(String),
+    EnvoyGateway(#[from] EnvoyGatewayError),
     #[error("making the certificate of the balancer: {0}")]
     Certificate(#[from] rcgen::Error),
 }
@@ -332,7 +334,7 @@ impl World {
         }
         if let Some(data_plane) = &world.data_plane {
             let programmed = data_plane.programmed(world.ground.start_within()).await;
-            programmed.map_err(WorldError::EnvoyGateway)?;
+            programmed.map_err(EnvoyGatewayError::from)?;
             world.await_routes().await?;
         }
         Ok(world)
@@ -551,13 +553,13 @@ impl World {
         let listed = api
             .list(&ListParams::default())
             .await
-            .map_err(|error| WorldError::Wait(kube_error(&error)))?;
+            .map_err(|error| WorldError::List(Box::new(error)))?;
         for deployment in listed {
             let name = deployment.metadata.name.unwrap_or_default();
             let within = self.ground.start_within();
             match until(&api, &name, is_deployment_completed(), within).await {
                 Ok(_) => {}
-                Err(error @ WaitError::Asking(_)) => return Err(WorldError::Wait(error.to_string())),
+                Err(error @ WaitError::Asking(_)) => return Err(WorldError::Wait(Box::new(error))),
                 Err(WaitError::Late(_)) => {
                     let why = self.what_pods_wait_for().await;
                     return Err(WorldError::NotReady { name, within, why });
@@ -569,39 +571,33 @@ impl World {
 
     /// Waits until Envoy Gateway's Envoys know their routes: the health's leads to the service, the agents' is
     /// there. What they answer otherwise is for scenarios to judge.
-    async fn await_routes(&self) -> Result<(), WorldError> {
-        let failed = |error: &dyn std::fmt::Display| WorldError::EnvoyGateway(error.to_string());
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .no_gzip()
-            .build()
-            .map_err(|error| failed(&error))?;
+    async fn await_routes(&self) -> Result<(), EnvoyGatewayError> {
+        let client = reqwest::Client::builder().no_proxy().no_gzip().build()?;
         let deadline = Instant::now() + self.ground.start_within();
         let is_routed = async |path: &str| {
-            let door = door(self, Road::Envoy, None).await.map_err(|error| error.to_string())?;
-            let asked = client.get(door.way_url(path)).timeout(LOOK_WITHIN).send().await;
-            match asked.map(|answer| answer.status().as_u16()) {
-                Ok(404) => Err(format!("{path} has no route")),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.to_string()),
+            let door = door(self, Road::Envoy, None).await?;
+            let asked = client.get(door.way_url(path)).timeout(LOOK_WITHIN).send().await?;
+            match asked.status().as_u16() {
+                404 => Err(EnvoyGatewayError::NoRoute(path.to_owned())),
+                _ => Ok(()),
             }
         };
         for path in [self.name("agents.health-path"), self.name("agents.path")] {
             while let Err(why) = is_routed(path).await {
                 if Instant::now() > deadline {
-                    return Err(failed(&why));
+                    return Err(why);
                 }
                 sleep(LOOK_EVERY).await;
             }
         }
         // These were no requests of a scenario's.
-        let witness = door(self, Road::Witness, None).await.map_err(|error| failed(&error))?;
+        let witness = door(self, Road::Witness, None).await?;
         let forgotten = client
             .delete(witness.way_url("/requests"))
             .timeout(LOOK_WITHIN)
             .send()
             .await;
-        forgotten.map(drop).map_err(|error| failed(&error))
+        Ok(forgotten.map(drop)?)
     }
 
     /// Why containers don't run, as the cluster says it: ` (web-7d: ErrImagePull: …)`.

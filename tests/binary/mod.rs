@@ -46,6 +46,7 @@ fn without_surroundings(mut command: Command) -> Command {
         "CLICOLOR_FORCE",
         "FORCE_COLOR",
         "COLUMNS",
+        "GAUNTLET_LOG",
         "KUBERNETES_SERVICE_HOST",
         "GITHUB_ACTIONS",
         "GITHUB_STEP_SUMMARY",

@@ -179,7 +179,7 @@ impl ClusterOptions {
             .await
             .map_err(|error| match error {
                 NotStarted::Usage(error) => NotReady::Usage(error),
-                NotStarted::Failed(why) => NotReady::CouldNotTell(why),
+                NotStarted::Failed(error) => NotReady::CouldNotTell(error),
                 NotStarted::Interrupted => NotReady::Interrupted,
             })?;
         let made = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await;

@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::RngExt;
 
+use super::drive::DriveError;
+use super::platform::PlatformError;
+use super::workers::CrewError;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::events::seed;
+use crate::load::cluster::ReferencePodsError;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
-use crate::load::worker::{Assignment, Named, Terminal, Tls};
+use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS, is_itself, is_private, is_secret, is_service,
-    public_network,
+    EACH, HistogramError, LoadResult, MakeError, Outcome, Place, Reference, ReferenceError, ReferenceSettings,
+    ResolveError, SessionApiError, TAGS, is_itself, is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
 
@@ -299,8 +303,7 @@ pub struct Ready<'a> {
 pub enum NotReady {
     Usage(UsageError),
     Interrupted,
-    /// In words.
-    CouldNotTell(String),
+    CouldNotTell(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<UsageError> for NotReady {
@@ -311,9 +314,33 @@ impl From<UsageError> for NotReady {
 
 impl From<String> for NotReady {
     fn from(why: String) -> NotReady {
-        NotReady::CouldNotTell(why)
+        NotReady::CouldNotTell(why.into())
     }
 }
+
+/// What these say is all that there is to say.
+macro_rules! could_not_tell {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for NotReady {
+            fn from(error: $error) -> NotReady {
+                NotReady::CouldNotTell(error.into())
+            }
+        })+
+    };
+}
+
+could_not_tell!(
+    ResolveError,
+    PlanError,
+    SessionApiError,
+    HistogramError,
+    DriveError,
+    CrewError,
+    ReferenceError,
+    ReferencePodsError,
+    PlatformError,
+    MakeError,
+);
 
 impl<'a> Ready<'a> {
     /// Finds the door, or starts the reference platform for so many attaches at most.
@@ -487,7 +514,7 @@ impl<'a> Ready<'a> {
     }
 }
 
-async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, String> {
+async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, NotReady> {
     let settings = ReferenceSettings {
         binary: process.binary.as_ref().map_err(String::clone)?,
         processes: most.div_ceil(EACH),
@@ -496,7 +523,7 @@ async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secr
         mutants: &options.mutant,
         limits: options.limits(),
     };
-    Reference::start(&settings).await
+    Ok(Reference::start(&settings).await?)
 }
 
 fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
@@ -529,7 +556,7 @@ fn named(place: &Place, owned: bool) -> Result<Named, NotReady> {
     }
 }
 
-pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, String> {
+pub(super) async fn resolve(place: &Place, owned: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     crate::load::resolve(&place.host, place.port, owned).await
 }
 

@@ -6,10 +6,21 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::load::{self, Control, Outcome, Plan, Second};
+use crate::load::{self, Control, EngineError, Outcome, Plan, Second, SpawnError};
+
+/// Why the engine has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("the engine's thread has ended")]
+    Gone,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
 
 /// Runs the engine on a thread of its own, and shows what it says meanwhile.
-pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&Second)) -> Result<Outcome, String> {
+pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&Second)) -> Result<Outcome, DriveError> {
     let control = Arc::new(Control::default());
     let mut end = load::spawn(plan, control.clone())?;
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
@@ -17,8 +28,7 @@ pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&S
     loop {
         tokio::select! {
             outcome = &mut end => {
-                let outcome = outcome.map_err(|_| "the engine's thread has ended".to_owned())?;
-                return outcome.map_err(|error| error.to_string());
+                return Ok(outcome.map_err(|_| DriveError::Gone)??);
             }
             () = stop.cancelled(), if !stopping => {
                 stopping = true;

@@ -150,7 +150,7 @@ fn place(url: &str, path: &str) -> Result<(Place, String), String> {
     if url.contains(['?', '#']) {
         return Err("a URL with a query or a fragment, which the API's paths can't follow".into());
     }
-    let place = Place::parse(url)?;
+    let place = Place::parse(url).map_err(|error| error.to_string())?;
     let path = match place.target.trim_end_matches('/') {
         "" => path.to_owned(),
         own => own.to_owned(),

@@ -32,8 +32,8 @@ pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 use reports::Reports;
 use sessions::SessionOptions;
-use workers::Crew;
 pub use workers::work;
+use workers::{Crew, CrewError};
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
@@ -124,12 +124,12 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 /// Runs a load; returns the exit code.
 pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
-    let redactor = Redactor::new();
+    let redactor = process.redactor.clone();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     options.cluster.check(&options.door, &options.sessions, &options.http)?;
     let reports = Reports::new(&options.report, options.door.out.as_deref())?;
     if let Err(why) = reports.check().and_then(|()| writable(options.door.out.as_deref())) {
-        return refused(NotReady::CouldNotTell(why), "no load was made", &redactor);
+        return refused(why.into(), "no load was made", &redactor);
     }
     let size = Size {
         attaches,
@@ -266,7 +266,7 @@ async fn make(
     crew: &Crew,
     process: &Process,
     quiet: bool,
-) -> Result<(Outcome, Vec<String>), String> {
+) -> Result<(Outcome, Vec<String>), CrewError> {
     let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
@@ -318,7 +318,7 @@ pub fn refused(why: NotReady, so: &str, redactor: &Redactor) -> Result<u8, Usage
             Ok(130)
         }
         NotReady::CouldNotTell(why) => {
-            tell(&redactor.redact(&why));
+            tell(&redactor.redact(&why.to_string()));
             tell(so);
             Ok(3)
         }

@@ -51,14 +51,23 @@ pub struct Platform {
     _folder: TempDir,
 }
 
+/// Why the reference platform isn't up.
+#[derive(Debug, thiserror::Error)]
+#[error("starting the reference platform: {0}")]
+pub struct PlatformError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
 impl Platform {
     /// Starts it, with this key of the session API.
     ///
     /// # Errors
-    /// In words: it can't be started, or doesn't come up.
-    pub async fn start(binary: &Path, key: &Secret, road: RoadName, mutants: &[String]) -> Result<Platform, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("starting the reference platform: {error}");
-        let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+    /// It can't be started, or doesn't come up.
+    pub async fn start(
+        binary: &Path,
+        key: &Secret,
+        road: RoadName,
+        mutants: &[String],
+    ) -> Result<Platform, PlatformError> {
+        let folder = tempfile::tempdir().map_err(|error| PlatformError(error.into()))?;
         let mut command = Command::new(binary);
         command
             .args(["up", "harness-token", "--held", "--kubeconfig"])
@@ -74,30 +83,33 @@ impl Platform {
             .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| PlatformError(error.into()))?;
         let (mut held, stdout) = child
             .stdin
             .take()
             .zip(child.stdout.take())
-            .ok_or_else(|| failed(&"it has no standard input and output"))?;
+            .ok_or_else(|| PlatformError("it has no standard input and output".into()))?;
         // Not in its arguments nor its environment, where others could read it.
         let line = format!("{}\n", key.expose());
-        held.write_all(line.as_bytes()).await.map_err(|error| failed(&error))?;
-        held.flush().await.map_err(|error| failed(&error))?;
+        held.write_all(line.as_bytes())
+            .await
+            .map_err(|error| PlatformError(error.into()))?;
+        held.flush().await.map_err(|error| PlatformError(error.into()))?;
         let mut said = BufReader::new(stdout).lines();
         let up = async {
             let mut address = None;
             while let Ok(Some(line)) = said.next_line().await {
                 address = at(&line, road).or(address);
                 if line == IS_UP {
-                    return address.ok_or_else(|| failed(&format!("it names no address of {}", road.door())));
+                    return address
+                        .ok_or_else(|| PlatformError(format!("it names no address of {}", road.door()).into()));
                 }
             }
-            Err(failed(&"it has ended"))
+            Err(PlatformError("it has ended".into()))
         };
         let address = tokio::time::timeout(UP_WITHIN, up)
             .await
-            .map_err(|_| failed(&format!("it is not up within {} s", UP_WITHIN.as_secs())))??;
+            .map_err(|_| PlatformError(format!("it is not up within {} s", UP_WITHIN.as_secs()).into()))??;
         Ok(Platform {
             address,
             child,

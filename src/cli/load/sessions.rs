@@ -124,7 +124,7 @@ fn place(url: &str) -> Result<Place, UsageError> {
     if url.contains(['?', '#']) {
         return wrong("a URL with a query or a fragment");
     }
-    Place::parse(url).or_else(|why| wrong(&why))
+    Place::parse(url).or_else(|error| wrong(&error.to_string()))
 }
 
 fn key(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, UsageError> {

@@ -23,7 +23,7 @@ use crate::vocabulary::Contract;
 use crate::vocabulary::Intrusion;
 use crate::world::access::{self, Permission};
 use crate::world::installation::changes::Changes;
-use crate::world::installation::journal::{ClusterAt, Head, Journal};
+use crate::world::installation::journal::{ClusterAt, Head, Journal, JournalError};
 use crate::world::installation::lease::{Held, release};
 use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
 
@@ -63,19 +63,18 @@ pub async fn start(
         run.alone |= intrusion(run) >= Intrusion::Disrupt;
     }
     let looking = async {
-        let said = |error: InstallationError| error.to_string();
-        let mut installation = found(options, profile, trust, process).await.map_err(said)?;
+        let mut installation = found(options, profile, trust, process).await?;
         if planned.iter().any(|run| run.contract() == Contract::AgentService) {
-            installation.look_for_agents(&profile.names).await.map_err(said)?;
+            installation.look_for_agents(&profile.names).await?;
         }
         if planned.iter().any(|run| run.contract() == Contract::CodexAuth) {
-            installation.look_for_codex(&profile.names).await.map_err(said)?;
+            installation.look_for_codex(&profile.names).await?;
         }
         let most = check(&installation, profile, planned).await?;
         if most.is_some() {
-            installation.undisrupted().await.map_err(said)?;
+            installation.undisrupted().await?;
         }
-        Ok((installation, most))
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((installation, most))
     };
     let (mut installation, most) = match until_stopped(looking, &process.stop).await {
         Some(found) => found.map_err(NotStarted::Failed)?,
@@ -83,7 +82,7 @@ pub async fn start(
     };
     let mut held = None;
     if most >= Some(Intrusion::Use) {
-        let journal = journal(options, profile, &installation, process).map_err(NotStarted::Failed)?;
+        let journal = journal(options, profile, &installation, process).map_err(NotStarted::failed)?;
         let changes = Changes::of(journal, &installation);
         if most >= Some(Intrusion::Disrupt) && installation.commands.is_some() {
             tell(BY_COMMAND);
@@ -106,7 +105,11 @@ async fn hold(changes: &Changes, process: &Process) -> Result<Held, NotStarted> 
     let taking = Held::take(changes.leases(), run, lost(process));
     match until_stopped(taking, &process.stop).await {
         Some(Ok(held)) => Ok(held),
-        Some(Err(error)) => Err(NotStarted::Failed(without(&changes.journal, error))),
+        Some(Err(error)) => {
+            // Nothing was changed: there is nothing to keep a journal of.
+            tell_of_failure(changes.journal.remove());
+            Err(NotStarted::failed(error))
+        }
         None => {
             // Whether it was taken nobody has heard.
             match timeout(RELEASE_WITHIN, release(&changes.leases(), run)).await {
@@ -117,12 +120,6 @@ async fn hold(changes: &Changes, process: &Process) -> Result<Held, NotStarted> 
             Err(NotStarted::Interrupted)
         }
     }
-}
-
-/// Nothing was changed: there is nothing to keep a journal of.
-fn without(journal: &Journal, error: InstallationError) -> String {
-    tell_of_failure(journal.remove());
-    error.to_string()
 }
 
 /// What is done when the lease can't be kept: another run may begin.
@@ -152,7 +149,7 @@ fn journal(
     profile: &Profile,
     installation: &Installation,
     process: &Process,
-) -> Result<Journal, String> {
+) -> Result<Journal, KeepError> {
     let variable = &*process.variable;
     let folder = journals(options.journal.as_deref(), variable)?;
     let absolute = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
@@ -191,17 +188,31 @@ fn journal(
         ca: options.ca.clone().map(absolute),
         insecure: options.insecure,
     };
-    Journal::create(&folder, head).map_err(|error| error.to_string())
+    Ok(Journal::create(&folder, head)?)
 }
 
+/// Why there is no journal of a run.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Folder(#[from] NoFolder),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// No variable says where a journal could be kept.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no home folder to keep an undo journal in; `--journal DIR` names another")]
+pub struct NoFolder;
+
 /// The folder of the journals.
-pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
+pub fn journals(asked: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, NoFolder> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     asked
         .map(Path::to_owned)
         .or_else(|| Some(set("XDG_STATE_HOME")?.join("gauntlet")))
         .or_else(|| Some(set("HOME")?.join(".local/state/gauntlet")))
-        .ok_or_else(|| "there is no home folder to keep an undo journal in; `--journal DIR` names another".to_owned())
+        .ok_or(NoFolder)
 }
 
 /// Removes what the run created, and says what is left.
@@ -286,7 +297,9 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     };
     let wrong = |why: String| UsageError(format!("--ca {}: {why}", file.display()));
     let pem = file_input::read_text(file, file_input::SMALL).map_err(|refusal| wrong(refusal.in_a_line()))?;
-    Trust::Authority(pem.clone()).client_config().map_err(wrong)?;
+    Trust::Authority(pem.clone())
+        .client_config()
+        .map_err(|error| wrong(error.to_string()))?;
     Ok(Trust::Machine { and: Some(pem) })
 }
 

@@ -12,7 +12,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::world::Target;
 use crate::world::gateways::Images;
-use crate::world::kind::cluster::{self, KindCluster, Options};
+use crate::world::kind::cluster::{self, KindCluster, KindError, Options};
 use crate::world::kind::making::Making;
 
 /// The name of a reusable cluster.
@@ -92,7 +92,7 @@ pub async fn find(
     process: &Process,
 ) -> Result<(KindCluster, End), NotStarted> {
     let name = name(options);
-    let binary = process.binary.clone().map_err(NotStarted::Failed)?;
+    let binary = process.binary.clone().map_err(NotStarted::failed)?;
     let wanted = Options {
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
@@ -100,13 +100,13 @@ pub async fn find(
         gateway_images,
     };
     let making = match until_stopped(Making::of(&name, tell), &process.stop).await {
-        Some(making) => making.map_err(|error| NotStarted::Failed(error.to_string()))?,
+        Some(making) => making.map_err(NotStarted::failed)?,
         None => return Err(NotStarted::Interrupted),
     };
     let made = kind_cluster(&wanted, &name, binary, &making);
     let cluster = match until_stopped(made, &process.stop).await {
         Some(Ok(cluster)) => cluster,
-        Some(Err(error)) => return Err(NotStarted::Failed(error)),
+        Some(Err(error)) => return Err(NotStarted::failed(error)),
         None => {
             tell_of_failure(making.undo(tell).await);
             return Err(NotStarted::Interrupted);
@@ -131,10 +131,8 @@ pub async fn kind_cluster(
     name: &str,
     binary: PathBuf,
     making: &Making,
-) -> Result<KindCluster, String> {
-    KindCluster::start(wanted, name, &binary, making, tell)
-        .await
-        .map_err(|error| error.to_string())
+) -> Result<KindCluster, KindError> {
+    KindCluster::start(wanted, name, &binary, making, tell).await
 }
 
 /// Deletes the cluster, or what is left of worlds on it.

@@ -156,8 +156,14 @@ pub enum NotStarted {
     /// The command line is wrong.
     Usage(UsageError),
     /// The target could not be started.
-    Failed(String),
+    Failed(Box<dyn std::error::Error + Send + Sync>),
     Interrupted,
+}
+
+impl NotStarted {
+    fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NotStarted {
+        NotStarted::Failed(error.into())
+    }
 }
 
 /// A running target.
@@ -199,7 +205,7 @@ pub async fn start(
     let (target, end) = match options.target {
         TargetName::Embedded => {
             let gateways = Gateways::new(GatewaySettings {
-                slots: process.jobs(None).map_err(NotStarted::Failed)?,
+                slots: process.jobs(None).map_err(NotStarted::failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
             });

@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::redact::Redactor;
-use crate::steps::{Limits, StepContext, session};
+use crate::steps::{Limits, StepContext, StepError, session};
 use crate::vocabulary::Contract;
-use crate::world::World;
 use crate::world::installation::Installation;
+use crate::world::{World, WorldError};
+
+/// Why sessions of a run may be left.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    #[error(transparent)]
+    World(#[from] Box<WorldError>),
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
 
 /// Deletes the run's sessions through the session API; returns how many there were.
 pub async fn delete_sessions(
     installation: &Arc<Installation>,
     names: &BTreeMap<String, String>,
-) -> Result<usize, String> {
+) -> Result<usize, DeleteError> {
     let Some(changes) = &installation.changes else {
         return Ok(0);
     };
@@ -22,8 +31,7 @@ pub async fn delete_sessions(
     }
     let names = Arc::new(names.clone());
     let world = World::shared(installation.clone(), names, Contract::HarnessToken).await;
-    let world = Arc::new(world.map_err(|error| error.to_string())?);
+    let world = Arc::new(world.map_err(Box::new)?);
     let context = StepContext::new(world, Redactor::new(), Limits::of_a_cluster());
-    let deleted = session::delete_all(&context, changes).await;
-    deleted.map_err(|error| error.to_string())
+    Ok(session::delete_all(&context, changes).await?)
 }

@@ -78,7 +78,9 @@ async fn bring_up(
         reuse: true,
         gateway_images: options.gateways.images(),
     };
-    let cluster = kind_cluster(&wanted, name, binary, making).await?;
+    let cluster = kind_cluster(&wanted, name, binary, making)
+        .await
+        .map_err(|error| error.to_string())?;
     file.write(&kubeconfig(&cluster)?)?;
     cluster
         .bring_gateways(&setup.gateways)

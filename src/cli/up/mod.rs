@@ -84,7 +84,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     if options.target == MadeTarget::Embedded
         && let Err(few) = process.files_for("a platform")
     {
-        tell(&few);
+        tell(&few.to_string());
         return Ok(FAILED);
     }
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;

@@ -45,8 +45,8 @@ pub fn longest(assignment: &Assignment) -> Duration {
 /// its pods end by themselves then, and it is deleted by the cluster.
 ///
 /// # Errors
-/// In words: it isn't a Job.
-pub fn job(name: &str, run: &str, image: &str, workers: u32, longest: Duration) -> Result<Job, String> {
+/// It isn't a Job.
+pub fn job(name: &str, run: &str, image: &str, workers: u32, longest: Duration) -> Result<Job, serde_json::Error> {
     let labels = labels::labels(run);
     let container = json!({
         "name": CONTAINER,
@@ -99,7 +99,7 @@ pub fn job(name: &str, run: &str, image: &str, workers: u32, longest: Duration) 
             "template": { "metadata": { "labels": labels }, "spec": pod },
         },
     });
-    serde_json::from_value(manifest).map_err(|error| format!("the manifest of the workers' Job: {error}"))
+    serde_json::from_value(manifest)
 }
 
 /// What selects the pods of a run.

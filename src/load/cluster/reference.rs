@@ -48,16 +48,27 @@ pub struct ReferencePods {
     names: Vec<String>,
 }
 
+/// Why the reference platform's pods are not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferencePodsError {
+    #[error("creating the reference platform's {kind}: {source}")]
+    Manifest { kind: String, source: serde_json::Error },
+    #[error("creating the reference platform's {kind}: {}", kube_error(source.as_ref()))]
+    Create { kind: String, source: Box<kube::Error> },
+    #[error("waiting for the reference platform's pod {name}: {source}")]
+    Wait { name: String, source: Box<wait::WaitError> },
+}
+
 impl ReferencePods {
     /// Makes them in a namespace, with a Service before them, and waits until all are ready.
     ///
     /// # Errors
-    /// In words: what can't be made, or a pod that doesn't come up.
+    /// What can't be made, or a pod that doesn't come up.
     pub async fn start(
         client: &kube::Client,
         namespace: &str,
         settings: &Settings<'_>,
-    ) -> Result<ReferencePods, String> {
+    ) -> Result<ReferencePods, ReferencePodsError> {
         let secrets: Api<KubeSecret> = Api::namespaced(client.clone(), namespace);
         let services: Api<Service> = Api::namespaced(client.clone(), namespace);
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -70,7 +81,10 @@ impl ReferencePods {
         for name in &names {
             let ready = |pod: Option<&Pod>| pod.is_some_and(is_ready);
             let found = wait::until(&pods, name, ready, UP_WITHIN).await;
-            found.map_err(|error| format!("waiting for the reference platform's pod {name}: {error}"))?;
+            found.map_err(|error| ReferencePodsError::Wait {
+                name: name.clone(),
+                source: Box::new(error),
+            })?;
         }
         Ok(ReferencePods { pods, names })
     }
@@ -168,19 +182,20 @@ fn pod(name: &str, settings: &Settings<'_>) -> Value {
     })
 }
 
-async fn create<K>(api: &Api<K>, manifest: Value) -> Result<(), String>
+async fn create<K>(api: &Api<K>, manifest: Value) -> Result<(), ReferencePodsError>
 where
     K: kube::Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
-    let what = format!(
-        "creating the reference platform's {}",
-        manifest["kind"].as_str().unwrap_or_default()
-    );
-    let object: K = serde_json::from_value(manifest).map_err(|error| format!("{what}: {error}"))?;
+    let kind = manifest["kind"].as_str().unwrap_or_default().to_owned();
+    let object: K = match serde_json::from_value(manifest) {
+        Ok(object) => object,
+        Err(source) => return Err(ReferencePodsError::Manifest { kind, source }),
+    };
     let created = api.create(&PostParams::default(), &object).await;
-    created
-        .map(drop)
-        .map_err(|error| format!("{what}: {}", kube_error(&error)))
+    created.map(drop).map_err(|error| ReferencePodsError::Create {
+        kind,
+        source: Box::new(error),
+    })
 }
 
 #[cfg(test)]

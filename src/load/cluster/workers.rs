@@ -77,6 +77,57 @@ pub struct Workers {
     attached: Vec<AttachedProcess>,
 }
 
+/// Why there are no workers in pods.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkersError {
+    #[error("interrupted before the load began")]
+    Interrupted,
+    #[error("the manifest of the workers' Job: {0}")]
+    Job(#[from] serde_json::Error),
+    #[error("{doing}: {}", kube_error(&**source))]
+    Asking {
+        doing: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// With the Role that would allow it.
+    #[error("{doing}: {}\nthis Role allows workers in the cluster:\n{role}", kube_error(&**source))]
+    Forbidden {
+        doing: String,
+        role: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("{doing}: no answer within {} s", ANSWER_WITHIN.as_secs())]
+    NoAnswer { doing: String },
+    #[error("{doing}: it has no standard input and output")]
+    NoStreams { doing: String },
+    #[error("the worker's pod {name} doesn't come up: {why}")]
+    Hopeless { name: String, why: String },
+    #[error("{running} of {workers} workers run after {} s: {why}", UP_WITHIN.as_secs())]
+    Late { running: usize, workers: u32, why: String },
+}
+
+/// Why the workers' Job may still be there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "deleting the workers' Job {name}: {source}; its pods end by themselves, and `kubectl delete job {name} -n \
+     {namespace}` deletes it"
+)]
+pub struct LeftError {
+    name: String,
+    namespace: String,
+    source: StaysError,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StaysError {
+    #[error("{}", kube_error(.0.as_ref()))]
+    Asking(#[from] Box<kube::Error>),
+    #[error("no answer")]
+    NoAnswer,
+    #[error("it is still there after {} s", GONE_WITHIN.as_secs())]
+    Late,
+}
+
 impl Workers {
     pub fn new(settings: Settings) -> Workers {
         Workers {
@@ -92,26 +143,26 @@ impl Workers {
     /// Has the pods made, and attaches to them once all run. They live for so long at most.
     ///
     /// # Errors
-    /// In words: what the cluster refuses, with the Role that would allow it; a pod that doesn't come up; it was
+    /// What the cluster refuses, with the Role that would allow it; a pod that doesn't come up; it was
     /// stopped.
-    pub async fn start(&mut self, longest: Duration, stop: &CancellationToken) -> Result<Vec<Member>, String> {
+    pub async fn start(&mut self, longest: Duration, stop: &CancellationToken) -> Result<Vec<Member>, WorkersError> {
         let Settings {
             run, image, workers, ..
         } = &self.settings;
         let job = job(&self.name, run, image, *workers, longest + UP_WITHIN)?;
         if stop.is_cancelled() {
-            return Err(interrupted());
+            return Err(WorkersError::Interrupted);
         }
         self.create(&job).await?;
         let names = tokio::select! {
             names = self.all_run() => names?,
-            () = stop.cancelled() => return Err(interrupted()),
+            () = stop.cancelled() => return Err(WorkersError::Interrupted),
         };
         let here = &*self;
         let attaching = try_join_all(names.iter().enumerate().map(|(turn, name)| here.attach(turn, name)));
         let attached = tokio::select! {
             attached = attaching => attached?,
-            () = stop.cancelled() => return Err(interrupted()),
+            () = stop.cancelled() => return Err(WorkersError::Interrupted),
         };
         let (members, attached): (Vec<Member>, Vec<AttachedProcess>) = attached.into_iter().unzip();
         self.attached = attached;
@@ -119,7 +170,7 @@ impl Workers {
     }
 
     /// It is waited for also where somebody stops it: what is under way may be made.
-    async fn create(&mut self, job: &Job) -> Result<(), String> {
+    async fn create(&mut self, job: &Job) -> Result<(), WorkersError> {
         self.made = true;
         let doing = format!(
             "creating the workers' Job {} in namespace {}",
@@ -131,14 +182,14 @@ impl Workers {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 self.made = !matches!(&error, kube::Error::Api(status) if (400..500).contains(&status.code));
-                Err(self.refused(&doing, &error))
+                Err(self.refused(doing, error))
             }
-            Err(_) => Err(format!("{doing}: no answer within {} s", ANSWER_WITHIN.as_secs())),
+            Err(_) => Err(WorkersError::NoAnswer { doing }),
         }
     }
 
     /// Waits until all pods run; gives their names in their order.
-    async fn all_run(&self) -> Result<Vec<String>, String> {
+    async fn all_run(&self) -> Result<Vec<String>, WorkersError> {
         let doing = format!("watching the pods of the Job {}", self.name);
         let of_run = Config::default().labels(&selector(&self.settings.run));
         let mut events = pin!(watcher(self.pods.clone(), of_run).default_backoff());
@@ -155,13 +206,14 @@ impl Workers {
                 }
                 Ok(Some(Ok(Event::Init))) => pods.clear(),
                 Ok(Some(Ok(Event::InitDone))) => trouble = None,
-                Ok(Some(Err(error))) if is_forbidden(&error) => return Err(self.refused(&doing, &error)),
+                Ok(Some(Err(error))) if is_forbidden(&error) => return Err(self.refused(doing, error)),
                 // It is begun again.
                 Ok(Some(Err(error))) => trouble = Some(kube_error(&error)),
                 Ok(None) | Err(_) => return Err(self.late(&pods, trouble)),
             }
             if let Some((name, why)) = pods.iter().find_map(|(name, pod)| Some((name, hopeless(pod)?))) {
-                return Err(format!("the worker's pod {name} doesn't come up: {why}"));
+                let name = name.clone();
+                return Err(WorkersError::Hopeless { name, why });
             }
             let running: BTreeMap<u32, &String> = pods
                 .iter()
@@ -175,7 +227,7 @@ impl Workers {
     }
 
     /// Why pods that are waited for don't run.
-    fn late(&self, pods: &BTreeMap<String, Pod>, trouble: Option<String>) -> String {
+    fn late(&self, pods: &BTreeMap<String, Pod>, trouble: Option<String>) -> WorkersError {
         let running = pods.values().filter(|pod| runs(pod)).count();
         let mut why: Vec<String> = pods
             .iter()
@@ -190,15 +242,14 @@ impl Workers {
                 pods.len()
             ));
         }
-        format!(
-            "{running} of {} workers run after {} s: {}",
-            self.settings.workers,
-            UP_WITHIN.as_secs(),
-            why.join("; ")
-        )
+        WorkersError::Late {
+            running,
+            workers: self.settings.workers,
+            why: why.join("; "),
+        }
     }
 
-    async fn attach(&self, turn: usize, name: &str) -> Result<(Member, AttachedProcess), String> {
+    async fn attach(&self, turn: usize, name: &str) -> Result<(Member, AttachedProcess), WorkersError> {
         let doing = format!("attaching to the worker's pod {name}");
         let params = AttachParams {
             container: Some(CONTAINER.to_owned()),
@@ -210,12 +261,12 @@ impl Workers {
             ..AttachParams::default()
         };
         let mut attached = match timeout(ANSWER_WITHIN, self.pods.attach(name, &params)).await {
-            Ok(attached) => attached.map_err(|error| self.refused(&doing, &error))?,
-            Err(_) => return Err(format!("{doing}: no answer within {} s", ANSWER_WITHIN.as_secs())),
+            Ok(Ok(attached)) => attached,
+            Ok(Err(error)) => return Err(self.refused(doing, error)),
+            Err(_) => return Err(WorkersError::NoAnswer { doing }),
         };
         let streams = attached.stdin().zip(attached.stdout()).zip(attached.take_status());
-        let ((orders, stdout), over) =
-            streams.ok_or_else(|| format!("{doing}: it has no standard input and output"))?;
+        let ((orders, stdout), over) = streams.ok_or(WorkersError::NoStreams { doing })?;
         let member = Member {
             name: format!("worker {} (pod {name})", turn + 1),
             words: Box::new(until_over(stdout, over, DRAIN_WITHIN)),
@@ -225,34 +276,34 @@ impl Workers {
     }
 
     /// What stood in the way; where the cluster forbids it, with what would allow it.
-    fn refused(&self, doing: &str, error: &(dyn Error + 'static)) -> String {
-        let said = format!("{doing}: {}", kube_error(error));
-        match is_forbidden(error) {
+    fn refused(&self, doing: String, error: impl Error + Send + Sync + 'static) -> WorkersError {
+        let is_forbidden = is_forbidden(&error);
+        let source = Box::new(error);
+        match is_forbidden {
             true => {
                 let permissions = Ask::LoadFromPods.permissions(&BTreeMap::new()).into_iter().collect();
                 let role = role(&self.settings.namespace, &permissions);
-                format!("{said}\nthis Role allows workers in the cluster:\n{role}")
+                WorkersError::Forbidden { doing, role, source }
             }
-            false => said,
+            false => WorkersError::Asking { doing, source },
         }
     }
 
     /// Deletes the Job and waits until it and its pods are gone.
     ///
     /// # Errors
-    /// In words: it may still be there.
-    pub async fn end(mut self) -> Result<(), String> {
+    /// It may still be there.
+    pub async fn end(mut self) -> Result<(), LeftError> {
         // The workers end now, if they haven't yet.
         self.attached.clear();
         if !self.made {
             return Ok(());
         }
         let (name, namespace) = (&self.name, &self.settings.namespace);
-        let left = |why: String| {
-            format!(
-                "deleting the workers' Job {name}: {why}; its pods end by themselves, and \
-                 `kubectl delete job {name} -n {namespace}` deletes it"
-            )
+        let left = |source: StaysError| LeftError {
+            name: name.clone(),
+            namespace: namespace.clone(),
+            source,
         };
         // The Job stays until its pods are gone.
         let params = DeleteParams::foreground();
@@ -262,9 +313,9 @@ impl Workers {
                 Ok(Ok(_)) => break,
                 Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ok(()),
                 Ok(Err(error)) if patience.bears(is_passing(&error)).await => {}
-                Ok(Err(error)) => return Err(left(kube_error(&error))),
+                Ok(Err(error)) => return Err(left(StaysError::Asking(Box::new(error)))),
                 Err(_) if patience.bears(true).await => {}
-                Err(_) => return Err(left("no answer".to_owned())),
+                Err(_) => return Err(left(StaysError::NoAnswer)),
             }
         }
         let until = Instant::now() + GONE_WITHIN;
@@ -273,16 +324,12 @@ impl Workers {
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Ok(Some(_))) => {}
                 Ok(Err(error)) if is_passing(&error) => {}
-                Ok(Err(error)) => return Err(left(kube_error(&error))),
-                Err(_) => return Err(left(format!("it is still there after {} s", GONE_WITHIN.as_secs()))),
+                Ok(Err(error)) => return Err(left(StaysError::Asking(Box::new(error)))),
+                Err(_) => return Err(left(StaysError::Late)),
             }
             sleep(LOOK_EVERY).await;
         }
     }
-}
-
-fn interrupted() -> String {
-    "interrupted before the load began".to_owned()
 }
 
 /// What comes out of a stream until it ends, or what it comes over does: that alone ends no stream of kube's.

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::Named;
-use crate::file_input;
+use crate::file_input::{self, Refusal};
 use crate::load::metric::Metric;
 use crate::load::metric::decode;
 use crate::load::result::LoadResult;
@@ -27,49 +27,83 @@ pub struct Saved {
     steady: Named,
 }
 
+/// Why a file is no result to compare.
+#[derive(Debug, thiserror::Error)]
+pub enum SavedError {
+    #[error("cannot read {name}: {}", source.in_a_line())]
+    Unread { name: String, source: Refusal },
+    #[error("{name} isn't a result of `gauntlet load`: {source}; give a file that `gauntlet load --out` wrote")]
+    NoResult { name: String, source: ResultError },
+}
+
+/// Why a text is no result of a load.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it looks like HTML or XML, as a report does")]
+    Markup,
+    #[error("it is not JSON: {0}")]
+    NoJson(#[source] serde_json::Error),
+    #[error("its kind is {0:?}, not {KIND}")]
+    Kind(String),
+    #[error("it is of {0:?}, this gauntlet reads {API_VERSION}")]
+    Version(String),
+    #[error("it has no `apiVersion: {API_VERSION}`")]
+    NoVersion,
+    #[error(transparent)]
+    Fields(#[from] serde_json::Error),
+    #[error("no load has as many attaches")]
+    TooMany,
+    #[error("there is no latency {0:?}")]
+    NoLatency(String),
+    #[error("its histogram of {0} can't be read")]
+    Histogram(String),
+}
+
 impl Saved {
     /// The result that `gauntlet load --out` wrote.
     ///
     /// # Errors
-    /// In words, with the file's name: it can't be read, or is something else.
-    pub fn read(path: &Path) -> Result<Saved, String> {
+    /// It can't be read, or is something else.
+    pub fn read(path: &Path) -> Result<Saved, SavedError> {
         let name = path.display().to_string();
-        let text = file_input::read_text(path, file_input::OWN)
-            .map_err(|refusal| format!("cannot read {name}: {}", refusal.in_a_line()))?;
-        Saved::parse(&name, &text).map_err(|why| {
-            format!("{name} isn't a result of `gauntlet load`: {why}; give a file that `gauntlet load --out` wrote")
-        })
+        let text = match file_input::read_text(path, file_input::OWN) {
+            Ok(text) => text,
+            Err(source) => return Err(SavedError::Unread { name, source }),
+        };
+        Saved::parse(&name, &text).map_err(|source| SavedError::NoResult { name, source })
     }
 
-    fn parse(name: &str, text: &str) -> Result<Saved, String> {
+    fn parse(name: &str, text: &str) -> Result<Saved, ResultError> {
         let value: Value = serde_json::from_str(text).map_err(|error| match text.trim_start() {
-            "" => "it is empty".to_owned(),
-            other if other.starts_with('<') => "it looks like HTML or XML, as a report does".to_owned(),
-            _ => format!("it is not JSON: {error}"),
+            "" => ResultError::Empty,
+            other if other.starts_with('<') => ResultError::Markup,
+            _ => ResultError::NoJson(error),
         })?;
         let field = |name: &str| value.get(name).and_then(Value::as_str);
         match (field("apiVersion"), field("kind")) {
             (Some(API_VERSION), Some(KIND)) => {}
-            (Some(API_VERSION), Some(kind)) => return Err(format!("its kind is {kind:?}, not {KIND}")),
+            (Some(API_VERSION), Some(kind)) => return Err(ResultError::Kind(kind.to_owned())),
             (Some(other), _) if other.starts_with("gauntlet/") => {
-                return Err(format!("it is of {other:?}, this gauntlet reads {API_VERSION}"));
+                return Err(ResultError::Version(other.to_owned()));
             }
-            _ => return Err(format!("it has no `apiVersion: {API_VERSION}`")),
+            _ => return Err(ResultError::NoVersion),
         }
         // From the text again, for the line in the message.
-        let result = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let result = serde_json::from_str(text)?;
         Saved::new(name, result)
     }
 
     /// # Errors
-    /// In words: a histogram can't be read.
-    pub fn new(name: &str, result: LoadResult) -> Result<Saved, String> {
-        let counts = serde_json::to_value(&result.counts).map_err(|error| error.to_string())?;
+    /// A histogram can't be read.
+    pub fn new(name: &str, result: LoadResult) -> Result<Saved, ResultError> {
+        let counts = serde_json::to_value(&result.counts)?;
         let sane = |count: &Value| count.as_u64().is_some_and(|count| count <= MOST);
         let mut failures = result.failures.values().chain(result.probe_failures.values());
         let known = counts.as_object().is_some_and(|counts| counts.values().all(sane));
         if !known || failures.any(|count| *count > MOST) {
-            return Err("no load has as many attaches".to_owned());
+            return Err(ResultError::TooMany);
         }
         Ok(Saved {
             name: name.to_owned(),
@@ -86,11 +120,11 @@ impl Saved {
     }
 }
 
-fn histograms(encoded: &BTreeMap<String, String>) -> Result<Named, String> {
-    let named = |(name, text): (&String, &String)| -> Result<(&'static str, Histogram<u64>), String> {
-        let metric = Metric::from_name(name).ok_or_else(|| format!("there is no latency {name:?}"))?;
+fn histograms(encoded: &BTreeMap<String, String>) -> Result<Named, ResultError> {
+    let named = |(name, text): (&String, &String)| -> Result<(&'static str, Histogram<u64>), ResultError> {
+        let metric = Metric::from_name(name).ok_or_else(|| ResultError::NoLatency(name.clone()))?;
         let histogram = decode(text).filter(|histogram| histogram.len() <= MOST);
-        let histogram = histogram.ok_or_else(|| format!("its histogram of {name} can't be read"))?;
+        let histogram = histogram.ok_or_else(|| ResultError::Histogram(name.clone()))?;
         Ok((metric.name(), histogram))
     };
     encoded.iter().map(named).collect()
@@ -104,7 +138,7 @@ mod tests {
     fn refused(text: &str) -> String {
         match Saved::parse("a.json", text) {
             Ok(_) => String::new(),
-            Err(why) => why,
+            Err(why) => why.to_string(),
         }
     }
 
@@ -140,7 +174,12 @@ mod tests {
     fn a_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.json");
-        let said = |path: &Path| Saved::read(path).err().unwrap_or_default();
+        let said = |path: &Path| {
+            Saved::read(path)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
         assert_eq!(
             said(&path),
             format!("cannot read {}: there is no such file or folder", path.display())

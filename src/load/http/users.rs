@@ -98,7 +98,7 @@ impl Users {
             (true, false) => Trust::Machine { and: task.ca.clone() },
         };
         let users = Users {
-            tls: trust.client_config()?,
+            tls: trust.client_config().map_err(|error| error.to_string())?,
             stopping: AtomicBool::new(false),
             asking: AtomicU64::new(0),
             record: Mutex::new(Record::new(task.calls()).map_err(|error| error.to_string())?),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::plan::{Door, Plan, Target};
 use crate::load::schedule::Arrivals;
-use crate::load::url::resolve;
-use crate::trust::Trust;
+use crate::load::url::{ResolveError, resolve};
+use crate::trust::{Trust, TrustError};
 
 /// The parts of a load. They contain the tokens, so they don't print.
 #[derive(Clone, Serialize, Deserialize)]
@@ -70,12 +70,23 @@ pub struct Tls {
     pub insecure: bool,
 }
 
+/// Why an assignment is nothing that can be done.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error("{0} isn't a name that a certificate can have")]
+    Name(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
 impl Assignment {
     /// The plan of a worker, with the addresses that its names have here.
     ///
     /// # Errors
-    /// A name that leads nowhere, or where no load may go; certificates that can't be judged; in words.
-    pub async fn located(mut self) -> Result<Plan, String> {
+    /// A name that leads nowhere, or where no load may go; certificates that can't be judged.
+    pub async fn located(mut self) -> Result<Plan, PlanError> {
         if let Some(Named { host, port, owned }) = self.named.take() {
             self.addresses = resolve(&host, port, owned).await?;
         }
@@ -83,8 +94,8 @@ impl Assignment {
     }
 
     /// # Errors
-    /// Certificates that can't be judged, in words.
-    pub fn plan(&self) -> Result<Plan, String> {
+    /// Certificates that can't be judged.
+    pub fn plan(&self) -> Result<Plan, PlanError> {
         let door = |terminal: &Terminal| {
             let target = Target {
                 path: &terminal.path,
@@ -125,9 +136,8 @@ impl Assignment {
 }
 
 impl Tls {
-    fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), String> {
-        let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| format!("{} isn't a name that a certificate can have", self.host))?;
+    fn client(&self) -> Result<(Arc<rustls::ClientConfig>, ServerName<'static>), PlanError> {
+        let name = ServerName::try_from(self.host.clone()).map_err(|_| PlanError::Name(self.host.clone()))?;
         Ok((Arc::new(self.trust().client_config()?), name))
     }
 

@@ -28,9 +28,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::outcome::{Costs, Ending, Outcome};
 use super::recorder::{Recorded, Second};
 
-pub use assignment::{Assignment, Named, Terminal, Tls};
-pub use serve::serve;
-pub use team::{IfLost, Member, run};
+pub use assignment::{Assignment, Named, PlanError, Terminal, Tls};
+pub use serve::{WorkerError, serve};
+pub use team::{IfLost, Member, TeamError, run};
 
 /// The protocol's version: workers and coordinators of different versions don't work together.
 pub const PROTOCOL: u32 = 3;

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use hdrhistogram::CreationError;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Assignment, Order, PROTOCOL, Share, Word, say};
+use super::{Assignment, Order, PROTOCOL, PlanError, Share, Word, say};
 use crate::load::cost::Cost;
 use crate::load::outcome::{Costs, Ending, Outcome};
 use crate::load::recorder::{Recorder, Second};
@@ -64,17 +65,43 @@ struct Worker {
     _reading: AbortOnDropHandle<()>,
 }
 
+/// Why workers have no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum TeamError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("writing an assignment: {0}")]
+    Assignment(#[from] serde_json::Error),
+    #[error("interrupted before the load began")]
+    Interrupted,
+    /// What a worker said, or why it is gone.
+    #[error("{name}: {why}")]
+    Worker { name: String, why: String },
+    #[error("{name} speaks another protocol")]
+    Protocol { name: String },
+    #[error("{name} is not ready within {} s", READY.as_secs())]
+    NotReady { name: String },
+    #[error(transparent)]
+    Histogram(#[from] CreationError),
+    #[error(
+        "no worker finished, with {} open at their last report: {}",
+        attaches(*open),
+        lost.join("; ")
+    )]
+    AllLost { open: u64, lost: Vec<String> },
+}
+
 /// Has a load made by workers; returns the merged outcome.
 ///
 /// # Errors
-/// In words: no worker could begin, it was stopped before that, or none finished.
+/// No worker could begin, it was stopped before that, or none finished.
 pub async fn run(
     members: Vec<Member>,
     assignment: &Assignment,
     if_lost: IfLost,
     stop: &CancellationToken,
     tell: impl FnMut(&Second),
-) -> Result<Outcome, String> {
+) -> Result<Outcome, TeamError> {
     let (heard, hearing) = mpsc::channel(256);
     let of = members.len() as u32;
     let before = Cost::own().unwrap_or_default();
@@ -98,7 +125,7 @@ pub async fn run(
         };
         let prepare = Order::Prepare {
             protocol: PROTOCOL,
-            assignment: serde_json::to_value(&part).map_err(|error| format!("writing an assignment: {error}"))?,
+            assignment: serde_json::to_value(&part)?,
         };
         worker.order(&prepare).await;
         workers.push(worker);
@@ -170,24 +197,26 @@ struct Team<F> {
 }
 
 impl<F: FnMut(&Second)> Team<F> {
-    async fn ready(&mut self, stop: &CancellationToken) -> Result<(), String> {
+    async fn ready(&mut self, stop: &CancellationToken) -> Result<(), TeamError> {
         let until = Instant::now() + READY;
         while let Some(slow) = self.workers.iter().find(|worker| !worker.ready) {
             let name = slow.name.clone();
             let heard = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err("interrupted before the load began".to_owned()),
+                () = stop.cancelled() => return Err(TeamError::Interrupted),
                 heard = tokio::time::timeout_at(until, self.hearing.recv()) => heard,
             };
             match heard {
                 Ok(Some((turn, Heard::Word(Word::Ready { protocol: PROTOCOL })))) => self.workers[turn].ready = true,
                 Ok(Some((turn, Heard::Word(Word::Failed { why }) | Heard::Lost(why)))) => {
-                    return Err(format!("{}: {why}", self.workers[turn].name));
+                    let name = self.workers[turn].name.clone();
+                    return Err(TeamError::Worker { name, why });
                 }
                 Ok(Some((turn, Heard::Word(_)))) => {
-                    return Err(format!("{} speaks another protocol", self.workers[turn].name));
+                    let name = self.workers[turn].name.clone();
+                    return Err(TeamError::Protocol { name });
                 }
-                Ok(None) | Err(_) => return Err(format!("{name} is not ready within {} s", READY.as_secs())),
+                Ok(None) | Err(_) => return Err(TeamError::NotReady { name }),
             }
         }
         Ok(())
@@ -293,9 +322,9 @@ impl<F: FnMut(&Second)> Team<F> {
         }
     }
 
-    fn outcome(mut self, before: Cost) -> Result<Outcome, String> {
+    fn outcome(mut self, before: Cost) -> Result<Outcome, TeamError> {
         self.merge_seconds();
-        let mut recorder = Recorder::new().map_err(|error| error.to_string())?;
+        let mut recorder = Recorder::new()?;
         let mut outcome: Option<Outcome> = None;
         let settled: u64 = self.workers.iter().filter_map(|worker| worker.settled).sum();
         let open_at_last: u64 = self.workers.iter().map(|worker| worker.open).sum();
@@ -312,11 +341,10 @@ impl<F: FnMut(&Second)> Team<F> {
             });
         }
         let Some(outcome) = outcome else {
-            return Err(format!(
-                "no worker finished, with {} open at their last report: {}",
-                attaches(open_at_last),
-                self.lost.join("; ")
-            ));
+            return Err(TeamError::AllLost {
+                open: open_at_last,
+                lost: self.lost,
+            });
         };
         let open = self.merged.iter().map(|second| second.open).max().unwrap_or_default();
         recorder.seconds = self.merged;
@@ -344,9 +372,9 @@ impl<F: FnMut(&Second)> Team<F> {
 }
 
 impl Share {
-    fn alone(self) -> Result<Outcome, String> {
+    fn alone(self) -> Result<Outcome, CreationError> {
         Ok(Outcome {
-            recorder: Recorder::new().map_err(|error| error.to_string())?,
+            recorder: Recorder::new()?,
             ending: self.ending,
             most_open: self.most_open,
             ramped: self.ramped,

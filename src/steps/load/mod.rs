@@ -211,20 +211,20 @@ impl Size {
             None => Arrivals::Constant(RATE),
             Some(ramp) => ramp
                 .parse::<Arrivals>()
-                .map_err(|why| StepError(format!("ramp: {ramp:?} is {why}")))?,
+                .map_err(|why| StepError::Because(format!("ramp: {ramp:?} is {why}")))?,
         };
         let objectives = match &arguments.objectives {
             None => vec![Objective::no_errors()],
             Some(objectives) => objectives
                 .iter()
                 .map(|objective| {
-                    let wrong = |why: String| StepError(format!("objectives: {objective:?}: {why}"));
+                    let wrong = |why: String| StepError::Because(format!("objectives: {objective:?}: {why}"));
                     objective.parse::<Objective>().map_err(wrong)
                 })
                 .collect::<Result<Vec<Objective>, StepError>>()?,
         };
         if !(1..TAGS).contains(&arguments.attaches) {
-            return Err(StepError(format!(
+            return Err(StepError::Because(format!(
                 "attaches: {} can't be told apart",
                 arguments.attaches
             )));
@@ -258,7 +258,7 @@ fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Resul
     };
     let needed = u64::from(attaches) * each + DESCRIPTORS_ITSELF;
     match rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-        Some(most) if most < needed => Err(StepError(format!(
+        Some(most) if most < needed => Err(StepError::Because(format!(
             "a load of {attaches} attaches needs {needed} descriptors, and this process may have {most}: raise the \
              limit, as with `ulimit -n {needed}`, or let fewer attach"
         ))),
@@ -339,7 +339,7 @@ fn observed(mut result: Value) -> Value {
 /// Why a load can't go on beside other steps.
 fn refuse_aside(arguments: &Load) -> Result<(), StepError> {
     match arguments.until_open {
-        Some(wanted) if wanted > arguments.attaches => Err(StepError(format!(
+        Some(wanted) if wanted > arguments.attaches => Err(StepError::Because(format!(
             "until-open: {wanted} are never open where {} attach",
             arguments.attaches
         ))),
@@ -384,7 +384,7 @@ mod tests {
             let mut keys = json!({ "load": {}, "attaches": 10 });
             keys[key] = value;
             let error = Size::of(&arguments(keys)).expect_err(key);
-            assert!(error.0.starts_with(said), "{key}: {}", error.0);
+            assert!(error.to_string().starts_with(said), "{key}: {error}");
         }
     }
 
@@ -396,6 +396,6 @@ mod tests {
         };
         assert!(refuse_aside(&load(10)).is_ok());
         let error = refuse_aside(&load(11)).expect_err("too many");
-        assert_eq!(error.0, "until-open: 11 are never open where 10 attach");
+        assert_eq!(error.to_string(), "until-open: 11 are never open where 10 attach");
     }
 }

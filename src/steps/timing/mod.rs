@@ -166,7 +166,7 @@ impl Tokens {
                 far: with_wrong(token, first),
                 bytes: last - first,
             }),
-            _ => Err(StepError(
+            _ => Err(StepError::Because(
                 "timing needs a token with at least two letters or digits".into(),
             )),
         }
@@ -265,7 +265,7 @@ impl Measurement<'_> {
         let request = if kind == Kind::Near { &self.near } else { &self.far };
         let refused = self.probe.refused(request).await?;
         match self.status {
-            Some(status) if status != refused.status && !refused.opened() => Err(StepError(format!(
+            Some(status) if status != refused.status && !refused.opened() => Err(StepError::Because(format!(
                 "the refusals differ, {status} and {}: their times cannot be compared",
                 refused.status
             ))),
@@ -333,7 +333,7 @@ fn untold(
             look.samples, look.power, look.spread, look.p
         ),
     };
-    StepError(format!(
+    StepError::Because(format!(
         "{what}: too little power: {samples} samples of each kind within {}, {seen}; a longer at-most, a larger \
          smallest-effect or a quieter machine would help",
         duration::show(at_most)

@@ -92,11 +92,11 @@ impl<'a> Probe<'a> {
 
     async fn on_new_connection(&mut self, request: &[u8]) -> Result<Refused, StepError> {
         match wire::connect(self.door, &self.context.world.trust, &self.context.limits).await? {
-            Connected::Refused(refused) => Err(StepError(refused)),
+            Connected::Refused(refused) => Err(StepError::Because(refused)),
             Connected::Yes(stream) => self
                 .exchange(stream, request)
                 .await?
-                .ok_or_else(|| StepError("the connection was closed without an answer".into())),
+                .ok_or_else(|| StepError::Because("the connection was closed without an answer".into())),
         }
     }
 
@@ -104,7 +104,7 @@ impl<'a> Probe<'a> {
     async fn exchange(&mut self, mut stream: Box<Recorded>, request: &[u8]) -> Result<Option<Refused>, StepError> {
         let limit = self.context.limits.answer;
         match timeout(limit, exchange(&mut stream, request)).await {
-            Err(_) => Err(StepError(format!("no whole answer within {limit:?}"))),
+            Err(_) => Err(StepError::Because(format!("no whole answer within {limit:?}"))),
             Ok(Err(error)) => {
                 StepError::unless_exhausted(format!("asking {}", self.door.address), &error)?;
                 Ok(None)
@@ -115,7 +115,7 @@ impl<'a> Probe<'a> {
                     self.kept = Some(stream);
                 }
                 match refused.status {
-                    0 => Err(StepError("the response isn't HTTP".into())),
+                    0 => Err(StepError::Because("the response isn't HTTP".into())),
                     _ => Ok(Some(refused)),
                 }
             }

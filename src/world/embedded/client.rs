@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
-use http::HeaderValue;
+use http::{HeaderValue, Request};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use tower::util::MapRequestLayer;
+use tracing::debug;
 
 use super::StartError;
 
@@ -27,10 +29,10 @@ impl Clients {
     pub fn new(address: SocketAddr, token: &str) -> Result<Clients, StartError> {
         let url = format!("http://{address}")
             .parse()
-            .map_err(|why| StartError::new("address", &why))?;
+            .map_err(|why| StartError::new("address", why))?;
         let mut config = kube::Config::new(url);
         let mut bearer =
-            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", &why))?;
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|why| StartError::new("token", why))?;
         bearer.set_sensitive(true);
         config.headers.push((http::header::AUTHORIZATION, bearer));
         let mut connector = HttpConnector::new();
@@ -61,9 +63,16 @@ fn build(
 ) -> Result<kube::Client, StartError> {
     let headers = config
         .extra_headers_layer()
-        .map_err(|why| StartError::new("client", &why))?;
+        .map_err(|why| StartError::new("client", why))?;
     Ok(ClientBuilder::new(http.clone(), namespace)
+        .with_layer(&MapRequestLayer::new(told))
         .with_layer(&config.base_uri_layer())
         .with_layer(&headers)
         .build())
+}
+
+/// As the clients of kube's own making tell what they ask.
+fn told(request: Request<Body>) -> Request<Body> {
+    debug!(method = %request.method(), url = %request.uri(), "requesting");
+    request
 }

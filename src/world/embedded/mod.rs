@@ -24,7 +24,6 @@
 //! # }
 //! ```
 
-use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -103,17 +102,17 @@ impl Options {
 
 /// Why a cluster could not start.
 #[derive(Debug, thiserror::Error)]
-#[error("embedded cluster: {what}: {why}")]
+#[error("embedded cluster: {what}: {source}")]
 pub struct StartError {
     what: &'static str,
-    why: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl StartError {
-    fn new(what: &'static str, why: &dyn Display) -> StartError {
+    fn new(what: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartError {
         StartError {
             what,
-            why: why.to_string(),
+            source: source.into(),
         }
     }
 }
@@ -134,7 +133,7 @@ impl Cluster {
     /// If no loopback port could be bound, or with `tls` no certificate be made.
     pub async fn start(options: Options) -> Result<Cluster, StartError> {
         let listener = bind().await?;
-        let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+        let address = listener.local_addr().map_err(|why| StartError::new("listen", why))?;
         let token = format!("{:032x}", rand::random::<u128>());
         let clients = Clients::new(address, &token)?;
         let (store, garbage) = Store::new();
@@ -147,7 +146,7 @@ impl Cluster {
         };
         store
             .create(Kind::Namespace, "", json!({ "metadata": { "name": "default" } }))
-            .map_err(|why| StartError::new("namespace default", &why))?;
+            .map_err(|why| StartError::new("namespace default", why))?;
 
         let kubelet = Kubelet::new(store.clone(), tasks.clone(), options.program, clients.clone());
         let api = Arc::new(api::Api {
@@ -163,7 +162,7 @@ impl Cluster {
         tasks.spawn(server::run(api.clone(), listener, None));
         let mut endpoint = (address, None);
         if let Some((listener, tls::Server { acceptor, ca })) = secure {
-            let address = listener.local_addr().map_err(|why| StartError::new("listen", &why))?;
+            let address = listener.local_addr().map_err(|why| StartError::new("listen", why))?;
             endpoint = (address, Some(ca));
             tasks.spawn(server::run(api, listener, Some(acceptor)));
         }
@@ -241,5 +240,5 @@ impl Drop for Cluster {
 async fn bind() -> Result<TcpListener, StartError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
-        .map_err(|why| StartError::new("bind", &why))
+        .map_err(|why| StartError::new("bind", why))
 }

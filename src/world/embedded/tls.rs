@@ -19,7 +19,7 @@ pub struct Server {
 
 /// Makes a CA and a certificate for 127.0.0.1 and localhost. Neither key is kept.
 pub fn server() -> Result<Server, StartError> {
-    let certificate = |why: rcgen::Error| StartError::new("certificate", &why);
+    let certificate = |why: rcgen::Error| StartError::new("certificate", why);
     let ca_key = KeyPair::generate().map_err(certificate)?;
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,7 +36,7 @@ pub fn server() -> Result<Server, StartError> {
     let issuer = Issuer::new(ca, ca_key);
     let leaf = leaf.signed_by(&key, &issuer).map_err(certificate)?;
 
-    let tls = |why: rustls::Error| StartError::new("tls", &why);
+    let tls = |why: rustls::Error| StartError::new("tls", why);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -19,11 +19,11 @@ use crate::profile::operations::Command;
 
 /// Why a journal can't be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} the undo journal {}: {why}", path.display())]
+#[error("{doing} the undo journal {}: {source}", path.display())]
 pub struct JournalError {
     pub doing: &'static str,
     pub path: PathBuf,
-    pub why: String,
+    pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// Where a run is, so that what it changed can be found again.
@@ -188,33 +188,33 @@ impl Journal {
     /// One of a run that still goes on, or that can't be read. A last line that is cut short is of a
     /// change that was not made.
     pub fn open(path: &Path) -> Result<Option<Journal>, JournalError> {
-        let wrong = |why: &dyn std::fmt::Display| JournalError {
+        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| JournalError {
             doing: "reading",
             path: path.to_owned(),
-            why: why.to_string(),
+            source,
         };
         let file = OpenOptions::new()
             .append(true)
             .read(true)
             .open(path)
-            .map_err(|e| wrong(&e))?;
+            .map_err(|e| wrong(e.into()))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            Errno::WOULDBLOCK => wrong(&"its run is still in progress"),
-            error => wrong(&error),
+            Errno::WOULDBLOCK => wrong("its run is still in progress".into()),
+            error => wrong(error.into()),
         })?;
-        let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| wrong(&refusal.in_a_line()))?;
+        let text = file_input::read_text(path, file_input::OWN).map_err(|refusal| wrong(refusal.in_a_line().into()))?;
         let Some((whole, _cut)) = text.rsplit_once('\n') else {
             std::fs::remove_file(path).map_err(|error| failed("removing", path, error))?;
             return Ok(None);
         };
         let mut lines = whole.lines();
-        let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|e| wrong(&e))?;
+        let head: Head = serde_json::from_str(lines.next().unwrap_or_default()).map_err(|e| wrong(e.into()))?;
         let mut entries = Vec::new();
         for line in lines {
-            follow(&mut entries, serde_json::from_str(line).map_err(|e| wrong(&e))?);
+            follow(&mut entries, serde_json::from_str(line).map_err(|e| wrong(e.into()))?);
         }
         let length = whole.len() as u64 + 1;
-        file.set_len(length).map_err(|e| wrong(&e))?;
+        file.set_len(length).map_err(|e| wrong(e.into()))?;
         let open = Mutex::new(Open { file, length, entries });
         Ok(Some(Journal {
             path: path.to_owned(),
@@ -278,7 +278,7 @@ fn failed(doing: &'static str, path: &Path, error: io::Error) -> JournalError {
     JournalError {
         doing,
         path: path.to_owned(),
-        why: error.to_string(),
+        source: error.into(),
     }
 }
 

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::forward::Forwards;
 use super::kube_error::kube_error;
 use super::kubeconfig;
-use super::operations::{Commands, OperationError, Operations};
+use super::operations::{Commands, OperationError, Operations, WitnessError};
 use super::pod::is_ready;
+use super::rollout::RolloutError;
 use super::wait::is_passing;
 use crate::profile::Profile;
 use crate::profile::operations::Operation;
@@ -35,21 +36,24 @@ use crate::vocabulary::similar::suggestion;
 use changes::Changes;
 use journal::JournalError;
 use secrets::Given;
-pub use secrets::Secrets;
+pub use secrets::{SecretError, Secrets};
 
 /// Why an installation can't be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallationError {
-    #[error("reading the kubeconfig{}: {why}", .files.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
-    Kubeconfig { files: Vec<PathBuf>, why: String },
+    #[error("reading the kubeconfig{}: {source}", .files.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
+    Kubeconfig {
+        files: Vec<PathBuf>,
+        source: Box<PlaceError>,
+    },
     #[error("{doing}: {}", kube_error(source.as_ref()))]
     Asking { doing: String, source: Box<kube::Error> },
     #[error(
         "putting back {what}: the API server does not accept the change; if somebody keeps changing it, stop them first"
     )]
     Moved { what: String },
-    #[error("{0}")]
-    Secret(String),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(
@@ -68,12 +72,35 @@ pub enum InstallationError {
         super::operations::KEPT_BY
     )]
     KeptByKey { run: String },
-    #[error("{0}")]
-    Rollout(String),
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
     #[error(transparent)]
     Operation(#[from] OperationError),
     #[error("deleting what the agent service's witness recorded: {0}")]
-    Witness(String),
+    Witness(#[from] WitnessError),
+}
+
+/// Why a kubeconfig doesn't lead to the cluster that is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    #[error(
+        "there is no kubeconfig, so no context {context}; the cluster of the pod that this runs in is `{IN_CLUSTER}`"
+    )]
+    NoKubeconfig { context: String },
+    #[error("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster")]
+    NoPod(#[source] kube::config::InClusterError),
+    #[error(transparent)]
+    Read(#[from] kubeconfig::ReadError),
+    /// One of several.
+    #[error("{}: {source}", file.display())]
+    ReadOne {
+        file: PathBuf,
+        source: kubeconfig::ReadError,
+    },
+    #[error("there is no context {context}; {suggestion}")]
+    NoContext { context: String, suggestion: String },
+    #[error("{}", kube_error(.0))]
+    Kubeconfig(#[from] KubeconfigError),
 }
 
 /// The Secret in which values are kept that are to be put back.
@@ -142,7 +169,7 @@ pub struct Installation {
     /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
-    pub agents: Option<Result<Secrets, String>>,
+    pub agents: Option<Result<Secrets, SecretError>>,
     /// What is known of the keys at the LiteLLM that has the codex login, where it was asked for.
     pub codex: Secrets,
     ways: BTreeMap<Road, Way>,
@@ -197,7 +224,7 @@ impl Installation {
                 // No real one shows that, or does as a scenario tells it.
                 Road::Vendor => Way::None,
             }),
-            given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
+            given: Given::read(profile, variable)?,
             client,
         })
     }
@@ -224,7 +251,7 @@ impl Installation {
             agents: None,
             codex: Secrets::default(),
             ways: ways(profile, |_| Way::None),
-            given: Given::read(profile, variable).map_err(InstallationError::Secret)?,
+            given: Given::read(profile, variable)?,
             client,
         })
     }
@@ -426,39 +453,40 @@ pub async fn connect(place: &Place) -> Result<Connected, InstallationError> {
 
 /// The configuration that a place has, and the name of its context.
 async fn config(place: &Place) -> Result<(kube::Config, Option<String>), InstallationError> {
-    let failed = |why: String| InstallationError::Kubeconfig {
+    let failed = |source: PlaceError| InstallationError::Kubeconfig {
         files: place.kubeconfig.clone(),
-        why,
+        source: Box::new(source),
     };
     if place.kubeconfig.is_empty() {
         // Which cluster it is was said; that of the pod may be another one.
         if let Some(context) = place.context.as_ref().filter(|context| *context != IN_CLUSTER) {
-            return Err(failed(format!(
-                "there is no kubeconfig, so no context {context}; the cluster of the pod that this runs in is `{IN_CLUSTER}`"
-            )));
+            let context = context.clone();
+            return Err(failed(PlaceError::NoKubeconfig { context }));
         }
-        let config = kube::Config::incluster().map_err(|_| {
-            failed("there is none (`--kubeconfig FILE` names one), and this isn't a pod of a cluster".into())
-        })?;
+        let config = kube::Config::incluster().map_err(|error| failed(PlaceError::NoPod(error)))?;
         return Ok((config, Some(IN_CLUSTER.to_owned())));
     }
     let mut merged = Kubeconfig::default();
     for file in &place.kubeconfig {
-        let read = kubeconfig::read(file).map_err(|why| match place.kubeconfig.len() {
-            1 => failed(why),
-            // Of several the one that is wrong.
-            _ => failed(format!("{}: {why}", file.display())),
+        let read = kubeconfig::read(file).map_err(|source| {
+            failed(match place.kubeconfig.len() {
+                1 => PlaceError::Read(source),
+                _ => PlaceError::ReadOne {
+                    file: file.clone(),
+                    source,
+                },
+            })
         })?;
-        merged = merged.merge(read).map_err(|error| failed(kube_error(&error)))?;
+        merged = merged.merge(read).map_err(|error| failed(error.into()))?;
     }
     if let Some(context) = &place.context
         && !merged.contexts.iter().any(|known| known.name == *context)
     {
         let known = merged.contexts.iter().map(|known| known.name.as_str());
-        return Err(failed(format!(
-            "there is no context {context}; {}",
-            suggestion(context, known, "contexts")
-        )));
+        return Err(failed(PlaceError::NoContext {
+            context: context.clone(),
+            suggestion: suggestion(context, known, "contexts"),
+        }));
     }
     let options = KubeConfigOptions {
         context: place.context.clone(),
@@ -466,5 +494,5 @@ async fn config(place: &Place) -> Result<(kube::Config, Option<String>), Install
     };
     let context = place.context.clone().or(merged.current_context.clone());
     let config = kube::Config::from_custom_kubeconfig(merged, &options).await;
-    Ok((config.map_err(|error| failed(kube_error(&error)))?, context))
+    Ok((config.map_err(|error| failed(error.into()))?, context))
 }

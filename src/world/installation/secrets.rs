@@ -8,7 +8,7 @@ use kube::api::Api;
 use super::{Installation, InstallationError};
 use crate::profile::Profile;
 use crate::profile::operations::Operation;
-use crate::profile::secret_source::{Needed, SecretSource};
+use crate::profile::secret_source::{Needed, SecretReadError, SecretSource};
 use crate::vocabulary::Contract;
 
 /// The secrets that a run needs; empty for those its contract doesn't have.
@@ -23,6 +23,56 @@ pub struct Secrets {
     pub jwt_secret: String,
 }
 
+/// Why a secret of an installation is not known. What to do is the user's: in the profile, in the environment, or with
+/// a flag.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    #[error("reading the {} from {from}: {source}", needed.name())]
+    Given {
+        needed: Needed,
+        from: SecretSource,
+        source: SecretReadError,
+    },
+    #[error(
+        "the profile gives no source for the {missing}, and there is no cluster to read it from; add \
+         `secrets: {{ {missing}: {{ env: NAME }} }}` to it"
+    )]
+    NoSource { missing: &'static str },
+    #[error(
+        "there is no secret {secret} in namespace {namespace}; set its name as `{name}` in the profile, or its \
+         namespace with `--namespace`"
+    )]
+    NoSecret {
+        secret: String,
+        namespace: String,
+        /// What a profile calls it.
+        name: String,
+    },
+    #[error(
+        "the secret {secret}{} has no {key}, which should hold the {of}; set its name in the profile (`names`), or \
+         another source (`secrets: {{ {of}: {{ env: NAME }} }}`)",
+        place(namespace),
+        of = needed.name()
+    )]
+    NoKey {
+        secret: String,
+        /// Empty without a cluster.
+        namespace: String,
+        key: String,
+        needed: Needed,
+    },
+    #[error("{key} of the secret {secret} is not text")]
+    NoText { key: String, secret: String },
+}
+
+/// Where a Secret is; nothing without a cluster.
+fn place(namespace: &str) -> String {
+    match namespace {
+        "" => String::new(),
+        namespace => format!(" in namespace {namespace}"),
+    }
+}
+
 /// Secrets that a profile says the source of.
 #[derive(Clone)]
 pub(super) struct Given(BTreeMap<Needed, (SecretSource, String)>);
@@ -31,13 +81,15 @@ impl Given {
     /// Reads all that the profile says the source of.
     ///
     /// # Errors
-    /// A source that has none: in words.
-    pub fn read(profile: &Profile, variable: &dyn Fn(&str) -> Option<String>) -> Result<Given, String> {
+    /// A source that has none.
+    pub fn read(profile: &Profile, variable: &dyn Fn(&str) -> Option<String>) -> Result<Given, SecretError> {
         let mut given = BTreeMap::new();
         for (needed, source) in &profile.secrets {
-            let secret = source
-                .read(variable)
-                .map_err(|why| format!("reading the {} from {source}: {why}", needed.name()))?;
+            let secret = source.read(variable).map_err(|error| SecretError::Given {
+                needed: *needed,
+                from: source.clone(),
+                source: error,
+            })?;
             given.insert(*needed, (source.clone(), secret));
         }
         Ok(Given(given))
@@ -166,10 +218,7 @@ impl Installation {
         if !self.has_cluster {
             let missing = wanted.iter().find(|needed| !self.given.has(&[**needed]));
             let missing = missing.map_or("secret", |needed| needed.name());
-            return Err(InstallationError::Secret(format!(
-                "the profile gives no source for the {missing}, and there is no cluster to read it from; \
-                 add `secrets: {{ {missing}: {{ env: NAME }} }}` to it"
-            )));
+            return Err(SecretError::NoSource { missing }.into());
         }
         let secret = names.get(name).cloned().unwrap_or_default();
         let namespace = &self.namespace;
@@ -186,10 +235,12 @@ impl Installation {
                     .map(|(key, value)| (key, value.0))
                     .collect(),
             }),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(InstallationError::Secret(format!(
-                "there is no secret {secret} in namespace {namespace}; set its name as `{name}` in the profile, or \
-                 its namespace with `--namespace`"
-            ))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(SecretError::NoSecret {
+                secret,
+                namespace: namespace.clone(),
+                name: name.to_owned(),
+            }
+            .into()),
             Err(error) => {
                 let doing = format!("reading the secret {secret} in namespace {namespace}");
                 Err(InstallationError::asking(doing, error))
@@ -215,17 +266,18 @@ impl Kept {
     ) -> Result<String, InstallationError> {
         let (key, secret) = (names.get(key).cloned().unwrap_or_default(), &self.secret);
         let Some(value) = self.data.get(&key).filter(|value| !value.is_empty()) else {
-            let place = match namespace {
-                "" => String::new(),
-                namespace => format!(" in namespace {namespace}"),
-            };
-            return Err(InstallationError::Secret(format!(
-                "the secret {secret}{place} has no {key}, which should hold the {0}; set its \
-                 name in the profile (`names`), or another source (`secrets: {{ {0}: {{ env: NAME }} }}`)",
-                needed.name()
-            )));
+            return Err(SecretError::NoKey {
+                secret: secret.clone(),
+                namespace: namespace.to_owned(),
+                key,
+                needed,
+            }
+            .into());
         };
-        String::from_utf8(value.clone())
-            .map_err(|_| InstallationError::Secret(format!("{key} of the secret {secret} is not text")))
+        // Not why: the error holds the value.
+        String::from_utf8(value.clone()).map_err(|_| {
+            let secret = secret.clone();
+            SecretError::NoText { key, secret }.into()
+        })
     }
 }

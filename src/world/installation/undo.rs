@@ -86,8 +86,7 @@ impl Undo<'_> {
         }
         let deployments: Api<Deployment> = self.api();
         for name in &restarted {
-            let waited = completed(&deployments, name, self.rollouts_within).await;
-            waited.map_err(InstallationError::Rollout)?;
+            completed(&deployments, name, self.rollouts_within).await?;
         }
         let before = entries.iter().find_map(|entry| match entry {
             Entry::WarmPods { names } => Some(names.as_slice()),

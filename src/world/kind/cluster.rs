@@ -58,10 +58,13 @@ pub enum KindError {
     Lock { path: PathBuf, source: std::io::Error },
     #[error("a folder for the cluster's kubeconfig: {0}")]
     Folder(#[source] std::io::Error),
-    #[error("reading the kubeconfig of the cluster {name}: {why}")]
-    Kubeconfig { name: String, why: String },
-    #[error("looking for classes of Gateways on {name}: {why}")]
-    Classes { name: String, why: String },
+    #[error("reading the kubeconfig of the cluster {name}: {source}")]
+    Kubeconfig {
+        name: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("looking for classes of Gateways on {name}: {}", kube_error(source.as_ref()))]
+    Classes { name: String, source: Box<kube::Error> },
     #[error(transparent)]
     Image(#[from] ImageError),
     #[error(transparent)]
@@ -323,7 +326,7 @@ async fn prepare(
     let controller = define_sandbox(&client).await?;
     let gateway_class = data_plane::class(&client).await.map_err(|error| KindError::Classes {
         name: name.to_owned(),
-        why: kube_error(&error),
+        source: Box::new(error),
     })?;
     if let Some(class) = &gateway_class {
         tell(&format!("the road envoy goes through Envoy Gateway (class {class})"));
@@ -377,15 +380,15 @@ pub async fn client(name: &str) -> Result<kube::Client, KindError> {
 }
 
 async fn client_with(name: &str, kubeconfig: &Path) -> Result<kube::Client, KindError> {
-    let failed = |why: String| KindError::Kubeconfig {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| KindError::Kubeconfig {
         name: name.to_owned(),
-        why,
+        source,
     };
-    let config = Kubeconfig::read_from(kubeconfig).map_err(|error| failed(error.to_string()))?;
+    let config = Kubeconfig::read_from(kubeconfig).map_err(|error| failed(error.into()))?;
     let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
         .await
-        .map_err(|error| failed(error.to_string()))?;
-    kube::Client::try_from(config).map_err(|error| failed(error.to_string()))
+        .map_err(|error| failed(error.into()))?;
+    kube::Client::try_from(config).map_err(|error| failed(error.into()))
 }
 
 /// Whether a cluster's node has an image. If unknown, the image is loaded again, which is harmless.

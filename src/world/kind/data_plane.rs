@@ -14,6 +14,7 @@ use crate::world::forward::{Forwards, WayError};
 use crate::world::gateways::envoy_gateway::GATEWAY;
 use crate::world::kube_error::kube_error;
 use crate::world::pod::is_ready;
+use crate::world::roads::RoadError;
 
 /// The controller's name in the classes that it serves.
 const CONTROLLER: &str = "gateway.envoyproxy.io/gatewayclass-controller";
@@ -42,6 +43,38 @@ fn is_true(status: &Value, condition: &str) -> bool {
     conditions
         .into_iter()
         .any(|one| one["type"] == condition && one["status"] == "True")
+}
+
+/// What was missing last of a Gateway that is waited for, and for how long it was.
+#[derive(Debug, thiserror::Error)]
+#[error("after {within:?} {missing}")]
+pub struct NotProgrammed {
+    within: Duration,
+    #[source]
+    missing: Missing,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Missing {
+    #[error("the Gateway {GATEWAY} is not accepted: {conditions}")]
+    Accepted { conditions: Value },
+    #[error("no pod of the Gateway {GATEWAY} is ready: {conditions}")]
+    Ready { conditions: Value },
+    #[error("{}", kube_error(.0.as_ref()))]
+    Answer(#[source] Box<kube::Error>),
+}
+
+/// Why Envoys were waited for in vain.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvoyGatewayError {
+    #[error(transparent)]
+    NotProgrammed(#[from] NotProgrammed),
+    #[error(transparent)]
+    Road(#[from] RoadError),
+    #[error(transparent)]
+    Asking(#[from] reqwest::Error),
+    #[error("{0} has no route")]
+    NoRoute(String),
 }
 
 /// The Envoys of a world's Gateway.
@@ -88,40 +121,35 @@ impl DataPlane {
     /// Waits until the Gateway is programmed and a pod of it is ready; says what is missing otherwise.
     ///
     /// # Errors
-    /// In words: the condition was not met in time.
-    pub async fn programmed(&self, within: Duration) -> Result<(), String> {
+    /// The condition was not met in time.
+    pub async fn programmed(&self, within: Duration) -> Result<(), NotProgrammed> {
         let deadline = Instant::now() + within;
         loop {
             let missing = match self.missing().await {
                 Ok(None) => return Ok(()),
                 Ok(Some(missing)) => missing,
-                Err(error) => kube_error(&error),
+                Err(error) => Missing::Answer(Box::new(error)),
             };
             if Instant::now() > deadline {
-                return Err(format!("after {within:?} {missing}"));
+                return Err(NotProgrammed { within, missing });
             }
             sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn missing(&self) -> Result<Option<String>, kube::Error> {
+    async fn missing(&self) -> Result<Option<Missing>, kube::Error> {
         let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway");
         let resource = ApiResource::from_gvk(&kind);
         let gateways: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
         let gateway = gateways.get(GATEWAY).await?;
         let status = &gateway.data["status"];
+        let conditions = status["conditions"].clone();
         if !is_true(status, "Accepted") || status["listeners"].is_null() {
-            return Ok(Some(format!(
-                "the Gateway {GATEWAY} is not accepted: {}",
-                status["conditions"]
-            )));
+            return Ok(Some(Missing::Accepted { conditions }));
         }
         match self.pods().await?.iter().any(is_ready) {
             true => Ok(None),
-            false => Ok(Some(format!(
-                "no pod of the Gateway {GATEWAY} is ready: {}",
-                status["conditions"]
-            ))),
+            false => Ok(Some(Missing::Ready { conditions })),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::access::Ask;
 use crate::profile::operations::{self, Operation};
 pub use command::OperationError;
 use command::Ran;
-pub use prepare::prepare;
+pub use prepare::{WitnessError, prepare};
 
 /// How a platform is operated.
 #[derive(Clone, Copy)]

@@ -5,14 +5,26 @@ use std::time::Duration;
 use super::{Changed, Commands, Operations};
 use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
+use crate::trust::TrustError;
 use crate::vocabulary::{AuthorizerState, Contract, Road, SecretState, WorldSpec};
 use crate::world::World;
 use crate::world::installation::InstallationError;
 use crate::world::installation::changes::Changes;
-use crate::world::roads::door;
+use crate::world::roads::{RoadError, door};
 
 /// Time limit for the witness's answer.
 const WITNESS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the witness still has what it recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum WitnessError {
+    #[error(transparent)]
+    Road(#[from] RoadError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Asking(#[from] reqwest::Error),
+}
 
 /// Brings a platform that isn't ours into the state that a scenario requires. Each change is journalled before it is
 /// made.
@@ -39,7 +51,7 @@ pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), Installation
     }
     // In a fresh world the witness has seen nothing.
     match (world.contract, world.way(Road::Witness)) {
-        (Contract::AgentService, Some(Way::To(_))) => forget(world).await.map_err(InstallationError::Witness),
+        (Contract::AgentService, Some(Way::To(_))) => Ok(forget(world).await?),
         _ => Ok(()),
     }
 }
@@ -74,18 +86,15 @@ async fn secret(
 }
 
 /// Makes the witness forget earlier requests.
-async fn forget(world: &World) -> Result<(), String> {
-    let witness = door(world, Road::Witness, None)
-        .await
-        .map_err(|error| error.to_string())?;
+async fn forget(world: &World) -> Result<(), WitnessError> {
+    let witness = door(world, Road::Witness, None).await?;
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .no_gzip()
         .resolve(witness.name(), witness.way)
         .tls_backend_preconfigured(world.trust.client_config()?)
-        .build()
-        .map_err(|error| error.to_string())?;
+        .build()?;
     let forgotten = client
         .delete(witness.way_url("/requests"))
         .header("Host", &witness.host)
@@ -93,5 +102,5 @@ async fn forget(world: &World) -> Result<(), String> {
         .send()
         .await
         .and_then(reqwest::Response::error_for_status);
-    forgotten.map(drop).map_err(|error| error.to_string())
+    Ok(forgotten.map(drop)?)
 }

@@ -104,7 +104,8 @@ async fn team(parts: Vec<Part>, if_lost: IfLost, stop: &CancellationToken) -> Re
             orders: Box::new(orders),
         });
     }
-    run(members, &assignment(), if_lost, stop, |_| {}).await
+    let outcome = run(members, &assignment(), if_lost, stop, |_| {}).await;
+    outcome.map_err(|error| error.to_string())
 }
 
 fn dies(open: &[u64]) -> Part {
@@ -175,7 +176,7 @@ async fn through_streams(named: Named, attaches: u32) -> Result<Outcome, String>
     )
     .await;
     served.await.expect("no panic").expect("it was heard to its end");
-    outcome
+    outcome.map_err(|error| error.to_string())
 }
 
 /// Answers each connection with 401.
