@@ -35,12 +35,20 @@ pub struct Start {
     pub commit: Option<&'static str>,
 }
 
+/// A worker thread's stack: that of a main thread. A scenario is one nested future, which without optimisation takes more
+/// than the usual 2 MiB. Only what is used of it is memory.
+const STACK: usize = 8 << 20;
+
 /// Runs a command to its end; returns the process's exit code.
 pub fn dispatch(cli: Cli, start: &Start) -> u8 {
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let descriptors = raise_descriptors();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return say(COULD_NOT_TELL, &format!("starting the runtime: {error}")),
     };

@@ -237,6 +237,7 @@ mod tests {
             histograms
                 .add(&BTreeMap::from([(name.to_owned(), text.to_owned())]))
                 .expect_err("wrong")
+                .to_string()
         };
         assert!(add(&mut histograms, "ecko", "").starts_with("there is no metric ecko"));
         assert_eq!(add(&mut histograms, "echo", "!"), "the histogram of echo is none");

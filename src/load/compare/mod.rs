@@ -17,7 +17,7 @@ use super::result::Verdict;
 use super::summary::times;
 use figure::{Figure, Share};
 pub use limit::Limit;
-pub use read::{ResultError, Saved, SavedError};
+pub use read::Saved;
 
 /// Quantiles of which each metric is shown.
 const QUANTILES: [f64; 2] = [0.5, 0.99];
