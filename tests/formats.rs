@@ -198,7 +198,7 @@ fn what_cannot_be_shown_is_said() {
     let ran = run_in(folder.path(), &["show", "load.json"]).exits(2);
     assert_eq!(
         ran.stderr,
-        "gauntlet: load.json is no JSON report of gauntlet: its kind is LoadResult, not Report\n"
+        "gauntlet: load.json isn't a JSON report of gauntlet: its kind is LoadResult, not Report\n"
     );
     let twice = run_in(
         folder.path(),
