@@ -67,7 +67,7 @@ fn a_secret_that_is_told_is_taken_out() {
     let folder = folder();
     let own = folder.path().join("own/mine");
     std::fs::create_dir_all(&own).expect("a folder");
-    let scenario = "apiVersion: gauntlet/v1\nid: mine/told\ntitle: A command with a secret in it\n\
+    let scenario = "apiVersion: gauntlet/v1\nid: own/mine/told\ntitle: A command with a secret in it\n\
                     spec: none, written for a test\nlevel: core\nintrusion: use\nsteps:\n\
                     \x20 - session: new\n\
                     \x20   as: s\n\

@@ -205,7 +205,7 @@ pub fn verdicts(report: &Value) -> BTreeMap<String, String> {
 }
 
 /// What rotates the token, and is put back.
-pub const ROTATE: [&str; 8] = [
+pub const ROTATE: [&str; 7] = [
     "--context",
     "gauntlet",
     "--allow",
@@ -213,8 +213,6 @@ pub const ROTATE: [&str; 8] = [
     "--level",
     "all",
     "harness-token/rotate",
-    // It needs two replicas of web.
-    "!harness-token/rotate/new/replicas",
 ];
 
 /// Kills a run when its journal has so many entries of a kind; gives the journal.
