@@ -8,7 +8,6 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
-use crate::installation::theirs::verdicts;
 
 const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/bench.py");
 
@@ -128,22 +127,6 @@ fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
     assert_eq!(bench.secrets(), before, "secrets are put back");
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
-}
-
-/// No false alarm in the extended scenarios: those that tell nothing here are skipped.
-#[test]
-fn what_is_right_raises_no_alarm_in_the_extended_scenarios() {
-    let bench = Bench::up(&[]);
-    let of = ["--allow", "attack", "--level", "all", "harness-token", "agent-service"];
-    bench.run(&[&of[..], &LEFT_OUT].concat());
-    let report = bench.report();
-    let verdicts = verdicts(&report);
-    let wrong = verdicts
-        .values()
-        .filter(|verdict| *verdict == "fail" || *verdict == "error");
-    assert_eq!(wrong.count(), 0, "{:#?}", bad(&report));
-    assert_eq!(verdicts["harness-token/rotate/direct[]"], "pass");
-    assert_eq!(verdicts["agent-service/authz/down/slow[builtin]"], "pass");
 }
 
 /// Defects of another platform, and the scenarios that have to see them: one of them is enough.

@@ -252,21 +252,14 @@ fn flags_of_another_target() {
 fn the_same_verdicts_as_embedded() {
     let standing = Standing::up();
     let folder = folder();
-    // A load of a world on kind goes through port-forwards, one for each attach, and measures those. Nothing of
-    // codex-auth has one of the tags.
-    let everything = [
-        "--level",
-        "all",
-        "!tag:timing",
-        "!tag:load",
-        "harness-token",
-        "codex-auth",
-    ];
+    // A load of a world on kind goes through port-forwards, one for each attach, and measures those.
+    let everything = ["--level", "all", "!tag:timing", "!tag:load", "harness-token"];
     let broken = ["--level", "all", "harness-token/token", "--mutant", "empty-token-opens"];
     let images = gateway_images();
     let gateway = if images.is_empty() { "builtin" } else { "all" };
     let agents = ["agent-service", "--gateway", gateway];
-    for further in [&everything[..], &broken, &agents] {
+    let logins = ["codex-auth"];
+    for further in [&everything[..], &broken, &agents, &logins] {
         let run = |target: &str| {
             let file = format!("{target}.json");
             let report = format!("json={file}");
