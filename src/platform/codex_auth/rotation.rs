@@ -198,8 +198,8 @@ impl Rotation {
     /// Goes on from a state that was kept. What is wrong with it counts as not there.
     pub fn restore(&mut self, state: &Value) {
         let time = |value: &Value| value.as_f64().filter(|time| time.is_finite());
-        let named = |value: &Value| Account::named(&value.as_u64()?.to_string());
-        self.active = named(&state["active"]);
+        let active = state["active"].as_u64();
+        self.active = active.and_then(|number| Account::named(&number.to_string()));
         self.since = time(&state["since"]).unwrap_or(0.0);
         for account in Account::ALL {
             let number = account.number().to_string();
