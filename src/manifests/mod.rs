@@ -2,7 +2,7 @@
 //! the contracts as far as it can be told without running.
 //!
 //! A stream becomes [`Document`]s, each contract's rules look at them, and what they say is [`Finding`]s. Secrets
-//! that stand in manifests are masked in all that is shown ([`mask`]).
+//! that stand in manifests are masked in all that is shown (`mask`).
 
 mod agent_service;
 mod codex_auth;

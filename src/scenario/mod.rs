@@ -1,6 +1,6 @@
 //! Scenarios: what is to be proven, as data.
 //!
-//! A file becomes a tree with places ([`node`]), is held against the schema that editors use
+//! A file becomes a tree with places ([`yaml`](crate::yaml)), is held against the schema that editors use
 //! too, and becomes a [`Scenario`]. Templates fill values in when it runs, [`judge()`] says
 //! whether what a step expects holds of what it observed, [`select`] chooses among scenarios.
 
