@@ -22,6 +22,7 @@ run: build ## all core scenarios on the embedded target; reports in reports/
 test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
+# It skips kind::load, workers as a Job in the cluster, until that has been seen to pass.
 test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored; GAUNTLET_NODE_IMAGE is the node's image
 	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
