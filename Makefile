@@ -54,9 +54,9 @@ verify: ## everything that CI runs
 	.ci/run
 
 lint: ## formatting and clippy
-	bash -n benches/load/install
+	bash -n benches/load/install && bash -n .ci/dist
 	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' \
-		benches/load/side-by-side benches/load/*.py docs/picture
+		benches/load/side-by-side benches/load/*.py docs/picture .ci/sbom
 	$(CARGO) fmt --check
 	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
@@ -74,3 +74,6 @@ picture: build ## renew the README's picture, of a real run
 		>$(TARGET)/picture.txt
 	docs/picture --command 'gauntlet run harness-token/token/refuse --mutant empty-token-opens' --columns 96 \
 		--from '── FAIL' --lines 20 --title 'A check that failed, as gauntlet prints it' <$(TARGET)/picture.txt >docs/run.svg
+
+dist: ## a static program in an archive, with checksums and a bill of materials, in target/dist-files; DIST_TARGET names another platform
+	.ci/dist $(TARGET)/dist-files
