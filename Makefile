@@ -56,7 +56,8 @@ verify: ## everything that CI runs
 lint: ## formatting and clippy
 	bash -n benches/load/install && bash -n .ci/dist
 	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' \
-		benches/load/side-by-side benches/load/*.py docs/picture .ci/sbom
+		benches/load/side-by-side benches/load/*.py docs/picture docs/generate \
+		docs/generated/*.py .ci/sbom
 	$(CARGO) fmt --check
 	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
@@ -74,6 +75,13 @@ picture: build ## renew the README's picture, of a real run
 		>$(TARGET)/picture.txt
 	docs/picture --command 'gauntlet run harness-token/token/refuse --mutant empty-token-opens' --columns 96 \
 		--from '── FAIL' --lines 20 --title 'A check that failed, as gauntlet prints it' <$(TARGET)/picture.txt >docs/run.svg
+
+docs: build ## the documentation site, in target/book/site; it needs mdbook, which MDBOOK=install gets
+	rm -rf $(TARGET)/book
+	docs/generate $(GAUNTLET) $(TARGET)/book
+	@command -v mdbook >/dev/null || if [ "$(MDBOOK)" = install ]; then $(CARGO) install mdbook --locked; else \
+		echo "make docs: no mdbook on PATH: cargo install mdbook --locked, or make docs MDBOOK=install" >&2; exit 1; fi
+	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" mdbook build $(TARGET)/book
 
 dist: ## a static program in an archive, with checksums and a bill of materials, in target/dist-files; DIST_TARGET names another platform
 	.ci/dist $(TARGET)/dist-files

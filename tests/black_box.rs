@@ -24,6 +24,7 @@ mod reports;
 mod reproduce;
 mod run;
 mod scenario_errors;
+mod site;
 mod templates;
 mod trouble;
 mod up;
