@@ -71,10 +71,12 @@ schema: build ## renew the JSON Schemas in scenarios/ and docs/
 	done
 
 picture: build ## renew the README's picture, of a real run
-	-$(GAUNTLET) run harness-token/token/refuse --mutant empty-token-opens --seed 1 --reports $(TARGET)/picture \
-		>$(TARGET)/picture.txt
-	docs/picture --command 'gauntlet run harness-token/token/refuse --mutant empty-token-opens' --columns 96 \
-		--from '── FAIL' --lines 20 --title 'A check that failed, as gauntlet prints it' <$(TARGET)/picture.txt >docs/run.svg
+	-$(GAUNTLET) run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens --seed 1 \
+		--reports $(TARGET)/picture >$(TARGET)/picture.txt
+	sed "s#$(TARGET)/picture/#reports/#" $(TARGET)/picture.txt | docs/picture --columns 100 --from '── FAIL' --lines 20 \
+		--command "gauntlet run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens" \
+		--title 'A check that failed, as gauntlet prints it' >$(TARGET)/run.svg
+	mv $(TARGET)/run.svg docs/run.svg
 
 docs: build ## the documentation site, in target/book/site; it needs mdbook, which MDBOOK=install gets
 	rm -rf $(TARGET)/book

@@ -1,8 +1,9 @@
 //! The documentation site: what the program tells of itself is on its pages, links lead somewhere, and the committed pages
 //! say what there is.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use gauntlet::steps::VERBS;
 
@@ -191,4 +192,90 @@ fn profiles_that_are_shown_are_accepted() {
         }
     }
     assert_eq!(shown, 4);
+}
+
+/// The picture of a terminal with this text.
+fn picture(text: &str, further: &[&str]) -> Ran {
+    let mut child = without_surroundings(Command::new("python3"))
+        .arg("-B")
+        .arg(Path::new(ROOT).join("docs/picture"))
+        .args(further)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(text.as_bytes()).expect("written");
+    drop(input);
+    Ran::of(child.wait_with_output().expect("it ends"))
+}
+
+/// The lines of text in a picture.
+fn lines_of(picture: &str) -> Vec<String> {
+    let texts = picture.lines().filter(|line| line.starts_with("  <text "));
+    let line = |text: &str| -> String {
+        let pieces = text.split("<tspan ").skip(1);
+        let inner = pieces.filter_map(|piece| piece.split_once('>')?.1.split_once("</tspan>"));
+        let text: String = inner.map(|(text, _)| text).collect();
+        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    };
+    texts.map(line).collect()
+}
+
+#[test]
+fn a_picture_has_the_texts_colours_and_nothing_that_breaks_it() {
+    let plain = " PASS [  0.057s] a/b/c\n── FAIL a/b/c ──\n  <b> & co\n";
+    let drawn = picture(plain, &["--command", "gauntlet run"]).exits(0).stdout;
+    assert_eq!(
+        lines_of(&drawn),
+        [
+            "$ gauntlet run",
+            " PASS [  0.057s] a/b/c",
+            "── FAIL a/b/c ──",
+            "  <b> & co"
+        ]
+    );
+    assert!(drawn.contains("<tspan class=\"green\" "), "{drawn}");
+    assert!(drawn.contains("<tspan class=\"red\" "), "{drawn}");
+    let colored = picture("\x1b[1;35mERROR\x1b[0m x\x1b[2K\n", &[]).exits(0).stdout;
+    assert_eq!(lines_of(&colored), ["ERROR x"]);
+    assert!(colored.contains("<tspan class=\"magenta\" "), "{colored}");
+    let cut = picture("0123456789\n", &["--columns", "5"]).exits(0).stdout;
+    assert_eq!(lines_of(&cut), ["0123…"]);
+    let part = picture("a\nb\nc\n", &["--from", "b", "--lines", "1"]).exits(0).stdout;
+    assert_eq!(lines_of(&part), ["b"]);
+    picture("\n", &[]).exits(1);
+    picture("a\n", &["--from", "b"]).exits(1);
+}
+
+/// `make picture` renews it.
+#[test]
+fn the_readmes_picture_is_what_gauntlet_prints() {
+    let picture = std::fs::read_to_string(Path::new(ROOT).join("docs/run.svg")).expect("the picture");
+    let drawn = lines_of(&picture);
+    let command = "$ gauntlet run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens";
+    assert_eq!(drawn[0], command);
+    let arguments = [
+        "run",
+        "harness-token/token/refuse[balancer]",
+        "--mutant",
+        "empty-token-opens",
+        "--seed",
+        "1",
+    ];
+    let folder = folder();
+    let printed = run_in(folder.path(), &arguments).exits(1).stdout;
+    // The time of the run, and the session that it made.
+    let changing = regex::Regex::new(r"[0-9]{8}T[0-9]{6}Z|\b[0-9a-f]{16}\b").expect("a pattern");
+    let same = |line: &str| changing.replace_all(line, "…").trim_end().to_owned();
+    let printed: Vec<String> = printed.lines().map(same).collect();
+    for line in &drawn[1..] {
+        let left_out = line.trim() == "…";
+        assert!(
+            left_out || printed.contains(&same(line)),
+            "gauntlet prints no line {line:?}; it prints\n{}",
+            printed.join("\n")
+        );
+    }
 }
