@@ -11,7 +11,7 @@ GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 BUILD ?= $(if $(filter ci,$(PROFILE)),$(CARGO) test --profile ci --no-run,$(CARGO) build --profile $(PROFILE) $(FEATURES))
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove load build bench bench-echo bench-load verify lint doc schema
+.PHONY: help run test test-kind prove load build install bench bench-echo bench-load verify lint doc schema picture docs dist
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; L
 build: ## the program, as target/release/gauntlet
 	$(BUILD)
 
+install: ## the program into ~/.cargo/bin, which rustup has put on PATH; ROOT=DIR puts it into DIR/bin
+	$(CARGO) install --path . --locked $(FEATURES) $(if $(ROOT),--root $(ROOT))
+
 bench: ## measure parsing, a fresh world, an attach and the parts of a load
 	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load
 
@@ -51,8 +54,10 @@ verify: ## everything that CI runs
 	.ci/run
 
 lint: ## formatting and clippy
-	bash -n benches/load/install
-	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' benches/load/side-by-side benches/load/*.py
+	bash -n benches/load/install && bash -n .ci/dist
+	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' \
+		benches/load/side-by-side benches/load/*.py docs/picture docs/generate \
+		docs/generated/*.py .ci/sbom
 	$(CARGO) fmt --check
 	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
@@ -64,3 +69,21 @@ schema: build ## renew the JSON Schemas in scenarios/ and docs/
 	for document in profile expected-failures report; do \
 		$(GAUNTLET) schema $$document > docs/$$document.schema.json || exit 1; \
 	done
+
+picture: build ## renew the README's picture, of a real run
+	-$(GAUNTLET) run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens --seed 1 \
+		--reports $(TARGET)/picture >$(TARGET)/picture.txt
+	sed "s#$(TARGET)/picture/#reports/#" $(TARGET)/picture.txt | docs/picture --columns 100 --from '── FAIL' --lines 20 \
+		--command "gauntlet run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens" \
+		--title 'A check that failed, as gauntlet prints it' >$(TARGET)/run.svg
+	mv $(TARGET)/run.svg docs/run.svg
+
+docs: build ## the documentation site, in target/book/site; it needs mdbook, which MDBOOK=install gets
+	rm -rf $(TARGET)/book
+	docs/generate $(GAUNTLET) $(TARGET)/book
+	@command -v mdbook >/dev/null || if [ "$(MDBOOK)" = install ]; then $(CARGO) install mdbook --locked; else \
+		echo "make docs: no mdbook on PATH: cargo install mdbook --locked, or make docs MDBOOK=install" >&2; exit 1; fi
+	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" mdbook build $(TARGET)/book
+
+dist: ## a static program in an archive, with checksums and a bill of materials, in target/dist-files; DIST_TARGET names another platform
+	.ci/dist $(TARGET)/dist-files
