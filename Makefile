@@ -4,7 +4,8 @@ CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 # How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
 PROFILE ?= release
-# Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
+# Release builds, which a newcomer waits for, leave out goose (`gauntlet load --http-users`) and testcontainers
+# (`--gateway-in container`); FEATURES= puts them in.
 FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 # What makes the program. The tests' build makes it too, of the crates as the tests have them: then nothing is built twice.

@@ -63,6 +63,9 @@ pub fn flags(options: &Run) -> Flags {
     if let Some(gateway) = gateways.gateway {
         add(&mut [&mut *run], "gateway", gateway.name());
     }
+    if let Some(how) = gateways.gateway_in {
+        add(&mut [&mut *run, &mut *up], "gateway-in", how.name());
+    }
     if let Some(codex) = &target.codex.codex {
         add(&mut [&mut *run, &mut *up], "codex", &codex.to_string());
     }
@@ -131,6 +134,17 @@ mod tests {
             r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
         );
         assert_eq!(of(&["--codex", "my codex"]), " --codex 'my codex'");
+        assert_eq!(
+            of(&[
+                "--gateway",
+                "nginx",
+                "--gateway-in",
+                "container",
+                "--nginx-image",
+                "nginx:1"
+            ]),
+            " --gateway nginx --gateway-in container --nginx-image nginx:1"
+        );
         assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
         assert_eq!(of(&["--reports", "r", "--keep-reports", "3"]), " --reports r");
         assert_eq!(

@@ -94,12 +94,11 @@ impl From<AllowName> for Intrusion {
 impl TargetOptions {
     /// Rejects meaningless combinations of flags.
     pub fn check(&self) -> Result<(), UsageError> {
-        use TargetName::{Cluster, Kind, Url};
+        use TargetName::{Cluster, Url};
         self.kind.check(self.target)?;
+        self.gateways.check(self.target)?;
         self.codex.check(self.target)?;
-        let of: [(&str, bool, &[TargetName]); 9] = [
-            ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
-            ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
+        let of: [(&str, bool, &[TargetName]); 7] = [
             ("--context", self.context.is_some(), &[Cluster]),
             ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
             ("--namespace", self.namespace.is_some(), &[Cluster]),
@@ -208,6 +207,7 @@ pub async fn start(
                 slots: process.jobs(None).map_err(NotStarted::failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
+                place: options.gateways.place(),
             });
             (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
         }
