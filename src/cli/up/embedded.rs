@@ -43,7 +43,11 @@ async fn up(
     .with(&setup.mutants);
     let slot = match setup.gateways.as_slice() {
         [] => None,
-        roads => Some(gateways.slot(roads, true).await.map_err(|error| starting(&error))?),
+        // What is being started ends with the future that starts it.
+        roads => tokio::select! {
+            slot = gateways.slot(roads, true) => Some(slot.map_err(|error| starting(&error))?),
+            () = process.stop.cancelled() => return Ok(()),
+        },
     };
     let doors = doors_of(&setup);
     let spec = spec(setup.contract);
