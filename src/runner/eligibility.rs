@@ -135,6 +135,10 @@ impl Fit<'_> {
         if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
+        let changes_jwt_secret = |step: &Step| step.verb == "patch-secret" && says(step, "names.jwt.secret-name");
+        if steps(planned).any(changes_jwt_secret) {
+            return of_its_own("whose users may be logged out");
+        }
         if let Some(why) = self.too_slow(world) {
             return Some(why);
         }
