@@ -208,6 +208,10 @@ fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
         report["scenarios"][0]["reason"],
         "its step `exec` needs the operation `exec`: the profile's `operations` can give its command"
     );
+    // What can be judged without it is.
+    let checks = report["scenarios"][0]["checks"].as_array().expect("a list");
+    let verdicts: Vec<&Value> = checks.iter().map(|check| &check["verdict"]).collect();
+    assert_eq!(verdicts, ["pass", "skip"]);
 }
 
 /// Killed when it has changed something, it is put back by `recover`.

@@ -1,5 +1,7 @@
 //! What a run needs from a platform that isn't ours, and why it can't run there.
 
+mod left_out;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -241,12 +243,18 @@ impl Fit<'_> {
     }
 
     fn no_road(&self, planned: &Planned) -> Option<String> {
-        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !self.installation.has_road(*road));
-        reached(planned).iter().find_map(|(_, reached)| match reached {
+        self.kept(planned)
+            .iter()
+            .find_map(|(_, reached)| self.lacks_road(reached))
+    }
+
+    fn lacks_road(&self, reached: &Reached) -> Option<String> {
+        match reached {
             Reached::Roads(roads) => {
-                let road = missing(roads)?.name();
+                let missing = roads.iter().find(|road| !self.installation.has_road(**road))?;
                 Some(format!(
-                    "there is no road `{road}`: the profile's `roads` can give its address"
+                    "there is no road `{}`: the profile's `roads` can give its address",
+                    missing.name()
                 ))
             }
             Reached::Api => {
@@ -255,30 +263,33 @@ impl Fit<'_> {
                 none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
             }
             Reached::Cluster(_) => None,
-        })
+        }
     }
 
     fn no_cluster(&self, planned: &Planned) -> Option<String> {
+        self.kept(planned)
+            .iter()
+            .find_map(|(step, reached)| self.lacks_cluster(step, reached))
+    }
+
+    fn lacks_cluster(&self, step: &Step, reached: &Reached) -> Option<String> {
         if self.installation.has_cluster {
             return None;
         }
-        let commands = self.installation.commands.as_ref();
-        reached(planned).iter().find_map(|(step, reached)| {
-            let (verb, asks) = (step.verb, self.asks_of(reached));
-            if asks.is_empty() {
-                return None;
-            }
-            let lack = match commands {
-                Some(commands) => commands.lack(verb, &asks)?,
-                None => Lack::Way,
-            };
-            Some(match lack {
-                Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
-                Lack::Command(operation) => format!(
-                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
-                    operation.name()
-                ),
-            })
+        let (verb, asks) = (step.verb, self.asks_of(reached));
+        if asks.is_empty() {
+            return None;
+        }
+        let lack = match &self.installation.commands {
+            Some(commands) => commands.lack(verb, &asks)?,
+            None => Lack::Way,
+        };
+        Some(match lack {
+            Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
+            Lack::Command(operation) => format!(
+                "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
+                operation.name()
+            ),
         })
     }
 
