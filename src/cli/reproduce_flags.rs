@@ -38,6 +38,9 @@ pub fn flags(options: &Run) -> Flags {
     if let Some(allow) = target.allow {
         add(&mut [&mut *run], "allow", Intrusion::from(allow).name());
     }
+    if let Some(address) = target.probe_listen {
+        add(&mut [&mut *run], "probe-listen", &address.to_string());
+    }
     // A cluster that was made for the run is gone; one that stays is to be used again.
     if let (true, Some(name)) = (target.kind.reuse, &target.kind.cluster_name) {
         add(&mut [&mut *run, &mut *up], "cluster-name", name);

@@ -54,8 +54,8 @@ impl Fit<'_> {
             .or_else(|| self.undeclared(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
-            .or_else(|| self.too_intrusive(intrusion(planned)))
-            .or_else(|| self.left_changed(intrusion(planned)))
+            .or_else(|| self.too_intrusive(self.intrusion(planned)))
+            .or_else(|| self.left_changed(self.intrusion(planned)))
     }
 
     /// What a run does with the cluster.
@@ -100,6 +100,10 @@ impl Fit<'_> {
             }
             Reached::Roads(_) => Vec::new(),
         }
+    }
+
+    fn intrusion(&self, planned: &Planned) -> Intrusion {
+        intrusion(planned, self.installation.probe.is_some())
     }
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
@@ -161,8 +165,8 @@ impl Fit<'_> {
             return Some(why);
         }
         let balancer = world.balancer.as_ref()?;
-        if balancer.probe && !can(Operation::Probe) {
-            return of_its_own("with a backend of the harness behind the balancer");
+        if balancer.probe && self.installation.probe.is_none() && !can(Operation::Probe) {
+            return of_its_own("with a backend of the harness behind the balancer (`--probe-listen` runs one)");
         }
         if let Some(timeout) = &balancer.idle_timeout {
             return of_its_own(&format!("whose balancer has an idle timeout of {timeout}"));
@@ -337,15 +341,16 @@ impl Fit<'_> {
     }
 }
 
-/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
-pub fn intrusion(planned: &Planned) -> Intrusion {
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it; a backend that
+/// listens behind the balancer anyway (`probe_listens`) doesn't have to be put there.
+pub fn intrusion(planned: &Planned, probe_listens: bool) -> Intrusion {
     let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
     let changed = !world.platform
         || world.secret != SecretState::WithToken
         || world.authorizer != AuthorizerState::Works
         || !world.litellm
         || world.clock.is_some()
-        || world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
+        || !probe_listens && world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
     match changed {
         true => said.max(Intrusion::Disrupt),
         false => said,
