@@ -1,6 +1,7 @@
 //! What a run needs from a platform that isn't ours, and why it can't run there.
 
 mod left_out;
+mod ways;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use serde_json::Value;
 
 use super::plan::Planned;
 use crate::profile::operations::Operation;
-use crate::profile::route_address::Way;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
 use crate::vocabulary::Contract;
@@ -22,8 +22,6 @@ use crate::vocabulary::{
 };
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
-use crate::world::operations::Lack;
-use crate::world::roads::api_road;
 
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
@@ -82,24 +80,6 @@ impl Fit<'_> {
             asks.insert(Ask::PutBack);
         }
         asks
-    }
-
-    fn asks_of(&self, reached: &Reached) -> Vec<Ask> {
-        match reached {
-            Reached::Cluster(asks) => asks.clone(),
-            Reached::Roads(roads)
-                if roads
-                    .iter()
-                    .any(|road| *self.installation.way(*road) == Way::PortForward) =>
-            {
-                vec![Ask::FindPods, Ask::Forward]
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                self.asks_of(&Reached::Roads(vec![road]))
-            }
-            Reached::Roads(_) => Vec::new(),
-        }
     }
 
     fn intrusion(&self, planned: &Planned) -> Intrusion {
@@ -244,57 +224,6 @@ impl Fit<'_> {
         let wants_agent = planned.scenario.world.agent != AgentState::None;
         (wants_agent && there.codex_agents == 0)
             .then(|| "there is no codex agent: no pod has the labels of names.agent.selector".into())
-    }
-
-    fn no_road(&self, planned: &Planned) -> Option<String> {
-        self.kept(planned)
-            .iter()
-            .find_map(|(_, reached)| self.lacks_road(reached))
-    }
-
-    fn lacks_road(&self, reached: &Reached) -> Option<String> {
-        match reached {
-            Reached::Roads(roads) => {
-                let missing = roads.iter().find(|road| !self.installation.has_road(**road))?;
-                Some(format!(
-                    "there is no road `{}`: the profile's `roads` can give its address",
-                    missing.name()
-                ))
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
-            }
-            Reached::Cluster(_) => None,
-        }
-    }
-
-    fn no_cluster(&self, planned: &Planned) -> Option<String> {
-        self.kept(planned)
-            .iter()
-            .find_map(|(step, reached)| self.lacks_cluster(step, reached))
-    }
-
-    fn lacks_cluster(&self, step: &Step, reached: &Reached) -> Option<String> {
-        if self.installation.has_cluster {
-            return None;
-        }
-        let (verb, asks) = (step.verb, self.asks_of(reached));
-        if asks.is_empty() {
-            return None;
-        }
-        let lack = match &self.installation.commands {
-            Some(commands) => commands.lack(verb, &asks)?,
-            None => Lack::Way,
-        };
-        Some(match lack {
-            Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
-            Lack::Command(operation) => format!(
-                "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
-                operation.name()
-            ),
-        })
     }
 
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
