@@ -4,7 +4,8 @@ CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 # How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
 PROFILE ?= release
-# Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
+# Release builds, which a newcomer waits for, leave out goose (`gauntlet load --http-users`) and testcontainers
+# (`--gateway-in container`); FEATURES= puts them in.
 FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 # What makes the program. The tests' build makes it too, of the crates as the tests have them: then nothing is built twice.
@@ -23,7 +24,7 @@ test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
 # It skips kind::load, workers as a Job in the cluster, until that has been seen to pass.
-test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored; GAUNTLET_NODE_IMAGE is the node's image
+test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored, and try gateways in containers; GAUNTLET_NODE_IMAGE is the node's image
 	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
 		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1 --skip kind::load

@@ -5,6 +5,7 @@ mod binary;
 mod agents;
 mod codex;
 mod command_line;
+mod containers;
 mod delivery;
 mod documentation;
 mod endings;

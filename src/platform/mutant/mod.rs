@@ -189,6 +189,7 @@ mod tests {
             "agent-service/health/open",
             "agent-service/ws/refused",
             "agent-service/ws/accepted",
+            "agent-service/ws/open",
             "agent-service/ws/header-only",
             "agent-service/rest/query-only",
             "agent-service/headers/trusted",
