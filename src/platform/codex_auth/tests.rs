@@ -214,6 +214,31 @@ async fn keys_are_for_their_models() {
     assert_eq!(litellm.send(MASTER, "/key/block", Some(block)).await.0, 200);
     let (status, refused) = litellm.call("sk-small", "gauntlet-small").await;
     assert_eq!((status, &refused["error"]["code"]), (401, &json!("401")));
+    let limited = |limits: Value| {
+        let litellm = &litellm;
+        async move {
+            assert_eq!(
+                litellm.send("sk-nova", "/key/generate", Some(limits.clone())).await.0,
+                404
+            );
+            let (status, made) = litellm.send(MASTER, "/key/generate", Some(limits)).await;
+            assert_eq!(status, 200, "{made}");
+            made["key"].as_str().expect("a key").to_owned()
+        }
+    };
+    let own = limited(json!({ "models": ["gauntlet-small"], "key_alias": "own" })).await;
+    assert_eq!(litellm.call(&own, "gauntlet-small").await.0, 200);
+    assert_eq!(litellm.call(&own, "gpt-5-codex").await.0, 403);
+    let poor = limited(json!({ "max_budget": 0 })).await;
+    assert_eq!(litellm.call(&poor, "gauntlet-small").await.0, 400);
+    let short = limited(json!({ "duration": "0s" })).await;
+    assert_eq!(litellm.call(&short, "gauntlet-small").await.0, 401);
+    let soon = json!({ "duration": "soon" });
+    assert_eq!(litellm.send(MASTER, "/key/generate", Some(soon)).await.0, 400);
+    let both = json!({ "keys": [own, poor] });
+    assert_eq!(litellm.send(MASTER, "/key/delete", Some(both.clone())).await.0, 200);
+    assert_eq!(litellm.send(MASTER, "/key/delete", Some(both)).await.0, 404);
+    assert_eq!(litellm.call(&own, "gauntlet-small").await.0, 401);
     let (_, models) = litellm.send("sk-nova", "/v1/models", None).await;
     assert_eq!(models["data"][0]["id"], "gpt-5-codex");
     assert_eq!(models["data"].as_array().map(Vec::len), Some(1));
