@@ -109,9 +109,15 @@ fn the_codex_of_path_is_found_and_told_of() {
     let said = run(folder.path(), &nowhere).exits(3).stderr;
     assert!(said.contains("starting `nowhere/codex --version`"), "{said}");
     assert!(said.contains("`--codex stand-in` does without it"), "{said}");
-    let elsewhere = ["run", "codex-auth", "--target", "kind", "--codex", "nowhere/codex"];
-    let said = run(folder.path(), &elsewhere).exits(2).stderr;
-    assert!(said.contains("`--base-image IMAGE` brings a codex"), "{said}");
+    let on_kind = ["run", "codex-auth", "--target", "kind", "--codex", "nowhere/codex"];
+    let said = run(folder.path(), &on_kind).exits(3).stderr;
+    assert!(said.contains("starting `nowhere/codex --version`"), "{said}");
+    let based = [&on_kind[..], &["--base-image", "debian"]].concat();
+    let said = run(folder.path(), &based).exits(2).stderr;
+    assert!(
+        said.contains("the one of --base-image brings a codex or none"),
+        "{said}"
+    );
 }
 
 #[test]

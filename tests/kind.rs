@@ -1,5 +1,6 @@
 //! The target that kind makes: what is said where it can't be made, and the same verdicts as the embedded one's.
 
+mod codex;
 mod load;
 pub mod standing;
 mod trouble;

@@ -459,7 +459,7 @@ impl Up {
                 "--gateway is of the agent service: `gauntlet up agent-service` brings it up".into(),
             ));
         }
-        self.codex.check(self.target.into())?;
+        self.codex.check(self.target.into(), self.base_image.is_some())?;
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
             _ => Ok(()),

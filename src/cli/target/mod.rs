@@ -96,7 +96,7 @@ impl TargetOptions {
     pub fn check(&self) -> Result<(), UsageError> {
         use TargetName::{Cluster, Kind, Url};
         self.kind.check(self.target)?;
-        self.codex.check(self.target)?;
+        self.codex.check(self.target, self.kind.base_image.is_some())?;
         let of: [(&str, bool, &[TargetName]); 9] = [
             ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
             ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
@@ -211,7 +211,10 @@ pub async fn start(
             });
             (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
         }
-        TargetName::Kind => kind::start(&options.kind, options.gateways.images(), process).await?,
+        TargetName::Kind => {
+            let codex = options.codex.for_image();
+            kind::start(&options.kind, codex, options.gateways.images(), process).await?
+        }
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
             held = found.held;
