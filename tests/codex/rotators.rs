@@ -187,10 +187,35 @@ fn half(file: &Path) -> Option<String> {
     (!whole).then(|| format!("{} bytes that are no object", text.len()))
 }
 
-/// A rotator that writes each millisecond is killed 1,000 times, and a reader looks all the while.
+/// Kills a rotator that writes each millisecond, and looks at what it leaves.
+fn kill_a_writer(folder: &Path) {
+    let mut command = gauntlet();
+    command
+        .args(["platform", "codex-auth-rotator"])
+        .env("CHATGPT_AUTH_DIR", folder)
+        .env("CODEX_ROTATION_INTERVAL_SEC", "0.001")
+        .env("CODEX_ROTATION_POLL_SEC", "0.001")
+        .env_remove("GAUNTLET_MUTANTS");
+    let mut rotator = command.stdout(Stdio::piped()).spawn().expect("gauntlet starts");
+    let mut lines = BufReader::new(rotator.stdout.take().expect("a pipe")).lines();
+    let writes = lines.any(|line| line.is_ok_and(|line| line.contains("active account-")));
+    // At any moment of a write.
+    std::thread::sleep(Duration::from_micros(rand::random::<u64>() % 3000));
+    rotator.kill().expect("it can be killed");
+    rotator.wait().expect("it ends");
+    assert!(writes, "it writes before it is killed");
+    assert!(folder.join("auth.json").exists(), "there was one before");
+    for name in ["auth.json", "rotator_state.json", "auth-1.json", "auth-2.json"] {
+        assert_eq!(half(&folder.join(name)), None, "{name}");
+    }
+}
+
+/// Rotators are killed 1,000 times, and a reader looks all the while.
 #[test]
 fn a_writer_that_is_killed_leaves_no_half_file() {
     const KILLS: usize = 1000;
+    // To start a process takes far longer than to write.
+    const AT_ONCE: usize = 4;
     let folder = folder();
     for account in ["1", "2"] {
         put(
@@ -216,27 +241,11 @@ fn a_writer_that_is_killed_leaves_no_half_file() {
             (seen.len(), wrong)
         })
     };
-    for _ in 0..KILLS {
-        let mut command = gauntlet();
-        command
-            .args(["platform", "codex-auth-rotator"])
-            .env("CHATGPT_AUTH_DIR", folder.path())
-            .env("CODEX_ROTATION_INTERVAL_SEC", "0.001")
-            .env("CODEX_ROTATION_POLL_SEC", "0.001")
-            .env_remove("GAUNTLET_MUTANTS");
-        let mut rotator = command.stdout(Stdio::piped()).spawn().expect("gauntlet starts");
-        let mut lines = BufReader::new(rotator.stdout.take().expect("a pipe")).lines();
-        let writes = lines.any(|line| line.is_ok_and(|line| line.contains("active account-")));
-        // At any moment of a write.
-        std::thread::sleep(Duration::from_micros(rand::random::<u64>() % 3000));
-        rotator.kill().expect("it can be killed");
-        rotator.wait().expect("it ends");
-        assert!(writes, "it writes before it is killed");
-        assert!(active.exists(), "there was one before");
-        for name in ["auth.json", "rotator_state.json", "auth-1.json", "auth-2.json"] {
-            assert_eq!(half(&folder.path().join(name)), None, "{name}");
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| (0..KILLS / AT_ONCE).for_each(|_| kill_a_writer(folder.path())));
         }
-    }
+    });
     stop.store(true, Ordering::Relaxed);
     let (seen, wrong) = reader.join().expect("the reader ends");
     assert_eq!(wrong, Vec::<String>::new());
