@@ -3,6 +3,7 @@
 //! `tests/codex/install` gets the real one into `target/codex`. Where it is not there its tests say so and are
 //! skipped; with `CI` set that is an error.
 
+mod atomic;
 mod rotators;
 
 use std::path::{Path, PathBuf};

@@ -105,7 +105,7 @@ impl Vendor {
 }
 
 /// Replaces a file as a whole.
-fn put(folder: &Path, name: &str, text: &str) {
+pub fn put(folder: &Path, name: &str, text: &str) {
     let new = folder.join("new");
     std::fs::write(&new, text).expect("written");
     std::fs::rename(new, folder.join(name)).expect("renamed");
@@ -170,7 +170,7 @@ fn a_refresh_without_a_lock_is_seen() {
 }
 
 /// A login that is good for long, and long itself, so that it is not written at once.
-fn login(account: &str) -> String {
+pub fn login(account: &str) -> String {
     let claims = serde_json::json!({ "exp": 99_999_999_999_u64, "sub": account, "pad": account.repeat(4000) });
     let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
     serde_json::json!({ "tokens": { "access_token": token } }).to_string()
