@@ -4,7 +4,9 @@
 //! skipped; with `CI` set that is an error.
 
 mod atomic;
+mod logins;
 mod rotators;
+mod vendor;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,7 @@
-//! Rotators and logins as processes: at once, killed, and on a full volume.
+//! Rotators as processes: two at once, killed, and on a full volume.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,94 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::Value;
 
-use crate::binary::{DEADLINE, Running, folder, gauntlet, gauntlet_with_signals, json, until};
-
-/// The vendor as a process.
-struct Vendor {
-    address: SocketAddr,
-    _running: Running,
-}
-
-impl Vendor {
-    fn start() -> Vendor {
-        // A port that is free now may be taken by the time that it listens: then another one.
-        for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-            let address = free.expect("a free port");
-            let mut command = gauntlet();
-            command
-                .args(["platform", "vendor"])
-                .env("PORT", address.port().to_string())
-                .env("GAUNTLET_LISTEN", "127.0.0.1")
-                .env_remove("GAUNTLET_MUTANTS");
-            let mut running = Running::start(&mut command).expect("gauntlet starts");
-            let mut taken = false;
-            until("the vendor listens", || {
-                let out = running.stdout();
-                taken = out.contains("can't listen");
-                let ended = running.child.try_wait().expect("the process can be asked");
-                match (taken || out.contains(" on port "), ended) {
-                    (true, _) => Ok(()),
-                    (false, Some(status)) => panic!("{status}: {out}{}", running.stderr()),
-                    (false, None) => Err(out),
-                }
-            });
-            if !taken {
-                return Vendor {
-                    address,
-                    _running: running,
-                };
-            }
-        }
-        panic!("no port stays free");
-    }
-
-    fn asked(&self, method: &str, path: &str, body: &str) -> Value {
-        let mut stream = TcpStream::connect_timeout(&self.address, DEADLINE).expect("it listens");
-        stream.set_read_timeout(Some(DEADLINE)).expect("set");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: vendor\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
-
-    /// How each refresh so far has ended.
-    fn refreshes(&self) -> Vec<String> {
-        let records = self.asked("GET", "/control/records", "");
-        let all = records["refreshes"].as_array().expect("a list").iter();
-        all.map(|one| one["outcome"].as_str().expect("an outcome").to_owned())
-            .collect()
-    }
-
-    /// A rotator of a folder as a process of its own, which looks each 5 ms.
-    fn rotator(&self, folder: &Path, mutants: &str) -> Running {
-        let mut command = gauntlet_with_signals();
-        command
-            .args(["platform", "codex-auth-rotator"])
-            .env("CHATGPT_AUTH_DIR", folder)
-            .env("CODEX_ROTATION_INTERVAL_SEC", "3600")
-            .env("CODEX_ROTATION_POLL_SEC", "0.005")
-            .env("CODEX_ISSUER", format!("http://{}", self.address))
-            .env("GAUNTLET_MUTANTS", mutants);
-        Running::start(&mut command).expect("gauntlet starts")
-    }
-
-    /// Puts an expired login that can be refreshed into a folder, as account 1.
-    fn expired(&self, folder: &Path) {
-        let issued = self.asked("POST", "/control/issue", r#"{"account":"acct-1","ttl":-60}"#);
-        put(
-            folder,
-            "auth-1.json",
-            &serde_json::json!({ "tokens": issued }).to_string(),
-        );
-    }
-}
+use super::vendor::Vendor;
+use crate::binary::{Running, folder, gauntlet, json, until};
 
 /// Replaces a file as a whole.
 pub fn put(folder: &Path, name: &str, text: &str) {
@@ -154,7 +66,33 @@ fn two_rotators_refresh_a_login_once() {
     assert_eq!(vendor.refreshes(), ["ok"; ROUNDS]);
 }
 
-/// What the test above would see of one that takes no care.
+/// Nor is that of the environment, where both find the same one.
+#[test]
+fn two_rotators_refresh_a_login_of_the_environment_once() {
+    const ROUNDS: usize = 10;
+    let vendor = Vendor::start();
+    for _ in 0..ROUNDS {
+        let folder = folder();
+        let issued = vendor.asked("POST", "/control/issue", r#"{"account":"acct-1","ttl":-60}"#);
+        let token = |name: &str| issued[name].as_str().expect("a token");
+        let variables = [
+            ("OPENAI_CODEX_ACCESS_TOKEN", token("access_token")),
+            ("OPENAI_CODEX_REFRESH_TOKEN", token("refresh_token")),
+        ];
+        let rotators = [(); 2].map(|()| vendor.rotator_with(folder.path(), &variables));
+        for rotator in &rotators {
+            until("the login is active", || {
+                match rotator.stdout().contains("active account-1") {
+                    true => Ok(()),
+                    false => Err(rotator.stdout() + &rotator.stderr()),
+                }
+            });
+        }
+    }
+    assert_eq!(vendor.refreshes(), ["ok"; ROUNDS]);
+}
+
+/// What the tests above would see of one that takes no care.
 #[test]
 fn a_refresh_without_a_lock_is_seen() {
     let (folder, vendor) = (folder(), Vendor::start());
@@ -298,71 +236,4 @@ fn a_full_volume_leaves_what_was_there() {
     });
     let left: BTreeSet<String> = left.collect();
     assert!(left.len() <= 4, "each write in vain leaves nothing: {left:?}");
-}
-
-/// Three people log in at once, one of them twice: each login is whole, and in no other's file.
-#[test]
-fn logins_at_once_keep_apart() {
-    let (volume, bin, vendor) = (folder(), folder(), Vendor::start());
-    // Written by another process: what this one has open for writing others may have inherited, and then it can't
-    // be run.
-    let script = format!(
-        "#!/bin/sh\nexec '{}' platform codex \"$@\"\n",
-        env!("CARGO_BIN_EXE_gauntlet")
-    );
-    let made = Command::new("sh")
-        .current_dir(bin.path())
-        .args(["-c", "printf %s \"$0\" >codex && chmod 755 codex", &script])
-        .status();
-    assert!(made.expect("a shell").success());
-    let mut logins = ["1", "2", "3", "1"].map(|account| {
-        let mut command = gauntlet_with_signals();
-        command
-            .args(["platform", "auth-login", account])
-            .env("CHATGPT_AUTH_DIR", volume.path())
-            .env("CODEX_BIN_DIR", bin.path())
-            .env("CODEX_ISSUER", format!("http://{}", vendor.address))
-            .env("CODEX_CLIENT_ID", "gauntlet-codex")
-            .env_remove("GAUNTLET_MUTANTS");
-        (account, Running::start(&mut command).expect("gauntlet starts"))
-    });
-    // All have begun before anybody is done.
-    let pattern = regex::Regex::new("[A-Z]{4}-[A-Z]{4}").expect("a pattern");
-    let mut codes = Vec::new();
-    for (account, login) in &logins {
-        until("a code is shown", || {
-            let out = login.stdout();
-            match pattern.find(&out) {
-                Some(code) => {
-                    codes.push((*account, code.as_str().to_owned()));
-                    Ok(())
-                }
-                None => Err(out + &login.stderr()),
-            }
-        });
-    }
-    for (account, code) in codes {
-        let approved = serde_json::json!({ "user_code": code, "account": format!("acct-{account}") });
-        vendor.asked("POST", "/control/approve", &approved.to_string());
-    }
-    for (account, login) in &mut logins {
-        let code = login.ends().code();
-        assert_eq!(code, Some(0), "{account}: {}{}", login.stdout(), login.stderr());
-    }
-    for account in ["1", "2", "3"] {
-        let file = volume.path().join(format!("auth-{account}.json"));
-        let mode = std::fs::metadata(&file).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let token = json(&file)["tokens"]["access_token"]
-            .as_str()
-            .expect("a token")
-            .to_owned();
-        let claims = token.split('.').nth(1).expect("claims");
-        let claims = URL_SAFE_NO_PAD.decode(claims).expect("base64url");
-        let claims: Value = serde_json::from_slice(&claims).expect("JSON");
-        assert_eq!(claims["sub"], format!("acct-{account}"), "{claims}");
-    }
-    // Nothing of the logins' own is left.
-    let left = std::fs::read_dir(volume.path()).expect("a folder").count();
-    assert_eq!(left, 3);
 }

@@ -279,6 +279,31 @@ async fn the_login_of_the_moment_answers() {
     assert_eq!(lax.call("sk-nova", "gpt-5-codex").await.0, 200);
 }
 
+/// LiteLLM goes on with what can't be read as it does without a login, and until there is one.
+#[tokio::test]
+async fn an_auth_json_that_is_no_login() {
+    let fake = Fake::start(&[]).await;
+    let volume = tempfile::tempdir().expect("a folder");
+    let litellm = LiteLlm::start(volume.path(), &fake, "").await;
+    let active = volume.path().join("auth.json");
+    let good = fake.control("issue", json!({ "account": "acct-1" })).await;
+    let truncated = good.to_string();
+    for text in ["", "{", &truncated[..truncated.len() / 2], "<!doctype html>"] {
+        std::fs::write(&active, text).expect("written");
+        assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503, "{text}");
+    }
+    let file = std::fs::File::create(&active).expect("made");
+    file.set_len(100 << 20).expect("of 100 MB");
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503);
+    std::fs::remove_file(&active).expect("removed");
+    std::fs::create_dir(&active).expect("made");
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503);
+    assert_eq!(litellm.send("", "/health/readiness", None).await.0, 200);
+    std::fs::remove_dir(&active).expect("removed");
+    put(volume.path(), &good);
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 200);
+}
+
 #[tokio::test]
 async fn a_limit_of_a_codex_model_is_a_signal() {
     let fake = Fake::start(&[]).await;
