@@ -41,8 +41,8 @@ build: ## the program, as target/release/gauntlet
 install: ## the program into ~/.cargo/bin, which rustup has put on PATH; ROOT=DIR puts it into DIR/bin
 	$(CARGO) install --path . --locked $(FEATURES) $(if $(ROOT),--root $(ROOT))
 
-bench: ## measure parsing, a fresh world, an attach and the parts of a load
-	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load
+bench: ## measure parsing, a fresh world, an attach, a read of a rotating login and the parts of a load
+	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench rotation --bench load
 
 bench-echo: build ## measure an echo of the load engine against a bare epoll client; ECHO adds flags: ECHO=--check
 	$(CARGO) bench --profile $(PROFILE) $(FEATURES) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)

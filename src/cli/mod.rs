@@ -458,7 +458,7 @@ impl Up {
             ));
         }
         self.gateways.check(self.target.into())?;
-        self.codex.check(self.target.into())?;
+        self.codex.check(self.target.into(), self.base_image.is_some())?;
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
             _ => Ok(()),

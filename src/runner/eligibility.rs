@@ -134,6 +134,9 @@ impl Fit<'_> {
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
             return of_its_own("with an agent whose key is missing or wrong");
         }
+        if world.agent == AgentState::WithoutToken {
+            return of_its_own("with an agent whose runtime token is missing");
+        }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
             Some(TerminalSpec::Named(NamedTerminal::Loop)) => {

@@ -102,7 +102,7 @@ impl TargetOptions {
         use TargetName::{Cluster, Url};
         self.kind.check(self.target)?;
         self.gateways.check(self.target)?;
-        self.codex.check(self.target)?;
+        self.codex.check(self.target, self.kind.base_image.is_some())?;
         let of: [(&str, bool, &[TargetName]); 8] = [
             ("--context", self.context.is_some(), &[Cluster]),
             ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
@@ -217,7 +217,10 @@ pub async fn start(
             });
             (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
         }
-        TargetName::Kind => kind::start(&options.kind, options.gateways.images(), process).await?,
+        TargetName::Kind => {
+            let codex = options.codex.for_image();
+            kind::start(&options.kind, codex, options.gateways.images(), process).await?
+        }
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
             held = found.held;
