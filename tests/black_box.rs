@@ -26,3 +26,4 @@ mod scenario_errors;
 mod templates;
 mod trouble;
 mod up;
+mod watch;

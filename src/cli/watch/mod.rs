@@ -208,11 +208,13 @@ fn within(mut planned: Vec<Planned>, allowed: Intrusion) -> Result<(Vec<Planned>
     if !planned.is_empty() {
         return Ok((planned, of));
     }
-    Err(UsageError(match with_use {
-        true => format!(
-            "none of the {of} selected runs only observes; `--allow use` has those too that create sessions of their own"
-        ),
-        false => format!("all {of} selected runs disrupt or attack a platform, which watch never does"),
+    let more = match with_use {
+        true => "`--allow use` permits those too that create sessions of their own",
+        false => "what disrupts or attacks a platform is never done by watch",
+    };
+    Err(UsageError(match of {
+        1 => format!("the selected run does more than is allowed: {more}"),
+        _ => format!("all {of} selected runs do more than is allowed: {more}"),
     }))
 }
 
