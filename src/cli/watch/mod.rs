@@ -5,11 +5,12 @@
 mod history;
 mod metrics;
 mod round;
+mod said;
 mod server;
 mod tally;
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ use super::target::TargetOptions;
 use super::{LevelName, Selection, TargetName, at_least_one, duration, reproduce_flags};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
-use crate::events::Verdict;
-use crate::report::one_line;
 use crate::runner::eligibility::intrusion;
 use crate::runner::plan::{Levels, Planned};
 use crate::scenario::Scenario;
@@ -38,8 +37,9 @@ use crate::vocabulary::Intrusion;
 use history::{History, Opened};
 use metrics::Constant;
 use round::{Ended, Heard, Watching, round};
+use said::{Said, changed};
 use server::{Known, serve};
-use tally::{Change, Judged, Round, Tally, word};
+use tally::{Round, Tally};
 
 /// The folder for evidence and the history, by default: not that of `gauntlet run`, whose folders stay.
 const REPORTS: &str = "reports/watch";
@@ -336,53 +336,6 @@ fn missed(late: Duration, every: Duration) -> u32 {
     u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
-/// A line for a change of verdict.
-fn changed(change: Change, judged: &Judged) -> String {
-    let from = change.from.map_or("new", word);
-    let reason = judged.reason.as_deref().map(|reason| format!(": {reason}"));
-    let evidence = judged
-        .evidence
-        .as_ref()
-        .map(|folder| format!(" (evidence: {})", folder.display()));
-    format!(
-        "{from} → {}  {}{}{}",
-        word(change.to),
-        judged.name(),
-        reason.unwrap_or_default(),
-        evidence.unwrap_or_default()
-    )
-}
-
-/// What is printed.
-struct Said {
-    out: Box<dyn Write + Send>,
-    quiet: bool,
-}
-
-impl Said {
-    /// A line with the time. Whoever closed standard output still has the history and the metrics.
-    fn line(&mut self, text: &str) {
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        let _closed = writeln!(self.out, "{now}  {}", one_line(text)).and_then(|()| self.out.flush());
-    }
-
-    /// A line for a round that is over.
-    fn of_round(&mut self, number: u64, round: &Round) {
-        if self.quiet || round.not_judged.is_some() {
-            return;
-        }
-        let count = |verdict: Verdict| round.rules.iter().filter(|rule| rule.verdict == verdict).count();
-        self.line(&format!(
-            "round {number}: {} passed, {} failed, {} errors, {} skipped in {:.1} s",
-            count(Verdict::Pass),
-            count(Verdict::Fail),
-            count(Verdict::Error),
-            count(Verdict::Skip),
-            round.duration_ms / 1e3
-        ));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,22 +348,5 @@ mod tests {
         assert_eq!(of(300, 300), 1);
         assert_eq!(of(301, 300), 2);
         assert_eq!(missed(Duration::MAX, Duration::from_nanos(1)), u32::MAX);
-    }
-
-    #[test]
-    fn a_change_has_the_rule_the_reason_and_the_evidence() {
-        let judged = Judged {
-            reason: Some("attach: expected opens, got status 502".into()),
-            evidence: Some("reports/watch/x/evidence/c__g__r__direct".into()),
-            ..tally::tests::judged(Verdict::Fail)
-        };
-        let change = Change {
-            from: Some(Verdict::Pass),
-            to: Verdict::Fail,
-        };
-        insta::assert_snapshot!(
-            changed(change, &judged),
-            @"pass → fail  c/g/r[direct]: attach: expected opens, got status 502 (evidence: reports/watch/x/evidence/c__g__r__direct)"
-        );
     }
 }
