@@ -12,7 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -173,12 +174,14 @@ impl Changes {
         }
     }
 
-    /// As the contract's page has it: the operator patches the secret and restarts web and worker. Sandboxes of before
-    /// keep their token, so that sessions are made anew; gives their terminals, and the doors from then on.
+    /// As the contract's page has it: the operator patches the secret, restarts web and worker, and deletes warm pods of
+    /// before. Other sandboxes of before keep their token, so that sessions are made anew; gives their terminals, and
+    /// the doors from then on.
     async fn rotate(&self, before: &[Terminal], load: &Beside<'_>) -> Result<(Vec<Terminal>, Vec<Door>), String> {
         let token = self.redactor.plant("NEW_TOKEN");
         self.patch(&token).await?;
         self.roll(&["web", "worker"]).await?;
+        self.delete_warm().await?;
         let made = load.sessions.make(load.stop).await.map_err(|error| error.to_string())?;
         let after = made.terminals;
         if after.len() < before.len() {
@@ -216,6 +219,25 @@ impl Changes {
         patched
             .map(drop)
             .map_err(|error| format!("patching the secret {name}: {}", kube_error(&error)))
+    }
+
+    /// Those of before would give new sessions the old token. What the worker has made since goes with them, and is
+    /// made again.
+    async fn delete_warm(&self) -> Result<(), String> {
+        let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
+        let sandboxes: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        let names = names::contract();
+        let warm = ListParams::default().labels(&names["warm.selector"]);
+        let failed = |error: kube::Error| format!("deleting the warm sandboxes: {}", kube_error(&error));
+        for sandbox in sandboxes.list(&warm).await.map_err(failed)?.items {
+            let name = sandbox.metadata.name.unwrap_or_default();
+            match sandboxes.delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                deleted => drop(deleted.map_err(failed)?),
+            }
+        }
+        Ok(())
     }
 
     /// Restarts the deployments of these roles, and waits until that is done.
