@@ -167,7 +167,10 @@ fn attaches(out: &mut String, tally: &Tally) -> std::fmt::Result {
         "histogram",
         "Attaches that opened, from the connection to the 101.",
     )?;
-    let bounds = BOUNDS.iter().map(ToString::to_string).chain(["+Inf".to_owned()]);
+    let bounds = BOUNDS
+        .iter()
+        .map(|bound| format!("{bound:?}"))
+        .chain(["+Inf".to_owned()]);
     let mut count = 0;
     for (bound, class) in bounds.zip(tally.attaches.classes) {
         count += class;

@@ -19,7 +19,7 @@ use crate::events::{Event, RunInfo, RunVerdict, ScenarioResult, seed};
 use crate::expected::Expected;
 use crate::profile::Profile;
 use crate::redact::Redactor;
-use crate::report::{Finished, Reporters, RunFolder, Settings, Streams, evidence_of, one_line};
+use crate::report::{ConsoleSettings, Finished, Reporters, RunFolder, Settings, Streams, evidence_of, one_line};
 use crate::runner::context::{Flags, RunContext};
 use crate::runner::eligibility::real_gateways;
 use crate::runner::plan::Planned;
@@ -89,12 +89,12 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
         Err(NotStarted::Interrupted) => return Ended::Interrupted(round(Vec::new(), None)),
     };
     let folder = RunFolder::new(watching.reports.clone(), started);
-    let settings = Settings::new(process.console.clone(), folder.clone());
+    // For the evidence; what would be printed is not for a person who looks at months of it.
+    let settings = Settings::new(ConsoleSettings::default(), folder.clone());
     let streams = Streams {
         stdout: Box::new(io::sink()),
         stderr: Box::new(io::sink()),
     };
-    // For the evidence; what it would print is not for a person who looks at months of it.
     let mut reporters = Reporters::new(&[], &settings, streams, redactor.clone());
     let names = Arc::new(watching.profile.names.clone());
     if let Some(problem) = reporters.problems().first().map(ToString::to_string) {
