@@ -107,7 +107,7 @@ pub async fn watch(options: Watch, scenarios: Vec<Scenario>, mut process: Proces
     let Effective { profile, digest } = effective(options.profile.as_deref(), &options.set, options.target.target)?;
     let goes = options.target.gateways.goes(options.target.target, &profile);
     let selected = through(selected.plan(1), &goes)?;
-    let (planned, of) = within(selected, allowed)?;
+    let (planned, of) = within(selected, allowed, options.target.probe_listen.is_some())?;
     let codex = match options.target.codex(&planned, &process).await {
         Ok(codex) => codex.map(|(codex, _)| codex).unwrap_or_default(),
         Err(error) => return Ok(not_run(&error.to_string())),
@@ -201,10 +201,15 @@ fn check(options: &Watch) -> Result<Intrusion, UsageError> {
 }
 
 /// The runs that do no more than is allowed, and how many there are in all.
-fn within(mut planned: Vec<Planned>, allowed: Intrusion) -> Result<(Vec<Planned>, usize), UsageError> {
+fn within(
+    mut planned: Vec<Planned>,
+    allowed: Intrusion,
+    probe_listens: bool,
+) -> Result<(Vec<Planned>, usize), UsageError> {
     let of = planned.len();
-    let with_use = planned.iter().any(|run| intrusion(run) <= Intrusion::Use);
-    planned.retain(|run| intrusion(run) <= allowed);
+    let does = |run: &Planned| intrusion(run, probe_listens);
+    let with_use = planned.iter().any(|run| does(run) <= Intrusion::Use);
+    planned.retain(|run| does(run) <= allowed);
     if !planned.is_empty() {
         return Ok((planned, of));
     }

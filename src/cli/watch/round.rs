@@ -113,9 +113,21 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
     });
     let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
     let gateways: Vec<Road> = gateways.into_iter().collect();
-    if let Err(why) = shared.target.start_gateways(&gateways).await {
-        found.end(false, &names).await;
-        return nothing(&why.to_string());
+    // What is being started ends with the future that starts it.
+    let gateways = tokio::select! {
+        gateways = shared.target.start_gateways(&gateways) => Some(gateways),
+        () = process.stop.cancelled() => None,
+    };
+    match gateways {
+        Some(Ok(())) => {}
+        Some(Err(why)) => {
+            found.end(false, &names).await;
+            return nothing(&why.to_string());
+        }
+        None => {
+            found.end(false, &names).await;
+            return Ended::Interrupted(round(Vec::new(), None));
+        }
     }
     let terms = Terms {
         jobs: found.jobs(watching.jobs, process),
