@@ -29,3 +29,4 @@ mod site;
 mod templates;
 mod trouble;
 mod up;
+mod watch;

@@ -68,6 +68,10 @@ refused! {
     unknown_command: "rnu";
     unknown_flag: "run", "--mutants", "keystrokes-lost";
     quiet_and_verbose: "run", "--quiet", "--verbose";
+    watch_on_kind: "watch", "--target", "kind";
+    watch_of_what_disrupts: "watch", "harness-token/rotate/live";
+    watch_that_may_disrupt: "watch", "--target", "url", "--allow", "disrupt";
+    watch_of_a_platform_that_is_broken_on_purpose: "watch", "--target", "url", "--mutant", "keystrokes-lost";
 }
 
 fn ran(arguments: &[&str]) -> Ran {

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::binary::{Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::watch;
 
 const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/bench.py");
 
@@ -246,6 +247,78 @@ fn a_backend_behind_its_balancer() {
     assert_eq!(elsewhere.code, Some(3), "{:#?}\n{}", bad(&report), elsewhere.stderr);
     let why = report["scenarios"][0]["reason"].as_str().expect("a reason");
     assert!(why.contains("does not lead it to --probe-listen 127.0.0.1:"), "{why}");
+}
+
+/// What breaks between two rounds is told, and so is that it is whole again.
+#[test]
+fn what_breaks_while_it_is_watched_is_told() {
+    let bench = Bench::up(&[]);
+    let mut secrets = bench.secrets();
+    let mut flags = bench.flags();
+    "watch".clone_into(&mut flags[0]);
+    let rule = "harness-token/token/accept[proxy]";
+    let of = ["--allow", "use", rule, "--every", "50ms", "--listen", "127.0.0.1:0"];
+    let all: Vec<&str> = flags.iter().map(String::as_str).chain(of).collect();
+    let mut running = Running::start(&mut bench.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
+    watch::says(&running, "round 1: 1 passed, ");
+    let address = watch::address(&running);
+    let verdict = |verdict: &str| {
+        format!(
+            "gauntlet_watch_verdict{{rule=\"harness-token/token/accept\",case=\"proxy\",verdict=\"{verdict}\"}} 1\n"
+        )
+    };
+
+    // A new token, of which the processes that are there hear nothing.
+    let token = "4e0d5f0c1b7e4a9db7f0a1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f506";
+    let file = bench.folder.path().join("new.json");
+    std::fs::write(&file, format!("{{\"HARNESS_AUTH_TOKEN\": \"{token}\"}}")).expect("written");
+    let set = Command::new(bench.folder.path().join("ops"))
+        .args(["secret", "set"])
+        .stdin(Stdio::from(std::fs::File::open(&file).expect("it is there")))
+        .status();
+    assert!(set.expect("it runs").success());
+    std::fs::remove_file(&file).expect("removed");
+    watch::says(&running, &format!("→ fail  {rule}: "));
+    let mut metrics = String::new();
+    until("the metrics have it", || {
+        metrics = watch::get(&address, "/metrics").1;
+        match metrics.contains(&verdict("fail")) {
+            true => Ok(()),
+            false => Err(metrics.clone()),
+        }
+    });
+    assert!(
+        metrics.contains("gauntlet_watch_failing_since_timestamp_seconds{"),
+        "{metrics}"
+    );
+    assert!(
+        !metrics.contains("gauntlet_watch_attach_seconds_count 0\n"),
+        "{metrics}"
+    );
+
+    for part in ["web", "worker"] {
+        bench.ops(&["restart", part]);
+    }
+    watch::says(&running, &format!("→ pass  {rule}\n"));
+    until("the metrics have it", || {
+        metrics += &watch::get(&address, "/metrics").1;
+        match metrics.contains(&verdict("pass")) {
+            true => Ok(()),
+            false => Err(metrics.clone()),
+        }
+    });
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.ends().code(), Some(0), "{}", running.stderr());
+    assert!(bench.journals().is_empty(), "{}", running.stderr());
+
+    secrets.extend(bench.secrets());
+    let mut put_out = vec![running.stdout(), running.stderr(), metrics];
+    let reports = files_below(&bench.folder.path().join("reports/watch"));
+    put_out.extend(reports.into_iter().map(|(_, text)| text));
+    for line in &secrets {
+        let (name, secret) = line.split_once('=').expect("a line of a secret");
+        assert!(!put_out.iter().any(|text| text.contains(secret)), "{name} was put out");
+    }
 }
 
 /// Killed when it has changed something, it is put back by `recover`.

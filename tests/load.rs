@@ -494,12 +494,25 @@ async fn over_tls() {
     let url = format!("wss://{}/tty", tls.address);
     let arguments = ["-n", "20", "--hold", "1s", "--echo-every", "200ms"];
     for trust in [&["--ca", "ca.pem"][..], &["--insecure"]] {
-        ran(load(folder.path(), &url, &[&arguments[..], trust].concat())).exits(0);
+        let ran = ran(load(folder.path(), &url, &[&arguments[..], trust].concat())).exits(0);
         let result = result(folder.path());
         let count = |metric: &str| result["latencies"][metric]["count"].as_u64().unwrap_or_default();
         let probes = result["counts"]["probes"].as_u64().expect("a count");
         assert_eq!(count("tls") + count("tls-resumed"), 20 + probes, "{result}");
         assert!(count("tls-resumed") > 0, "{result}");
+        for (metric, counted, time) in [
+            ("tls", "tlsFull", "millisecondsPerTls"),
+            ("tls-resumed", "tlsResumed", "millisecondsPerTlsResumed"),
+        ] {
+            assert_eq!(result["counts"][counted].as_u64(), Some(count(metric)), "{result}");
+            let time = result["generator"][time].as_f64().expect("processor time");
+            assert!(time > 0.0 && time < 1000.0, "{result}");
+        }
+        let said = ran.stdout;
+        assert!(
+            said.contains(" ms of processor for each full TLS handshake, "),
+            "{said}"
+        );
     }
     let untrusted = ran(load(folder.path(), &url, &arguments)).exits(1);
     assert!(untrusted.stdout.contains("TLS: "), "{}", untrusted.stdout);

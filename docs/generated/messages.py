@@ -46,7 +46,7 @@ def section(file, remedy):
     made, message = golden(file)
     lines = [f"### {file.stem.replace('_', ' ').replace('-', ' ')}", ""]
     if made:
-        command = made if made.startswith(("run", "list", "check", "explain", "prove", "platform")) else f"run {made}"
+        command = made if made.startswith(("run", "watch", "list", "check", "explain", "prove", "platform")) else f"run {made}"
         lines += [f"`gauntlet {command}`" if " " in made else f"`gauntlet {made}`", ""]
     source = file.with_suffix(".yaml")
     if source.exists():

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -208,7 +208,8 @@ async fn trial(
     redactor: &Redactor,
 ) -> Result<(Trial, Option<String>), NotReady> {
     let size = options.size(number);
-    let outcome = drive(ready.assignment(&size, 1)?.plan()?, &process.stop, |_| {}).await?;
+    let plan = ready.assignment(&size, 1)?.plan()?;
+    let outcome = drive(plan, Arc::default(), &process.stop, |_| {}).await?;
     let result = ready.result(&size, outcome, None);
     let trial = match result.verdict {
         // Attaches that came late came at another rate.

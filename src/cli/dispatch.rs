@@ -72,6 +72,12 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let process = logging(process, options.verbose)?;
             cli::run::run(*options, scenarios, process).await
         }
+        Command::Watch(options) => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            // No log of what gauntlet does: it would know the secrets of no round but the first.
+            let process = process(on_signals()?, options.quiet, false);
+            cli::watch::watch(*options, scenarios, process).await
+        }
         Command::List(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let chosen = selection::select(&scenarios, &options.selection.selectors, options.level)?.scenarios;

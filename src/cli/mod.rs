@@ -28,6 +28,7 @@ pub mod show;
 pub mod tags;
 pub mod target;
 pub mod up;
+pub mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Show what would run: level, contract, needs, intrusion, source
     List(List),
+    /// Run what observes or uses a platform again and again, with a history and metrics
+    Watch(Box<watch::Watch>),
     /// Validate scenarios, profiles and files of expected failures without running them
     Check(Check),
     /// Check rendered Kubernetes manifests against the contracts, before deployment

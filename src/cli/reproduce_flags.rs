@@ -1,17 +1,41 @@
 //! The flags needed to repeat a run, for the command shown with a failure.
 
 use std::path::Path;
+use std::time::Duration;
 
+use super::target::TargetOptions;
 use super::{Run, TargetName};
 use crate::runner::context::Flags;
 use crate::steps::shell::quoted;
 use crate::vocabulary::{Intrusion, duration};
 
+/// Options that decide what scenarios meet.
+pub struct Decisive<'o> {
+    pub target: &'o TargetOptions,
+    pub scenarios: Option<&'o Path>,
+    pub profile: Option<&'o Path>,
+    pub reports: Option<&'o Path>,
+    pub set: &'o [String],
+    pub timeout: Option<Duration>,
+}
+
+/// The [flags](of) of a run.
+pub fn flags(options: &Run) -> Flags {
+    of(&Decisive {
+        target: &options.target,
+        scenarios: options.selection.scenarios.as_deref(),
+        profile: options.profile.as_deref(),
+        reports: options.reports.as_deref(),
+        set: &options.set,
+        timeout: options.timeout,
+    })
+}
+
 /// Flags of a run that decide what its scenarios meet, as a shell takes them, and what other commands need to
 /// meet the same. Level, mutants and seed are not among them: they are the runner's to say.
-pub fn flags(options: &Run) -> Flags {
+pub fn of(options: &Decisive<'_>) -> Flags {
     let mut flags = Flags::default();
-    let target = &options.target;
+    let target = options.target;
     let Flags { run, up, kubectl, curl } = &mut flags;
     match target.target {
         TargetName::Embedded => {}
@@ -50,16 +74,16 @@ pub fn flags(options: &Run) -> Flags {
             add(&mut [&mut *run, &mut *up], name, image);
         }
     }
-    if let Some(folder) = &options.selection.scenarios {
+    if let Some(folder) = options.scenarios {
         add(&mut [&mut *run], "scenarios", &path(folder));
     }
-    if let Some(file) = &options.profile {
+    if let Some(file) = options.profile {
         add(&mut [&mut *run, &mut *up], "profile", &path(file));
     }
-    if let Some(folder) = &options.reports {
+    if let Some(folder) = options.reports {
         add(&mut [&mut *run], "reports", &path(folder));
     }
-    for setting in &options.set {
+    for setting in options.set {
         add(&mut [&mut *run, &mut *up], "set", setting);
     }
     let gateways = &target.gateways;

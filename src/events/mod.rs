@@ -190,6 +190,8 @@ pub struct ScenarioResult {
     /// It was stopped on its way, as the whole run was: an `error` that is nobody's fault.
     pub interrupted: bool,
     pub duration: Duration,
+    /// How long attaches took that opened, each from its connection to the 101; empty in a report that is shown.
+    pub attaches: Vec<Duration>,
     pub checks: Vec<CheckResult>,
     pub facts: Vec<FactResult>,
     /// Taken at the moment of failure; empty for a pass.

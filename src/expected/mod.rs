@@ -247,6 +247,7 @@ mod tests {
             interrupted: false,
             reason: None,
             duration: Duration::ZERO,
+            attaches: Vec::new(),
             checks: Vec::new(),
             facts: Vec::new(),
             evidence: Vec::new(),

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
+use super::cost::thread_nanoseconds;
 use super::echo::Finder;
 use super::failure::Failure;
 use super::frames::{self, Part};
@@ -95,6 +96,8 @@ pub struct Attach {
     /// Counts from the engine's first attach on, probes included.
     pub number: u32,
     tag: u32,
+    /// Nanoseconds of processor time that its TLS handshake has taken.
+    securing: u32,
     pub request: Arc<Request>,
     pub intended: u64,
     /// When the current phase began.
@@ -114,6 +117,24 @@ pub struct Attach {
     rest: Vec<u8>,
 }
 
+/// Nanoseconds of this thread's processor time since then.
+fn since(before: u64) -> u32 {
+    u32::try_from(thread_nanoseconds().saturating_sub(before)).unwrap_or(u32::MAX)
+}
+
+/// Goes on with a handshake as far as the socket lets it; where it is over says whether it resumed an earlier session.
+fn shake_hands(tls: &mut StreamOwned<ClientConnection, TcpStream>) -> Result<Option<bool>, Failure> {
+    while tls.conn.is_handshaking() {
+        match tls.conn.complete_io(&mut tls.sock) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(Failure::Tls(error.to_string())),
+            Err(error) => return Err(Failure::from_io(&error)),
+        }
+    }
+    Ok(Some(tls.conn.handshake_kind() == Some(HandshakeKind::Resumed)))
+}
+
 impl Attach {
     /// From a socket whose connecting has begun.
     pub fn new(
@@ -123,12 +144,15 @@ impl Attach {
         (credential, number, tag): (Credential, u32, u32),
         (intended, now, until): (u64, u64, u64),
     ) -> Result<Attach, Failure> {
+        let mut securing = 0;
         let transport = match tls {
             None => Transport::Plain(socket),
             Some((config, name)) => {
+                let before = thread_nanoseconds();
                 let mut client = ClientConnection::new(config.clone(), name.clone())
                     .map_err(|error| Failure::Tls(error.to_string()))?;
                 client.set_buffer_limit(Some(MOST_UNSENT));
+                securing = since(before);
                 Transport::Tls(Box::new(StreamOwned::new(client, socket)))
             }
         };
@@ -142,6 +166,7 @@ impl Attach {
             hung_up: false,
             number,
             tag,
+            securing,
             request,
             intended,
             since: now,
@@ -217,18 +242,14 @@ impl Attach {
         let Transport::Tls(tls) = &mut self.transport else {
             return self.upgrade(shared);
         };
-        while tls.conn.is_handshaking() {
-            match tls.conn.complete_io(&mut tls.sock) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::Waits),
-                Err(error) if error.kind() == ErrorKind::InvalidData => return Err(Failure::Tls(error.to_string())),
-                Err(error) => return Err(Failure::from_io(&error)),
-            }
-        }
-        let metric = match tls.conn.handshake_kind() {
-            Some(HandshakeKind::Resumed) => Metric::TlsResumed,
-            _ => Metric::Tls,
+        let before = thread_nanoseconds();
+        let shaken = shake_hands(tls);
+        self.securing = self.securing.saturating_add(since(before));
+        let Some(resumed) = shaken? else {
+            return Ok(Progress::Waits);
         };
+        shared.recorder.counts.secured(resumed, self.securing.into());
+        let metric = if resumed { Metric::TlsResumed } else { Metric::Tls };
         self.phase_ends(metric, shared);
         self.upgrade(shared)
     }

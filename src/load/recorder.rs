@@ -58,6 +58,16 @@ pub struct Counts {
     /// Of these, anything else: another status, or no answer.
     #[serde(default)]
     pub unsettled_otherwise: u64,
+    /// TLS handshakes in full that were carried out, probes' too, and the processor time that they took here.
+    #[serde(default)]
+    pub tls_full: u64,
+    #[serde(default)]
+    pub tls_full_nanoseconds: u64,
+    /// The same of those that resumed an earlier session.
+    #[serde(default)]
+    pub tls_resumed: u64,
+    #[serde(default)]
+    pub tls_resumed_nanoseconds: u64,
     /// Keys that one attach typed for all to see.
     #[serde(default)]
     pub keys_typed: u64,
@@ -86,6 +96,16 @@ impl Counts {
         self.deliveries - self.delivered - self.undelivered
     }
 
+    /// A TLS handshake is over.
+    pub fn secured(&mut self, resumed: bool, nanoseconds: u64) {
+        let (count, time) = match resumed {
+            true => (&mut self.tls_resumed, &mut self.tls_resumed_nanoseconds),
+            false => (&mut self.tls_full, &mut self.tls_full_nanoseconds),
+        };
+        *count += 1;
+        *time += nanoseconds;
+    }
+
     fn add(&mut self, other: &Counts) {
         let Counts {
             attempted,
@@ -108,6 +128,10 @@ impl Counts {
             unsettled_opened,
             unsettled_refused,
             unsettled_otherwise,
+            tls_full,
+            tls_full_nanoseconds,
+            tls_resumed,
+            tls_resumed_nanoseconds,
             keys_typed,
             deliveries,
             delivered,
@@ -134,6 +158,10 @@ impl Counts {
         self.unsettled_opened += unsettled_opened;
         self.unsettled_refused += unsettled_refused;
         self.unsettled_otherwise += unsettled_otherwise;
+        self.tls_full += tls_full;
+        self.tls_full_nanoseconds += tls_full_nanoseconds;
+        self.tls_resumed += tls_resumed;
+        self.tls_resumed_nanoseconds += tls_resumed_nanoseconds;
         self.keys_typed += keys_typed;
         self.deliveries += deliveries;
         self.delivered += delivered;

@@ -39,17 +39,36 @@ pub struct Counted {
     pub refused: u64,
 }
 
-/// How the sandboxes are started.
+impl Counted {
+    /// Of two together.
+    pub fn and(self, other: Counted) -> Counted {
+        Counted {
+            opened: self.opened + other.opened,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
+/// How sandboxes are set up, as processes of this machine or as pods.
 pub struct Settings<'a> {
-    /// The file that this process runs.
-    pub binary: &'a Path,
-    pub processes: u32,
     pub token: &'a Secret,
     /// `shared`, `own` or `loop`.
     pub terminal: &'a str,
     pub mutants: &'a [String],
     /// Variables that limit it.
     pub limits: Vec<(&'static str, String)>,
+}
+
+impl Settings<'_> {
+    /// The variables of their environment, without the port and the token.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let fixed = [
+            ("TERMINAL", self.terminal.to_owned()),
+            ("ACCESS_LOG", "off".to_owned()),
+            ("GAUNTLET_MUTANTS", self.mutants.join(",")),
+        ];
+        fixed.into_iter().chain(self.limits.iter().cloned()).collect()
+    }
 }
 
 /// Why the reference platform's sandboxes don't listen.
@@ -69,14 +88,14 @@ pub enum ReferenceError {
 }
 
 impl Reference {
-    /// Starts them, and waits until all listen.
+    /// Starts so many of the file that this process runs, and waits until all listen.
     ///
     /// # Errors
     /// A process that can't be started, or doesn't listen.
-    pub async fn start(settings: &Settings<'_>) -> Result<Reference, ReferenceError> {
+    pub async fn start(binary: &Path, processes: u32, settings: &Settings<'_>) -> Result<Reference, ReferenceError> {
         let mut sandboxes = Vec::new();
-        for _ in 0..settings.processes {
-            sandboxes.push(Sandbox::start(settings).await?);
+        for _ in 0..processes {
+            sandboxes.push(Sandbox::start(binary, settings).await?);
         }
         Ok(Reference { sandboxes })
     }
@@ -98,28 +117,22 @@ impl Reference {
         let mut all = Some(Counted::default());
         for sandbox in self.sandboxes {
             let counted = tokio::time::timeout(SOON, sandbox.end()).await.ok().flatten();
-            all = all.zip(counted).map(|(one, other)| Counted {
-                opened: one.opened + other.opened,
-                refused: one.refused + other.refused,
-            });
+            all = all.zip(counted).map(|(one, other)| one.and(other));
         }
         all
     }
 }
 
 impl Sandbox {
-    async fn start(settings: &Settings<'_>) -> Result<Sandbox, ReferenceError> {
-        let mut child = Command::new(settings.binary)
+    async fn start(binary: &Path, settings: &Settings<'_>) -> Result<Sandbox, ReferenceError> {
+        let mut child = Command::new(binary)
             .args(["platform", "sandbox"])
             .env_clear()
             .env("PORT", "0")
             .env("GAUNTLET_LISTEN", Ipv4Addr::LOCALHOST.to_string())
             .env("HARNESS_AUTH_TOKEN", settings.token.expose())
-            .env("TERMINAL", settings.terminal)
             .env("PS1", "$ ")
-            .env("ACCESS_LOG", "off")
-            .env("GAUNTLET_MUTANTS", settings.mutants.join(","))
-            .envs(settings.limits.iter().map(|(name, value)| (name, value)))
+            .envs(settings.variables())
             // Ctrl-C is for the generator, which then ends its platform.
             .process_group(0)
             // Its end, whenever and however this process ends, ends the platform.
@@ -130,7 +143,7 @@ impl Sandbox {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| ReferenceError::Start {
-                binary: settings.binary.to_owned(),
+                binary: binary.to_owned(),
                 source,
             })?;
         let stdout = child.stdout.take().ok_or(ReferenceError::NoOutput)?;

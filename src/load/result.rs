@@ -148,6 +148,11 @@ pub struct Generator {
     pub bytes_per_attach: Option<f64>,
     /// Milliseconds of processor time for each attach that was opened.
     pub milliseconds_per_attach: Option<f64>,
+    /// Milliseconds of processor time for each TLS handshake in full, and for each that resumed an earlier session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds_per_tls: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds_per_tls_resumed: Option<f64>,
     /// Microseconds of processor time for each echo of the steady part, and its part in user mode.
     pub microseconds_per_echo: Option<f64>,
     pub user_microseconds_per_echo: Option<f64>,
@@ -235,6 +240,8 @@ impl LoadResult {
             end: costs.end,
             bytes_per_attach: held.and_then(|held| per(held.resident as f64, outcome.most_open)),
             milliseconds_per_attach: held.and_then(|held| per(held.processor().as_secs_f64() * 1e3, counts.opened)),
+            milliseconds_per_tls: per(counts.tls_full_nanoseconds as f64 / 1e6, counts.tls_full),
+            milliseconds_per_tls_resumed: per(counts.tls_resumed_nanoseconds as f64 / 1e6, counts.tls_resumed),
             microseconds_per_echo: echoed
                 .and_then(|used| per(used.processor().as_secs_f64() * 1e6, recorder.steady_echoes)),
             user_microseconds_per_echo: echoed

@@ -256,6 +256,20 @@ impl Sessions {
         })
     }
 
+    /// Waits until a terminal opens for its token and says something, as long as that may take.
+    ///
+    /// # Errors
+    /// Why it didn't the last time.
+    pub async fn opens(&self, terminal: &Terminal, within: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + within;
+        loop {
+            match self.first_byte.of(terminal).await {
+                Err(_) if Instant::now() + FIRST_LOOK < until => sleep(FIRST_LOOK).await,
+                opened => return opened,
+            }
+        }
+    }
+
     fn made(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -267,6 +267,13 @@ pub(super) fn generator(result: &LoadResult) -> String {
     if let Some(time) = generator.milliseconds_per_attach {
         parts.push(format!("{time:.3} ms of processor for each attach"));
     }
+    let handshakes = [
+        (generator.milliseconds_per_tls, "full TLS handshake"),
+        (generator.milliseconds_per_tls_resumed, "resumed TLS handshake"),
+    ];
+    for (time, what) in handshakes {
+        parts.extend(time.map(|time| format!("{time:.3} ms of processor for each {what}")));
+    }
     if let Some(time) = generator.microseconds_per_echo {
         let user = generator.user_microseconds_per_echo.unwrap_or_default();
         parts.push(format!("{time:.1} µs for each echo ({user:.1} in user mode)"));

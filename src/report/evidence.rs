@@ -45,6 +45,11 @@ pub(super) fn evidence_folder(folder: &Path, result: &ScenarioResult) -> Option<
     (!result.evidence.is_empty()).then(|| folder_of(folder, &result.run))
 }
 
+/// Where the evidence of a scenario run lies that was written to a run's folder; none if there is no evidence.
+pub fn evidence_of(folder: &RunFolder, result: &ScenarioResult) -> Option<PathBuf> {
+    evidence_folder(&folder.evidence(), result)
+}
+
 /// `…/evidence/harness-token__warm__stale__direct`.
 fn folder_of(folder: &Path, run: &RunOf) -> PathBuf {
     let values = run.parameters.iter().map(|(_, value)| value.as_str());

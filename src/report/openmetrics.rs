@@ -80,7 +80,7 @@ fn write(run: &Run, out: &mut String) -> std::fmt::Result {
 }
 
 /// The head of a family: its samples stand right below.
-fn family(out: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
+pub(crate) fn family(out: &mut String, name: &str, kind: &str, help: &str) -> std::fmt::Result {
     writeln!(out, "# TYPE {name} {kind}")?;
     if name.ends_with("_seconds") {
         writeln!(out, "# UNIT {name} seconds")?;
@@ -99,7 +99,8 @@ fn labelled(out: &mut String, name: &str, run: &RunOf, verdict: Option<(&str, &s
     sample(out, name, &labels, value)
 }
 
-fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: &str) -> std::fmt::Result {
+/// A line with a value.
+pub(crate) fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: &str) -> std::fmt::Result {
     let labels: Vec<String> = labels
         .iter()
         .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))

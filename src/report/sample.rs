@@ -46,6 +46,7 @@ fn scenario(run: RunOf, title: &str, verdict: Verdict, millis: u64) -> ScenarioR
         reason: None,
         interrupted: false,
         duration: Duration::from_millis(millis),
+        attaches: Vec::new(),
         checks: Vec::new(),
         facts: Vec::new(),
         evidence: Vec::new(),

@@ -128,6 +128,7 @@ fn result(scenario: &Scenario, evidence: &Path) -> ScenarioResult {
         reason: scenario.reason.clone(),
         interrupted: scenario.interrupted,
         duration: duration(scenario.duration_ms),
+        attaches: Vec::new(),
         checks: scenario.checks.iter().map(check).collect(),
         facts: scenario.facts.iter().map(fact).collect(),
         evidence: scenario.evidence.iter().map(|path| named(path)).collect(),

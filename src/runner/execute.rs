@@ -83,6 +83,7 @@ pub async fn execute(
         verdict,
         reason,
         interrupted,
+        attaches: record.attaches,
         checks: record.checks,
         facts: record.facts,
         evidence: record.evidence,
@@ -216,6 +217,7 @@ async fn live(
                 Err(broken) => Err(broken),
             };
             context.drop_terminals();
+            record.attaches = context.attaches();
             if record.judged(Verdict::Fail)
                 && let Ok(Some(why)) = timeout(LOOK_WITHIN, world.disturbed()).await
             {

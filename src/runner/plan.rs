@@ -67,6 +67,7 @@ impl Planned {
             reason: None,
             interrupted: false,
             duration,
+            attaches: Vec::new(),
             checks: Vec::new(),
             facts: Vec::new(),
             evidence: Vec::new(),

@@ -1,6 +1,7 @@
 //! Executes the steps of one run and collects their results.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tracing::{Instrument, debug, info_span};
 
@@ -27,6 +28,8 @@ pub struct StoryError {
 /// The state of a run so far.
 #[derive(Default)]
 pub struct Record {
+    /// How long attaches took that opened.
+    pub attaches: Vec<Duration>,
     pub checks: Vec<CheckResult>,
     pub facts: Vec<FactResult>,
     pub evidence: Vec<Evidence>,

@@ -91,9 +91,11 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         &door,
     )?;
     let curl = curl(&door, &request);
+    let started = Instant::now();
     let upgraded = upgrade(request, arguments.eager.as_deref(), context, &door).await?;
     let (mut value, transcript, sound) = match upgraded {
         Upgraded::Opened { socket, response } => {
+            context.attached(started.elapsed());
             let terminal = Terminal::over(*socket);
             let transcript = terminal.transcript.clone();
             terminal.tell_size().await;

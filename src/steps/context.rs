@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -78,10 +79,15 @@ pub struct StepContext {
     tokens: Mutex<Vec<MadeToken>>,
     /// Where the last search found something in logs.
     found: Mutex<Vec<LogLine>>,
+    /// How long attaches took that opened.
+    attaches: Mutex<Vec<Duration>>,
 }
 
 /// Exchanges that are kept: a polled step would fill the memory otherwise.
 const EXCHANGES_KEPT: usize = 40;
+
+/// Times of attaches that are kept, for the same reason.
+const ATTACHES_KEPT: usize = 1000;
 
 impl StepContext {
     pub fn new(world: Arc<World>, redactor: Redactor, limits: Limits) -> StepContext {
@@ -98,6 +104,7 @@ impl StepContext {
             answers: Mutex::default(),
             tokens: Mutex::default(),
             found: Mutex::default(),
+            attaches: Mutex::default(),
         }
     }
 
@@ -133,6 +140,19 @@ impl StepContext {
                     "this is not an open terminal: it takes what an `attach` that opened was bound to with `as`".into(),
                 )
             })
+    }
+
+    /// Remembers how long an attach took that opened.
+    pub fn attached(&self, took: Duration) {
+        let mut attaches = lock(&self.attaches);
+        if attaches.len() < ATTACHES_KEPT {
+            attaches.push(took);
+        }
+    }
+
+    /// How long attaches took that opened, in their order.
+    pub fn attaches(&self) -> Vec<Duration> {
+        lock(&self.attaches).clone()
     }
 
     /// Closes all terminals.

@@ -151,6 +151,7 @@ fn answer(method: &str, path: &str, token: Option<&str>, defect: Defect, seen: &
             ("create", format!(r#"{{"id":"{id}","status":"creating"}}"#))
         }
         ("GET", ["sessions", id]) => ("get", format!(r#"{{"id":"{id}","status":"ready"}}"#)),
+        ("POST", ["sessions", id, "restart"]) => ("restart", format!(r#"{{"id":"{id}","status":"ready"}}"#)),
         ("DELETE", ["sessions", id]) => {
             seen.sessions.remove(*id);
             ("delete", format!(r#"{{"id":"{id}","status":"deleted"}}"#))
@@ -240,6 +241,7 @@ fn its_counts_are_those_of_the_server() {
         "session-create",
         "session-get",
         "session-ready",
+        "session-restart",
         "session-delete",
         "agents-without-key",
         "models",
@@ -257,6 +259,7 @@ fn its_counts_are_those_of_the_server() {
     assert_eq!(right("sessions"), server.answered("sessions", 200));
     assert_eq!(right("session-create"), server.answered("create", 200));
     assert_eq!(right("session-get"), server.answered("get", 200));
+    assert_eq!(right("session-restart"), server.answered("restart", 200));
     assert_eq!(right("session-delete"), server.answered("delete", 200));
     assert_eq!(right("models"), server.answered("models", 200));
     assert_eq!(
@@ -435,6 +438,7 @@ async fn the_session_api_of_the_reference_platform_holds() {
         "agents",
         "sessions",
         "session-ready",
+        "session-restart",
         "session-delete",
         "agents-without-key",
     ] {

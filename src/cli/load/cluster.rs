@@ -12,9 +12,9 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::cli::target::kind::{self, End, KindOptions};
 use crate::cli::target::{NotStarted, installation, only_for};
-use crate::load::EACH;
-use crate::load::cluster::{DOOR, Pods, ReferencePods, ReferenceSettings, TargetSide, Watch, WorkerSettings};
+use crate::load::cluster::{DOOR, Pods, ReferencePods, TargetSide, Watch, WorkerSettings};
 use crate::load::result::Platform;
+use crate::load::{EACH, ReferenceSettings};
 use crate::redact::Redactor;
 use crate::world::gateways::Images;
 use crate::world::installation::{Place, connect};
@@ -234,15 +234,14 @@ impl Found {
             return Ok((ready, None));
         };
         let started = {
+            let pods = (cluster.image.as_str(), attaches.div_ceil(EACH));
             let settings = ReferenceSettings {
-                image: &cluster.image,
-                pods: attaches.div_ceil(EACH),
                 token: &ready.tokens.right,
                 terminal: options.terminal.name(),
                 mutants: &options.mutant,
                 limits: options.limits(),
             };
-            let starting = ReferencePods::start(&self.client, &self.namespace, &settings);
+            let starting = ReferencePods::start(&self.client, &self.namespace, pods, &settings);
             process.stop.run_until_cancelled(starting).await
         };
         match started {

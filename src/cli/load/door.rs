@@ -516,14 +516,13 @@ impl<'a> Ready<'a> {
 
 async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, NotReady> {
     let settings = ReferenceSettings {
-        binary: process.binary.as_ref().map_err(String::clone)?,
-        processes: most.div_ceil(EACH),
         token,
         terminal: options.terminal.name(),
         mutants: &options.mutant,
         limits: options.limits(),
     };
-    Ok(Reference::start(&settings).await?)
+    let binary = process.binary.as_ref().map_err(String::clone)?;
+    Ok(Reference::start(binary, most.div_ceil(EACH), &settings).await?)
 }
 
 fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {

@@ -19,9 +19,13 @@ pub enum DriveError {
     Engine(#[from] EngineError),
 }
 
-/// Runs the engine on a thread of its own, and shows what it says meanwhile.
-pub async fn drive(plan: Plan, stop: &CancellationToken, mut tell: impl FnMut(&Second)) -> Result<Outcome, DriveError> {
-    let control = Arc::new(Control::default());
+/// Runs the engine on a thread of its own, and shows what it says meanwhile. Others may turn it by `control`.
+pub async fn drive(
+    plan: Plan,
+    control: Arc<Control>,
+    stop: &CancellationToken,
+    mut tell: impl FnMut(&Second),
+) -> Result<Outcome, DriveError> {
     let mut end = load::spawn(plan, control.clone())?;
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
     let mut stopping = false;

@@ -1,5 +1,6 @@
 //! `gauntlet load`.
 
+mod changes;
 mod cluster;
 mod door;
 mod drive;
@@ -11,6 +12,7 @@ mod workers;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -24,7 +26,7 @@ use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
-use crate::load::{Ending, LoadReportSpec, LoadResult, Outcome, Plan, Second};
+use crate::load::{Control, Ending, LoadReportSpec, LoadResult, Outcome, Plan, Second};
 use crate::redact::Redactor;
 use crate::report::printable;
 use cluster::{ClusterOptions, Found};
@@ -83,6 +85,11 @@ impl LoadOptions {
                 "all attaches share one terminal",
             ),
         ];
+        if self.workers > 1 && !self.sessions.changes().is_empty() {
+            return Err(UsageError(
+                "--workers and a change of the platform exclude each other: one process alone is told of it".into(),
+            ));
+        }
         match apart.into_iter().find(|(_, given, _)| *given && self.fan_out) {
             Some((flag, _, why)) => Err(UsageError(format!("--fan-out and {flag} exclude each other: {why}"))),
             None if self.fan_out => self.door.check_fan_out(self.attaches),
@@ -122,8 +129,14 @@ fn shown(said: &str, redactor: &Redactor) -> String {
 }
 
 /// Runs a load; returns the exit code.
-pub async fn run(options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
+pub async fn run(mut options: LoadOptions, mut process: Process) -> Result<u8, UsageError> {
     options.check()?;
+    if options.door.objective.is_empty() && !options.sessions.changes().is_empty() {
+        // Terminals that are open across a restart may be lost.
+        for text in ["refused == 0", "failed == 0"] {
+            options.door.objective.push(text.parse().map_err(UsageError)?);
+        }
+    }
     let redactor = process.redactor.clone();
     let attaches = options.sessions.attaches(&options.door)?.unwrap_or(options.attaches);
     options.cluster.check(&options.door, &options.sessions, &options.http)?;
@@ -236,7 +249,7 @@ async fn load(
         side.begin().await;
     }
     let watch = cluster::watch(on).await;
-    let outcome = make(&assignment, size, crew, process, options.quiet).await;
+    let outcome = make(&assignment, size, crew, process, options.quiet, Arc::default()).await;
     let target_side = cluster::seen(watch, process).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
@@ -259,13 +272,15 @@ async fn load(
     Ok((result, left))
 }
 
-/// Makes the load, and shows its seconds; returns what of its workers could not be taken away as well.
+/// Makes the load, and shows its seconds; returns what of its workers could not be taken away as well. One in this process
+/// may be turned by `control`.
 async fn make(
     assignment: &Assignment,
     size: &Size,
     crew: &Crew,
     process: &Process,
     quiet: bool,
+    control: Arc<Control>,
 ) -> Result<(Outcome, Vec<String>), CrewError> {
     let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
@@ -288,7 +303,7 @@ async fn make(
                 fan_out: size.fan_out,
                 ..assignment.plan()?
             };
-            (drive(plan, &stop, tell).await?, Vec::new())
+            (drive(plan, control, &stop, tell).await?, Vec::new())
         }
         _ => crew.run(assignment, process, &stop, tell).await?,
     };

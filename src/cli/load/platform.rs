@@ -1,6 +1,6 @@
 //! The reference platform for a load of sessions, in its own process: `gauntlet up`, which ends with this one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::redact::Secret;
 /// Longest time until it is up, and until it has ended.
 const UP_WITHIN: Duration = Duration::from_secs(90);
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// The name of its kubeconfig.
+const KUBECONFIG: &str = "kubeconfig";
 
 /// The last line that `up` prints once the platform is up.
 const IS_UP: &str = "Ctrl-C ends it.";
@@ -48,7 +51,7 @@ pub struct Platform {
     /// Open until then: whoever writes to a closed pipe is ended.
     _said: Lines<BufReader<ChildStdout>>,
     /// Of its kubeconfig.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Why the reference platform isn't up.
@@ -71,7 +74,7 @@ impl Platform {
         let mut command = Command::new(binary);
         command
             .args(["up", "harness-token", "--held", "--kubeconfig"])
-            .arg(folder.path().join("kubeconfig"));
+            .arg(folder.path().join(KUBECONFIG));
         if !mutants.is_empty() {
             command.arg("--mutant").arg(mutants.join(","));
         }
@@ -115,8 +118,13 @@ impl Platform {
             child,
             held,
             _said: said,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Its kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join(KUBECONFIG)
     }
 
     /// Ends it, with all that is on it.

@@ -1,9 +1,11 @@
 //! `--sessions` of a load: through sessions, as a user does. They are created for it and deleted afterwards.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
+use super::changes::{Beside, Change, Changes, Planned};
 use super::door::{DoorOptions, NotReady, Ready, Size};
 use super::make;
 use super::platform::{Platform, RoadName};
@@ -14,9 +16,10 @@ use crate::cli::process::Process;
 use crate::cli::run::mutants;
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Tls};
-use crate::load::{FirstByte, LoadResult, Order, Place, SessionApi, Sessions, Way};
+use crate::load::{Control, FirstByte, LoadResult, Order, Place, SessionApi, Sessions, Way};
 use crate::redact::{Redactor, Secret};
 use crate::trust::Trust;
+use crate::vocabulary::duration;
 
 /// Most attaches that can be asked for, as of `--attaches`.
 const MOST: u32 = 1 << 20;
@@ -50,6 +53,12 @@ pub struct SessionOptions {
     /// Sessions on the reference platform: which of its addresses to use [default: proxy]
     #[arg(long, value_enum)]
     pub road: Option<RoadName>,
+    /// Sessions on the reference platform: rotate the token so long after the first attach's start
+    #[arg(long, value_name = "DURATION", value_parser = super::time)]
+    pub rotate_at: Option<Duration>,
+    /// Sessions on the reference platform: restart web so long after the first attach's start
+    #[arg(long, value_name = "DURATION", value_parser = super::time)]
+    pub restart_web_at: Option<Duration>,
 }
 
 impl SessionOptions {
@@ -68,6 +77,8 @@ impl SessionOptions {
             ("--session-rate", self.session_rate.is_some()),
             ("--api", self.api.is_some()),
             ("--road", self.road.is_some()),
+            ("--rotate-at", self.rotate_at.is_some()),
+            ("--restart-web-at", self.restart_web_at.is_some()),
         ];
         let Some(sessions) = self.sessions else {
             return match given(&of_sessions).or(given(&of_api)) {
@@ -76,7 +87,12 @@ impl SessionOptions {
             };
         };
         if self.api.is_some() {
-            let of_ours = [("--mutant", !door.mutant.is_empty()), ("--road", self.road.is_some())];
+            let of_ours = [
+                ("--mutant", !door.mutant.is_empty()),
+                ("--road", self.road.is_some()),
+                ("--rotate-at", self.rotate_at.is_some()),
+                ("--restart-web-at", self.restart_web_at.is_some()),
+            ];
             if let Some(flag) = given(&of_ours) {
                 return Err(UsageError(format!(
                     "{flag} is of the reference platform, and the target is one that isn't ours"
@@ -101,6 +117,18 @@ impl SessionOptions {
                 self.each()
             ))),
         }
+    }
+
+    /// The changes of the platform, the earliest first.
+    pub fn changes(&self) -> Planned {
+        let planned = [
+            (self.rotate_at, Change::RotateToken),
+            (self.restart_web_at, Change::RestartWeb),
+        ];
+        let given = planned.into_iter().filter_map(|(at, change)| Some((at?, change)));
+        let mut changes: Planned = given.collect();
+        changes.sort_by_key(|(at, _)| *at);
+        changes
     }
 
     fn each(&self) -> u32 {
@@ -166,7 +194,7 @@ pub async fn load(
     match (&options.api, &options.api_key_env) {
         (Some(url), Some(name)) => {
             let key = key(name, process, redactor)?;
-            asked.on(url, &key, Some(asked.command(name)), url).await
+            asked.on(url, &key, Some(asked.command(name)), (url, None)).await
         }
         _ => {
             let key = redactor.plant("MASTER_KEY");
@@ -174,7 +202,9 @@ pub async fn load(
             let road = options.road.unwrap_or_default();
             let platform = Platform::start(binary, &key, road, &door.mutant).await?;
             let target = format!("the reference platform's {}", road.door());
-            let loaded = asked.on(&platform.address, &key, None, &target).await;
+            let loaded = asked
+                .on(&platform.address, &key, None, (&target, Some(&platform)))
+                .await;
             platform.end().await;
             loaded
         }
@@ -198,7 +228,7 @@ impl Asked<'_> {
         url: &str,
         key: &Secret,
         command: Option<String>,
-        target: &str,
+        (target, platform): (&str, Option<&Platform>),
     ) -> Result<(LoadResult, Vec<String>), NotReady> {
         let (options, process) = (self.options, self.process);
         let ready = Ready::of_sessions(self.door, place(url)?, process, self.redactor).await?;
@@ -220,19 +250,28 @@ impl Asked<'_> {
             seed: assignment.seed,
             command,
         };
-        let target = format!(
+        let mut target = format!(
             "{target}, {} sessions at {} with {} attaches each",
             order.sessions, order.arrivals, order.attaches_each
         );
+        let planned = options.changes();
+        for (at, change) in &planned {
+            target.push_str(&format!("; {change} at {}", duration::show(*at)));
+        }
+        let changes = match platform.filter(|_| !planned.is_empty()) {
+            Some(platform) => Some(Changes::new(planned, platform.kubeconfig(), self.redactor, self.door.quiet).await?),
+            None => None,
+        };
         let sessions = Arc::new(Sessions::new(api, first_byte, order, self.redactor));
-        let loaded = self.through(&sessions, &ready).await;
+        let loaded = self.through(&sessions, &ready, changes).await;
         if process.stop.is_cancelled() && sessions.count() > 0 {
             tell(&format!("stopped: deleting {} sessions", sessions.count()));
         }
-        let left = sessions.end().await;
+        let mut left = sessions.end().await;
         match loaded {
-            Ok(mut result) => {
+            Ok((mut result, short)) => {
                 result.load.target = target;
+                left.extend(short);
                 Ok((result, left))
             }
             Err(why) => {
@@ -258,9 +297,15 @@ impl Asked<'_> {
         }
     }
 
-    /// Makes the sessions, and attaches to them.
-    async fn through(&self, sessions: &Arc<Sessions>, ready: &Ready<'_>) -> Result<LoadResult, NotReady> {
+    /// Makes the sessions, and attaches to them; gives the result, and in words a change that the load was too short for.
+    async fn through(
+        &self,
+        sessions: &Arc<Sessions>,
+        ready: &Ready<'_>,
+        changes: Option<Changes>,
+    ) -> Result<(LoadResult, Option<String>), NotReady> {
         let mut made = sessions.make(&self.process.stop).await?;
+        let mut short = None;
         let load = match made.is_usable() {
             true => {
                 let terminals = std::mem::take(&mut made.terminals);
@@ -273,11 +318,27 @@ impl Asked<'_> {
                     ..ready.assignment(&size, self.crew.workers)?
                 };
                 // Its workers are processes, of which none can stay.
-                let (outcome, _) = make(&assignment, &size, self.crew, self.process, self.door.quiet).await?;
+                let control = Arc::new(Control::default());
+                let (quiet, stop) = (self.door.quiet, &self.process.stop);
+                let making = make(&assignment, &size, self.crew, self.process, quiet, control.clone());
+                let beside = Beside {
+                    control: &control,
+                    sessions,
+                    assignment: &assignment,
+                    stop,
+                };
+                let (outcome, _) = match changes {
+                    None => making.await?,
+                    Some(changes) => {
+                        let (made, too_short) = changes.while_loading(making, beside).await?;
+                        short = too_short;
+                        made
+                    }
+                };
                 Some(outcome)
             }
             false => None,
         };
-        Ok(ready.result(self.size, made.outcome(load)?, None))
+        Ok((ready.result(self.size, made.outcome(load)?, None), short))
     }
 }

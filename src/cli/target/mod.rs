@@ -133,7 +133,7 @@ impl TargetOptions {
     }
 
     /// The most that scenarios may do to a platform that isn't ours.
-    fn allowed(&self) -> Intrusion {
+    pub fn allowed(&self) -> Intrusion {
         self.allow.map_or(Intrusion::Observe, Intrusion::from)
     }
 }

@@ -8,7 +8,7 @@ mod watch;
 mod workers;
 
 pub use job::longest;
-pub use reference::{DOOR, ReferencePods, ReferencePodsError, Settings as ReferenceSettings};
+pub use reference::{DOOR, ReferencePods, ReferencePodsError};
 pub use target::{PodCost, TITLE, TargetSide};
 pub use watch::{Pods, Watch};
 pub use workers::{LeftError, Settings as WorkerSettings, Workers, WorkersError};

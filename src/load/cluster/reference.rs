@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::load::reference::{Counted, read};
+use crate::load::reference::{Counted, Settings, read};
 use crate::redact::Secret;
 use crate::world::kube_error::kube_error;
 use crate::world::pod::is_ready;
@@ -30,18 +30,6 @@ const UP_WITHIN: Duration = Duration::from_secs(120);
 /// Longest time until one has ended, and of what it takes to tell it.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
-/// How the pods are made.
-pub struct Settings<'a> {
-    pub image: &'a str,
-    pub pods: u32,
-    pub token: &'a Secret,
-    /// `shared`, `own` or `loop`.
-    pub terminal: &'a str,
-    pub mutants: &'a [String],
-    /// Variables that limit it.
-    pub limits: Vec<(&'static str, String)>,
-}
-
 /// Pods that listen. They go with their namespace.
 pub struct ReferencePods {
     pods: Api<Pod>,
@@ -60,13 +48,14 @@ pub enum ReferencePodsError {
 }
 
 impl ReferencePods {
-    /// Makes them in a namespace, with a Service before them, and waits until all are ready.
+    /// Makes so many of an image in a namespace, with a Service before them, and waits until all are ready.
     ///
     /// # Errors
     /// What can't be made, or a pod that doesn't come up.
     pub async fn start(
         client: &kube::Client,
         namespace: &str,
+        (image, number): (&str, u32),
         settings: &Settings<'_>,
     ) -> Result<ReferencePods, ReferencePodsError> {
         let secrets: Api<KubeSecret> = Api::namespaced(client.clone(), namespace);
@@ -74,9 +63,9 @@ impl ReferencePods {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         create(&secrets, secret(settings.token)).await?;
         create(&services, service()).await?;
-        let names: Vec<String> = (0..settings.pods).map(|number| format!("{NAME}-{number}")).collect();
+        let names: Vec<String> = (0..number).map(|number| format!("{NAME}-{number}")).collect();
         for name in &names {
-            create(&pods, pod(name, settings)).await?;
+            create(&pods, pod(name, image, settings)).await?;
         }
         for name in &names {
             let ready = |pod: Option<&Pod>| pod.is_some_and(is_ready);
@@ -98,10 +87,7 @@ impl ReferencePods {
         let mut all = Some(Counted::default());
         for name in &self.names {
             let counted = timeout(ENDS_WITHIN, self.end_one(name)).await.ok().flatten();
-            all = all.zip(counted).map(|(one, other)| Counted {
-                opened: one.opened + other.opened,
-                refused: one.refused + other.refused,
-            });
+            all = all.zip(counted).map(|(one, other)| one.and(other));
         }
         all
     }
@@ -148,20 +134,14 @@ fn service() -> Value {
     })
 }
 
-fn pod(name: &str, settings: &Settings<'_>) -> Value {
+fn pod(name: &str, image: &str, settings: &Settings<'_>) -> Value {
     let mut env =
         vec![json!({ "name": "HARNESS_AUTH_TOKEN", "valueFrom": { "secretKeyRef": { "name": NAME, "key": KEY } } })];
-    let fixed = [
-        ("PORT", PORT.to_string()),
-        ("TERMINAL", settings.terminal.to_owned()),
-        ("ACCESS_LOG", "off".to_owned()),
-        ("GAUNTLET_MUTANTS", settings.mutants.join(",")),
-    ];
-    let variables = fixed.iter().chain(&settings.limits);
+    let variables = [("PORT", PORT.to_string())].into_iter().chain(settings.variables());
     env.extend(variables.map(|(name, value)| json!({ "name": name, "value": value })));
     let container = json!({
         "name": NAME,
-        "image": settings.image,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["platform", "sandbox"],
         "env": env,
@@ -208,14 +188,12 @@ mod tests {
         let redactor = Redactor::new();
         let token = redactor.plant("TOKEN");
         let settings = Settings {
-            image: "img:1",
-            pods: 1,
             token: &token,
             terminal: "loop",
             mutants: &[],
             limits: vec![("MOST_ATTACHES", "10".to_owned())],
         };
-        let pod: Pod = serde_json::from_value(pod("terminal-0", &settings)).expect("a pod");
+        let pod: Pod = serde_json::from_value(pod("terminal-0", "img:1", &settings)).expect("a pod");
         let text = serde_json::to_string(&pod).expect("JSON");
         assert!(!text.contains(token.expose()), "{text}");
         for part in [

@@ -45,8 +45,8 @@ impl Engine<'_> {
                     self.timers.add(now, Due::Key);
                 }
             }
-            // Nobody is left to be held.
-            Part::Hold if self.open == 0 => self.hold_ends(),
+            // Nobody is left to be held, and nobody comes any more.
+            Part::Hold if self.open == 0 && !self.unsettled => self.hold_ends(),
             Part::Drain if self.nothing_under_way() => self.drained(),
             _ => {}
         }

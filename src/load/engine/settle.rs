@@ -93,7 +93,7 @@ impl Engine<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
@@ -111,9 +111,18 @@ mod tests {
     struct Server {
         right: Mutex<Option<&'static str>>,
         hung_up: AtomicU32,
+        opened: Mutex<Vec<TcpStream>>,
     }
 
     impl Server {
+        /// Hangs up on all who came in.
+        fn cut(&self) {
+            for stream in self.opened.lock().expect("those who came").drain(..) {
+                // It may be over already.
+                let _over = stream.shutdown(Shutdown::Both);
+            }
+        }
+
         fn set(&self, right: Option<&'static str>) {
             *self.right.lock().expect("the token") = right;
         }
@@ -123,10 +132,15 @@ mod tests {
             let address = listener.local_addr().expect("its address");
             let server = self.clone();
             std::thread::spawn(move || {
-                for stream in listener.incoming().map_while(Result::ok) {
+                for mut stream in listener.incoming().map_while(Result::ok) {
                     match *server.right.lock().expect("the token") {
                         Some(right) => {
-                            std::thread::spawn(move || answer(stream, right));
+                            let mut opened = server.opened.lock().expect("those who came");
+                            opened.push(stream.try_clone().expect("a descriptor"));
+                            std::thread::spawn(move || {
+                                answer(&mut stream, right);
+                                let _over = stream.shutdown(Shutdown::Both);
+                            });
                         }
                         None => {
                             server.hung_up.fetch_add(1, Ordering::SeqCst);
@@ -138,7 +152,7 @@ mod tests {
         }
     }
 
-    fn answer(mut stream: TcpStream, right: &str) {
+    fn answer(stream: &mut TcpStream, right: &str) {
         let mut buffer = [0; 4096];
         let read = stream.read(&mut buffer).unwrap_or_default();
         let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
@@ -166,27 +180,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_comes_while_the_platform_changes_is_counted_apart() {
-        let server = Arc::new(Server::default());
-        server.set(Some("before"));
-        let door = |right, old| {
-            let target = Target {
-                path: "/tty",
-                right,
-                wrong: "wrong",
-                old,
-            };
-            Door::new("door", &target, &[])
+    fn door(right: &str, old: Option<&str>) -> Door {
+        let target = Target {
+            path: "/tty",
+            right,
+            wrong: "wrong",
+            old,
         };
-        let plan = Plan {
+        Door::new("door", &target, &[])
+    }
+
+    fn plan(server: &Arc<Server>, attaches: u32, hold: Duration) -> Plan {
+        Plan {
             addresses: vec![server.listen()],
             sources: Vec::new(),
             tls: None,
             doors: vec![door("before", None)],
-            attaches: 200,
+            attaches,
             arrivals: Arrivals::Constant(200.0),
-            hold: Duration::from_millis(100),
+            hold,
             echo_every: None,
             fan_out: false,
             probe_every: Some(Duration::from_millis(5)),
@@ -195,7 +207,43 @@ mod tests {
             seed: 7,
             turn: 0,
             workers: 1,
+        }
+    }
+
+    /// Who is lost by a change ends no load: those without the right token come until the platform has changed.
+    #[test]
+    fn a_load_that_has_lost_all_goes_on_until_the_platform_has_changed() {
+        let server = Arc::new(Server::default());
+        server.set(Some("before"));
+        let plan = plan(&server, 5, Duration::from_millis(500));
+        let control = Arc::new(Control::default());
+        let engine = {
+            let control = control.clone();
+            std::thread::spawn(move || run(&plan, &control))
         };
+        until(|| control.open.load(Ordering::Relaxed) == 5);
+        control.turn(Course::Unsettled).blocking_recv().expect("taken");
+        server.set(None);
+        server.cut();
+        until(|| control.open.load(Ordering::Relaxed) == 0);
+        let before = server.hung_up.load(Ordering::SeqCst);
+        until(|| server.hung_up.load(Ordering::SeqCst) >= before + 200);
+        server.set(Some("before"));
+        control
+            .turn(Course::Settled(Vec::new()))
+            .blocking_recv()
+            .expect("taken");
+        let outcome = engine.join().expect("the engine").expect("an outcome");
+        let counts = &outcome.recorder.counts;
+        assert_eq!((counts.opened, counts.lost), (5, 5), "{counts:?}");
+        assert_eq!((counts.probes_opened, counts.probes_otherwise), (0, 0), "{counts:?}");
+    }
+
+    #[test]
+    fn what_comes_while_the_platform_changes_is_counted_apart() {
+        let server = Arc::new(Server::default());
+        server.set(Some("before"));
+        let plan = plan(&server, 200, Duration::from_millis(100));
         let control = Arc::new(Control::default());
         let engine = {
             let control = control.clone();

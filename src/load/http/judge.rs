@@ -21,6 +21,7 @@ pub enum Call {
     GetSession,
     /// No request: from when a session was asked for until it is ready.
     SessionReady,
+    RestartSession,
     DeleteSession,
     AgentsWithoutKey,
     Models,
@@ -50,12 +51,13 @@ pub enum Judgement {
 }
 
 impl Call {
-    pub const OF_API: [Call; 7] = [
+    pub const OF_API: [Call; 8] = [
         Call::ListAgents,
         Call::ListSessions,
         Call::CreateSession,
         Call::GetSession,
         Call::SessionReady,
+        Call::RestartSession,
         Call::DeleteSession,
         Call::AgentsWithoutKey,
     ];
@@ -68,6 +70,7 @@ impl Call {
             Call::CreateSession => "session-create",
             Call::GetSession => "session-get",
             Call::SessionReady => "session-ready",
+            Call::RestartSession => "session-restart",
             Call::DeleteSession => "session-delete",
             Call::AgentsWithoutKey => "agents-without-key",
             Call::Models => "models",
@@ -84,6 +87,7 @@ impl Call {
             Call::ListSessions => ("GET", "/sessions"),
             Call::CreateSession => ("POST", "/agents/:id/session"),
             Call::GetSession | Call::SessionReady => ("GET", "/sessions/:id"),
+            Call::RestartSession => ("POST", "/sessions/:id/restart"),
             Call::DeleteSession => ("DELETE", "/sessions/:id"),
             Call::Models | Call::ModelsBadJwt | Call::ModelsWithoutJwt | Call::ModelsInactive => ("GET", "/models"),
         }

@@ -25,7 +25,7 @@ const SESSION: &str = "gauntlet load";
 pub enum Act {
     /// Asks once.
     Ask(Call),
-    /// Makes a session, waits until it is ready, and deletes it.
+    /// Makes a session, waits until it is ready, restarts it, and deletes it.
     Session,
 }
 
@@ -175,6 +175,10 @@ impl Users {
                 let api = api?;
                 keyed(api, client.post(to(&api.site)).json(&json!({ "title": SESSION })))
             }
+            Call::RestartSession => {
+                let api = api?;
+                keyed(api, client.post(to(&api.site)))
+            }
             Call::DeleteSession => {
                 let api = api?;
                 keyed(api, client.delete(to(&api.site)))
@@ -277,7 +281,12 @@ impl Users {
             return;
         };
         lock(&self.sessions).insert(id.clone());
-        self.await_ready(user, &id, began).await;
+        // One that isn't ready may be refused a restart.
+        if self.await_ready(user, &id, began).await
+            && let Some(request) = self.request(user, Call::RestartSession, &id)
+        {
+            self.ask(user, Call::RestartSession, request, |_| Ok(())).await;
+        }
         let Some(request) = self.request(user, Call::DeleteSession, &id) else {
             return;
         };
@@ -286,21 +295,22 @@ impl Users {
         }
     }
 
-    /// Waits until a session is ready, can't become so, or nobody wants to know any more.
-    async fn await_ready(&self, user: &mut GooseUser, id: &str, began: Instant) {
+    /// Waits until a session is ready, can't become so, or nobody wants to know any more; says whether it is ready.
+    async fn await_ready(&self, user: &mut GooseUser, id: &str, began: Instant) -> bool {
         while !self.is_stopping() {
             let Some(request) = self.request(user, Call::GetSession, id) else {
-                return;
+                return false;
             };
             // Without an answer, or with a wrong one, it is counted already.
             let Some(status) = self.ask(user, Call::GetSession, request, status_of).await else {
-                return;
+                return false;
             };
             if self.is_over(&status, began.elapsed()) {
-                return;
+                return status == "ready";
             }
             tokio::time::sleep(POLL).await;
         }
+        false
     }
 
     /// Whether it is known what becomes of a session; it is counted then.
