@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use gauntlet::cli::Cli;
 use gauntlet::cli::dispatch::{Start, dispatch};
 
 fn main() -> ExitCode {
@@ -15,5 +13,5 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("GAUNTLET_COMMIT"),
     };
-    ExitCode::from(dispatch(Cli::parse(), &start))
+    ExitCode::from(dispatch(std::env::args_os().collect(), &start))
 }

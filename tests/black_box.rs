@@ -23,6 +23,7 @@ mod reports;
 mod reproduce;
 mod run;
 mod scenario_errors;
+mod shell;
 mod templates;
 mod trouble;
 mod up;

@@ -67,6 +67,8 @@ refused! {
     unknown_level: "run", "--level", "cor";
     unknown_command: "rnu";
     unknown_flag: "run", "--mutants", "keystrokes-lost";
+    completions_of_another_shell: "completions", "tcsh";
+    man_page_unknown: "man", "rnu";
     quiet_and_verbose: "run", "--quiet", "--verbose";
 }
 
@@ -109,7 +111,8 @@ fn help_says_what_is_meant_without_a_selector() {
 #[test]
 fn version() {
     let ran = ran(&["--version"]).exits(0);
-    assert_eq!(ran.stdout, format!("gauntlet {}\n", env!("CARGO_PKG_VERSION")));
+    let commit = option_env!("GAUNTLET_COMMIT").map_or_else(String::new, |commit| format!(" ({commit})"));
+    assert_eq!(ran.stdout, format!("gauntlet {}{commit}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

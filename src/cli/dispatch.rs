@@ -4,6 +4,7 @@
 //! whole program with the library, once for the program and all tests.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cli, Command, ListFormat, selection};
+use super::{Cli, Command, ListFormat, command_line, selection};
 use crate::cli::exit::UsageError;
 use crate::cli::log;
 use crate::cli::process::Process;
@@ -39,8 +40,16 @@ pub struct Start {
 /// than the usual 2 MiB. Only what is used of it is memory.
 const STACK: usize = 8 << 20;
 
-/// Runs a command to its end; returns the process's exit code.
-pub fn dispatch(cli: Cli, start: &Start) -> u8 {
+/// Runs the command that the arguments name, behind the program's own name, to its end; returns the process's exit code.
+pub fn dispatch(arguments: Vec<OsString>, start: &Start) -> u8 {
+    let cli = match command_line::parse(arguments, start) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help, or what is wrong; where that goes is closed, there is nobody to tell.
+            let _closed = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(USAGE);
+        }
+    };
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let descriptors = raise_descriptors();
@@ -114,6 +123,21 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
         }
         Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
+        Command::Completions(options) => {
+            let script = cli::completions::completions(options.shell, command_line::command(start));
+            shown(std::io::stdout().lock().write_all(&script))
+        }
+        Command::Man(options) => {
+            let command = command_line::command(start);
+            let out = &mut std::io::stdout().lock();
+            match options.dir {
+                Some(folder) => {
+                    let pages = cli::man::write(&folder, command)?;
+                    shown(writeln!(out, "{pages} pages in {}", folder.display()))
+                }
+                None => shown(out.write_all(&cli::man::page(options.page.as_deref(), command)?)),
+            }
+        }
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let process = logging(process(on_signals()?, false, false), 0)?;

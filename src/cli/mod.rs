@@ -3,7 +3,9 @@
 pub mod capacity;
 pub mod check;
 pub mod check_manifests;
+pub mod command_line;
 pub mod compare;
+pub mod completions;
 pub mod conclude;
 pub mod dispatch;
 pub mod doctor;
@@ -13,6 +15,7 @@ pub mod jwt;
 pub mod list;
 pub mod load;
 pub mod log;
+pub mod man;
 pub mod mutants;
 pub mod platform;
 pub mod process;
@@ -111,6 +114,10 @@ pub enum Command {
     Recover(Recover),
     /// Print the JSON Schema of a scenario file or another document
     Schema(Schema),
+    /// Print what a shell needs to complete gauntlet's commands and flags
+    Completions(Completions),
+    /// Print a man page, or write all of them into a folder
+    Man(Man),
     /// Run one component of the reference platform as a process
     Platform(Platform),
 }
@@ -215,6 +222,31 @@ pub enum Document {
     ExpectedFailures,
     /// The JSON report
     Report,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: ShellName,
+}
+
+/// A shell that completes commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Man {
+    /// The command [default: gauntlet as a whole]
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+    /// Write the pages of gauntlet and of all its commands into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
