@@ -69,6 +69,7 @@ refused! {
     unknown_flag: "run", "--mutants", "keystrokes-lost";
     completions_of_another_shell: "completions", "tcsh";
     man_page_unknown: "man", "rnu";
+    colours_at_another_time: "list", "--color", "sometimes";
     quiet_and_verbose: "run", "--quiet", "--verbose";
 }
 
@@ -81,7 +82,11 @@ fn ran(arguments: &[&str]) -> Ran {
 fn no_command_shows_help_and_is_an_error() {
     let ran = ran(&[]).exits(2);
     assert_eq!(ran.stdout, "");
-    assert!(ran.stderr.contains("Usage: gauntlet <COMMAND>"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("Usage: gauntlet [OPTIONS] <COMMAND>"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

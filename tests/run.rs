@@ -662,3 +662,48 @@ fn interrupted_by_ctrl_c() {
 fn interrupted_by_sigterm() {
     interrupted_by(Signal::TERM);
 }
+
+#[test]
+fn colours_where_they_are_wanted() {
+    let folder = folder();
+    let printed = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = gauntlet();
+        command.current_dir(folder.path()).envs(variables.iter().copied());
+        command.args(["run", "mine/token/quick", "--level", "all", "--scenarios", MINE]);
+        Ran::of(command.args(arguments).output().expect("gauntlet starts"))
+            .exits(0)
+            .stdout
+    };
+    let is_colored = |text: &str| text.contains("\x1b[1;32mPASS\x1b[0m");
+    assert!(!printed(&[], &[]).contains('\x1b'), "not into a pipe");
+    assert!(is_colored(&printed(&[], &[("FORCE_COLOR", "1")])));
+    assert!(is_colored(&printed(
+        &["--color", "always", "--report", "console=copy.txt"],
+        &[("NO_COLOR", "1")]
+    )));
+    let copy = std::fs::read_to_string(folder.path().join("copy.txt")).expect("a copy");
+    assert!(copy.contains("PASS") && !copy.contains('\x1b'), "{copy}");
+    for never in [
+        printed(&["--color", "never"], &[("FORCE_COLOR", "1")]),
+        printed(&[], &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")]),
+    ] {
+        assert!(!never.contains('\x1b'), "{never}");
+    }
+}
+
+#[test]
+fn a_time_limit_of_hours() {
+    let folder = folder();
+    let arguments = [
+        "run",
+        "mine/token/quick",
+        "--level",
+        "all",
+        "--scenarios",
+        MINE,
+        "--timeout",
+        "1h",
+        "-q",
+    ];
+    run_in(folder.path(), &arguments).exits(0);
+}

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cli, Command, ListFormat, command_line, selection};
+use super::{Cli, ColorName, Command, ListFormat, command_line, selection};
 use crate::cli::exit::UsageError;
 use crate::cli::log;
 use crate::cli::process::Process;
 use crate::redact::Redactor;
-use crate::report::{ConsoleSettings, Verbosity};
+use crate::report::{Color, ConsoleSettings, Verbosity};
 use crate::{cli, scenario};
 
 /// Exit code of a wrong command line or file.
@@ -73,7 +73,8 @@ fn say(code: u8, message: &str) -> u8 {
 }
 
 async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, UsageError> {
-    let process = |stop, quiet, verbose| process(start, descriptors, stop, quiet, verbose);
+    let color = color(cli.color, &start.environment);
+    let process = |stop, quiet, verbose| process(start, descriptors, color, stop, quiet, verbose);
     match cli.command {
         Command::Run(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
@@ -140,7 +141,7 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
         }
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = logging(process(on_signals()?, false, false), 0)?;
+            let process = logging(process(on_signals()?, options.quiet, false), 0)?;
             cli::prove::run(options, scenarios, process).await
         }
         Command::Load(options) => {
@@ -244,8 +245,42 @@ fn raise_descriptors() -> Option<u64> {
     }
 }
 
-fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
+/// Where verdicts are coloured: as the flag says, else as the environment does. Who wants no colours is heard first.
+fn color(flag: ColorName, environment: &BTreeMap<String, String>) -> Color {
+    let set = |name: &str| {
+        environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
+    match flag {
+        ColorName::Always => Color::Always,
+        ColorName::Never => Color::Never,
+        ColorName::Auto if set("NO_COLOR").is_some() => Color::Never,
+        ColorName::Auto => match set("FORCE_COLOR") {
+            Some("0" | "false") => Color::Never,
+            Some(_) => Color::Always,
+            None => Color::Auto,
+        },
+    }
+}
+
+/// The columns of a terminal; none where it is none, or doesn't know.
+fn columns(terminal: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
+fn process(
+    start: &Start,
+    descriptors: Option<u64>,
+    color: Color,
+    stop: CancellationToken,
+    quiet: bool,
+    verbose: bool,
+) -> Process {
     let environment = start.environment.clone();
+    let log = ConsoleSettings::default();
     let verbosity = match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -257,8 +292,9 @@ fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, qui
             verbosity,
             stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),
-            no_color: environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            ..ConsoleSettings::default()
+            color,
+            live_width: columns(std::io::stderr()).unwrap_or(log.live_width),
+            ..log
         },
         processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
         descriptors,
@@ -317,4 +353,30 @@ fn ignored(kind: SignalKind) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_as_the_flag_says_and_then_the_environment() {
+        let told = |flag, set: &[(&str, &str)]| {
+            let set = set
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            color(flag, &set.collect())
+        };
+        let (no, force) = (("NO_COLOR", "1"), ("FORCE_COLOR", "1"));
+        assert_eq!(told(ColorName::Auto, &[]), Color::Auto);
+        assert_eq!(
+            told(ColorName::Auto, &[("NO_COLOR", ""), ("FORCE_COLOR", "")]),
+            Color::Auto
+        );
+        assert_eq!(told(ColorName::Auto, &[force]), Color::Always);
+        assert_eq!(told(ColorName::Auto, &[("FORCE_COLOR", "0")]), Color::Never);
+        assert_eq!(told(ColorName::Auto, &[no, force]), Color::Never);
+        assert_eq!(told(ColorName::Always, &[no]), Color::Always);
+        assert_eq!(told(ColorName::Never, &[force]), Color::Never);
+    }
 }

@@ -64,6 +64,9 @@ const KUBECONFIG: &str = "gauntlet.kubeconfig";
 #[derive(Debug, Parser)]
 #[command(name = "gauntlet", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
+    /// When to colour verdicts; auto: on a terminal, never if NO_COLOR is set, always if FORCE_COLOR is
+    #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t)]
+    pub color: ColorName,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -120,6 +123,15 @@ pub enum Command {
     Man(Man),
     /// Run one component of the reference platform as a process
     Platform(Platform),
+}
+
+/// When verdicts are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorName {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// Which scenarios.
@@ -416,6 +428,9 @@ pub struct Prove {
     /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
+    /// Print only what is not shown to hold, and the summary
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -576,10 +591,10 @@ where
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    match crate::vocabulary::duration::parse(text) {
+    match crate::vocabulary::duration::parse_long(text) {
         Some(Duration::ZERO) => Err("no time at all".to_owned()),
         Some(duration) => Ok(duration),
-        None => Err(format!("not {}", crate::vocabulary::duration::FORM)),
+        None => Err(format!("not {}", crate::vocabulary::duration::LONG_FORM)),
     }
 }
 
