@@ -125,6 +125,16 @@ pub enum Command {
     Platform(Platform),
 }
 
+/// What becomes of a run with scenarios that passed only when they were tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FlakyName {
+    /// It fails
+    #[default]
+    Fail,
+    /// It passes, and names them
+    Pass,
+}
+
 /// When verdicts are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorName {
@@ -386,6 +396,12 @@ pub struct Run {
     /// Run everything N times
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
+    /// Try what failed or could not be told up to N times again; what passes then is flaky
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
+    pub retries: u32,
+    /// What becomes of a run with flaky scenarios
+    #[arg(long, value_enum, default_value_t)]
+    pub flaky: FlakyName,
     /// Start no more scenarios after a failure
     #[arg(long)]
     pub fail_fast: bool,

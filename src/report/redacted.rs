@@ -158,6 +158,7 @@ impl R<'_> {
             reproduce,
             expected_failure,
             expired_expectation,
+            flaky,
         } = result;
         ScenarioResult {
             run: self.run(run),
@@ -175,6 +176,7 @@ impl R<'_> {
             reproduce: self.texts(reproduce),
             expected_failure: self.maybe(expected_failure),
             expired_expectation: self.maybe(expired_expectation),
+            flaky: *flaky,
         }
     }
 
@@ -297,6 +299,7 @@ mod tests {
                 reproduce: vec![text()],
                 expected_failure: Some(text()),
                 expired_expectation: Some(text()),
+                flaky: None,
             })),
             Event::RunFinished(Arc::new(RunResult {
                 summary: Summary::default(),
