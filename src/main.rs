@@ -1,4 +1,4 @@
-//! Argv and environment → [`dispatch`] → exit code. The only reader of either.
+//! Argv, environment and current folder → [`dispatch`] → exit code. The only reader of them.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ fn main() -> ExitCode {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
         binary: std::env::current_exe().map_err(|error| format!("finding gauntlet's own program: {error}")),
+        folder: std::env::current_dir().ok(),
         version: env!("CARGO_PKG_VERSION"),
         commit: option_env!("GAUNTLET_COMMIT"),
     };

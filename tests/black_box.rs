@@ -5,6 +5,7 @@ mod binary;
 mod agents;
 mod codex;
 mod command_line;
+mod config;
 mod documentation;
 mod endings;
 mod expected;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Cli, ColorName, Command, ListFormat, command_line, selection};
+use crate::cli::command_line::NothingToDo;
 use crate::cli::exit::UsageError;
 use crate::cli::log;
 use crate::cli::process::Process;
@@ -32,6 +33,8 @@ pub struct Start {
     pub environment: BTreeMap<String, String>,
     /// The file that this process runs; why that isn't known otherwise.
     pub binary: Result<PathBuf, String>,
+    /// The current folder, where it is known.
+    pub folder: Option<PathBuf>,
     pub version: &'static str,
     pub commit: Option<&'static str>,
 }
@@ -44,7 +47,8 @@ const STACK: usize = 8 << 20;
 pub fn dispatch(arguments: Vec<OsString>, start: &Start) -> u8 {
     let cli = match command_line::parse(arguments, start) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(NothingToDo::Settings(error)) => return say(USAGE, &error.to_string()),
+        Err(NothingToDo::Arguments(error)) => {
             // Help, or what is wrong; where that goes is closed, there is nobody to tell.
             let _closed = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(USAGE);

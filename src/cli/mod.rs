@@ -7,6 +7,7 @@ pub mod command_line;
 pub mod compare;
 pub mod completions;
 pub mod conclude;
+mod config;
 pub mod dispatch;
 pub mod doctor;
 pub mod exit;
@@ -67,6 +68,12 @@ pub struct Cli {
     /// When to colour verdicts; auto: on a terminal, never if NO_COLOR is set, always if FORCE_COLOR is
     #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t)]
     pub color: ColorName,
+    /// Take flags that aren't given from this file [default: gauntlet.toml of this folder or the nearest one above]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Take flags from the command line alone, not from gauntlet.toml or variables
+    #[arg(long, global = true, conflicts_with = "config")]
+    pub no_config: bool,
     #[command(subcommand)]
     pub command: Command,
 }
