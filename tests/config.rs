@@ -97,7 +97,7 @@ fn switches_counts_and_lists() {
     let run = ["run", "mine/token/quick", "--scenarios", MINE];
     settings(folder.path(), "[run]\nquiet = true\n");
     let quiet = run_in(folder.path(), &run).exits(0).stdout;
-    assert!(!quiet.contains("PASS mine"), "{quiet}");
+    assert!(!quiet.contains("] mine/token/quick"), "{quiet}");
     // What is typed can't be together with it, and counts.
     let verbose = run_in(folder.path(), &[&run[..], &["--verbose"]].concat())
         .exits(0)
@@ -129,7 +129,7 @@ fn every_flag_of_a_command_is_a_key() {
     ] {
         let folder = folder();
         let help = run_in(folder.path(), &[command, "--help"]).exits(0).stdout;
-        let flag = regex::Regex::new(r"(?m)^ +(?:-\w, )?--([a-z0-9-]+)").expect("a pattern");
+        let flag = regex::Regex::new(r"(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)").expect("a pattern");
         let of_all = ["help", "color", "config", "no-config"];
         let flags: Vec<&str> = flag
             .captures_iter(&help)
@@ -199,7 +199,7 @@ fn values_that_are_not_right_are_told_with_their_place() {
         ),
         (
             "[run]\nquiet = true\nquiet = true\n",
-            "gauntlet.toml:3:1",
+            "gauntlet.toml:3:",
             "duplicate key",
         ),
     ];
