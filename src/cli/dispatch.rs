@@ -195,7 +195,13 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let variable = |name: &str| start.environment.get(name).cloned();
             shown(cli::jwt::jwt(&options, variable, &mut std::io::stdout().lock())?)
         }
-        Command::Doctor => {
+        Command::Doctor(options) if !options.is_of_machine() => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let process = process(on_signals()?, false, false);
+            cli::survey::run(*options, &scenarios, &process, &mut std::io::stdout()).await
+        }
+        Command::Doctor(options) => {
+            options.check()?;
             let process = process(CancellationToken::new(), false, false);
             let told = cli::doctor::doctor(&process, &mut std::io::stdout()).await;
             match told {

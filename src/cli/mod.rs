@@ -29,6 +29,7 @@ pub mod run;
 pub mod schema;
 pub mod selection;
 pub mod show;
+mod survey;
 pub mod tags;
 pub mod target;
 pub mod up;
@@ -118,8 +119,9 @@ pub enum Command {
     Down(Down),
     /// Show the platform that `up --target kind` started
     Status(Status),
-    /// Show what this machine can run, what is missing, and how to get it
-    Doctor,
+    /// Show what this machine can run, what is missing, and how to get it; with --profile, what a run on that platform
+    /// could judge
+    Doctor(Box<Doctor>),
     /// Restore what interrupted runs changed on platforms that aren't ours
     Recover(Recover),
     /// Print the JSON Schema of a scenario file or another document
@@ -433,6 +435,41 @@ pub struct Run {
     /// Print every step; twice (`-vv`): also what gauntlet itself does, on standard error
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// Which levels
+    #[arg(long, value_enum, default_value_t)]
+    pub level: LevelName,
+    /// Show what a run with this profile could and could not judge, on the target cluster unless --target url is given;
+    /// nothing is changed. Without --allow, any intrusion is taken to be allowed
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Doctor {
+    /// Whether it is this machine that is looked at.
+    fn is_of_machine(&self) -> bool {
+        let ours = matches!(self.target.target, TargetName::Embedded | TargetName::Kind);
+        ours && self.profile.is_none() && self.set.is_empty()
+    }
+
+    fn check(&self) -> Result<(), UsageError> {
+        match self.is_of_machine() && !self.selection.selectors.is_empty() {
+            true => Err(UsageError(
+                "what can be judged depends on the platform: --profile FILE names one".into(),
+            )),
+            false => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

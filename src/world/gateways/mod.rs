@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-pub use program::GatewayError;
-use program::{Program, Running};
+use program::Running;
+pub use program::{ENVOY, GatewayError, NGINX, Program};
 use upstream_slot::{Addresses, Hops, Route, UpstreamSlot, UpstreamSlots};
 
 use crate::platform::mutant;
