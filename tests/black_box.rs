@@ -12,6 +12,7 @@ mod expected;
 mod foreign;
 mod formats;
 mod gateways;
+mod init;
 mod installation;
 mod interop;
 mod kind;

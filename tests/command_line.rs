@@ -70,6 +70,8 @@ refused! {
     completions_of_another_shell: "completions", "tcsh";
     man_page_unknown: "man", "rnu";
     colours_at_another_time: "list", "--color", "sometimes";
+    road_that_is_no_address: "init", "--road", "balancer=nowhere";
+    road_unknown: "init", "--road", "balancr=https://a.example";
     quiet_and_verbose: "run", "--quiet", "--verbose";
 }
 

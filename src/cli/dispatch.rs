@@ -195,6 +195,10 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let variable = |name: &str| start.environment.get(name).cloned();
             shown(cli::jwt::jwt(&options, variable, &mut std::io::stdout().lock())?)
         }
+        Command::Init(options) => {
+            let process = process(CancellationToken::new(), false, false);
+            cli::init::init(&options, &process, std::io::stdin().lock()).await
+        }
         Command::Doctor(options) if !options.is_of_machine() => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
             let process = process(on_signals()?, false, false);

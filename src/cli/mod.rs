@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod init;
 pub mod jwt;
 pub mod list;
 pub mod load;
@@ -119,6 +120,8 @@ pub enum Command {
     Down(Down),
     /// Show the platform that `up --target kind` started
     Status(Status),
+    /// Look at a platform on a cluster, and write a profile of it
+    Init(Init),
     /// Show what this machine can run, what is missing, and how to get it; with --profile, what a run on that platform
     /// could judge
     Doctor(Box<Doctor>),
@@ -435,6 +438,37 @@ pub struct Run {
     /// Print every step; twice (`-vv`): also what gauntlet itself does, on standard error
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// Where to write the profile
+    #[arg(value_name = "FILE", default_value = "profile.yaml")]
+    pub file: PathBuf,
+    /// Take what is found, and ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The kubeconfig [default: $KUBECONFIG, or kubectl's]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The platform's namespace [default: the context's]
+    #[arg(long, short, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// A door that the cluster doesn't tell of: balancer=https://agents.example.com, envoy=https://texera.example.com
+    #[arg(long, value_name = "ROAD=ADDRESS")]
+    pub road: Vec<String>,
+    /// Additional certificate authorities, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Accept any certificate, even from a man in the middle
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
 }
 
 #[derive(Clone, Debug, Args)]
