@@ -826,3 +826,35 @@ fn what_fails_every_time_is_no_flake() {
         ran.stdout
     );
 }
+
+#[test]
+fn paths_that_are_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let mut command = gauntlet();
+    command
+        .current_dir(folder.path())
+        .args([
+            "run",
+            "mine/token/wrong",
+            "--scenarios",
+            MINE,
+            "--report",
+            "junit",
+            "--reports",
+        ])
+        .arg(OsStr::from_bytes(b"r\xffs"))
+        .arg("--report")
+        .arg(OsStr::from_bytes(b"json=r\xff.json"));
+    let ran = Ran::of(command.output().expect("gauntlet starts")).exits(1);
+    assert!(ran.stdout.contains(r" --reports $'r\xffs'"), "{}", ran.stdout);
+    let report = json(&folder.path().join(OsStr::from_bytes(b"r\xff.json")));
+    let evidence = report["scenarios"][0]["evidence"][0].as_str().expect("a path");
+    assert!(evidence.starts_with("r\u{fffd}s/"), "{evidence}");
+    let kept = folder
+        .path()
+        .join(OsStr::from_bytes(b"r\xffs"))
+        .join("latest/junit.xml");
+    assert!(kept.is_file(), "{}", kept.display());
+}

@@ -38,10 +38,11 @@ pub mod up;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::events::seed::LARGEST;
-use crate::report::ReportSpec;
+use crate::report::{Format, Formats, ReportSpec, Spec};
 use crate::runner::plan::{Levels, Partition};
 use crate::vocabulary::Contract;
 use exit::UsageError;
@@ -392,7 +393,7 @@ pub struct Run {
     /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
     /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
     /// what is printed
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = report_spec::<Format>())]
     pub report: Vec<ReportSpec>,
     /// The folder for reports and evidence: each run creates its own folder there, and the link `latest` leads to the
     /// run that started last [default: reports]
@@ -682,6 +683,11 @@ where
             std::num::IntErrorKind::PosOverflow => "more than can be counted".to_owned(),
             _ => "not a whole number from 1 on".to_owned(),
         })
+}
+
+/// Parses `FORMAT[=FILE]`; the file's name may be no text.
+fn report_spec<F: Formats + Send + Sync>() -> impl TypedValueParser<Value = Spec<F>> {
+    OsStringValueParser::new().try_map(Spec::of_argument)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -19,7 +19,7 @@ pub struct Show {
     #[arg(value_name = "REPORT")]
     pub file: PathBuf,
     /// The format, as that of `gauntlet run`; to standard output, or to =FILE [default: console]
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = super::report_spec::<Format>())]
     pub report: Vec<ReportSpec>,
 }
 

@@ -288,7 +288,11 @@ impl Scenario {
             at: result.at.as_ref().map(Position::new),
             checks: result.checks.iter().map(Check::new).collect(),
             facts: result.facts.iter().map(Fact::new).collect(),
-            evidence: evidence_paths(evidence, result),
+            // JSON is text: of a name that is none it has what can be shown.
+            evidence: evidence_paths(evidence, result)
+                .into_iter()
+                .map(|path| path.to_string_lossy().into_owned().into())
+                .collect(),
             reproduce: result.reproduce.clone(),
         }
     }

@@ -73,7 +73,10 @@ pub fn completed(arguments: Vec<OsString>, program: &Command, start: &Start) -> 
         None => IndexMap::new(),
     };
     for setting in of_environment(&start.environment, program, &built, command)? {
-        settings.retain(|_, other| !excludes(command, setting.flag, other.flag));
+        // A switch that is turned off stands in nobody's way.
+        if !setting.arguments.is_empty() {
+            settings.retain(|_, other| !excludes(command, setting.flag, other.flag));
+        }
         settings.insert(setting.flag.get_id().as_str(), setting);
     }
     let typed = typed(command, given);
