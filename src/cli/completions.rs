@@ -1,8 +1,22 @@
 //! `gauntlet completions`: what a shell needs to complete commands, flags and their values.
 
+use clap::{Args, ValueEnum};
 use clap_complete::{Shell, generate};
 
-use super::ShellName;
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    pub shell: ShellName,
+}
+
+/// A shell that completes commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
+}
 
 impl From<ShellName> for Shell {
     fn from(name: ShellName) -> Shell {

@@ -1,12 +1,54 @@
 //! `gauntlet doctor`: what this machine can run, what is missing, and how to get it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
+
+use super::target::TargetOptions;
+use super::{LevelName, Selection, TargetName};
+use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::world::codex::CodexProgram;
 use crate::world::gateways::{ENVOY, NGINX, Program};
 use crate::world::kind::cluster;
 use crate::world::on_path;
+
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// Which levels
+    #[arg(long, value_enum, default_value_t)]
+    pub level: LevelName,
+    /// Show what a run with this profile could and could not judge, on the target cluster unless --target url is given;
+    /// nothing is changed. Without --allow, any intrusion is taken to be allowed
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Doctor {
+    /// Whether it is this machine that is looked at.
+    pub fn is_of_machine(&self) -> bool {
+        let ours = matches!(self.target.target, TargetName::Embedded | TargetName::Kind);
+        ours && self.profile.is_none() && self.set.is_empty()
+    }
+
+    /// Refuses what has no meaning for this machine.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self.is_of_machine() && !self.selection.selectors.is_empty() {
+            true => Err(UsageError(
+                "what can be judged depends on the platform: --profile FILE names one".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+}
 
 /// What is found out of a target, or of what one can use.
 struct Finding {

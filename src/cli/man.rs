@@ -1,12 +1,23 @@
 //! `gauntlet man`: a page for gauntlet, and one for each command.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap_mangen::Man;
 
 use crate::cli::exit::UsageError;
 use crate::vocabulary::similar::nearest;
+
+#[derive(Clone, Debug, Args)]
+pub struct Pages {
+    /// The command [default: gauntlet as a whole]
+    #[arg(value_name = "COMMAND")]
+    pub page: Option<String>,
+    /// Write the pages of gauntlet and of all its commands into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub dir: Option<PathBuf>,
+}
 
 /// A page: the file's name without its section, and its source.
 struct Page {

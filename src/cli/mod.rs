@@ -122,18 +122,18 @@ pub enum Command {
     /// Show the platform that `up --target kind` started
     Status(Status),
     /// Look at a platform on a cluster, and write a profile of it
-    Init(Init),
+    Init(init::Init),
     /// Show what this machine can run, what is missing, and how to get it; with --profile, what a run on that platform
     /// could judge
-    Doctor(Box<Doctor>),
+    Doctor(Box<doctor::Doctor>),
     /// Restore what interrupted runs changed on platforms that aren't ours
     Recover(Recover),
     /// Print the JSON Schema of a scenario file or another document
     Schema(Schema),
     /// Print what a shell needs to complete gauntlet's commands and flags
-    Completions(Completions),
+    Completions(completions::Completions),
     /// Print a man page, or write all of them into a folder
-    Man(Man),
+    Man(man::Pages),
     /// Run one component of the reference platform as a process
     Platform(Platform),
 }
@@ -257,31 +257,6 @@ pub enum Document {
     ExpectedFailures,
     /// The JSON report
     Report,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct Completions {
-    /// Which shell
-    #[arg(value_enum)]
-    pub shell: ShellName,
-}
-
-/// A shell that completes commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ShellName {
-    Bash,
-    Zsh,
-    Fish,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct Man {
-    /// The command [default: gauntlet as a whole]
-    #[arg(value_name = "COMMAND")]
-    pub page: Option<String>,
-    /// Write the pages of gauntlet and of all its commands into this folder
-    #[arg(long, value_name = "DIR", conflicts_with = "page")]
-    pub dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -439,72 +414,6 @@ pub struct Run {
     /// Print every step; twice (`-vv`): also what gauntlet itself does, on standard error
     #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct Init {
-    /// Where to write the profile
-    #[arg(value_name = "FILE", default_value = "profile.yaml")]
-    pub file: PathBuf,
-    /// Take what is found, and ask nothing
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Overwrite the file if it is there
-    #[arg(long)]
-    pub force: bool,
-    /// The context of the kubeconfig [default: its current one]
-    #[arg(long)]
-    pub context: Option<String>,
-    /// The kubeconfig [default: $KUBECONFIG, or kubectl's]
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The platform's namespace [default: the context's]
-    #[arg(long, short, value_name = "NAME")]
-    pub namespace: Option<String>,
-    /// A door that the cluster doesn't tell of: balancer=https://agents.example.com, envoy=https://texera.example.com
-    #[arg(long, value_name = "ROAD=ADDRESS")]
-    pub road: Vec<String>,
-    /// Additional certificate authorities, PEM
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-    /// Accept any certificate, even from a man in the middle
-    #[arg(long, conflicts_with = "ca")]
-    pub insecure: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub struct Doctor {
-    #[command(flatten)]
-    pub selection: Selection,
-    #[command(flatten)]
-    pub target: TargetOptions,
-    /// Which levels
-    #[arg(long, value_enum, default_value_t)]
-    pub level: LevelName,
-    /// Show what a run with this profile could and could not judge, on the target cluster unless --target url is given;
-    /// nothing is changed. Without --allow, any intrusion is taken to be allowed
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
-    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub set: Vec<String>,
-}
-
-impl Doctor {
-    /// Whether it is this machine that is looked at.
-    fn is_of_machine(&self) -> bool {
-        let ours = matches!(self.target.target, TargetName::Embedded | TargetName::Kind);
-        ours && self.profile.is_none() && self.set.is_empty()
-    }
-
-    fn check(&self) -> Result<(), UsageError> {
-        match self.is_of_machine() && !self.selection.selectors.is_empty() {
-            true => Err(UsageError(
-                "what can be judged depends on the platform: --profile FILE names one".into(),
-            )),
-            false => Ok(()),
-        }
-    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use indexmap::IndexMap;
 
-use super::Doctor;
 use super::conclude::tell;
+use super::doctor::Doctor;
 use super::profile::{self, Effective};
 use super::run::through;
 use super::selection::select;

@@ -8,13 +8,14 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 
+use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams, ObjectList};
 
-use super::Init;
 use super::conclude::tell;
 use super::target::installation::{kubeconfig, trust};
 use crate::cli::exit::UsageError;
@@ -36,6 +37,37 @@ const COULD_NOT_TELL: u8 = 3;
 
 /// What an address is answered with where there is none.
 const NO_ADDRESS: &str = "none";
+
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// Where to write the profile
+    #[arg(value_name = "FILE", default_value = "profile.yaml")]
+    pub file: PathBuf,
+    /// Take what is found, and ask nothing
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The kubeconfig [default: $KUBECONFIG, or kubectl's]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The platform's namespace [default: the context's]
+    #[arg(long, short, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// A door that the cluster doesn't tell of: balancer=https://agents.example.com, envoy=https://texera.example.com
+    #[arg(long, value_name = "ROAD=ADDRESS")]
+    pub road: Vec<String>,
+    /// Additional certificate authorities, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Accept any certificate, even from a man in the middle
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
+}
 
 /// Looks, asks, tries, and writes; gives the exit code.
 pub async fn init(options: &Init, process: &Process, answers: impl BufRead) -> Result<u8, UsageError> {
