@@ -72,6 +72,10 @@ refused! {
     colours_at_another_time: "list", "--color", "sometimes";
     road_that_is_no_address: "init", "--road", "balancer=nowhere";
     road_unknown: "init", "--road", "balancr=https://a.example";
+    contract_misspelt: "up", "harness-tokn";
+    contract_misspelt_as_selector: "run", "harnes-token";
+    gateway_misspelt: "run", "--gateway", "ngnix";
+    tag_misspelt: "run", "tag:timin";
     quiet_and_verbose: "run", "--quiet", "--verbose";
 }
 

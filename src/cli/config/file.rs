@@ -71,7 +71,7 @@ pub fn read(path: &Path) -> Result<File, Problem> {
         Problem::new(&source, span, one_line(error.message()))
     })?;
     let (mut of_all, mut tables) = (Vec::new(), Vec::new());
-    for (key, value) in parsed.get_ref() {
+    for (key, value) in parsed.get_ref().iter() {
         let name = key.get_ref().to_string();
         let span = Span::of(&source, key.span());
         match value.get_ref() {

@@ -9,7 +9,7 @@ use crate::vocabulary::Contract;
 use crate::vocabulary::policy::{POLICIES, Values};
 
 /// Names that can't be seen from outside, with the contract's value.
-const UNSEEN: [(Contract, &[&str]); 3] = [
+const UNSEEN: &[(Contract, &[&str])] = &[
     (
         Contract::HarnessToken,
         &["api.path", "tty.path", "session.label", "warm.selector", "sandbox.port"],
