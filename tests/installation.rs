@@ -397,7 +397,7 @@ async fn on_a_real_cluster() {
 async fn what_could_be_judged_is_told_before_anything_is_touched() {
     let theirs = Theirs::up(&[]).await;
     let before = theirs.state().await;
-    let told = theirs.ran(&["doctor", "--profile", "p.yaml", "harness-token"]).exits(5);
+    let told = theirs.ran(&["doctor", "--profile", "p.yaml", "--level", "all", "harness-token"]).exits(5);
     assert_eq!(told.stderr, "");
     assert_eq!(theirs.state().await, before);
     assert_eq!(theirs.sessions().await, Vec::<Value>::new());

@@ -157,7 +157,7 @@ fn the_slowest_of_many_are_named() {
     });
     // Before the end of the run.
     let last = events.len() - 1;
-    events.splice(last..last, others);
+    drop(events.splice(last..last, others));
     let text = printed(&events, settings(Verbosity::Normal));
     let (_, slowest) = text.split_once("\nSlowest (5 of 12):\n").expect("a list");
     let lines: Vec<&str> = slowest.lines().take_while(|line| !line.is_empty()).collect();
