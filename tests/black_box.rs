@@ -3,6 +3,7 @@
 mod binary;
 
 mod agents;
+mod attempts;
 mod codex;
 mod command_line;
 mod config;
@@ -26,6 +27,7 @@ mod reproduce;
 mod run;
 mod scenario_errors;
 mod shell;
+mod surroundings;
 mod templates;
 mod trouble;
 mod up;
