@@ -3,8 +3,10 @@
 mod binary;
 
 mod agents;
+mod attempts;
 mod codex;
 mod command_line;
+mod config;
 mod containers;
 mod delivery;
 mod documentation;
@@ -13,6 +15,7 @@ mod expected;
 mod foreign;
 mod formats;
 mod gateways;
+mod init;
 mod installation;
 mod interop;
 mod kind;
@@ -25,7 +28,9 @@ mod reports;
 mod reproduce;
 mod run;
 mod scenario_errors;
+mod shell;
 mod site;
+mod surroundings;
 mod templates;
 mod trouble;
 mod up;

@@ -67,6 +67,15 @@ refused! {
     unknown_level: "run", "--level", "cor";
     unknown_command: "rnu";
     unknown_flag: "run", "--mutants", "keystrokes-lost";
+    completions_of_another_shell: "completions", "tcsh";
+    man_page_unknown: "man", "rnu";
+    colours_at_another_time: "list", "--color", "sometimes";
+    road_that_is_no_address: "init", "--road", "balancer=nowhere";
+    road_unknown: "init", "--road", "balancr=https://a.example";
+    contract_misspelt: "up", "harness-tokn";
+    contract_misspelt_as_selector: "run", "harnes-token";
+    gateway_misspelt: "run", "--gateway", "ngnix";
+    tag_misspelt: "run", "tag:timin";
     quiet_and_verbose: "run", "--quiet", "--verbose";
     watch_on_kind: "watch", "--target", "kind";
     watch_of_what_disrupts: "watch", "harness-token/rotate/live";
@@ -83,7 +92,11 @@ fn ran(arguments: &[&str]) -> Ran {
 fn no_command_shows_help_and_is_an_error() {
     let ran = ran(&[]).exits(2);
     assert_eq!(ran.stdout, "");
-    assert!(ran.stderr.contains("Usage: gauntlet <COMMAND>"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("Usage: gauntlet [OPTIONS] <COMMAND>"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -113,7 +126,8 @@ fn help_says_what_is_meant_without_a_selector() {
 #[test]
 fn version() {
     let ran = ran(&["--version"]).exits(0);
-    assert_eq!(ran.stdout, format!("gauntlet {}\n", env!("CARGO_PKG_VERSION")));
+    let commit = option_env!("GAUNTLET_COMMIT").map_or_else(String::new, |commit| format!(" ({commit})"));
+    assert_eq!(ran.stdout, format!("gauntlet {}{commit}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

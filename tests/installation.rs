@@ -3,6 +3,7 @@
 mod again;
 mod door;
 mod faults;
+mod foreseen;
 mod left;
 pub mod theirs;
 

@@ -13,7 +13,7 @@ const ACCEPT: &str = "harness-token/token/accept";
 
 /// Asserts that tags are closed in order, that there is one root, and that no `&` or `<` stands bare.
 #[track_caller]
-fn assert_well_formed(xml: &str) {
+pub fn assert_well_formed(xml: &str) {
     let entity = regex::Regex::new("^&(amp|lt|gt|quot|apos|#[0-9]+|#x[0-9a-fA-F]+);").expect("a pattern");
     for (at, _) in xml.match_indices('&') {
         assert!(entity.is_match(&xml[at..]), "a bare & at byte {at}");

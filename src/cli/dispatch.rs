@@ -4,6 +4,7 @@
 //! whole program with the library, once for the program and all tests.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Cli, Command, ListFormat, selection};
+use super::{Cli, ColorName, Command, ListFormat, command_line, selection};
+use crate::cli::command_line::NothingToDo;
 use crate::cli::exit::UsageError;
 use crate::cli::log;
 use crate::cli::process::Process;
 use crate::redact::Redactor;
-use crate::report::{ConsoleSettings, Verbosity};
+use crate::report::{Color, ConsoleSettings, Verbosity};
 use crate::{cli, scenario};
 
 /// Exit code of a wrong command line or file.
@@ -31,6 +33,8 @@ pub struct Start {
     pub environment: BTreeMap<String, String>,
     /// The file that this process runs; why that isn't known otherwise.
     pub binary: Result<PathBuf, String>,
+    /// The current folder, where it is known.
+    pub folder: Option<PathBuf>,
     pub version: &'static str,
     pub commit: Option<&'static str>,
 }
@@ -39,8 +43,17 @@ pub struct Start {
 /// than the usual 2 MiB. Only what is used of it is memory.
 const STACK: usize = 8 << 20;
 
-/// Runs a command to its end; returns the process's exit code.
-pub fn dispatch(cli: Cli, start: &Start) -> u8 {
+/// Runs the command that the arguments name, behind the program's own name, to its end; returns the process's exit code.
+pub fn dispatch(arguments: Vec<OsString>, start: &Start) -> u8 {
+    let cli = match command_line::parse(arguments, start) {
+        Ok(cli) => cli,
+        Err(NothingToDo::Settings(error)) => return say(USAGE, &error.to_string()),
+        Err(NothingToDo::Arguments(error)) => {
+            // Help, or what is wrong; where that goes is closed, there is nobody to tell.
+            let _closed = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(USAGE);
+        }
+    };
     // One provider for the process; a second installation is refused, and there is none.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let descriptors = raise_descriptors();
@@ -64,7 +77,8 @@ fn say(code: u8, message: &str) -> u8 {
 }
 
 async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, UsageError> {
-    let process = |stop, quiet, verbose| process(start, descriptors, stop, quiet, verbose);
+    let color = color(cli.color, &start.environment);
+    let process = |stop, quiet, verbose| process(start, descriptors, color, stop, quiet, verbose);
     match cli.command {
         Command::Run(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
@@ -120,9 +134,24 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             shown(cli::explain::explain(found, &mut std::io::stdout().lock()))
         }
         Command::Schema(options) => shown(cli::schema::schema(options.document, &mut std::io::stdout().lock())),
+        Command::Completions(options) => {
+            let script = cli::completions::completions(options.shell, command_line::command(start));
+            shown(std::io::stdout().lock().write_all(&script))
+        }
+        Command::Man(options) => {
+            let command = command_line::command(start);
+            let out = &mut std::io::stdout().lock();
+            match options.dir {
+                Some(folder) => {
+                    let pages = cli::man::write(&folder, command)?;
+                    shown(writeln!(out, "{pages} pages in {}", folder.display()))
+                }
+                None => shown(out.write_all(&cli::man::page(options.page.as_deref(), command)?)),
+            }
+        }
         Command::Prove(options) => {
             let scenarios = scenarios(options.selection.scenarios.as_deref())?;
-            let process = logging(process(on_signals()?, false, false), 0)?;
+            let process = logging(process(on_signals()?, options.quiet, false), 0)?;
             cli::prove::run(options, scenarios, process).await
         }
         Command::Load(options) => {
@@ -172,7 +201,17 @@ async fn run(cli: Cli, start: &Start, descriptors: Option<u64>) -> Result<u8, Us
             let variable = |name: &str| start.environment.get(name).cloned();
             shown(cli::jwt::jwt(&options, variable, &mut std::io::stdout().lock())?)
         }
-        Command::Doctor => {
+        Command::Init(options) => {
+            let process = process(CancellationToken::new(), false, false);
+            cli::init::init(&options, &process, std::io::stdin().lock()).await
+        }
+        Command::Doctor(options) if !options.is_of_machine() => {
+            let scenarios = scenarios(options.selection.scenarios.as_deref())?;
+            let process = process(on_signals()?, false, false);
+            cli::survey::run(*options, &scenarios, &process, &mut std::io::stdout()).await
+        }
+        Command::Doctor(options) => {
+            options.check()?;
             let process = process(CancellationToken::new(), false, false);
             let told = cli::doctor::doctor(&process, &mut std::io::stdout()).await;
             match told {
@@ -226,8 +265,42 @@ fn raise_descriptors() -> Option<u64> {
     }
 }
 
-fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, quiet: bool, verbose: bool) -> Process {
+/// Where verdicts are coloured: as the flag says, else as the environment does. Who wants no colours is heard first.
+fn color(flag: ColorName, environment: &BTreeMap<String, String>) -> Color {
+    let set = |name: &str| {
+        environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
+    match flag {
+        ColorName::Always => Color::Always,
+        ColorName::Never => Color::Never,
+        ColorName::Auto if set("NO_COLOR").is_some() => Color::Never,
+        ColorName::Auto => match set("FORCE_COLOR") {
+            Some("0" | "false") => Color::Never,
+            Some(_) => Color::Always,
+            None => Color::Auto,
+        },
+    }
+}
+
+/// The columns of a terminal; none where it is none, or doesn't know.
+fn columns(terminal: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
+fn process(
+    start: &Start,
+    descriptors: Option<u64>,
+    color: Color,
+    stop: CancellationToken,
+    quiet: bool,
+    verbose: bool,
+) -> Process {
     let environment = start.environment.clone();
+    let log = ConsoleSettings::default();
     let verbosity = match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
@@ -239,8 +312,9 @@ fn process(start: &Start, descriptors: Option<u64>, stop: CancellationToken, qui
             verbosity,
             stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),
-            no_color: environment.get("NO_COLOR").is_some_and(|value| !value.is_empty()),
-            ..ConsoleSettings::default()
+            color,
+            live_width: columns(std::io::stderr()).unwrap_or(log.live_width),
+            ..log
         },
         processors: std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get),
         descriptors,
@@ -299,4 +373,30 @@ fn ignored(kind: SignalKind) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask & (1 << (kind.as_raw_value() - 1)) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_as_the_flag_says_and_then_the_environment() {
+        let told = |flag, set: &[(&str, &str)]| {
+            let set = set
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            color(flag, &set.collect())
+        };
+        let (no, force) = (("NO_COLOR", "1"), ("FORCE_COLOR", "1"));
+        assert_eq!(told(ColorName::Auto, &[]), Color::Auto);
+        assert_eq!(
+            told(ColorName::Auto, &[("NO_COLOR", ""), ("FORCE_COLOR", "")]),
+            Color::Auto
+        );
+        assert_eq!(told(ColorName::Auto, &[force]), Color::Always);
+        assert_eq!(told(ColorName::Auto, &[("FORCE_COLOR", "0")]), Color::Never);
+        assert_eq!(told(ColorName::Auto, &[no, force]), Color::Never);
+        assert_eq!(told(ColorName::Always, &[no]), Color::Always);
+        assert_eq!(told(ColorName::Never, &[force]), Color::Never);
+    }
 }

@@ -1,10 +1,54 @@
 //! `gauntlet doctor`: what this machine can run, what is missing, and how to get it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
+
+use super::target::TargetOptions;
+use super::{LevelName, Selection, TargetName};
+use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::world::codex::CodexProgram;
+use crate::world::gateways::{ENVOY, NGINX, Program};
 use crate::world::kind::cluster;
+use crate::world::on_path;
+
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// Which levels
+    #[arg(long, value_enum, default_value_t)]
+    pub level: LevelName,
+    /// Show what a run with this profile could and could not judge, on the target cluster unless --target url is given;
+    /// nothing is changed. Without --allow, any intrusion is taken to be allowed
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Doctor {
+    /// Whether it is this machine that is looked at.
+    pub fn is_of_machine(&self) -> bool {
+        let ours = matches!(self.target.target, TargetName::Embedded | TargetName::Kind);
+        ours && self.profile.is_none() && self.set.is_empty()
+    }
+
+    /// Refuses what has no meaning for this machine.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self.is_of_machine() && !self.selection.selectors.is_empty() {
+            true => Err(UsageError(
+                "what can be judged depends on the platform: --profile FILE names one".into(),
+            )),
+            false => Ok(()),
+        }
+    }
+}
 
 /// What is found out of a target, or of what one can use.
 struct Finding {
@@ -18,7 +62,14 @@ const FEW_DESCRIPTORS: u64 = 1024;
 
 /// Looks at each target; returns the exit code: 0 where at least the embedded one can run.
 pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
-    let findings = [embedded(process), kind().await, codex(process).await];
+    let findings = [
+        embedded(process),
+        kind().await,
+        gateway(NGINX, process).await,
+        gateway(ENVOY, process).await,
+        codex(process).await,
+        k6(process),
+    ];
     for Finding { name, found } in &findings {
         let (state, told) = match found {
             Ok(told) => ("ready", told),
@@ -67,6 +118,34 @@ async fn kind() -> Finding {
                 machine.kind, machine.engine
             )
         }),
+    }
+}
+
+/// A real gateway before the agent service, on the embedded target.
+async fn gateway(program: Program, process: &Process) -> Finding {
+    let path = (process.variable)("PATH");
+    let found = match program.find(path.as_deref()) {
+        Ok(file) => program.version(&file).await.map(|version| {
+            let name = program.name;
+            format!("{name} {version}, {}; `--gateway {name}` tests it", file.display())
+        }),
+        Err(error) => Err(error),
+    };
+    Finding {
+        name: program.name,
+        found: found.map_err(|error| error.to_string()),
+    }
+}
+
+/// k6, which figures of loads are compared with. No run needs it.
+fn k6(process: &Process) -> Finding {
+    let path = (process.variable)("PATH");
+    let found = on_path::find("k6", path.as_deref());
+    Finding {
+        name: "k6",
+        found: found
+            .map(|file| format!("{}; `make bench-load` compares with it", file.display()))
+            .ok_or_else(|| "no k6 on PATH: only `make bench-load` uses it; `benches/load/install` gets it".to_owned()),
     }
 }
 

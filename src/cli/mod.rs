@@ -3,16 +3,21 @@
 pub mod capacity;
 pub mod check;
 pub mod check_manifests;
+pub mod command_line;
 pub mod compare;
+pub mod completions;
 pub mod conclude;
+mod config;
 pub mod dispatch;
 pub mod doctor;
 pub mod exit;
 pub mod explain;
+pub mod init;
 pub mod jwt;
 pub mod list;
 pub mod load;
 pub mod log;
+pub mod man;
 pub mod mutants;
 pub mod platform;
 pub mod process;
@@ -25,6 +30,7 @@ pub mod run;
 pub mod schema;
 pub mod selection;
 pub mod show;
+mod survey;
 pub mod tags;
 pub mod target;
 pub mod up;
@@ -33,10 +39,11 @@ pub mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::events::seed::LARGEST;
-use crate::report::ReportSpec;
+use crate::report::{Format, Formats, ReportSpec, Spec};
 use crate::runner::plan::{Levels, Partition};
 use crate::vocabulary::Contract;
 use exit::UsageError;
@@ -62,6 +69,15 @@ const KUBECONFIG: &str = "gauntlet.kubeconfig";
 #[derive(Debug, Parser)]
 #[command(name = "gauntlet", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
+    /// When to colour verdicts; auto: on a terminal, never if NO_COLOR is set, always if FORCE_COLOR is
+    #[arg(long, value_enum, value_name = "WHEN", global = true, default_value_t)]
+    pub color: ColorName,
+    /// Take flags that aren't given from this file [default: gauntlet.toml of this folder or the nearest one above]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Take flags from the command line alone, not from gauntlet.toml or variables
+    #[arg(long, global = true, conflicts_with = "config")]
+    pub no_config: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -108,14 +124,40 @@ pub enum Command {
     Down(Down),
     /// Show the platform that `up --target kind` started
     Status(Status),
-    /// Show what this machine can run, what is missing, and how to get it
-    Doctor,
+    /// Look at a platform on a cluster, and write a profile of it
+    Init(init::Init),
+    /// Show what this machine can run, what is missing, and how to get it; with --profile, what a run on that platform
+    /// could judge
+    Doctor(Box<doctor::Doctor>),
     /// Restore what interrupted runs changed on platforms that aren't ours
     Recover(Recover),
     /// Print the JSON Schema of a scenario file or another document
     Schema(Schema),
+    /// Print what a shell needs to complete gauntlet's commands and flags
+    Completions(completions::Completions),
+    /// Print a man page, or write all of them into a folder
+    Man(man::Pages),
     /// Run one component of the reference platform as a process
     Platform(Platform),
+}
+
+/// What becomes of a run with scenarios that passed only when they were tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FlakyName {
+    /// It fails
+    #[default]
+    Fail,
+    /// It passes, and names them
+    Pass,
+}
+
+/// When verdicts are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorName {
+    #[default]
+    Auto,
+    Always,
+    Never,
 }
 
 /// Which scenarios.
@@ -329,7 +371,7 @@ pub struct Run {
     /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
     /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
     /// what is printed
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = report_spec::<Format>())]
     pub report: Vec<ReportSpec>,
     /// The folder for reports and evidence: each run creates its own folder there, and the link `latest` leads to the
     /// run that started last [default: reports]
@@ -345,6 +387,12 @@ pub struct Run {
     /// Run everything N times
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
+    /// Try what failed or could not be told up to N times again; what passes then is flaky
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
+    pub retries: u32,
+    /// What becomes of a run with flaky scenarios
+    #[arg(long, value_enum, default_value_t)]
+    pub flaky: FlakyName,
     /// Start no more scenarios after a failure
     #[arg(long)]
     pub fail_fast: bool,
@@ -387,6 +435,9 @@ pub struct Prove {
     /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
+    /// Print only what is not shown to hold, and the summary
+    #[arg(long, short)]
+    pub quiet: bool,
     /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -545,11 +596,16 @@ where
         })
 }
 
+/// Parses `FORMAT[=FILE]`; the file's name may be no text.
+fn report_spec<F: Formats + Send + Sync>() -> impl TypedValueParser<Value = Spec<F>> {
+    OsStringValueParser::new().try_map(Spec::of_argument)
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
-    match crate::vocabulary::duration::parse(text) {
+    match crate::vocabulary::duration::parse_long(text) {
         Some(Duration::ZERO) => Err("no time at all".to_owned()),
         Some(duration) => Ok(duration),
-        None => Err(format!("not {}", crate::vocabulary::duration::FORM)),
+        None => Err(format!("not {}", crate::vocabulary::duration::LONG_FORM)),
     }
 }
 

@@ -104,7 +104,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         ..shared(&started.target, &process, &redactor, seed, names)
     };
     let jobs = started.jobs(options.jobs, &process);
-    let progress = progress(process.console.stderr_terminal);
+    let progress = progress(process.console.stderr_terminal && !options.quiet);
     let matrix = prove(&planned, &chosen, make, jobs, progress).await;
     let stdout = std::mem::replace(&mut process.stdout, Box::new(io::sink()));
     let finished = put_out(
@@ -112,6 +112,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         options.report.as_deref(),
         &redactor,
         process.console.width,
+        options.quiet,
         stdout,
     );
     started.end(matrix.holds(), &names::contract()).await;
@@ -180,10 +181,11 @@ fn put_out(
     report: Option<&Path>,
     redactor: &Redactor,
     width: usize,
+    quiet: bool,
     mut stdout: Box<dyn Write + Send>,
 ) -> Finished {
     let mut finished = Finished::default();
-    let text = redactor.redact(&matrix.console(width)).into_owned();
+    let text = redactor.redact(&matrix.console(width, quiet)).into_owned();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => finished.told = true,
         Err(error) => finished.problems.push(problem("console", error)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::target::TargetOptions;
 use super::{Run, TargetName};
 use crate::runner::context::Flags;
-use crate::steps::shell::quoted;
+use crate::steps::shell::{quoted, quoted_path};
 use crate::vocabulary::{Intrusion, duration};
 
 /// Options that decide what scenarios meet.
@@ -53,11 +53,11 @@ pub fn of(options: &Decisive<'_>) -> Flags {
         }
     }
     if let Some(file) = &target.kubeconfig {
-        add(&mut [&mut *run, &mut *kubectl], "kubeconfig", &path(file));
+        add_path(&mut [&mut *run, &mut *kubectl], "kubeconfig", file);
     }
     if let Some(file) = &target.ca {
-        add(&mut [&mut *run], "ca", &path(file));
-        add(&mut [&mut *curl], "cacert", &path(file));
+        add_path(&mut [&mut *run], "ca", file);
+        add_path(&mut [&mut *curl], "cacert", file);
     }
     if let Some(allow) = target.allow {
         add(&mut [&mut *run], "allow", Intrusion::from(allow).name());
@@ -75,13 +75,13 @@ pub fn of(options: &Decisive<'_>) -> Flags {
         }
     }
     if let Some(folder) = options.scenarios {
-        add(&mut [&mut *run], "scenarios", &path(folder));
+        add_path(&mut [&mut *run], "scenarios", folder);
     }
     if let Some(file) = options.profile {
-        add(&mut [&mut *run, &mut *up], "profile", &path(file));
+        add_path(&mut [&mut *run, &mut *up], "profile", file);
     }
     if let Some(folder) = options.reports {
-        add(&mut [&mut *run], "reports", &path(folder));
+        add_path(&mut [&mut *run], "reports", folder);
     }
     for setting in options.set {
         add(&mut [&mut *run, &mut *up], "set", setting);
@@ -124,8 +124,11 @@ fn add(commands: &mut [&mut String], name: &str, value: &str) {
     }
 }
 
-fn path(path: &Path) -> String {
-    path.display().to_string()
+/// The same of a flag that has a path.
+fn add_path(commands: &mut [&mut String], name: &str, path: &Path) {
+    for flags in commands {
+        flags.push_str(&format!(" --{name} {}", quoted_path(path)));
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
 use super::target::{self, Goes, NotStarted};
-use super::{LevelName, Run, TargetName, reproduce_flags};
+use super::{FlakyName, LevelName, Run, TargetName, reproduce_flags};
 use crate::cli::exit::{UsageError, exit_code};
 use crate::cli::process::Process;
 use crate::events::seed;
@@ -164,6 +164,8 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         fail_fast: options.fail_fast,
         allow_partial: options.allow_partial,
         expected,
+        retries: options.retries,
+        flaky_passes: options.flaky == FlakyName::Pass,
         notes,
     };
     let scenarios = info.scenarios;

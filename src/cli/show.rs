@@ -7,7 +7,7 @@ use clap::Args;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::report::{
-    ConsoleSettings, Destination, Format, Report, ReportSpec, Spec, clash, show as render, write_file,
+    Color, ConsoleSettings, Destination, Format, Report, ReportSpec, Spec, clash, show as render, write_file,
 };
 
 /// The exit code where a report could not be written.
@@ -19,7 +19,7 @@ pub struct Show {
     #[arg(value_name = "REPORT")]
     pub file: PathBuf,
     /// The format, as that of `gauntlet run`; to standard output, or to =FILE [default: console]
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = super::report_spec::<Format>())]
     pub report: Vec<ReportSpec>,
 }
 
@@ -39,7 +39,10 @@ pub fn show(options: &Show, console: &ConsoleSettings) -> Result<(Vec<u8>, u8), 
     let (mut printed, mut code) = (Vec::new(), 0);
     for spec in &specs {
         let console = ConsoleSettings {
-            stdout_terminal: console.stdout_terminal && spec.to == Destination::Stdout,
+            color: match spec.to {
+                Destination::Stdout => console.color,
+                _ => Color::Never,
+            },
             ..console.clone()
         };
         let written = render(&report, spec.format, &console).and_then(|bytes| match &spec.to {

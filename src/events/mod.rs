@@ -202,6 +202,17 @@ pub struct ScenarioResult {
     pub expected_failure: Option<String>,
     /// A failure that was expected until a day that is over: what to say of that.
     pub expired_expectation: Option<String>,
+    /// It passed when it was tried again. All else in the result is of the first attempt, which did not.
+    pub flaky: Option<Flaky>,
+}
+
+/// A run that failed or could not be told at first, and passed when it was tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Flaky {
+    /// The attempt that passed; the first one is 1.
+    pub passed_on: u32,
+    /// Whether the run may pass all the same: `--flaky pass`.
+    pub tolerated: bool,
 }
 
 /// Counts of scenario runs by verdict.
@@ -217,6 +228,8 @@ pub struct Summary {
     pub skip: usize,
     /// Failures that the file of expected failures names; not in `fail`.
     pub expected: usize,
+    /// Passed only when they were tried again; in no other count.
+    pub flaky: usize,
 }
 
 /// How a run ended.

@@ -254,6 +254,7 @@ mod tests {
             reproduce: Vec::new(),
             expected_failure: None,
             expired_expectation: None,
+            flaky: None,
         }
     }
 

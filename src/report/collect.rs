@@ -66,6 +66,7 @@ fn broken_off(info: &RunInfo, scenarios: &[Arc<ScenarioResult>]) -> RunResult {
             Outcome::Error => summary.error += 1,
             Outcome::Interrupted => summary.interrupted += 1,
             Outcome::Skip => summary.skip += 1,
+            Outcome::Flaky | Outcome::ToleratedFlaky => summary.flaky += 1,
         }
     }
     let done = scenarios.len();

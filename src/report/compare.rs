@@ -73,7 +73,7 @@ impl Kind {
 
     /// None where nothing is to be said.
     fn of(before: Option<Outcome>, after: Option<Outcome>) -> Option<Kind> {
-        let fails = |outcome| matches!(outcome, Outcome::Fail | Outcome::UnexpectedPass);
+        let fails = |outcome| matches!(outcome, Outcome::Fail | Outcome::UnexpectedPass | Outcome::Flaky);
         let untold = |outcome| matches!(outcome, Outcome::Error | Outcome::Interrupted);
         match (before, after) {
             (None, None) => None,
@@ -140,6 +140,7 @@ impl ReportComparison {
                 not_started: totals.not_started,
                 skip: totals.skip,
                 expected: totals.expected,
+                flaky: totals.flaky,
             };
             let (name, verdict) = (one_line(name), words::verdict(totals.verdict));
             text += &format!("{letter}  {name}: {verdict}, {}\n", words::counts(&summary));
@@ -251,6 +252,7 @@ fn state(scenario: &Scenario) -> State {
             scenario.verdict,
             scenario.expected_failure.is_some(),
             scenario.interrupted,
+            scenario.flaky,
         ),
         reason: scenario.reason.clone(),
     }

@@ -11,7 +11,7 @@ use super::collect::Run;
 use super::evidence::evidence_paths;
 use super::words;
 use crate::events::seed::LARGEST;
-use crate::events::{At, CheckResult, FactResult, RunVerdict, ScenarioResult, Verdict};
+use crate::events::{At, CheckResult, FactResult, Flaky, RunVerdict, ScenarioResult, Verdict};
 use crate::file_input;
 use crate::vocabulary::{ExpectationKind, Level};
 
@@ -76,6 +76,9 @@ pub struct Totals {
     pub skip: usize,
     /// Failures that the file of expected failures names; not in `fail`.
     pub expected: usize,
+    /// Passed only when they were tried again, by `--retries`; in no other count.
+    #[serde(default)]
+    pub flaky: usize,
     pub verdict: RunVerdict,
     pub duration_ms: f64,
 }
@@ -100,6 +103,9 @@ pub struct Scenario {
     pub interrupted: bool,
     /// Why it is expected to fail; null where it isn't.
     pub expected_failure: Option<String>,
+    /// Null unless it passed when it was tried again, by `--retries`: all else is of the first attempt.
+    #[serde(default)]
+    pub flaky: Option<Flaky>,
     pub duration_ms: f64,
     /// The source and clause, or the standard and section, that the rule comes from.
     pub spec: String,
@@ -194,6 +200,7 @@ impl Report {
                 not_started: summary.not_started,
                 skip: summary.skip,
                 expected: summary.expected,
+                flaky: summary.flaky,
                 verdict: result.verdict,
                 duration_ms: millis(result.duration),
             },
@@ -242,6 +249,7 @@ impl Report {
         self.scenarios
             .iter()
             .filter(|s| match s.verdict {
+                _ if s.flaky.is_some_and(|flaky| flaky.tolerated) => false,
                 Verdict::Fail => s.expected_failure.is_none(),
                 Verdict::Error => true,
                 Verdict::Pass => s.expected_failure.is_some(),
@@ -273,13 +281,18 @@ impl Scenario {
             reason: words::reason(result),
             interrupted: result.interrupted,
             expected_failure: result.expected_failure.clone(),
+            flaky: result.flaky,
             duration_ms: millis(result.duration),
             spec: result.spec.clone(),
             title: result.title.clone(),
             at: result.at.as_ref().map(Position::new),
             checks: result.checks.iter().map(Check::new).collect(),
             facts: result.facts.iter().map(Fact::new).collect(),
-            evidence: evidence_paths(evidence, result),
+            // JSON is text: of a name that is none it has what can be shown.
+            evidence: evidence_paths(evidence, result)
+                .into_iter()
+                .map(|path| path.to_string_lossy().into_owned().into())
+                .collect(),
             reproduce: result.reproduce.clone(),
         }
     }

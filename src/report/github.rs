@@ -36,8 +36,8 @@ pub(super) fn render(run: &Run, _evidence: &Path) -> io::Result<String> {
 fn annotation(result: &ScenarioResult) -> Option<String> {
     let outcome = Outcome::of(result);
     let kind = match outcome {
-        Outcome::Fail | Outcome::UnexpectedPass | Outcome::Error => "error",
-        Outcome::Interrupted => "warning",
+        Outcome::Fail | Outcome::UnexpectedPass | Outcome::Error | Outcome::Flaky => "error",
+        Outcome::Interrupted | Outcome::ToleratedFlaky => "warning",
         Outcome::Pass | Outcome::Skip | Outcome::ExpectedFailure => return None,
     };
     let (reason, bad) = words::story(result);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::collect::Run;
 use super::evidence::evidence_paths;
@@ -119,6 +119,10 @@ fn judged(result: &ScenarioResult) -> usize {
 
 fn status(result: &ScenarioResult) -> TestCaseStatus {
     let outcome = Outcome::of(result);
+    let of_verdict = match result.verdict {
+        Verdict::Error => NonSuccessKind::Error,
+        _ => NonSuccessKind::Failure,
+    };
     let (mut status, kind) = match outcome {
         Outcome::Pass => return TestCaseStatus::success(),
         Outcome::Skip => (TestCaseStatus::skipped(), "skip"),
@@ -128,6 +132,8 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         Outcome::UnexpectedPass => (TestCaseStatus::non_success(NonSuccessKind::Failure), "unexpected-pass"),
         Outcome::Error => (TestCaseStatus::non_success(NonSuccessKind::Error), "error"),
         Outcome::Interrupted => (TestCaseStatus::non_success(NonSuccessKind::Error), "interrupted"),
+        Outcome::Flaky => (TestCaseStatus::non_success(of_verdict), "flaky"),
+        Outcome::ToleratedFlaky => (TestCaseStatus::success(), "flaky"),
     };
     let (_, bad) = words::story(result);
     let message = match (words::reason(result), bad.first()) {
@@ -135,8 +141,16 @@ fn status(result: &ScenarioResult) -> TestCaseStatus {
         (None, Some(check)) => format!("{}: expected {}, got {}", check.what, check.expected, check.got),
         (None, None) => kind.to_owned(),
     };
-    status.set_type(kind).set_message(one_line(&message));
     let description: Vec<String> = bad.iter().map(|c| explain(c)).collect();
+    if outcome == Outcome::ToleratedFlaky {
+        // What CI servers show as flaky: a good test with a bad attempt.
+        let mut attempt = TestRerun::new(of_verdict);
+        attempt.set_type(kind).set_message(one_line(&message));
+        attempt.set_description(xml(&description.join("\n\n")));
+        status.add_rerun(attempt);
+        return status;
+    }
+    status.set_type(kind).set_message(one_line(&message));
     if !description.is_empty() {
         status.set_description(xml(&description.join("\n\n")));
     }

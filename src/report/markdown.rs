@@ -64,6 +64,7 @@ fn document(run: &Run, evidence: &Path) -> String {
     text += &reasons("Interrupted", with(run, |o| o == Outcome::Interrupted));
     text += &reasons("Skipped", with(run, |o| o == Outcome::Skip));
     text += &reasons("Expected failures", with(run, |o| o == Outcome::ExpectedFailure));
+    text += &reasons("Flaky", with(run, |o| o == Outcome::ToleratedFlaky));
     text += &facts(run);
     let commit = info.commit.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
     let selection = match info.selection.as_slice() {
@@ -94,7 +95,7 @@ fn with(run: &Run, wanted: impl Fn(Outcome) -> bool) -> impl Iterator<Item = &Sc
 }
 
 fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
-    let mut groups: IndexMap<&str, [usize; 6]> = IndexMap::new();
+    let mut groups: IndexMap<&str, [usize; 7]> = IndexMap::new();
     for scenario in scenarios {
         let column = match Outcome::of(scenario) {
             Outcome::Pass => 0,
@@ -103,6 +104,7 @@ fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
             Outcome::Skip => 3,
             Outcome::ExpectedFailure => 4,
             Outcome::Interrupted => 5,
+            Outcome::Flaky | Outcome::ToleratedFlaky => 6,
         };
         groups.entry(group(&scenario.run.id)).or_default()[column] += 1;
     }
@@ -110,13 +112,18 @@ fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
         return String::new();
     }
     // Most runs come to their end.
-    let column = groups.values().any(|counts| counts[5] > 0);
-    let (head, line) = if column { (" interrupted |", "--:|") } else { ("", "") };
+    let rare: Vec<(usize, &str)> = [(5, "interrupted"), (6, "flaky")]
+        .into_iter()
+        .filter(|(column, _)| groups.values().any(|counts| counts[*column] > 0))
+        .collect();
+    let head: String = rare.iter().map(|(_, name)| format!(" {name} |")).collect();
+    let line = "--:|".repeat(rare.len());
     let mut text = format!(
         "| group | passed | failed | errors | skipped | expected failures |{head}\n\
          |---|--:|--:|--:|--:|--:|{line}\n",
     );
-    for (name, [pass, fail, error, skip, expected, interrupted]) in groups {
+    for (name, counts) in groups {
+        let [pass, fail, error, skip, expected, ..] = counts;
         let bold = |n: usize| match n {
             0 => "0".to_owned(),
             n => format!("**{n}**"),
@@ -126,11 +133,9 @@ fn groups<'s>(scenarios: impl Iterator<Item = &'s ScenarioResult>) -> String {
             cell(name),
             bold(fail),
             bold(error),
-            if column {
-                format!(" {interrupted} |")
-            } else {
-                String::new()
-            },
+            rare.iter()
+                .map(|(column, _)| format!(" {} |", counts[*column]))
+                .collect::<String>(),
         );
     }
     text + "\n"

@@ -42,7 +42,7 @@ use crate::events::Event;
 
 pub use atomic::write as write_file;
 pub use compare::ReportComparison;
-pub use console::{ConsoleSettings, Verbosity, progress};
+pub use console::{Color, ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use evidence::evidence_of;
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};

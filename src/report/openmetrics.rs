@@ -125,6 +125,7 @@ fn of(outcome: Outcome) -> &'static str {
         Outcome::Skip => "skip",
         Outcome::ExpectedFailure => "expected-failure",
         Outcome::UnexpectedPass => "unexpected-pass",
+        Outcome::Flaky | Outcome::ToleratedFlaky => "flaky",
     }
 }
 
@@ -139,7 +140,7 @@ fn of_run(verdict: RunVerdict) -> &'static str {
     }
 }
 
-fn counts(summary: &Summary) -> [(&'static str, usize); 7] {
+fn counts(summary: &Summary) -> [(&'static str, usize); 8] {
     let Summary {
         pass,
         fail,
@@ -148,6 +149,7 @@ fn counts(summary: &Summary) -> [(&'static str, usize); 7] {
         not_started,
         skip,
         expected,
+        flaky,
     } = *summary;
     [
         ("pass", pass),
@@ -157,6 +159,7 @@ fn counts(summary: &Summary) -> [(&'static str, usize); 7] {
         ("not-started", not_started),
         ("skip", skip),
         ("expected-failure", expected),
+        ("flaky", flaky),
     ]
 }
 

@@ -159,6 +159,7 @@ impl R<'_> {
             reproduce,
             expected_failure,
             expired_expectation,
+            flaky,
         } = result;
         ScenarioResult {
             run: self.run(run),
@@ -177,6 +178,7 @@ impl R<'_> {
             reproduce: self.texts(reproduce),
             expected_failure: self.maybe(expected_failure),
             expired_expectation: self.maybe(expired_expectation),
+            flaky: *flaky,
         }
     }
 
@@ -300,6 +302,7 @@ mod tests {
                 reproduce: vec![text()],
                 expected_failure: Some(text()),
                 expired_expectation: Some(text()),
+                flaky: None,
             })),
             Event::RunFinished(Arc::new(RunResult {
                 summary: Summary::default(),

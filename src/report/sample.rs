@@ -53,6 +53,7 @@ fn scenario(run: RunOf, title: &str, verdict: Verdict, millis: u64) -> ScenarioR
         reproduce: Vec::new(),
         expected_failure: None,
         expired_expectation: None,
+        flaky: None,
     }
 }
 

@@ -96,9 +96,10 @@ fn rule(scenario: &ScenarioResult) -> Value {
 /// A finding for each bad check, or one for a scenario that is bad without such; none for what is as it should be.
 fn findings(scenario: &ScenarioResult, rule: Option<usize>) -> Vec<Value> {
     let level = match Outcome::of(scenario) {
-        Outcome::Fail | Outcome::UnexpectedPass | Outcome::ExpectedFailure => "error",
+        Outcome::Fail | Outcome::UnexpectedPass | Outcome::ExpectedFailure | Outcome::Flaky => "error",
         // Nothing is said of the platform.
         Outcome::Error => "warning",
+        Outcome::ToleratedFlaky => "note",
         Outcome::Pass | Outcome::Skip | Outcome::Interrupted => return Vec::new(),
     };
     let (reason, bad) = words::story(scenario);

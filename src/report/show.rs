@@ -105,6 +105,7 @@ fn run(report: &Report, evidence: &Path) -> Run {
                 not_started: totals.not_started,
                 skip: totals.skip,
                 expected: totals.expected,
+                flaky: totals.flaky,
             },
             verdict: totals.verdict,
             duration: duration(totals.duration_ms),
@@ -136,6 +137,7 @@ fn result(scenario: &Scenario, evidence: &Path) -> ScenarioResult {
         expected_failure: scenario.expected_failure.clone(),
         // The reason has it.
         expired_expectation: None,
+        flaky: scenario.flaky,
     };
     let paths = evidence_paths(evidence, &result);
     for ((evidence, path), told) in result.evidence.iter_mut().zip(paths).zip(&scenario.evidence) {

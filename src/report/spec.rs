@@ -1,6 +1,8 @@
 //! `FORMAT[=FILE]`: which report is wanted, and where.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -151,6 +153,28 @@ impl ReportSpec {
     }
 }
 
+impl<F: Formats> Spec<F> {
+    /// As a command line has it: a file's name may be no text.
+    ///
+    /// # Errors
+    /// As of [`Spec::from_str`].
+    pub fn of_argument(argument: OsString) -> Result<Spec<F>, SpecError> {
+        if let Some(text) = argument.to_str() {
+            return text.parse();
+        }
+        let mut parts = argument.as_bytes().splitn(2, |byte| *byte == b'=');
+        let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        let spec: Spec<F> = name.parse()?;
+        Ok(match parts.next() {
+            Some(file) => Spec {
+                to: Destination::File(OsStr::from_bytes(file).into()),
+                ..spec
+            },
+            None => spec,
+        })
+    }
+}
+
 impl<F: Formats> fmt::Display for Spec<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.format.name();
@@ -287,6 +311,16 @@ mod tests {
             let spec: ReportSpec = format.name().parse().expect("a format");
             assert_eq!((spec.format, spec.to), (format, format.own_destination()));
         }
+    }
+
+    #[test]
+    fn a_file_whose_name_is_no_text() {
+        let spec = ReportSpec::of_argument(OsStr::from_bytes(b"json=r\xff=.json").to_owned()).expect("good");
+        assert_eq!(spec.to, Destination::File(OsStr::from_bytes(b"r\xff=.json").into()));
+        assert!(ReportSpec::of_argument(OsStr::from_bytes(b"jnuit=\xff").to_owned()).is_err());
+        assert!(ReportSpec::of_argument(OsStr::from_bytes(b"\xff").to_owned()).is_err());
+        let text = ReportSpec::of_argument("junit=a".into()).expect("good");
+        assert_eq!(text.to_string(), "junit=a");
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
 
 fn point(number: usize, scenario: &ScenarioResult) -> String {
     let (ok, directive) = match (Outcome::of(scenario), &scenario.expected_failure) {
-        (Outcome::Pass, _) => ("ok", String::new()),
+        (Outcome::Pass | Outcome::ToleratedFlaky, _) => ("ok", String::new()),
         (Outcome::Skip, _) => {
             let reason = words::reason(scenario).unwrap_or_default();
             ("ok", format!(" # SKIP {}", escape(&reason)))
@@ -91,6 +91,7 @@ fn diagnostics(scenario: &ScenarioResult, folder: &Path) -> Option<Diagnostics> 
         Outcome::Pass | Outcome::Skip => return None,
         Outcome::Fail | Outcome::UnexpectedPass => "fail",
         Outcome::ExpectedFailure => "todo",
+        Outcome::Flaky | Outcome::ToleratedFlaky => "flaky",
         Outcome::Error => "error",
         Outcome::Interrupted => "interrupted",
     };

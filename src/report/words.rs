@@ -1,6 +1,6 @@
 //! Words common to all reports.
 
-use crate::events::{At, CheckResult, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
+use crate::events::{At, CheckResult, Flaky, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
 
 /// A scenario run's verdict, with what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,27 +15,37 @@ pub(super) enum Outcome {
     ExpectedFailure,
     /// It passed, though the file of expected failures says otherwise.
     UnexpectedPass,
+    /// It passed only when it was tried again.
+    Flaky,
+    /// The same, where the run may pass with it.
+    ToleratedFlaky,
 }
 
 impl Outcome {
     /// All, those first that somebody has to look at.
-    pub(super) const ALL: [Outcome; 7] = [
+    pub(super) const ALL: [Outcome; 9] = [
         Outcome::Fail,
         Outcome::UnexpectedPass,
+        Outcome::Flaky,
         Outcome::Error,
         Outcome::Interrupted,
         Outcome::ExpectedFailure,
+        Outcome::ToleratedFlaky,
         Outcome::Skip,
         Outcome::Pass,
     ];
 
     pub(super) fn of(result: &ScenarioResult) -> Outcome {
-        Outcome::from(result.verdict, result.expected_failure.is_some(), result.interrupted)
+        let expected = result.expected_failure.is_some();
+        Outcome::from(result.verdict, expected, result.interrupted, result.flaky)
     }
 
-    /// Of a verdict, with whether a failure was expected and whether the run was stopped on its way.
-    pub(super) fn from(verdict: Verdict, expected: bool, interrupted: bool) -> Outcome {
+    /// Of a verdict, with whether a failure was expected, whether the run was stopped on its way, and whether it passed
+    /// when it was tried again.
+    pub(super) fn from(verdict: Verdict, expected: bool, interrupted: bool, flaky: Option<Flaky>) -> Outcome {
         match (verdict, expected) {
+            _ if flaky.is_some_and(|flaky| flaky.tolerated) => Outcome::ToleratedFlaky,
+            _ if flaky.is_some() => Outcome::Flaky,
             (Verdict::Fail, true) => Outcome::ExpectedFailure,
             (Verdict::Pass, true) => Outcome::UnexpectedPass,
             (Verdict::Pass, false) => Outcome::Pass,
@@ -56,12 +66,16 @@ impl Outcome {
             Outcome::Skip => "SKIP",
             Outcome::ExpectedFailure => "XFAIL",
             Outcome::UnexpectedPass => "XPASS",
+            Outcome::Flaky | Outcome::ToleratedFlaky => "FLAKY",
         }
     }
 
     /// Whether somebody has to look at it.
     pub(super) fn is_bad(self) -> bool {
-        matches!(self, Outcome::Fail | Outcome::Error | Outcome::UnexpectedPass)
+        matches!(
+            self,
+            Outcome::Fail | Outcome::Error | Outcome::UnexpectedPass | Outcome::Flaky
+        )
     }
 }
 
@@ -112,6 +126,7 @@ pub(super) fn counts(summary: &Summary) -> String {
         not_started: _,
         skip,
         expected,
+        flaky,
     } = summary;
     let errors = if *error == 1 { "error" } else { "errors" };
     let mut text = format!("{pass} passed, {fail} failed, {error} {errors}, {skip} skipped");
@@ -119,6 +134,9 @@ pub(super) fn counts(summary: &Summary) -> String {
         0 => {}
         1 => text += ", 1 expected failure",
         n => text += &format!(", {n} expected failures"),
+    }
+    if *flaky > 0 {
+        text += &format!(", {flaky} flaky");
     }
     if *interrupted > 0 {
         text += &format!(", {interrupted} interrupted");
@@ -148,8 +166,25 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
         not_started,
         skip,
         expected,
+        flaky,
     } = result.summary;
     match result.verdict {
+        RunVerdict::Passed if flaky > 0 => format!(
+            "{} passed only when tried again, which --flaky pass allows; nothing else failed (exit code 0)",
+            scenarios(flaky)
+        ),
+        RunVerdict::Failed if fail == 0 && flaky > 0 => format!(
+            "{} failed, and passed only when tried again{} (exit code 1; 0 with --flaky pass)",
+            scenarios(flaky),
+            match error {
+                0 => String::new(),
+                n => format!("; {} could not be judged", scenarios(n)),
+            }
+        ),
+        RunVerdict::Error if error == 0 && flaky > 0 => format!(
+            "{} could not be judged at first, and passed only when tried again (exit code 3; 0 with --flaky pass)",
+            scenarios(flaky)
+        ),
         RunVerdict::Passed if expected > 0 => format!(
             "every scenario held but {}, as is known{} (exit code 0)",
             match expected {
@@ -193,7 +228,7 @@ pub(super) fn meaning(result: &RunResult, planned: usize) -> String {
                 n => format!("in {} the platform did not do what was expected; ", scenarios(n)),
             },
             scenarios(planned),
-            pass + fail + error + skip + expected,
+            pass + fail + error + skip + expected + flaky,
             were(interrupted),
         ),
     }

@@ -1,5 +1,6 @@
 //! Plans, executes and judges.
 
+mod attempts;
 pub mod context;
 pub mod eligibility;
 mod evidence;

@@ -74,6 +74,7 @@ impl Planned {
             reproduce: Vec::new(),
             expected_failure: None,
             expired_expectation: None,
+            flaky: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::attempts::Attempts;
 use super::plan::Planned;
 use super::schedule::{Ended, Told, job, schedule};
 use crate::events::matrix::{Cell, CellResult, Matrix, Mutant as Defect, Row};
@@ -28,13 +29,16 @@ pub async fn prove(
     whole.share(planned);
     let mut queue: Vec<_> = planned
         .iter()
-        .map(|twin| job(None, twin.clone(), whole.clone()))
+        .map(|twin| job(None, twin.clone(), whole.clone(), Attempts::default()))
         .collect();
     for mutant in mutants {
         let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
         let of_its_row = planned.iter().filter(|twin| twin.scenario.row() == mutant.row);
         broken.share(of_its_row.clone());
-        queue.extend(of_its_row.map(|twin| job(Some(mutant.name), twin.clone(), broken.clone())));
+        queue.extend(of_its_row.map(|twin| {
+            let (twin, broken) = (twin.clone(), broken.clone());
+            job(Some(mutant.name), twin, broken, Attempts::default())
+        }));
     }
     let (mut done, all) = (0, queue.len());
     let mut results: BTreeMap<Option<&'static str>, Vec<ScenarioResult>> = BTreeMap::new();

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tracing::{debug, info_span};
 
+use super::attempts::Attempts;
 use super::plan::Planned;
 use super::schedule::{Ended, Told, job, schedule};
 use crate::events::{Event, RunInfo, RunResult, RunVerdict, ScenarioResult, Summary, Verdict};
@@ -27,6 +28,10 @@ pub struct Terms {
     pub allow_partial: bool,
     /// Failures that don't fail the run.
     pub expected: Expected,
+    /// How often what did not pass is tried again.
+    pub retries: u32,
+    /// What passed only when it was tried again doesn't fail the run.
+    pub flaky_passes: bool,
     /// What a reader should know of the run as a whole, before it starts.
     pub notes: Vec<String>,
 }
@@ -43,7 +48,14 @@ pub async fn run(
     let span = info_span!("run", seed = info.seed, on = %info.target);
     tell(Event::RunStarted(Arc::new(info)));
     shared.share(&planned);
-    let jobs = planned.into_iter().map(|planned| job((), planned, shared.clone()));
+    let attempts = Attempts {
+        retries: terms.retries,
+        tolerated: terms.flaky_passes,
+        expected: Arc::new(terms.expected.clone()),
+    };
+    let jobs = planned
+        .into_iter()
+        .map(|planned| job((), planned, shared.clone(), attempts.clone()));
     let jobs: Vec<_> = span.in_scope(|| jobs.collect());
     span.in_scope(|| debug!(scenarios = jobs.len(), at_once = terms.jobs, "the run begins"));
     let mut results: Vec<Arc<ScenarioResult>> = Vec::new();
@@ -78,16 +90,23 @@ pub async fn run(
 /// Whether a result fails the run: a pass that was not expected does as well.
 fn failed(result: &ScenarioResult) -> bool {
     match result.verdict {
+        _ if result.flaky.is_some() => fails_as_flaky(result, Verdict::Fail),
         Verdict::Fail => result.expected_failure.is_none(),
         Verdict::Pass => result.expected_failure.is_some(),
         Verdict::Error | Verdict::Skip => false,
     }
 }
 
+/// Whether a result counts as this verdict though it passed when it was tried again.
+fn fails_as_flaky(result: &ScenarioResult, verdict: Verdict) -> bool {
+    result.flaky.is_some_and(|flaky| !flaky.tolerated) && result.verdict == verdict
+}
+
 fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &RunContext, terms: Terms, started: Instant) -> RunResult {
     let mut summary = Summary::default();
     for result in results {
         match result.verdict {
+            _ if result.flaky.is_some() => summary.flaky += 1,
             _ if failed(result) => summary.fail += 1,
             Verdict::Pass => summary.pass += 1,
             Verdict::Fail => summary.expected += 1,
@@ -108,13 +127,14 @@ fn sum(results: &[Arc<ScenarioResult>], left: usize, shared: &RunContext, terms:
     if core_skipped > 0 {
         notes.push(format!("{} skipped", count(core_skipped, "core scenario")));
     }
+    let flaky = |verdict| results.iter().any(|result| fails_as_flaky(result, verdict));
     let verdict = if shared.stop.is_cancelled() {
         RunVerdict::Interrupted
-    } else if summary.fail > 0 {
+    } else if summary.fail > 0 || flaky(Verdict::Fail) {
         RunVerdict::Failed
-    } else if summary.error > 0 {
+    } else if summary.error > 0 || flaky(Verdict::Error) {
         RunVerdict::Error
-    } else if summary.pass + summary.expected == 0 {
+    } else if summary.pass + summary.expected + summary.flaky == 0 {
         RunVerdict::NothingRan
     } else if (core_skipped > 0 || left > 0) && !terms.allow_partial {
         RunVerdict::Partial

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span};
 
+use super::attempts::Attempts;
 use super::context::RunContext;
-use super::execute::execute;
 use super::plan::Planned;
 use super::reproduce::reproduce;
 use crate::events::{Event, ScenarioResult};
@@ -41,8 +41,13 @@ pub struct Ended<K> {
     pub secrets: Redactor,
 }
 
-/// The job of one run.
-pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunContext>) -> Job<Ended<K>> {
+/// The job of one run, with as many attempts as it may have.
+pub fn job<K: Copy + Send + 'static>(
+    key: K,
+    planned: Planned,
+    shared: Arc<RunContext>,
+    attempts: Attempts,
+) -> Job<Ended<K>> {
     let secrets = shared.redactor.scope();
     let span = info_span!("scenario", run = %planned.run);
     let (planned_again, shared_again, secrets_again) = (planned.clone(), shared.clone(), secrets.clone());
@@ -53,7 +58,7 @@ pub fn job<K: Copy + Send + 'static>(key: K, planned: Planned, shared: Arc<RunCo
                 // The receiver lives as long as the schedule: what can't be told then is no longer of interest.
                 let tell = move |event| drop(events.send(event));
                 tell(Event::ScenarioStarted(planned.run.clone()));
-                let result = execute(&planned, &shared, &secrets, &tell).await;
+                let result = attempts.run(&planned, &shared, &secrets, &tell).await;
                 debug!(verdict = ?result.verdict, reason = result.reason.as_deref(), "the scenario is over");
                 Ended { key, result, secrets }
             }

@@ -1,5 +1,8 @@
 //! Commands as a shell takes them, for a person to paste.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::vocabulary::Road;
@@ -70,6 +73,21 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// A path as one word, of bytes that are no text too.
+pub fn quoted_path(path: &Path) -> String {
+    if let Some(text) = path.to_str() {
+        return quoted(text);
+    }
+    let mut word = String::from("$'");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            plain if plain.is_ascii_alphanumeric() || b"-_./".contains(plain) => word.push(char::from(*plain)),
+            other => word.push_str(&format!("\\x{other:02x}")),
+        }
+    }
+    word + "'"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +97,8 @@ mod tests {
         assert_eq!(escaped(r#"a "b" $c `d` \"#), r#"a \"b\" \$c \`d\` \\"#);
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("a=b"), "a=b");
+        assert_eq!(quoted_path(Path::new("a b")), "'a b'");
+        let no_text = std::ffi::OsStr::from_bytes(b"a b/\xff'");
+        assert_eq!(quoted_path(Path::new(no_text)), r"$'a\x20b/\xff\x27'");
     }
 }

@@ -8,6 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 /// What a length of time must look like.
 pub const FORM: &str = "a number of up to nine digits and `us`, `ms`, `s` or `m`, as `500ms` or `30s`";
 
+/// The same where hours are taken as well.
+pub const LONG_FORM: &str = "a number of up to nine digits and `us`, `ms`, `s`, `m` or `h`, as `500ms`, `30s` or `1h`";
+
 /// Most digits before the point: a clock can still add what is read.
 const DIGITS: usize = 9;
 
@@ -30,6 +33,14 @@ pub fn parse(text: &str) -> Option<Duration> {
     };
     let number: f64 = number.parse().ok()?;
     Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+/// Reads what [`parse`] does, and hours: `1h`, for command lines.
+pub fn parse_long(text: &str) -> Option<Duration> {
+    match text.strip_suffix('h') {
+        Some(hours) => parse(&format!("{hours}m"))?.checked_mul(60),
+        None => parse(text),
+    }
 }
 
 /// The shortest of the forms that says exactly this.
@@ -83,6 +94,16 @@ mod tests {
             "999999999999999999999m",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn hours_on_a_command_line() {
+        assert_eq!(parse_long("1h"), Some(Duration::from_secs(3600)));
+        assert_eq!(parse_long("1.5h"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_long("2m"), Some(Duration::from_secs(120)));
+        for bad in ["h", "1hh", "1mh", "-1h", "1.h"] {
+            assert_eq!(parse_long(bad), None, "{bad}");
         }
     }
 

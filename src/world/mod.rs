@@ -13,7 +13,7 @@ pub mod kind;
 pub mod kube_error;
 pub mod kubeconfig;
 pub mod labels;
-mod on_path;
+pub mod on_path;
 pub mod operations;
 pub mod pod;
 pub mod roads;

@@ -26,7 +26,7 @@ use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
-use crate::load::{Control, Ending, LoadReportSpec, LoadResult, Outcome, Plan, Second};
+use crate::load::{Control, Ending, LoadFormat, LoadReportSpec, LoadResult, Outcome, Plan, Second};
 use crate::redact::Redactor;
 use crate::report::printable;
 use cluster::{ClusterOptions, Found};
@@ -62,7 +62,7 @@ pub struct LoadOptions {
     pub abort_on: Vec<AbortOn>,
     /// Also write a report: html, markdown or junit, into load.html, load.md or load-junit.xml, to =FILE, or
     /// to =- for standard output
-    #[arg(long, value_name = "FORMAT[=FILE]")]
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = super::report_spec::<LoadFormat>())]
     pub report: Vec<LoadReportSpec>,
     #[command(flatten)]
     pub sessions: SessionOptions,

@@ -73,7 +73,7 @@ impl Platform {
         let folder = tempfile::tempdir().map_err(|error| PlatformError(error.into()))?;
         let mut command = Command::new(binary);
         command
-            .args(["up", "harness-token", "--held", "--kubeconfig"])
+            .args(["up", "--no-config", "harness-token", "--held", "--kubeconfig"])
             .arg(folder.path().join(KUBECONFIG));
         if !mutants.is_empty() {
             command.arg("--mutant").arg(mutants.join(","));

@@ -68,14 +68,8 @@ pub async fn start(
         None => None,
     };
     let looking = async {
-        let mut installation = found(options, profile, trust, process).await?;
+        let mut installation = look(options, profile, trust, planned, process).await?;
         installation.probe = probe;
-        if planned.iter().any(|run| run.contract() == Contract::AgentService) {
-            installation.look_for_agents(&profile.names).await?;
-        }
-        if planned.iter().any(|run| run.contract() == Contract::CodexAuth) {
-            installation.look_for_codex(&profile.names).await?;
-        }
         let most = check(&installation, profile, planned).await?;
         if most.is_some() {
             installation.undisrupted().await?;
@@ -103,6 +97,36 @@ pub async fn start(
         installation: Arc::new(installation),
         held,
     })
+}
+
+/// The installation, with what is known of what the planned runs are about.
+pub(super) async fn look(
+    options: &TargetOptions,
+    profile: &Profile,
+    trust: Trust,
+    planned: &[Planned],
+    process: &Process,
+) -> Result<Installation, InstallationError> {
+    let mut installation = found(options, profile, trust, process).await?;
+    if planned.iter().any(|run| run.contract() == Contract::AgentService) {
+        installation.look_for_agents(&profile.names).await?;
+    }
+    if planned.iter().any(|run| run.contract() == Contract::CodexAuth) {
+        installation.look_for_codex(&profile.names).await?;
+    }
+    Ok(installation)
+}
+
+/// What runs need of a cluster.
+pub(super) fn permissions<'p>(
+    fit: &Fit<'_>,
+    profile: &Profile,
+    runs: impl Iterator<Item = &'p Planned>,
+) -> BTreeSet<Permission> {
+    let asks: BTreeSet<_> = runs.flat_map(|planned| fit.asks(planned)).collect();
+    asks.into_iter()
+        .flat_map(|ask| ask.permissions(&profile.names))
+        .collect()
 }
 
 /// Takes the Lease, and releases it if interrupted meanwhile.
@@ -326,11 +350,7 @@ async fn check(
     if most.is_none() {
         return Ok(None);
     }
-    let asks: BTreeSet<_> = runs.iter().flat_map(|planned| fit.asks(planned)).collect();
-    let wanted: BTreeSet<Permission> = asks
-        .into_iter()
-        .flat_map(|ask| ask.permissions(&profile.names))
-        .collect();
+    let wanted = permissions(&fit, profile, runs.iter().copied());
     let missing = preflight::missing(installation, &wanted)
         .await
         .map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ mod gateway;
 pub mod installation;
 pub mod kind;
 pub mod sessions;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

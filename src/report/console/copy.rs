@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{Console, ConsoleSettings};
+use super::{Color, Console, ConsoleSettings};
 use crate::events::Event;
 use crate::report::{Reporter, RunFolder, Written, atomic};
 
@@ -18,6 +18,7 @@ impl FileCopy {
     pub(in crate::report) fn new(file: PathBuf, settings: ConsoleSettings, folder: RunFolder) -> FileCopy {
         let settings = ConsoleSettings {
             stdout_terminal: false,
+            color: Color::Never,
             stderr_terminal: false,
             ..settings
         };

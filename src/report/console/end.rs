@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Style;
 use crate::events::{FactResult, RunOf, RunResult, ScenarioResult};
+use crate::report::collect::key;
 use crate::report::roads::{self, Compared, Row};
 use crate::report::text::{one_line, seconds, wrap};
 use crate::report::words;
@@ -129,6 +130,26 @@ fn list(facts: &[(&RunOf, &FactResult)], style: Style, width: usize) -> String {
                 text += &format!("  {:name$}  {line}\n", "");
             }
         }
+    }
+    text.push('\n');
+    text
+}
+
+/// Runs that are named as the slowest.
+const SLOWEST: usize = 5;
+
+/// Fewer runs are seen at a glance.
+const MANY: usize = 10;
+
+/// The slowest of many runs; empty of few.
+pub(super) fn slowest(took: &mut [Arc<ScenarioResult>], style: Style) -> String {
+    if took.len() < MANY {
+        return String::new();
+    }
+    took.sort_by(|a, b| b.duration.cmp(&a.duration).then_with(|| key(&a.run).cmp(&key(&b.run))));
+    let mut text = format!("{} ({SLOWEST} of {}):\n", style.bold("Slowest"), took.len());
+    for result in took.iter().take(SLOWEST) {
+        text += &format!("  {:>9}  {}\n", seconds(result.duration), result.run);
     }
     text.push('\n');
     text

@@ -13,6 +13,8 @@ const LINES: usize = 8;
 /// Shows the time going by also while nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 const BAR: &str = "      [{elapsed_precise}] {bar:20} {pos}/{len} done{msg}";
+/// Columns of that before the message, less the digits of the two numbers.
+const BAR_WIDTH: usize = 44;
 
 /// Tells on standard error, if that is a terminal, how many of how many are done.
 pub fn progress(terminal: bool) -> impl FnMut(usize, usize) {
@@ -119,11 +121,14 @@ impl Live {
                 *line = Some(fresh);
             }
         }
-        self.bar.set_message(match self.running.len() {
+        let message = match self.running.len() {
             n if n > LINES => format!(", {n} running, {LINES} of them here:"),
             0 => String::new(),
             n => format!(", {n} running:"),
-        });
+        };
+        let digits = self.bar.length().unwrap_or(0).to_string().len();
+        let left = self.width.saturating_sub(BAR_WIDTH + 2 * digits + 1);
+        self.bar.set_message(cut(&message, left).into_owned());
     }
 }
 

@@ -37,18 +37,29 @@ pub enum Verbosity {
     Verbose,
 }
 
+/// Where verdicts are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
 /// What the console reporter needs to know of its surroundings.
 #[derive(Clone, Debug)]
 pub struct ConsoleSettings {
     pub verbosity: Verbosity,
-    /// Standard output is a terminal: verdicts are coloured where they go there.
+    /// Standard output is a terminal.
     pub stdout_terminal: bool,
     /// Standard error is a terminal: what is under way is shown there, and taken away again.
     pub stderr_terminal: bool,
-    /// The user wants no colours (`NO_COLOR`).
-    pub no_color: bool,
+    pub color: Color,
     /// Characters in a line.
     pub width: usize,
+    /// Columns of the terminal that shows what is under way.
+    pub live_width: usize,
 }
 
 impl Default for ConsoleSettings {
@@ -58,8 +69,9 @@ impl Default for ConsoleSettings {
             verbosity: Verbosity::Normal,
             stdout_terminal: false,
             stderr_terminal: false,
-            no_color: false,
+            color: Color::Auto,
             width: 80,
+            live_width: 80,
         }
     }
 }
@@ -81,6 +93,8 @@ pub struct Console<W: Write + Send> {
     /// To be explained at the end.
     bad: Vec<Arc<ScenarioResult>>,
     with_facts: Vec<Arc<ScenarioResult>>,
+    /// Those that took time: all but the skipped ones.
+    took: Vec<Arc<ScenarioResult>>,
     ended: bool,
 }
 
@@ -104,9 +118,13 @@ impl<W: Write + Send> Console<W> {
     ) -> Console<W> {
         settings.width = settings.width.max(NARROWEST);
         let style = Style {
-            colored: settings.stdout_terminal && !settings.no_color,
+            colored: match settings.color {
+                Color::Auto => settings.stdout_terminal,
+                Color::Always => true,
+                Color::Never => false,
+            },
         };
-        let live = target.map(|target| Live::new(target, settings.width));
+        let live = target.map(|target| Live::new(target, settings.live_width));
         Console {
             out,
             settings,
@@ -116,6 +134,7 @@ impl<W: Write + Send> Console<W> {
             info: None,
             bad: Vec::new(),
             with_facts: Vec::new(),
+            took: Vec::new(),
             ended: false,
         }
     }
@@ -173,6 +192,9 @@ impl<W: Write + Send> Console<W> {
         if !result.facts.is_empty() {
             self.with_facts.push(Arc::clone(result));
         }
+        if outcome != Outcome::Skip {
+            self.took.push(Arc::clone(result));
+        }
         if self.settings.verbosity == Verbosity::Quiet {
             return Ok(());
         }
@@ -223,6 +245,7 @@ impl<W: Write + Send> Console<W> {
         let mut text = self.failures();
         if self.settings.verbosity != Verbosity::Quiet {
             text += &end::facts(&self.with_facts, self.style, self.settings.width);
+            text += &end::slowest(&mut self.took, self.style);
         }
         let planned = self.info.as_ref().map_or(0, |info| info.scenarios);
         text += &end::summary(result, planned, self.style, self.settings.width);

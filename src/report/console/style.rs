@@ -37,9 +37,9 @@ impl Style {
     pub(super) fn outcome(self, outcome: Outcome, width: usize) -> String {
         let code = match outcome {
             Outcome::Pass => GREEN,
-            Outcome::Fail | Outcome::UnexpectedPass => RED,
+            Outcome::Fail | Outcome::UnexpectedPass | Outcome::Flaky => RED,
             Outcome::Error => MAGENTA,
-            Outcome::Skip | Outcome::ExpectedFailure | Outcome::Interrupted => YELLOW,
+            Outcome::Skip | Outcome::ExpectedFailure | Outcome::Interrupted | Outcome::ToleratedFlaky => YELLOW,
         };
         let word = outcome.word();
         // Spaces outside the colours, so that no width is counted wrong.

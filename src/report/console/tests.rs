@@ -127,17 +127,44 @@ fn no_width_is_too_small() {
 
 #[test]
 fn colours_only_on_a_terminal_and_only_if_wanted() {
-    let on = |stdout_terminal, no_color| ConsoleSettings {
+    let on = |stdout_terminal, color| ConsoleSettings {
         stdout_terminal,
-        no_color,
+        color,
         ..settings(Verbosity::Normal)
     };
-    let plain = printed(&sample::one_failure(), on(false, false));
-    let colored = printed(&sample::one_failure(), on(true, false));
-    assert_eq!(printed(&sample::one_failure(), on(true, true)), plain);
+    let plain = printed(&sample::one_failure(), on(false, Color::Auto));
+    let colored = printed(&sample::one_failure(), on(true, Color::Auto));
+    assert_eq!(printed(&sample::one_failure(), on(true, Color::Never)), plain);
+    assert_eq!(printed(&sample::one_failure(), on(false, Color::Always)), colored);
     assert!(colored.contains(" \x1b[1;32mPASS\x1b[0m [  0.012s] harness-token/token/accept[direct]"));
     let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
     assert_eq!(codes.replace_all(&colored, ""), plain);
+}
+
+#[test]
+fn the_slowest_of_many_are_named() {
+    let mut events = sample::passing();
+    let finished = |event: &Event| match event {
+        Event::ScenarioFinished(result) => Some(Arc::clone(result)),
+        _ => None,
+    };
+    let one = events.iter().find_map(finished).expect("it has finished");
+    let others = (1..12_u64).map(|n| {
+        let mut other = (*one).clone();
+        other.run.repetition = Some(u32::try_from(n).unwrap());
+        other.duration = std::time::Duration::from_millis(n * 1000);
+        Event::ScenarioFinished(Arc::new(other))
+    });
+    // Before the end of the run.
+    let last = events.len() - 1;
+    drop(events.splice(last..last, others));
+    let text = printed(&events, settings(Verbosity::Normal));
+    let (_, slowest) = text.split_once("\nSlowest (5 of 12):\n").expect("a list");
+    let lines: Vec<&str> = slowest.lines().take_while(|line| !line.is_empty()).collect();
+    let expected = [11, 10, 9, 8, 7].map(|n| format!("  {n:>4}.000s  harness-token/token/accept[direct]#{n}"));
+    assert_eq!(lines, expected);
+    assert!(!printed(&events, settings(Verbosity::Quiet)).contains("Slowest"));
+    assert!(!printed(&sample::failing(), settings(Verbosity::Normal)).contains("Slowest"));
 }
 
 #[test]

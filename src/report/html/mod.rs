@@ -92,11 +92,11 @@ fn class_of_run(verdict: RunVerdict) -> &'static str {
 fn class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Pass => "pass",
-        Outcome::Fail | Outcome::UnexpectedPass => "fail",
+        Outcome::Fail | Outcome::UnexpectedPass | Outcome::Flaky => "fail",
         Outcome::Error => "error",
         Outcome::Interrupted => "interrupted",
         Outcome::Skip => "skip",
-        Outcome::ExpectedFailure => "expected",
+        Outcome::ExpectedFailure | Outcome::ToleratedFlaky => "expected",
     }
 }
 

@@ -5,7 +5,7 @@ mod tests;
 
 use serde_json::{Value, json};
 
-use crate::events::matrix::{Fate, Matrix};
+use crate::events::matrix::{Fate, Matrix, Mutant, Row};
 use crate::report::document::API_VERSION;
 use crate::report::markdown::{cell, escape};
 use crate::report::text::{one_line, without_commands, wrap};
@@ -14,10 +14,18 @@ use crate::report::text::{one_line, without_commands, wrap};
 const LABEL: usize = 12;
 
 impl Matrix {
-    /// For a person: each mutant with its fate, each row with its killers.
-    pub fn console(&self, width: usize) -> String {
-        let mut text = String::from("Mutants: what each broke, and which check noticed\n\n");
-        for mutant in &self.mutants {
+    /// For a person: each mutant with its fate, each row with its killers. `quiet`: only mutants that aren't dead and
+    /// rows without a killer.
+    pub fn console(&self, width: usize, quiet: bool) -> String {
+        let is_told = |mutant: &&Mutant| !quiet || !matches!(self.fate(mutant), Fate::Dead { .. });
+        let mutants: Vec<&Mutant> = self.mutants.iter().filter(is_told).collect();
+        let is_told = |row: &&Row| !quiet || self.killers(row).is_empty();
+        let rows: Vec<&Row> = self.rows.iter().filter(is_told).collect();
+        let mut text = String::new();
+        if !mutants.is_empty() {
+            text += "Mutants: what each broke, and which check noticed\n\n";
+        }
+        for mutant in mutants {
             let (word, label, detail) = match self.fate(mutant) {
                 Fate::Dead { check } => ("DEAD", "killed by", check.to_owned()),
                 Fate::Survived => (
@@ -32,8 +40,11 @@ impl Matrix {
             text += &labelled("defect", &mutant.defect, width);
             text += &labelled(label, &detail, width);
         }
-        text += "\nRows: the mutants that each has caught\n\n";
-        for row in &self.rows {
+        if !rows.is_empty() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            text += &format!("{gap}Rows: the mutants that each has caught\n\n");
+        }
+        for row in rows {
             text += &format!("{}\n", row.id);
             let killers = match self.killers(row).join(", ") {
                 none if none.is_empty() => "NONE: it is not shown that this row can fail".to_owned(),
@@ -41,7 +52,8 @@ impl Matrix {
             };
             text += &labelled("killers", &killers, width);
         }
-        text += &format!("\n{}\n", wrap(&self.summary(), width).join("\n"));
+        let gap = if text.is_empty() { "" } else { "\n" };
+        text += &format!("{gap}{}\n", wrap(&self.summary(), width).join("\n"));
         without_commands(&text).into_owned()
     }
 

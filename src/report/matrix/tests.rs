@@ -61,8 +61,24 @@ fn matrix() -> Matrix {
 }
 
 #[test]
+fn quietly_only_what_is_not_shown_to_hold() {
+    let text = matrix().console(80, true);
+    let whole = matrix().console(80, false);
+    for told in ["SURVIVED  accepts-empty", "harness-token/alb/strip\n   killers  NONE"] {
+        assert!(text.contains(told) && whole.contains(told), "{told} in\n{text}");
+    }
+    for silent in ["DEAD", "harness-token/warm/stale\n   killers"] {
+        assert!(!text.contains(silent) && whole.contains(silent), "{silent} in\n{text}");
+    }
+    let mut good = matrix();
+    good.mutants.truncate(1);
+    good.rows.truncate(1);
+    assert_eq!(good.console(80, true), format!("{}\n", good.summary()));
+}
+
+#[test]
 fn console() {
-    let text = matrix().console(80);
+    let text = matrix().console(80, false);
     assert!(text.lines().all(|l| l.chars().count() <= 80));
     insta::assert_snapshot!(text);
 }

@@ -20,8 +20,7 @@ use tokio::sync::OnceCell;
 
 use contained::Contained;
 pub use contained::ContainerError;
-pub use program::GatewayError;
-use program::Program;
+pub use program::{ENVOY, GatewayError, NGINX, Program};
 use upstream_slot::{Addresses, Hops, Route, UpstreamSlot, UpstreamSlots};
 
 use crate::platform::mutant;

@@ -1,0 +1,91 @@
+//! Doors that were found, tried with one request that asks for nothing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+
+use crate::trust::Trust;
+use crate::vocabulary::Road;
+use crate::world::forward::Forwards;
+use crate::world::kube_error::kube_error;
+use crate::world::pod::is_ready;
+
+/// How long a door may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// A road, how it is reached, and what came of the try.
+pub struct Door {
+    pub road: Road,
+    /// As the profile says it.
+    pub way: String,
+    /// The status of an answer, or why there was none.
+    pub answer: Result<u16, String>,
+}
+
+/// Tries doors.
+pub struct Doors {
+    http: reqwest::Client,
+    pods: Api<Pod>,
+    forwards: Forwards,
+}
+
+impl Doors {
+    /// # Errors
+    /// There can be no client: the machine has no certificates.
+    pub fn new(pods: Api<Pod>, trust: &Trust) -> Result<Doors, String> {
+        // A door without TLS needs no authority.
+        let tls = trust.client_config().or_else(|_| Trust::Nothing.client_config());
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .timeout(ANSWERS_WITHIN)
+            .tls_backend_preconfigured(tls.map_err(|error| error.to_string())?)
+            .build();
+        Ok(Doors {
+            http: http.map_err(|error| format!("making an HTTP client: {error}"))?,
+            forwards: Forwards::new(pods.clone()),
+            pods,
+        })
+    }
+
+    /// Tries an address: `https://agents.example.com`.
+    pub async fn at(&self, road: Road, address: String) -> Door {
+        Door {
+            road,
+            answer: self.get(&address).await,
+            way: address,
+        }
+    }
+
+    /// Tries a ready pod through the API server.
+    pub async fn through_api_server(&self, road: Road, selector: &str, port: u16) -> Door {
+        Door {
+            road,
+            way: "port-forward".to_owned(),
+            answer: self.pod(selector, port).await,
+        }
+    }
+
+    async fn pod(&self, selector: &str, port: u16) -> Result<u16, String> {
+        let listed = self.pods.list(&ListParams::default().labels(selector)).await;
+        let listed = listed.map_err(|error| kube_error(&error))?;
+        let ready = listed.items.iter().find(|pod| is_ready(pod));
+        let ip = ready.and_then(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok());
+        let ip = ip.ok_or_else(|| format!("no pod with {selector} is ready"))?;
+        let to = self.forwards.to(SocketAddr::new(ip, port)).await;
+        let local = to.map_err(|error| error.to_string())?;
+        let local = local.ok_or_else(|| "the pod went away".to_owned())?;
+        self.get(&format!("http://{local}")).await
+    }
+
+    async fn get(&self, address: &str) -> Result<u16, String> {
+        match self.http.get(address).send().await {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(error) => Err(kube_error(&error)),
+        }
+    }
+}
