@@ -108,7 +108,7 @@ const ANSWER_READ: usize = 1 << 20;
 const READ_FOR: Duration = Duration::from_secs(2);
 
 /// What `raw` says where it is about no session and no pod.
-const OF_THE_ROAD: &str = "door";
+pub const OF_THE_ROAD: &str = "door";
 
 /// Writes the bytes and tells what came back.
 pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, StepError> {

@@ -21,7 +21,7 @@ pub struct GatewayOptions {
     /// kind: nginx's image [default: nginx:stable]
     #[arg(long, value_name = "IMAGE")]
     pub nginx_image: Option<String>,
-    /// kind: Envoy's image [default: envoyproxy/envoy:v1.35-latest]
+    /// kind: Envoy's image [default: envoyproxy/envoy:v1.36-latest]
     #[arg(long, value_name = "IMAGE")]
     pub envoy_image: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use percent_encoding::percent_decode_str;
 
 use super::super::token::bearer;
@@ -39,6 +39,14 @@ impl<'a> Presented<'a> {
                 let first = first.map(|token| Presented::One(Place::Header, Cow::Borrowed(token)));
                 first.unwrap_or(Presented::Several)
             }
+            Presented::Nothing if pod.has(&mutant::COOKIE_IS_A_TOKEN) => match in_cookie(headers) {
+                Some(token) => Presented::One(Place::Header, Cow::Borrowed(token)),
+                None => Presented::Nothing,
+            },
+            Presented::One(place, token) if token.is_empty() && pod.has(&mutant::EMPTY_TOKEN_FALLS_BACK) => {
+                let other = headers.get("x-access-token").map(|value| value.as_bytes());
+                Presented::One(place, other.map_or(token, Cow::Borrowed))
+            }
             presented => presented,
         }
     }
@@ -67,6 +75,17 @@ impl<'a> Presented<'a> {
             (Some(_), Some(_)) => Presented::Several,
         }
     }
+}
+
+/// For the mutant `cookie-is-a-token`: the value of the cookie that has the parameter's name.
+fn in_cookie(headers: &HeaderMap) -> Option<&[u8]> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == PARAMETER)
+        .map(|(_, token)| token.as_bytes())
 }
 
 #[cfg(test)]
