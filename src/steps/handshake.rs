@@ -94,7 +94,7 @@ pub enum Upgraded {
     Answered { response: Value, transcript: Transcript },
 }
 
-/// A request for a WebSocket (RFC 6455 §4.1), with further headers.
+/// A request for a WebSocket (RFC 6455 §4.1), with further headers; those of the same name they replace.
 pub fn upgrade_request(
     target: &str,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -111,6 +111,9 @@ pub fn upgrade_request(
         .header("Cache-Control", "no-store")
         .body(())
         .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
+    for (name, _) in &headers {
+        request.headers_mut().remove(name);
+    }
     for (name, value) in headers {
         request.headers_mut().append(name, value);
     }

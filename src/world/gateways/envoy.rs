@@ -138,7 +138,11 @@ fn routes(number: usize, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bo
         _ if has(&mutant::ENVOY_HEALTH_ASKED) => (&asked, &asked),
         _ => (&asked, &unasked),
     };
-    let nobody = if hops.access_control.is_some() { &unasked } else { &asked };
+    let nobody = if hops.access_control.is_some() {
+        &unasked
+    } else {
+        &asked
+    };
     let mut routes = vec![
         json!({ "match": { "path": route.agents }, "route": service, "typed_per_filter_config": agents }),
         json!({ "match": { "path_separated_prefix": route.agents }, "route": service, "typed_per_filter_config": agents }),
