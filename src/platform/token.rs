@@ -373,6 +373,29 @@ mod tests {
     }
 
     #[test]
+    fn mutants_take_what_is_no_token() {
+        let one = |name: &'static str, value: &str| {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            HeaderMap::from_iter([(HeaderName::from_static(name), value)])
+        };
+        for (mutants, query, headers) in [
+            ("cookie-opens", "x=1", one("cookie", &format!("a=b; token={TOKEN}"))),
+            (
+                "subprotocol-opens",
+                "x=1",
+                one("sec-websocket-protocol", &format!("token, {TOKEN}")),
+            ),
+            ("empty-token-tries-header", "token=", one("x-auth-token", TOKEN)),
+            ("localhost-opens", "x=1", one("host", "localhost:4096")),
+            ("loopback-client-opens", "x=1", one("x-forwarded-for", "127.0.0.1")),
+        ] {
+            let opens = |mutants| door(Side::Sandbox, Some(TOKEN), mutants).opens(Some(query), &headers);
+            assert!(opens(mutants), "{mutants}");
+            assert!(!opens(""), "without {mutants}");
+        }
+    }
+
+    #[test]
     fn mutants_open_what_they_say() {
         let none = HeaderMap::new();
         let query = |value: &str| Some(format!("token={value}"));

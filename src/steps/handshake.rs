@@ -235,3 +235,43 @@ pub fn curl(door: &Door, request: &Request<()>) -> Curl {
     let headers = request.headers().iter().filter(|(name, _)| *name != "host");
     Curl::new(door, " -N", headers, None, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::vocabulary::Road;
+
+    #[test]
+    fn headers_of_a_step_replace_those_of_a_client() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 4096));
+        let door = Door {
+            road: Road::Direct,
+            address,
+            way: address,
+            host: address.to_string(),
+            tls: false,
+            pod: "a pod".to_owned(),
+        };
+        let said = IndexMap::from([
+            (
+                "Connection".to_owned(),
+                HeaderValues::One("keep-alive, Upgrade".to_owned()),
+            ),
+            (
+                "X-Other".to_owned(),
+                HeaderValues::Several(vec!["1".to_owned(), "2".to_owned()]),
+            ),
+        ]);
+        let headers = headers(None, Some(&said)).expect("headers");
+        let request = upgrade_request("/tty", headers, &door).expect("a request");
+        let values = |name: &str| -> Vec<&[u8]> {
+            let all = request.headers().get_all(name);
+            all.iter().map(HeaderValue::as_bytes).collect()
+        };
+        assert_eq!(values("connection"), [b"keep-alive, Upgrade"]);
+        assert_eq!(values("x-other"), [b"1", b"2"]);
+        assert_eq!(values("host"), [b"127.0.0.1:4096"]);
+    }
+}

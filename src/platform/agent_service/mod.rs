@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -41,6 +41,9 @@ use witness::Witness;
 
 /// The longest body that a request may have.
 const MAX_BODY: usize = 64 * 1024;
+
+/// For the mutant `own-cookie-is-a-pass`: the cookie of those that had a good token once.
+const SEEN: &str = "seen=yes";
 
 /// How long a client may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -119,6 +122,11 @@ impl AgentService {
             || self.pod.has(&mutant::QUERY_TOKEN_UNCHECKED) && place == Place::Query
             || self.pod.has(&mutant::USER_HEADER_IS_A_PASS) && request.headers().contains_key("x-user-id")
             || self.pod.has(&mutant::SETTINGS_UNVERIFIED) && *request.method() == Method::PATCH
+            || self.pod.has(&mutant::OWN_COOKIE_IS_A_PASS)
+                && request
+                    .headers()
+                    .get(COOKIE)
+                    .is_some_and(|cookie| cookie.as_bytes().starts_with(SEEN.as_bytes()))
         {
             return Ok(());
         }
@@ -212,7 +220,13 @@ impl AgentService {
         self.identify(&request, Place::Header)?;
         let (parts, body) = request.into_parts();
         match (parts.method.as_str(), path) {
-            ("GET" | "HEAD", []) => Ok(json(StatusCode::OK, &self.agents.list())),
+            ("GET" | "HEAD", []) => {
+                let mut answer = json(StatusCode::OK, &self.agents.list());
+                if self.pod.has(&mutant::OWN_COOKIE_IS_A_PASS) {
+                    answer.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(SEEN));
+                }
+                Ok(answer)
+            }
             ("POST", []) => self.agents.create(&read(body).await?),
             (_, []) => Err(not_allowed("GET, HEAD, POST")),
             ("GET" | "HEAD", ["models"]) => self.models.list().await,

@@ -91,6 +91,7 @@ fn in_cookie(headers: &HeaderMap) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::pod::tests::pod;
     use http::HeaderValue;
 
     fn headers(values: &[&'static str]) -> HeaderMap {
@@ -117,6 +118,25 @@ mod tests {
         ];
         for (given, query, expected) in cases {
             assert_eq!(Presented::of(&headers(given), query), expected, "{given:?} {query:?}");
+        }
+    }
+
+    #[test]
+    fn mutants_look_in_other_places() {
+        let other = |name: &'static str, value: &'static str| {
+            let mut headers = headers(&[]);
+            headers.insert(name, HeaderValue::from_static(value));
+            headers
+        };
+        let cookie = other("cookie", "a=b; access-token=x");
+        let mut beside = other("x-access-token", "x");
+        beside.insert(AUTHORIZATION, HeaderValue::from_static("Bearer "));
+        let right = pod(&[]);
+        for (mutants, headers) in [("cookie-is-a-token", &cookie), ("empty-token-falls-back", &beside)] {
+            let wrong = pod(&[("GAUNTLET_MUTANTS", mutants)]);
+            let found = Presented::One(Place::Header, Cow::Borrowed(&b"x"[..]));
+            assert_eq!(Presented::to(&wrong, headers, None), found, "{mutants}");
+            assert_ne!(Presented::to(&right, headers, None), found, "without {mutants}");
         }
     }
 }

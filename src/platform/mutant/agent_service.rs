@@ -109,6 +109,7 @@ mutants! { AGENT_SERVICE of "agent-service":
     COOKIE_IS_A_TOKEN = "cookie-is-a-token" breaks "hardening/places": "Without a token elsewhere, a cookie counts as one.";
     EMPTY_TOKEN_FALLS_BACK = "empty-token-falls-back" breaks "hardening/places": "Beside an empty token, the one in X-Access-Token counts.";
     SUBPROTOCOL_IS_A_TOKEN = "subprotocol-is-a-token" breaks "hardening/places": "A token offered as a subprotocol counts on upgrades.";
+    OWN_COOKIE_IS_A_PASS = "own-cookie-is-a-pass" breaks "hardening/places": "The agent service sets a cookie after a good token, and accepts it in place of one.";
     MODELS_UNASKED = "models-unasked" breaks "hardening/every-route": "The gateway doesn't ask access control about the list of models.";
     SETTINGS_UNVERIFIED = "settings-unverified" breaks "hardening/every-route": "The agent service doesn't verify the token of a PATCH.";
     EXACT_UPGRADE_ONLY = "exact-upgrade-only" breaks "hardening/handshakes": "The agent service takes an upgrade only if Connection is exactly Upgrade.";

@@ -218,3 +218,49 @@ fn address(text: &str) -> Value {
     let port: u16 = port.parse().unwrap_or_default();
     json!({ "socket_address": { "address": host, "port_value": port } })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::names;
+
+    /// The connection manager of the one listener.
+    fn manager(mutants: &[&str]) -> Value {
+        let hops = Hops {
+            service: "127.0.0.1:3001".into(),
+            access_control: Some("127.0.0.1:9096".into()),
+        };
+        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
+        let route = Route::of(&names::contract());
+        let told = configuration(&[("127.0.0.1:8020".into(), hops)], &route, &mutants);
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"].clone()
+    }
+
+    #[test]
+    fn all_headers_of_users_are_taken_out_early() {
+        let mutations = |mutants: &[&str]| {
+            manager(mutants)["early_header_mutation_extensions"][0]["typed_config"]["mutations"].clone()
+        };
+        assert_eq!(
+            mutations(&[]),
+            json!([{ "remove_on_match": { "key_matcher": { "prefix": "x-user-" } } }])
+        );
+        assert_eq!(
+            mutations(&["envoy-user-role-kept"]),
+            json!([{ "remove": "x-user-id" }, { "remove": "x-user-name" }, { "remove": "x-user-email" }])
+        );
+        assert_eq!(mutations(&["envoy-omitted-keeps-clients"]), Value::Null);
+    }
+
+    #[test]
+    fn mutants_leave_a_door_open() {
+        let hosts = |mutants: &[&str]| manager(mutants)["route_config"]["virtual_hosts"].clone();
+        assert_eq!(hosts(&[]).as_array().map(Vec::len), Some(1));
+        assert_eq!(hosts(&["envoy-other-host-unguarded"])[1]["domains"][0], "localhost");
+        let models = &hosts(&["envoy-models-unguarded"])[0]["routes"][0];
+        assert_eq!(models["match"]["path"], "/api/agents/models");
+        let asked = &models["typed_per_filter_config"]["envoy.filters.http.ext_authz"];
+        assert_eq!(asked["disabled"], true);
+    }
+}

@@ -218,3 +218,63 @@ fn authorize(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Str
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::names;
+
+    fn told(mutants: &[&str]) -> String {
+        let hops = Hops {
+            service: "127.0.0.1:3001".into(),
+            access_control: Some("127.0.0.1:9096".into()),
+        };
+        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
+        let route = Route::of(&names::contract());
+        configuration("/tmp/gateway", &[("127.0.0.1:8010".into(), hops)], &route, &mutants)
+    }
+
+    /// How often a line stands there.
+    fn count(told: &str, line: &str) -> usize {
+        told.lines().filter(|other| other.trim() == line).count()
+    }
+
+    #[test]
+    fn only_headers_of_a_list_go_on() {
+        let right = told(&[]);
+        // The agents' two locations, the health check's, and the question to access control.
+        assert_eq!(count(&right, "proxy_pass_request_headers off;"), 4);
+        assert_eq!(
+            count(&right, "proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key;"),
+            3
+        );
+        for mutant in ["nginx-user-role-kept", "nginx-email-not-set", "nginx-underscores-kept"] {
+            assert_eq!(
+                count(&told(&[mutant]), "proxy_pass_request_headers off;"),
+                1,
+                "{mutant}"
+            );
+        }
+    }
+
+    #[test]
+    fn mutants_leave_a_door_open() {
+        assert_eq!(count(&told(&[]), "auth_request /.authorize;"), 2);
+        let models = "location = /api/agents/models {";
+        assert_eq!(
+            (
+                count(&told(&[]), models),
+                count(&told(&["nginx-models-unguarded"]), models)
+            ),
+            (0, 1)
+        );
+        let named = "server_name localhost 127.0.0.1;";
+        assert_eq!(
+            (
+                count(&told(&[]), named),
+                count(&told(&["nginx-other-host-unguarded"]), named)
+            ),
+            (0, 1)
+        );
+    }
+}
