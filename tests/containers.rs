@@ -171,7 +171,7 @@ fn docker(arguments: &[&str]) -> Option<Output> {
 fn image(gateway: &str) -> Option<[String; 2]> {
     let (variable, default) = match gateway {
         "nginx" => ("GAUNTLET_NGINX_IMAGE", "nginx:stable"),
-        _ => ("GAUNTLET_ENVOY_IMAGE", "envoyproxy/envoy:v1.35-latest"),
+        _ => ("GAUNTLET_ENVOY_IMAGE", "envoyproxy/envoy:v1.36-latest"),
     };
     let image = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     if docker(&["image", "inspect", &image]).is_some() {

@@ -86,7 +86,8 @@ fn nginx_holds() {
     holds(
         "nginx",
         "nginx-only-get-guarded,nginx-decisions-cached,nginx-health-not-routed,nginx-conversations-unguarded,\
-         nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-underscores-kept,nginx-open-on-error",
+         nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-user-role-kept,nginx-underscores-kept,\
+         nginx-other-host-unguarded,nginx-models-unguarded,nginx-upgrade-one-case,nginx-open-on-error",
     );
 }
 
@@ -95,7 +96,8 @@ fn envoy_holds() {
     holds(
         "envoy",
         "envoy-wrong-route,envoy-health-asked,envoy-conversations-unguarded,envoy-upgrade-lost,\
-         envoy-user-headers-appended,envoy-omitted-keeps-clients,envoy-open-on-error",
+         envoy-user-headers-appended,envoy-user-role-kept,envoy-omitted-keeps-clients,envoy-other-host-unguarded,\
+         envoy-models-unguarded,envoy-open-on-error",
     );
 }
 

@@ -224,7 +224,16 @@ impl Server {
     /// `GET /healthz` for the readiness probe and `GET /metrics`, which are open and the same everywhere.
     pub fn common(&self, method: &Method, path: &str) -> Option<Response<Body>> {
         match (method, path) {
-            (&Method::GET | &Method::HEAD, "/healthz") => Some(text(StatusCode::OK, "ok\n".into())),
+            (&Method::GET | &Method::HEAD, "/healthz") => {
+                let mut answer = text(StatusCode::OK, "ok\n".into());
+                let token = HeaderValue::from_str(self.pod.var_or("HARNESS_AUTH_TOKEN", ""));
+                if self.pod.has(&mutant::HEALTH_NAMES_TOKEN)
+                    && let Ok(token) = token
+                {
+                    answer.headers_mut().insert("x-harness-token", token);
+                }
+                Some(answer)
+            }
             (&Method::GET | &Method::HEAD, "/metrics") => Some(text(StatusCode::OK, self.metrics())),
             _ => None,
         }

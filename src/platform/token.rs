@@ -17,8 +17,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -99,7 +99,32 @@ impl Door {
         } else {
             tokens.next()
         };
-        from_query.or_else(|| self.bearer(headers).map(Cow::Borrowed))
+        if from_query.as_deref().is_some_and(<[u8]>::is_empty)
+            && self.pod.has(&mutant::EMPTY_TOKEN_TRIES_HEADER)
+            && let Some(other) = headers.get("x-auth-token")
+        {
+            return Some(Cow::Borrowed(other.as_bytes()));
+        }
+        from_query
+            .or_else(|| self.bearer(headers).map(Cow::Borrowed))
+            .or_else(|| self.elsewhere(headers).map(Cow::Borrowed))
+    }
+
+    /// For the mutants that look for a token where the contract has none.
+    fn elsewhere<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        if self.pod.has(&mutant::COOKIE_OPENS)
+            && let Some(cookies) = headers.get(COOKIE).and_then(|value| value.to_str().ok())
+        {
+            let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+            return pairs
+                .find(|(name, _)| *name == "token")
+                .map(|(_, token)| token.as_bytes());
+        }
+        if self.pod.has(&mutant::SUBPROTOCOL_OPENS) {
+            let offers = headers.get("sec-websocket-protocol")?.as_bytes();
+            return offers.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii);
+        }
+        None
     }
 
     /// The values of all `token` parameters of a query, decoded once.
@@ -185,6 +210,16 @@ impl Door {
 
     /// The mutants that don't look at the token at all.
     fn waves_through(&self, headers: &HeaderMap) -> bool {
+        let says = |name: HeaderName, text: &[u8]| {
+            let mut values = headers.get_all(name).iter();
+            values.any(|value| value.as_bytes().starts_with(text))
+        };
+        let forwarded = HeaderName::from_static("x-forwarded-for");
+        if self.pod.has(&mutant::LOCALHOST_OPENS) && says(HOST, b"localhost")
+            || self.pod.has(&mutant::LOOPBACK_CLIENT_OPENS) && says(forwarded, b"127.")
+        {
+            return true;
+        }
         match self.side {
             Side::Proxy => self.pod.has(&mutant::PROXY_UNCHECKED),
             Side::Sandbox => {
@@ -334,6 +369,29 @@ mod tests {
                 assert!(!door.opens(query, &HeaderMap::new()), "{query:?}");
                 assert!(!door.opens(query, &header("Bearer ")), "{query:?}");
             }
+        }
+    }
+
+    #[test]
+    fn mutants_take_what_is_no_token() {
+        let one = |name: &'static str, value: &str| {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            HeaderMap::from_iter([(HeaderName::from_static(name), value)])
+        };
+        for (mutants, query, headers) in [
+            ("cookie-opens", "x=1", one("cookie", &format!("a=b; token={TOKEN}"))),
+            (
+                "subprotocol-opens",
+                "x=1",
+                one("sec-websocket-protocol", &format!("token, {TOKEN}")),
+            ),
+            ("empty-token-tries-header", "token=", one("x-auth-token", TOKEN)),
+            ("localhost-opens", "x=1", one("host", "localhost:4096")),
+            ("loopback-client-opens", "x=1", one("x-forwarded-for", "127.0.0.1")),
+        ] {
+            let opens = |mutants| door(Side::Sandbox, Some(TOKEN), mutants).opens(Some(query), &headers);
+            assert!(opens(mutants), "{mutants}");
+            assert!(!opens(""), "without {mutants}");
         }
     }
 

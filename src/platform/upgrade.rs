@@ -7,8 +7,11 @@ use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, TRANSFER_ENC
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::http::{Body, Refusal, error};
 use super::token::Door;
@@ -19,6 +22,12 @@ use super::{Pod, mutant};
 /// No subprotocol and no extension is ever selected. A refusal ends the
 /// connection, so that what comes after the head is never read as anything.
 pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response<Body>, Refusal> {
+    let connection = request.headers().get(CONNECTION);
+    if pod.has(&mutant::KEEP_ALIVE_UPGRADE_REFUSED)
+        && connection.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"upgrade"))
+    {
+        return Err(needs_upgrade("a terminal is attached with a WebSocket"));
+    }
     let mut accepted = form(request)?;
     let foreign = pod.has(&mutant::FOREIGN_ORIGIN_REFUSED) && !origin_is_own(request.headers());
     if foreign {
@@ -38,6 +47,21 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
         }
     }
     Ok(accepted)
+}
+
+/// Whether a client offers to compress messages (RFC 7692): for mutants, since nobody agrees to it.
+pub fn offers_compression(headers: &HeaderMap) -> bool {
+    let offers = headers.get_all("sec-websocket-extensions").iter();
+    offers
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("permessage-deflate"))
+}
+
+/// A message that says that it is compressed, and isn't: the reserved bit RSV1 of its frame is set.
+pub fn marked_as_compressed(message: Message) -> Message {
+    let mut frame = Frame::message(message.into_data(), OpCode::Data(Data::Text), true);
+    frame.header_mut().rsv1 = true;
+    Message::Frame(frame)
 }
 
 /// The `101` if the request is a WebSocket handshake, else what it is answered.

@@ -7,11 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::events::Verdict;
 use crate::scenario::{Claim, Expectation, JudgeError, Step, facts, judge, refuse_objects};
-use crate::steps::{Observation, StepContext, StepError, Verb, verb};
+use crate::steps::raw::OF_THE_ROAD;
+use crate::steps::{AUTHORITY, Observation, StepContext, StepError, Verb, verb};
 use crate::template::{Scope, render};
 use crate::vocabulary::Road;
 use crate::vocabulary::{ExpectationKind, Policies};
-use crate::world::roads::door_path;
+use crate::world::roads::{RoadError, door, door_path};
 use crate::world::subject::{self, default_road};
 use crate::yaml::Place;
 
@@ -52,7 +53,7 @@ impl StepRunner<'_> {
         let verb =
             verb(self.step.verb).ok_or_else(|| StepError::Because(format!("there is no verb {}", self.step.verb)))?;
         let mut last = Value::Null;
-        for keys in self.each(verb, scope)? {
+        for keys in self.each(verb, scope).await? {
             let (attempt, observed) = self.until(verb, keys, scope).await?;
             attempts.push(attempt);
             last = observed;
@@ -64,14 +65,14 @@ impl StepRunner<'_> {
     }
 
     /// The step's keys with their templates filled in, once for each pod that it is about.
-    fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
+    async fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
         refuse_objects(verb, &self.step.args, scope)
             .map_err(|error| StepError::doing("filling in a template", error))?;
         let filled = |template: &Value, scope: &Scope| {
             render(template, scope).map_err(|error| StepError::doing("filling in a template", error))
         };
         let Some((key, template)) = verb.each.and_then(|key| Some((key, self.step.args.get(key)?))) else {
-            return Ok(vec![filled(&self.step.args, &self.with_door(scope, None)?)?]);
+            return Ok(vec![filled(&self.step.args, &self.with_door(scope, None).await?)?]);
         };
         let about = filled(template, scope)?;
         let subjects = match subject::each(&about) {
@@ -83,7 +84,7 @@ impl StepRunner<'_> {
         };
         let mut all = Vec::new();
         for subject in subjects {
-            let scope = self.with_door(scope, Some(&subject))?;
+            let scope = self.with_door(scope, Some(&subject)).await?;
             let mut keys = self.step.args.clone();
             keys[key] = Value::Null;
             let mut keys = filled(&keys, &scope)?;
@@ -93,8 +94,9 @@ impl StepRunner<'_> {
         Ok(all)
     }
 
-    /// The scope with `door`: the path of the terminal's door on the step's road.
-    fn with_door(&self, scope: &Scope, subject: Option<&Value>) -> Result<Scope, StepError> {
+    /// The scope with `door`: the path of the terminal's door on the step's road; and where the step says it, with
+    /// `authority`: what `Host` is on that road.
+    async fn with_door(&self, scope: &Scope, subject: Option<&Value>) -> Result<Scope, StepError> {
         let road = match self.step.args.get("road") {
             None => subject.map_or(Road::Proxy, default_road),
             Some(template) => {
@@ -102,7 +104,18 @@ impl StepRunner<'_> {
                 serde_json::from_value(road).map_err(|error| StepError::doing("the road", error))?
             }
         };
-        Ok(scope.with("door", door_path(&self.context.world, road, subject).into()))
+        let world = &self.context.world;
+        let scope = scope.with("door", door_path(world, road, subject).into());
+        if !self.step.args.to_string().contains(AUTHORITY) {
+            return Ok(scope);
+        }
+        let authority = match door(world, road, subject.filter(|subject| **subject != OF_THE_ROAD)).await {
+            Ok(door) => door.host,
+            // The step says what is missing.
+            Err(RoadError::NoPod { .. }) => String::new(),
+            Err(error) => return Err(StepError::doing("the authority of the road", error)),
+        };
+        Ok(scope.with(AUTHORITY, authority.into()))
     }
 
     /// Repeats the step until its expectations hold, and then for as long as they must.

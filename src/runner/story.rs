@@ -10,7 +10,7 @@ use super::step::{Attempt, Judged, StepRunner};
 use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, RunOf, Verdict};
 use crate::runner::context::RunContext;
 use crate::scenario::{Expectation, Step};
-use crate::steps::{StepContext, StepError};
+use crate::steps::{AUTHORITY, StepContext, StepError};
 use crate::template::{Scope, render};
 use crate::vocabulary::ExpectationKind;
 use crate::yaml::Place;
@@ -219,7 +219,7 @@ impl<'a> Story<'a> {
 
     /// Whether a step is about something that the story ended before.
     fn is_about_what_never_was(&self, step: &Step) -> bool {
-        let scope = self.scope.with("door", "".into());
+        let scope = self.scope.with("door", "".into()).with(AUTHORITY, "".into());
         render(&step.args, &scope).is_err_and(|error| error.undefined.is_some())
     }
 }

@@ -14,6 +14,7 @@ use super::schema::SCHEMA;
 use super::soundness;
 use super::step::{self, Read};
 use super::step_list::StepList;
+use crate::steps::AUTHORITY;
 use crate::vocabulary::duration;
 use crate::vocabulary::{Intrusion, Level, WorldSpec};
 use crate::yaml::checker::Checker;
@@ -293,13 +294,14 @@ fn check_references(root: &Node, steps: &[Read<'_>], finally: &[Read<'_>], check
         let mut here = known.clone();
         if read.verb.has_door {
             here.set("door");
+            here.set(AUTHORITY);
         }
         for (_, value) in read.node.as_map().unwrap_or_default() {
             here.check(value, checker);
         }
         here.check_texts(read, checker);
         if let Some(name) = &read.step.bind {
-            if Known::is_built_in(name) || name == "door" {
+            if Known::is_built_in(name) || name == "door" || name == AUTHORITY {
                 let message = format!("`{name}` is a variable that every scenario has");
                 checker.report_with_help(read.node.span, message, "give it another name");
             }

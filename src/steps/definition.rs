@@ -11,6 +11,9 @@ use crate::world::access::Ask;
 use crate::yaml::checker::Checker;
 use crate::yaml::node::Node;
 
+/// What a scenario calls the value of `Host` on a step's road: the variable `${authority}`.
+pub const AUTHORITY: &str = "authority";
+
 /// A verb of the scenario language.
 pub struct Verb {
     /// The key that makes a step this verb's: `attach`.
@@ -32,7 +35,8 @@ pub struct Verb {
     pub each: Option<&'static str>,
     /// The key that says its road, where it has one.
     pub road: &'static str,
-    /// Whether `${door}` in its keys is the path of the terminal's door on its road.
+    /// Whether `${door}` in its keys is the path of the terminal's door on its road, and `${authority}` what `Host` is
+    /// there.
     pub has_door: bool,
     /// What it goes through to the platform.
     pub reach: Reach,

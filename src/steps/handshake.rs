@@ -94,7 +94,7 @@ pub enum Upgraded {
     Answered { response: Value, transcript: Transcript },
 }
 
-/// A request for a WebSocket (RFC 6455 §4.1), with further headers.
+/// A request for a WebSocket (RFC 6455 §4.1), with further headers; those of the same name they replace.
 pub fn upgrade_request(
     target: &str,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -111,6 +111,9 @@ pub fn upgrade_request(
         .header("Cache-Control", "no-store")
         .body(())
         .map_err(|error| StepError::doing(format!("making a request for {target:?}"), error))?;
+    for (name, _) in &headers {
+        request.headers_mut().remove(name);
+    }
     for (name, value) in headers {
         request.headers_mut().append(name, value);
     }
@@ -231,4 +234,44 @@ pub fn curl(door: &Door, request: &Request<()>) -> Curl {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let headers = request.headers().iter().filter(|(name, _)| *name != "host");
     Curl::new(door, " -N", headers, None, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::vocabulary::Road;
+
+    #[test]
+    fn headers_of_a_step_replace_those_of_a_client() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 4096));
+        let door = Door {
+            road: Road::Direct,
+            address,
+            way: address,
+            host: address.to_string(),
+            tls: false,
+            pod: "a pod".to_owned(),
+        };
+        let said = IndexMap::from([
+            (
+                "Connection".to_owned(),
+                HeaderValues::One("keep-alive, Upgrade".to_owned()),
+            ),
+            (
+                "X-Other".to_owned(),
+                HeaderValues::Several(vec!["1".to_owned(), "2".to_owned()]),
+            ),
+        ]);
+        let headers = headers(None, Some(&said)).expect("headers");
+        let request = upgrade_request("/tty", headers, &door).expect("a request");
+        let values = |name: &str| -> Vec<&[u8]> {
+            let all = request.headers().get_all(name);
+            all.iter().map(HeaderValue::as_bytes).collect()
+        };
+        assert_eq!(values("connection"), [b"keep-alive, Upgrade"]);
+        assert_eq!(values("x-other"), [b"1", b"2"]);
+        assert_eq!(values("host"), [b"127.0.0.1:4096"]);
+    }
 }

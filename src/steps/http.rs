@@ -23,7 +23,7 @@ use crate::world::roads::{RoadError, door, parties, path_on};
 /// The verb `http`.
 pub const VERB: Verb = Verb {
     phrases: phrases!["answers <status>", "this HTTP status", {"status": {"one-of": "<status>"}};],
-    fields: &["status", "header", "body", "text", "cut_at"],
+    fields: &["status", "head", "header", "body", "text", "cut_at"],
     objects: &["header"],
     takes_objects: &["to", "body"],
     each: Some("to"),
@@ -230,12 +230,14 @@ async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwes
     for (name, value) in response.headers() {
         received.push_str(&format!("< {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     }
+    let head = received.replace("< ", "");
     received.push_str("<\n");
     for line in wire::printable(&body[..body.len().min(4096)]).lines() {
         received.push_str(&format!("< {line}\n"));
     }
     let mut value = json!({
         "status": status.as_u16(),
+        "head": head,
         "header": header,
         "body": serde_json::from_str::<Value>(&text).unwrap_or(Value::Null),
         "text": text,

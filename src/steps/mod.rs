@@ -43,7 +43,7 @@ mod websocket;
 pub mod wire;
 
 pub use context::StepContext;
-pub use definition::{Need, Phrase, Proof, Reach, ShownAgain, Verb};
+pub use definition::{AUTHORITY, Need, Phrase, Proof, Reach, ShownAgain, Verb};
 pub use limits::Limits;
 pub use outcome::{Observation, StepError};
 

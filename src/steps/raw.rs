@@ -15,7 +15,7 @@ use super::answer::{head_end, header_lines, is_complete, status};
 use super::context::{Exchange, StepContext};
 use super::credentials;
 use super::definition::{Reach, Verb, phrases, verb};
-use super::frame::frame;
+use super::frame::{close_frame, frame, unagreed_bits};
 use super::handshake::{UpgradeHead, upgrade_head};
 use super::outcome::{Observation, StepError};
 use super::wire::{self, Connected, Recorded};
@@ -36,7 +36,15 @@ pub const VERB: Verb = Verb {
         "closed with <status>", "closed with this WebSocket code", {"close.code": {"one-of": "<status>"}};
     ],
     fields: &[
-        "opened", "status", "header", "body", "text", "close", "closed", "sent_all",
+        "opened",
+        "status",
+        "header",
+        "body",
+        "text",
+        "close",
+        "closed",
+        "sent_all",
+        "unagreed_bits",
     ],
     objects: &["header"],
     takes_objects: &["raw"],
@@ -108,7 +116,7 @@ const ANSWER_READ: usize = 1 << 20;
 const READ_FOR: Duration = Duration::from_secs(2);
 
 /// What `raw` says where it is about no session and no pod.
-const OF_THE_ROAD: &str = "door";
+pub const OF_THE_ROAD: &str = "door";
 
 /// Writes the bytes and tells what came back.
 pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, StepError> {
@@ -347,24 +355,6 @@ fn is_101(bytes: &[u8]) -> bool {
     status(bytes) == Some(101)
 }
 
-/// The code of a close frame among a server's frames; `None` inside where it has no code.
-fn close_frame(bytes: &[u8]) -> Option<Option<u16>> {
-    let mut rest = &bytes[head_end(bytes)?..];
-    while let [first, second, ..] = *rest {
-        let (length, header) = match second & 0x7f {
-            126 => (u64::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?])), 4),
-            127 => (u64::from_be_bytes(rest.get(2..10)?.try_into().ok()?), 10),
-            short => (u64::from(short), 2),
-        };
-        let payload = rest.get(header..header + usize::try_from(length).ok()?)?;
-        if first & 0x0f == 8 {
-            return Some(payload.get(..2).map(|code| u16::from_be_bytes([code[0], code[1]])));
-        }
-        rest = &rest[header + payload.len()..];
-    }
-    None
-}
-
 fn observed(received: &[u8], closed: bool, sent_all: bool) -> Value {
     let end = head_end(received).unwrap_or(received.len());
     let mut value = json!({ "opened": is_101(received), "text": wire::printable(&received[end..]) });
@@ -375,6 +365,9 @@ fn observed(received: &[u8], closed: bool, sent_all: bool) -> Value {
             .map(|(name, text)| (name, Value::from(text)))
             .collect();
         value["body"] = serde_json::from_slice(&received[end..]).unwrap_or(Value::Null);
+    }
+    if is_101(received) {
+        value["unagreed_bits"] = unagreed_bits(received).into();
     }
     if let Some(code) = close_frame(received) {
         value["close"] = json!({ "code": code });
@@ -397,6 +390,9 @@ mod tests {
         assert_eq!(seen["header"]["upgrade"], "websocket");
         assert_eq!(unlike_listed(&VERB, &seen), [""; 0]);
         let nothing = observed(b"", true, true);
-        assert_eq!(unlike_listed(&VERB, &nothing), ["status", "header", "body", "close"]);
+        assert_eq!(
+            unlike_listed(&VERB, &nothing),
+            ["status", "header", "body", "close", "unagreed_bits"]
+        );
     }
 }

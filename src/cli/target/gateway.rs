@@ -26,7 +26,7 @@ pub struct GatewayOptions {
     /// kind, and with --gateway-in container: nginx's image [default: nginx:stable]
     #[arg(long, value_name = "IMAGE")]
     pub nginx_image: Option<String>,
-    /// kind, and with --gateway-in container: Envoy's image [default: envoyproxy/envoy:v1.35-latest]
+    /// kind, and with --gateway-in container: Envoy's image [default: envoyproxy/envoy:v1.36-latest]
     #[arg(long, value_name = "IMAGE")]
     pub envoy_image: Option<String>,
 }

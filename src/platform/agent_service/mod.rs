@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
@@ -41,6 +41,9 @@ use witness::Witness;
 
 /// The longest body that a request may have.
 const MAX_BODY: usize = 64 * 1024;
+
+/// For the mutant `own-cookie-is-a-pass`: the cookie of those that had a good token once.
+const SEEN: &str = "seen=yes";
 
 /// How long a client may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,6 +99,10 @@ impl Handler for AgentService {
         {
             return json(StatusCode::OK, &self.agents.list()).into();
         }
+        if path == "/api/config" && self.pod.has(&mutant::CONFIG_SHOWS_SECRET) {
+            let secret = self.pod.var_or("AUTH_JWT_SECRET", "");
+            return json(StatusCode::OK, &json!({ "jwtSecret": secret })).into();
+        }
         match self.paths.below_agents(&path).as_deref() {
             Some([id, "react"]) => self.react(request, id),
             Some(rest) => self.rest(request, rest).await.map_or_else(Answer::from, Answer::from),
@@ -114,11 +121,20 @@ impl AgentService {
         if self.pod.has(&mutant::SERVICE_TRUSTS_NETWORK)
             || self.pod.has(&mutant::QUERY_TOKEN_UNCHECKED) && place == Place::Query
             || self.pod.has(&mutant::USER_HEADER_IS_A_PASS) && request.headers().contains_key("x-user-id")
+            || self.pod.has(&mutant::SETTINGS_UNVERIFIED) && *request.method() == Method::PATCH
+            || self.pod.has(&mutant::OWN_COOKIE_IS_A_PASS)
+                && request
+                    .headers()
+                    .get(COOKIE)
+                    .is_some_and(|cookie| cookie.as_bytes().starts_with(SEEN.as_bytes()))
         {
             return Ok(());
         }
         let token = match Presented::to(&self.pod, request.headers(), request.uri().query()) {
             Presented::One(found, token) if found == place => token,
+            Presented::Nothing if place == Place::Query && self.pod.has(&mutant::SUBPROTOCOL_IS_A_TOKEN) => {
+                last_offer(request.headers()).ok_or_else(|| self.unauthorized())?.into()
+            }
             Presented::One(Place::Header, _) if self.pod.has(&mutant::HEADER_ONLY_BREAKS) => return Err(broken()),
             Presented::One(Place::Query, _) if self.pod.has(&mutant::QUERY_ONLY_BREAKS) => return Err(broken()),
             _ => return Err(self.unauthorized()),
@@ -153,6 +169,14 @@ impl AgentService {
 
     /// The form comes first, so that its answers say nothing about the token.
     fn react(&self, mut request: Request<Incoming>, id: &str) -> Answer {
+        if self.pod.has(&mutant::EXACT_UPGRADE_ONLY)
+            && request
+                .headers()
+                .get(CONNECTION)
+                .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"upgrade"))
+        {
+            return error(StatusCode::UPGRADE_REQUIRED, "Upgrade Required").closing().into();
+        }
         let accepted = match super::upgrade::form(&request) {
             Ok(accepted) => accepted,
             Err(refusal) => return refusal.into(),
@@ -164,7 +188,9 @@ impl AgentService {
             return refusal.closing().into();
         }
         let upgraded = hyper::upgrade::on(&mut request);
-        let conversation = react::converse(upgraded, self.agents.shown(id), self.pod.clone());
+        let marked =
+            self.pod.has(&mutant::UNAGREED_COMPRESSION) && super::upgrade::offers_compression(request.headers());
+        let conversation = react::converse(upgraded, self.agents.shown(id), self.pod.clone(), marked);
         Answer {
             response: accepted,
             tunnel: Some(Box::pin(conversation)),
@@ -176,7 +202,16 @@ impl AgentService {
             self.identify(request, Place::Header)?;
         }
         match *request.method() {
-            Method::GET | Method::HEAD => Ok(json(StatusCode::OK, &json!({ "status": "ok" }))),
+            Method::GET | Method::HEAD => {
+                let mut answer = json(StatusCode::OK, &json!({ "status": "ok" }));
+                let key = HeaderValue::from_str(self.pod.var_or("LITELLM_MASTER_KEY", ""));
+                if self.pod.has(&mutant::KEY_IN_HEALTH_HEADER)
+                    && let Ok(key) = key
+                {
+                    answer.headers_mut().insert("x-litellm-key", key);
+                }
+                Ok(answer)
+            }
             _ => Err(not_allowed("GET, HEAD")),
         }
     }
@@ -185,7 +220,13 @@ impl AgentService {
         self.identify(&request, Place::Header)?;
         let (parts, body) = request.into_parts();
         match (parts.method.as_str(), path) {
-            ("GET" | "HEAD", []) => Ok(json(StatusCode::OK, &self.agents.list())),
+            ("GET" | "HEAD", []) => {
+                let mut answer = json(StatusCode::OK, &self.agents.list());
+                if self.pod.has(&mutant::OWN_COOKIE_IS_A_PASS) {
+                    answer.headers_mut().insert(SET_COOKIE, HeaderValue::from_static(SEEN));
+                }
+                Ok(answer)
+            }
             ("POST", []) => self.agents.create(&read(body).await?),
             (_, []) => Err(not_allowed("GET, HEAD, POST")),
             ("GET" | "HEAD", ["models"]) => self.models.list().await,
@@ -198,6 +239,13 @@ impl AgentService {
             _ => Err(not_found()),
         }
     }
+}
+
+/// For the mutant `subprotocol-is-a-token`: the last subprotocol that is offered.
+fn last_offer(headers: &HeaderMap) -> Option<&[u8]> {
+    let offers = headers.get("sec-websocket-protocol")?.as_bytes();
+    let last = offers.rsplit(|byte| *byte == b',').next()?;
+    Some(last.trim_ascii())
 }
 
 /// A request's body, within limits of size and time (CWE-400).

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
+use super::super::upgrade::marked_as_compressed;
 use super::super::{Pod, mutant};
 
 /// The longest message that a client may send, in bytes.
@@ -22,8 +23,8 @@ const LONGEST: usize = 64 * 1024;
 /// How long a client may take to answer a close.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Talks until one of the two ends.
-pub async fn converse(upgraded: OnUpgrade, agent: Option<Value>, pod: Pod) {
+/// Talks until one of the two ends. `marked`: the first message says that it is compressed, for a mutant.
+pub async fn converse(upgraded: OnUpgrade, agent: Option<Value>, pod: Pod, marked: bool) {
     let Ok(io) = upgraded.await else {
         return;
     };
@@ -39,6 +40,7 @@ pub async fn converse(upgraded: OnUpgrade, agent: Option<Value>, pod: Pod) {
         return;
     };
     let init = text(&json!({ "type": "init", "agent": agent }));
+    let init = if marked { marked_as_compressed(init) } else { init };
     if !pod.has(&mutant::INIT_FORGOTTEN) && socket.send(init).await.is_err() {
         return;
     }

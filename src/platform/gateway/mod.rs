@@ -120,15 +120,17 @@ impl Route {
 
 impl Handler for Gateway {
     async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        // What a client says of itself goes before anybody is asked.
-        self.strip(request.headers_mut());
         let is_upgrade = relay::is_upgrade(request.headers());
+        // What a client says of itself goes before anybody is asked.
+        if !(is_upgrade && self.pod.has(&mutant::UPGRADE_USER_HEADERS_KEPT)) {
+            self.strip(request.headers_mut());
+        }
         match Route::of(&self.paths, self.asked(&request)) {
             Route::Open if self.pod.has(&mutant::HEALTH_NOT_ROUTED) => error(StatusCode::NOT_FOUND, "Not Found").into(),
             Route::Open => self.forward(request).await,
             Route::Nowhere if self.pod.has(&mutant::OLD_MODELS_LEFT) => self.forward(request).await,
             Route::Nowhere => error(StatusCode::NOT_FOUND, "Not Found").into(),
-            Route::Guarded if self.is_unasked(request.method(), is_upgrade) => self.forward(request).await,
+            Route::Guarded if self.is_unasked(&request, is_upgrade) => self.forward(request).await,
             Route::Guarded if self.trusts(peer) || self.remembers(&request) => self.forward(request).await,
             Route::Guarded => match self.authorize(&request).await {
                 Ok(trusted) => {
@@ -159,9 +161,10 @@ impl Gateway {
         if keeps.into_iter().any(|mutant| self.pod.has(mutant)) {
             return;
         }
-        let is_foreign = |name: &str| match self.pod.has(&mutant::UNDERSCORES_KEPT) {
-            true => name.starts_with("x-user-"),
-            false => name.replace('_', "-").starts_with("x-user-"),
+        let is_foreign = |name: &str| match () {
+            () if self.pod.has(&mutant::UNDERSCORES_KEPT) => name.starts_with("x-user-"),
+            () if self.pod.has(&mutant::USER_ROLE_KEPT) => TRUSTED.contains(&name.replace('_', "-").as_str()),
+            () => name.replace('_', "-").starts_with("x-user-"),
         };
         let foreign: Vec<_> = headers
             .keys()
@@ -186,12 +189,20 @@ impl Gateway {
     }
 
     /// Whether access control is not asked about a request: there is no policy, or a mutant.
-    fn is_unasked(&self, method: &Method, is_upgrade: bool) -> bool {
+    fn is_unasked(&self, request: &Request<Incoming>, is_upgrade: bool) -> bool {
+        let (method, path) = (request.method(), request.uri().path());
+        let says = |name: &str, text: &str| {
+            let mut values = request.headers().get_all(name).iter();
+            values.any(|value| value.as_bytes().starts_with(text.as_bytes()))
+        };
         !self.asks && !self.pod.has(&mutant::POLICY_STAYS)
             || self.pod.has(&mutant::POLICY_ON_ANOTHER_ROUTE)
             || self.pod.has(&mutant::ONLY_GET_GUARDED) && *method != Method::GET
             || self.pod.has(&mutant::UPGRADES_UNASKED) && is_upgrade
             || self.pod.has(&mutant::OPTIONS_UNASKED) && *method == Method::OPTIONS
+            || self.pod.has(&mutant::MODELS_UNASKED) && path.ends_with("/models")
+            || self.pod.has(&mutant::LOCALHOST_UNASKED) && says("host", "localhost")
+            || self.pod.has(&mutant::LOOPBACK_CLIENT_UNASKED) && says("x-forwarded-for", "127.")
     }
 
     /// For a mutant that asks about the first request of a connection.

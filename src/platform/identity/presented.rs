@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 use percent_encoding::percent_decode_str;
 
 use super::super::token::bearer;
@@ -39,6 +39,14 @@ impl<'a> Presented<'a> {
                 let first = first.map(|token| Presented::One(Place::Header, Cow::Borrowed(token)));
                 first.unwrap_or(Presented::Several)
             }
+            Presented::Nothing if pod.has(&mutant::COOKIE_IS_A_TOKEN) => match in_cookie(headers) {
+                Some(token) => Presented::One(Place::Header, Cow::Borrowed(token)),
+                None => Presented::Nothing,
+            },
+            Presented::One(place, token) if token.is_empty() && pod.has(&mutant::EMPTY_TOKEN_FALLS_BACK) => {
+                let other = headers.get("x-access-token").map(|value| value.as_bytes());
+                Presented::One(place, other.map_or(token, Cow::Borrowed))
+            }
             presented => presented,
         }
     }
@@ -69,9 +77,21 @@ impl<'a> Presented<'a> {
     }
 }
 
+/// For the mutant `cookie-is-a-token`: the value of the cookie that has the parameter's name.
+fn in_cookie(headers: &HeaderMap) -> Option<&[u8]> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == PARAMETER)
+        .map(|(_, token)| token.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::pod::tests::pod;
     use http::HeaderValue;
 
     fn headers(values: &[&'static str]) -> HeaderMap {
@@ -98,6 +118,25 @@ mod tests {
         ];
         for (given, query, expected) in cases {
             assert_eq!(Presented::of(&headers(given), query), expected, "{given:?} {query:?}");
+        }
+    }
+
+    #[test]
+    fn mutants_look_in_other_places() {
+        let other = |name: &'static str, value: &'static str| {
+            let mut headers = headers(&[]);
+            headers.insert(name, HeaderValue::from_static(value));
+            headers
+        };
+        let cookie = other("cookie", "a=b; access-token=x");
+        let mut beside = other("x-access-token", "x");
+        beside.insert(AUTHORIZATION, HeaderValue::from_static("Bearer "));
+        let right = pod(&[]);
+        for (mutants, headers) in [("cookie-is-a-token", &cookie), ("empty-token-falls-back", &beside)] {
+            let wrong = pod(&[("GAUNTLET_MUTANTS", mutants)]);
+            let found = Presented::One(Place::Header, Cow::Borrowed(&b"x"[..]));
+            assert_eq!(Presented::to(&wrong, headers, None), found, "{mutants}");
+            assert_ne!(Presented::to(&right, headers, None), found, "without {mutants}");
         }
     }
 }

@@ -60,6 +60,8 @@ mutants! { AGENT_SERVICE of "agent-service":
     // headers
     USER_HEADERS_MERGED = "user-headers-merged" breaks "headers/trusted": "The gateway appends access control's x-user-* headers to the client's.";
     USER_HEADERS_KEPT = "user-headers-kept" breaks "headers/trusted": "The gateway keeps x-user-* headers that the client sent instead of replacing them.";
+    USER_ROLE_KEPT = "user-role-kept" breaks "headers/trusted": "The gateway removes only the three user headers that access control sets, so the client's x-user-role reaches the service.";
+    UPGRADE_USER_HEADERS_KEPT = "upgrade-user-headers-kept" breaks "headers/trusted": "The gateway removes the client's user headers from requests but not from upgrades.";
     USER_HEADERS_NOT_ADDED = "user-headers-not-added" breaks "headers/trusted": "The gateway doesn't pass access control's user headers to the service.";
     USER_HEADER_IS_A_PASS = "user-header-is-a-pass" breaks "headers/trusted": "The agent service accepts x-user-id in place of a token.";
     OMITTED_KEEPS_CLIENTS = "omitted-keeps-clients" breaks "headers/omitted": "The client's value of a user header survives where access control omits that header.";
@@ -73,6 +75,7 @@ mutants! { AGENT_SERVICE of "agent-service":
 
     // policy
     POLICY_ON_ANOTHER_ROUTE = "policy-on-another-route" breaks "policy/attached": "The gateway's policy is attached to a nonexistent route, so the agents' route is unguarded.";
+    LOCALHOST_UNASKED = "localhost-unasked" breaks "policy/attached": "The gateway doesn't ask access control about requests whose Host is localhost.";
     POLICY_STAYS = "policy-stays" breaks "policy/removed": "The gateway keeps asking access control after its policy is removed, so a missing policy goes unnoticed.";
 
     // leak
@@ -104,5 +107,16 @@ mutants! { AGENT_SERVICE of "agent-service":
     OPTIONS_UNASKED = "options-unasked" breaks "hardening/methods": "The gateway doesn't ask access control about OPTIONS, to suit browsers.";
     CONNECTION_TAKES_ALL = "connection-takes-all" breaks "hardening/hop-by-hop": "The gateway applies the client's Connection header after adding access control's headers, which removes them.";
     CONNECTION_IS_TRUSTED = "connection-is-trusted" breaks "hardening/smuggling": "After one permitted request, the gateway stops asking about the rest of the connection.";
+    LOOPBACK_CLIENT_UNASKED = "loopback-client-unasked" breaks "hardening/client-address": "The gateway doesn't ask access control if X-Forwarded-For begins with a loopback address.";
+    COOKIE_IS_A_TOKEN = "cookie-is-a-token" breaks "hardening/places": "Without a token elsewhere, a cookie counts as one.";
+    EMPTY_TOKEN_FALLS_BACK = "empty-token-falls-back" breaks "hardening/places": "Beside an empty token, the one in X-Access-Token counts.";
+    SUBPROTOCOL_IS_A_TOKEN = "subprotocol-is-a-token" breaks "hardening/places": "A token offered as a subprotocol counts on upgrades.";
+    OWN_COOKIE_IS_A_PASS = "own-cookie-is-a-pass" breaks "hardening/places": "The agent service sets a cookie after a good token, and accepts it in place of one.";
+    MODELS_UNASKED = "models-unasked" breaks "hardening/every-route": "The gateway doesn't ask access control about the list of models.";
+    SETTINGS_UNVERIFIED = "settings-unverified" breaks "hardening/every-route": "The agent service doesn't verify the token of a PATCH.";
+    EXACT_UPGRADE_ONLY = "exact-upgrade-only" breaks "hardening/handshakes": "The agent service takes an upgrade only if Connection is exactly Upgrade.";
+    UNAGREED_COMPRESSION = "unagreed-compression" breaks "hardening/handshakes": "The agent service marks messages as compressed for clients that offer compression, without agreeing to it.";
+    KEY_IN_HEALTH_HEADER = "key-in-health-header" breaks "hardening/open-doors": "The health check's answer has LiteLLM's key in a header.";
+    CONFIG_SHOWS_SECRET = "config-shows-secret" breaks "hardening/open-doors": "The agent service answers /api/config, without a token, with its configuration and the JWT secret.";
     LONG_TOKEN_BREAKS = "long-token-breaks" breaks "hardening/oversize": "A token of more than 4 KB causes a server error in the agent service.";
 }

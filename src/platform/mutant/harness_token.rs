@@ -19,6 +19,10 @@
 //! | `hardening/sharing` | another session's path, replay, second client |
 //! | `hardening/half-open` | slow heads are closed, descriptors come back |
 //! | `hardening/caching` | answers that carry a token aren't stored |
+//! | `hardening/places` | a token where the contract names no place for one |
+//! | `hardening/host` | foreign, missing and odd `Host` headers |
+//! | `hardening/handshakes` | upgrades as browsers send them |
+//! | `hardening/api-key` | the session API without its key |
 //!
 //! What only a load shows has rows of its own. Those of its mutants that count terminals go wrong above
 //! [`MANY`](super::MANY) of them:
@@ -117,6 +121,17 @@ mutants! { HARNESS_TOKEN of "harness-token":
     SLOW_HEADS_KEPT = "slow-heads-kept" breaks "hardening/half-open": "A connection whose request head never ends is never closed.";
     REFUSED_CONNECTIONS_KEPT = "refused-connections-kept" breaks "hardening/half-open": "The connection of a refused upgrade is never closed.";
     TOKEN_ANSWERS_CACHEABLE = "token-answers-cacheable" breaks "hardening/caching": "Responses carry no Cache-Control.";
+
+    COOKIE_OPENS = "cookie-opens" breaks "hardening/places": "Without a token elsewhere, a cookie of that name counts as one.";
+    SUBPROTOCOL_OPENS = "subprotocol-opens" breaks "hardening/places": "Without a token elsewhere, the last subprotocol offered counts as one.";
+    EMPTY_TOKEN_TRIES_HEADER = "empty-token-tries-header" breaks "hardening/places": "Beside an empty token, the one in X-Auth-Token counts.";
+    LOCALHOST_OPENS = "localhost-opens" breaks "hardening/host": "A request whose Host is localhost needs no token.";
+    LOOPBACK_CLIENT_OPENS = "loopback-client-opens" breaks "token/refuse": "A request whose X-Forwarded-For begins with a loopback address needs no token.";
+    KEEP_ALIVE_UPGRADE_REFUSED = "keep-alive-upgrade-refused" breaks "hardening/handshakes": "An upgrade is accepted only if Connection is exactly Upgrade, so Firefox is refused.";
+    OUTPUT_MARKED_COMPRESSED = "output-marked-compressed" breaks "hardening/handshakes": "Output is marked as compressed for clients that offer compression, without agreeing to it.";
+    API_LISTS_WITHOUT_KEY = "api-lists-without-key" breaks "hardening/api-key": "The list of sessions, with their tokens, needs no key.";
+    API_TAKES_TERMINAL_TOKEN = "api-takes-terminal-token" breaks "hardening/api-key": "The session API accepts the terminals' token in place of its key.";
+    HEALTH_NAMES_TOKEN = "health-names-token" breaks "leak/error-body": "The health check's answer has the token in a header.";
 
     // load
     LIMIT_OPENS_AND_CLOSES = "limit-opens-and-closes" breaks "load/holds": "Above 64 open terminals the sandbox answers 101 and closes with 1013 instead of refusing.";

@@ -136,6 +136,10 @@ mod tests {
             "harness-token/hardening/sharing",
             "harness-token/hardening/half-open",
             "harness-token/hardening/caching",
+            "harness-token/hardening/places",
+            "harness-token/hardening/host",
+            "harness-token/hardening/handshakes",
+            "harness-token/hardening/api-key",
             "harness-token/load/holds",
             "harness-token/load/refuses",
             "harness-token/load/returns",
@@ -221,6 +225,11 @@ mod tests {
             "agent-service/hardening/hop-by-hop",
             "agent-service/hardening/smuggling",
             "agent-service/hardening/oversize",
+            "agent-service/hardening/client-address",
+            "agent-service/hardening/places",
+            "agent-service/hardening/every-route",
+            "agent-service/hardening/handshakes",
+            "agent-service/hardening/open-doors",
         ] {
             assert!(rows.contains(row), "{row}");
         }

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::super::upgrade::marked_as_compressed;
 use super::super::{ComponentError, Mutant, Pod, mutant};
 use super::terminal::{Input, Terminal};
 
@@ -80,8 +81,8 @@ enum Ending {
     Broken(Error),
 }
 
-/// Attaches a client until one of the two ends.
-pub async fn converse<Io>(io: Io, terminal: Arc<Terminal>, limits: Limits, stop: CancellationToken)
+/// Attaches a client until one of the two ends. `marked`: output says that it is compressed, for a mutant.
+pub async fn converse<Io>(io: Io, terminal: Arc<Terminal>, limits: Limits, marked: bool, stop: CancellationToken)
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -92,7 +93,11 @@ where
         let (mut sink, mut stream) = socket.split();
         let output = async {
             while let Some(frame) = feed.next().await {
-                if sink.send(Message::Text(frame)).await.is_err() {
+                let output = match marked {
+                    true => marked_as_compressed(Message::Text(frame)),
+                    false => Message::Text(frame),
+                };
+                if sink.send(output).await.is_err() {
                     return Ending::Gone;
                 }
             }

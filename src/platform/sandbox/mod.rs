@@ -248,12 +248,13 @@ impl Sandbox {
                 .into();
             }
         };
+        let marked = self.pod.has(&mutant::OUTPUT_MARKED_COMPRESSED) && upgrade::offers_compression(request.headers());
         let upgraded = hyper::upgrade::on(request);
         let (limits, stop) = (self.limits.clone(), self.pod.stop.clone());
         let tunnel = Box::pin(async move {
             let _place = place;
             if let Ok(io) = upgraded.await {
-                attach::converse(TokioIo::new(io), terminal, limits, stop).await;
+                attach::converse(TokioIo::new(io), terminal, limits, marked, stop).await;
             }
         });
         Answer {

@@ -94,7 +94,10 @@ impl Handler for Web {
         {
             return answer.into();
         }
-        if !self.is_authorized(request.headers()) {
+        let listed = self.pod.has(&mutant::API_LISTS_WITHOUT_KEY)
+            && *request.method() == Method::GET
+            && path.ends_with("/sessions");
+        if !self.is_authorized(request.headers()) && !listed {
             let refusal = error(StatusCode::UNAUTHORIZED, "unauthorized");
             return refusal
                 .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
@@ -116,6 +119,11 @@ impl Web {
 
     fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+        if self.pod.has(&mutant::API_TAKES_TERMINAL_TOKEN)
+            && given.is_some_and(|given| equal(given, self.pod.var_or("HARNESS_AUTH_TOKEN", "").as_bytes()))
+        {
+            return true;
+        }
         matches!((given, &self.master_key), (Some(given), Some(key)) if equal(given, key.as_bytes()))
     }
 

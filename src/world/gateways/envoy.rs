@@ -8,15 +8,38 @@ use crate::platform::mutant;
 
 const USER_HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
 
-/// The headers a client must not send: those above, and others that services tend to trust.
-pub(super) const STRIPPED: [&str; 6] = [
-    "x-user-id",
-    "x-user-name",
-    "x-user-email",
-    "x-user-role",
-    "x-user-roles",
-    "x-user-groups",
-];
+/// How the names of all headers begin that a client must not send: those above, and whatever else a service may trust.
+const STRIPPED: &str = "x-user-";
+
+/// What is taken out of each request before anybody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stripped {
+    /// All headers whose names begin so.
+    Prefix(&'static str),
+    /// These alone.
+    Names(&'static [&'static str]),
+}
+
+impl Stripped {
+    /// What a gateway with these mutants takes out.
+    pub(super) fn of(has: &dyn Fn(&Mutant) -> bool) -> Stripped {
+        match has {
+            _ if has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) || has(&mutant::ENVOY_USER_HEADERS_APPENDED) => {
+                Stripped::Names(&[])
+            }
+            _ if has(&mutant::ENVOY_USER_ROLE_KEPT) => Stripped::Names(&USER_HEADERS),
+            _ => Stripped::Prefix(STRIPPED),
+        }
+    }
+
+    /// As Envoy's early header mutation is told it.
+    fn mutations(self) -> Value {
+        match self {
+            Stripped::Prefix(prefix) => json!([{ "remove_on_match": { "key_matcher": { "prefix": prefix } } }]),
+            Stripped::Names(names) => names.iter().map(|name| json!({ "remove": name })).collect(),
+        }
+    }
+}
 
 const TYPES: &str = "type.googleapis.com/envoy";
 
@@ -64,14 +87,13 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
         }
         _ => json!([{ "upgrade_type": "websocket" }]),
     };
-    let keeps = has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) || has(&mutant::ENVOY_USER_HEADERS_APPENDED);
-    let stripped = match keeps {
-        true => json!([]),
-        false => json!([{
+    let stripped = match Stripped::of(has) {
+        Stripped::Names([]) => json!([]),
+        stripped => json!([{
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": format!("{TYPES}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"),
-                "mutations": STRIPPED.map(|name| json!({ "remove": name })),
+                "mutations": stripped.mutations(),
             },
         }]),
     };
@@ -116,20 +138,35 @@ fn routes(number: usize, hops: &Hops, route: &Route, has: &dyn Fn(&Mutant) -> bo
         _ if has(&mutant::ENVOY_HEALTH_ASKED) => (&asked, &asked),
         _ => (&asked, &unasked),
     };
-    json!({ "virtual_hosts": [{
-        "name": "all",
-        "domains": ["*"],
-        "routes": [
-            { "match": { "path": route.agents }, "route": service, "typed_per_filter_config": agents },
-            { "match": { "path_separated_prefix": route.agents }, "route": service, "typed_per_filter_config": agents },
-            { "match": { "path": route.health }, "route": service, "typed_per_filter_config": health },
-            {
-                "match": { "prefix": "/" },
-                "direct_response": { "status": 404 },
-                "typed_per_filter_config": if hops.access_control.is_some() { &unasked } else { &asked },
-            },
-        ],
-    }] })
+    let nobody = if hops.access_control.is_some() {
+        &unasked
+    } else {
+        &asked
+    };
+    let mut routes = vec![
+        json!({ "match": { "path": route.agents }, "route": service, "typed_per_filter_config": agents }),
+        json!({ "match": { "path_separated_prefix": route.agents }, "route": service, "typed_per_filter_config": agents }),
+        json!({ "match": { "path": route.health }, "route": service, "typed_per_filter_config": health }),
+        json!({
+            "match": { "prefix": "/" },
+            "direct_response": { "status": 404 },
+            "typed_per_filter_config": nobody,
+        }),
+    ];
+    if has(&mutant::ENVOY_MODELS_UNGUARDED) {
+        let models = format!("{}/models", route.agents);
+        let models = json!({ "match": { "path": models }, "route": service, "typed_per_filter_config": nobody });
+        routes.insert(0, models);
+    }
+    let mut hosts = vec![json!({ "name": "all", "domains": ["*"], "routes": routes })];
+    if has(&mutant::ENVOY_OTHER_HOST_UNGUARDED) {
+        hosts.push(json!({
+            "name": "internal",
+            "domains": ["localhost", "127.0.0.1"],
+            "routes": [{ "match": { "prefix": "/" }, "route": service, "typed_per_filter_config": nobody }],
+        }));
+    }
+    json!({ "virtual_hosts": hosts })
 }
 
 fn authorizer(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Value {
@@ -180,4 +217,50 @@ fn address(text: &str) -> Value {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, "0"));
     let port: u16 = port.parse().unwrap_or_default();
     json!({ "socket_address": { "address": host, "port_value": port } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::names;
+
+    /// The connection manager of the one listener.
+    fn manager(mutants: &[&str]) -> Value {
+        let hops = Hops {
+            service: "127.0.0.1:3001".into(),
+            access_control: Some("127.0.0.1:9096".into()),
+        };
+        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
+        let route = Route::of(&names::contract());
+        let told = configuration(&[("127.0.0.1:8020".into(), hops)], &route, &mutants);
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"].clone()
+    }
+
+    #[test]
+    fn all_headers_of_users_are_taken_out_early() {
+        let mutations = |mutants: &[&str]| {
+            manager(mutants)["early_header_mutation_extensions"][0]["typed_config"]["mutations"].clone()
+        };
+        assert_eq!(
+            mutations(&[]),
+            json!([{ "remove_on_match": { "key_matcher": { "prefix": "x-user-" } } }])
+        );
+        assert_eq!(
+            mutations(&["envoy-user-role-kept"]),
+            json!([{ "remove": "x-user-id" }, { "remove": "x-user-name" }, { "remove": "x-user-email" }])
+        );
+        assert_eq!(mutations(&["envoy-omitted-keeps-clients"]), Value::Null);
+    }
+
+    #[test]
+    fn mutants_leave_a_door_open() {
+        let hosts = |mutants: &[&str]| manager(mutants)["route_config"]["virtual_hosts"].clone();
+        assert_eq!(hosts(&[]).as_array().map(Vec::len), Some(1));
+        assert_eq!(hosts(&["envoy-other-host-unguarded"])[1]["domains"][0], "localhost");
+        let models = &hosts(&["envoy-models-unguarded"])[0]["routes"][0];
+        assert_eq!(models["match"]["path"], "/api/agents/models");
+        let asked = &models["typed_per_filter_config"]["envoy.filters.http.ext_authz"];
+        assert_eq!(asked["disabled"], true);
+    }
 }

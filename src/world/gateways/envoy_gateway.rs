@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AUTHORIZER_TIMEOUT;
-use super::envoy::STRIPPED;
+use super::envoy::Stripped;
 use crate::platform::{Mutant, mutant};
 use crate::world::deploy::{DeployError, grouped, objects};
 
@@ -31,6 +31,7 @@ struct Told {
     stripped: String,
     upgrades: String,
     unguarded_path: String,
+    unguarded_hosts: String,
     authorizer_timeout: &'static str,
     names: Value,
 }
@@ -51,17 +52,24 @@ pub fn told(
     };
     let target = |name| json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name });
     let targets: Vec<Value> = targets.iter().map(target).collect();
-    let stripped = match has(&mutant::ENVOY_OMITTED_KEEPS_CLIENTS) {
-        true => json!([]),
-        false => json!(STRIPPED),
+    let stripped = match Stripped::of(&has) {
+        Stripped::Names(names) => json!({ "remove": names }),
+        Stripped::Prefix(prefix) => json!({ "removeOnMatch": [{ "type": "Prefix", "value": prefix }] }),
     };
     let upgrades = match has(&mutant::ENVOY_UPGRADE_LOST) {
         true => json!([{ "type": "spdy/3.1" }]),
         false => json!([{ "type": "websocket" }]),
     };
-    let unguarded_path = match has(&mutant::ENVOY_CONVERSATIONS_UNGUARDED) {
-        true => format!("{}/[^/]+/react", names.get("agents.path").map_or("", String::as_str)),
-        false => String::new(),
+    let agents = names.get("agents.path").map_or("", String::as_str);
+    let unguarded_path = match () {
+        () if has(&mutant::ENVOY_CONVERSATIONS_UNGUARDED) => format!("{agents}/[^/]+/react"),
+        () if has(&mutant::ENVOY_MODELS_UNGUARDED) => format!("{agents}/models"),
+        () if has(&mutant::ENVOY_OTHER_HOST_UNGUARDED) => format!("{agents}.*"),
+        () => String::new(),
+    };
+    let unguarded_hosts = match has(&mutant::ENVOY_OTHER_HOST_UNGUARDED) {
+        true => json!(["localhost"]),
+        false => json!([]),
     };
     let told = Told {
         gateway_class: class.to_owned(),
@@ -70,6 +78,7 @@ pub fn told(
         stripped: stripped.to_string(),
         upgrades: upgrades.to_string(),
         unguarded_path,
+        unguarded_hosts: unguarded_hosts.to_string(),
         authorizer_timeout: AUTHORIZER_TIMEOUT,
         names: grouped(names),
     };
@@ -114,6 +123,34 @@ mod tests {
         ];
         assert_eq!(kinds(&[], true), whole);
         assert_eq!(kinds(&[], false), whole[..6]);
-        assert!(kinds(&["envoy-conversations-unguarded"], true).contains(&"HTTPRoute unguarded".to_owned()));
+        for mutant in [
+            "envoy-conversations-unguarded",
+            "envoy-models-unguarded",
+            "envoy-other-host-unguarded",
+        ] {
+            assert!(
+                kinds(&[mutant], true).contains(&"HTTPRoute unguarded".to_owned()),
+                "{mutant}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_taken_out_of_requests() {
+        let stripped = |mutants: &[String]| {
+            let told = told("eg", &names::contract(), mutants, true).expect("a manifest");
+            let is_policy = |object: &&DynamicObject| {
+                object
+                    .types
+                    .as_ref()
+                    .is_some_and(|types| types.kind == "ClientTrafficPolicy")
+            };
+            let policy = told.iter().find(is_policy).expect("a policy of clients");
+            policy.data["spec"]["headers"]["earlyRequestHeaders"].clone()
+        };
+        let all = json!({ "removeOnMatch": [{ "type": "Prefix", "value": "x-user-" }] });
+        assert_eq!(stripped(&[]), all);
+        let three = json!({ "remove": ["x-user-id", "x-user-name", "x-user-email"] });
+        assert_eq!(stripped(&["envoy-user-role-kept".to_owned()]), three);
     }
 }

@@ -159,7 +159,7 @@ impl Images {
     pub fn of(&self, road: Road) -> Option<&str> {
         match road {
             Road::Nginx => Some(self.nginx.as_deref().unwrap_or("nginx:stable")),
-            Road::Envoy => Some(self.envoy.as_deref().unwrap_or("envoyproxy/envoy:v1.35-latest")),
+            Road::Envoy => Some(self.envoy.as_deref().unwrap_or("envoyproxy/envoy:v1.36-latest")),
             _ => None,
         }
     }

@@ -6,11 +6,33 @@ use super::upstream_slot::{Hops, Route};
 use crate::platform::Mutant;
 use crate::platform::mutant;
 
+/// What the service gets to see of a client's headers, beside `Host` and what the upgrade needs.
+const FORWARDED: [&str; 18] = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Authorization",
+    "Cache-Control",
+    "Content-Encoding",
+    "Content-Type",
+    "Cookie",
+    "If-Match",
+    "If-None-Match",
+    "Origin",
+    "Range",
+    "Referer",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Version",
+    "User-Agent",
+];
+
 /// The configuration of an nginx that has these slots, its files in `folder`.
 ///
-/// What the client says of itself in the three headers is replaced by what access control says, or taken
-/// out where it says nothing, and taken out before access control is asked; names with an underscore nginx
-/// drops itself. A path is matched as nginx reads it, and both are asked about it as it came.
+/// nginx can't take out headers by how their names begin, so it hands on those of [`FORWARDED`] and no others:
+/// nothing that begins with `x-user-` reaches anybody. The three headers are what access control says. A path is
+/// matched as nginx reads it, and both are asked about it as it came.
 pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
     let mut text = format!(
@@ -28,9 +50,13 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   large_client_header_buffers 4 16k;
-  map $http_upgrade $upgrade_or_close {{ default upgrade; '' close; }}
 "
     );
+    // A pattern is matched in its own case, a plain text in any.
+    text.push_str(match has(&mutant::NGINX_UPGRADE_ONE_CASE) {
+        true => "  map $http_upgrade $upgrade_or_close { default close; ~^websocket$ upgrade; }\n",
+        false => "  map $http_upgrade $upgrade_or_close { default upgrade; '' close; }\n",
+    });
     if has(&mutant::NGINX_UNDERSCORES_KEPT) {
         text.push_str("  underscores_in_headers on;\n");
     }
@@ -78,6 +104,10 @@ fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &R
     if has(&mutant::NGINX_CONVERSATIONS_UNGUARDED) {
         locations.push(("~ /react$".to_owned(), format!("{open}{to_service}")));
     }
+    if has(&mutant::NGINX_MODELS_UNGUARDED) {
+        locations.push((format!("= {agents}/models"), format!("{open}{to_service}")));
+    }
+    let others = format!("{open}{to_service}");
     if has(&mutant::NGINX_OPEN_ON_ERROR) || has(&mutant::NGINX_ONLY_GET_GUARDED) {
         locations.push(("@service".to_owned(), to_service));
     }
@@ -87,6 +117,13 @@ fn server(text: &mut String, number: usize, listen: &str, hops: &Hops, route: &R
         let _infallible = write!(text, "    location {place} {{\n{lines}    }}\n");
     }
     text.push_str("  }\n");
+    if has(&mutant::NGINX_OTHER_HOST_UNGUARDED) {
+        let names = "localhost 127.0.0.1";
+        let _infallible = write!(
+            text,
+            "  server {{\n    listen {listen};\n    server_name {names};\n    location / {{\n{others}    }}\n  }}\n"
+        );
+    }
 }
 
 /// The locations that ask access control first.
@@ -121,11 +158,20 @@ fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
         "      proxy_pass http://service_{number};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
-      proxy_set_header X-User-Role '';
-      proxy_set_header X-User-Roles '';
-      proxy_set_header X-User-Groups '';
 "
     );
+    let all = [
+        &mutant::NGINX_USER_ROLE_KEPT,
+        &mutant::NGINX_EMAIL_NOT_SET,
+        &mutant::NGINX_UNDERSCORES_KEPT,
+    ];
+    if !all.into_iter().any(has) {
+        lines.push_str("      proxy_pass_request_headers off;\n");
+    }
+    for name in FORWARDED {
+        let variable = name.to_ascii_lowercase().replace('-', "_");
+        let _infallible = writeln!(lines, "      proxy_set_header {name} $http_{variable};");
+    }
     lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {
         true => "",
         false => {
@@ -152,12 +198,11 @@ fn authorize(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Str
         "      internal;
       proxy_pass http://access_control_{number}{auth}{target};
       proxy_method $request_method;
+      proxy_pass_request_headers off;
       proxy_pass_request_body off;
       proxy_set_header Content-Length '';
       proxy_set_header Host $http_host;
-      proxy_set_header X-User-Id '';
-      proxy_set_header X-User-Name '';
-      proxy_set_header X-User-Email '';
+      proxy_set_header Authorization $http_authorization;
       proxy_connect_timeout {authorizer_timeout};
       proxy_read_timeout {authorizer_timeout};
 "
@@ -172,4 +217,64 @@ fn authorize(number: usize, route: &Route, has: &dyn Fn(&Mutant) -> bool) -> Str
         );
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::names;
+
+    fn told(mutants: &[&str]) -> String {
+        let hops = Hops {
+            service: "127.0.0.1:3001".into(),
+            access_control: Some("127.0.0.1:9096".into()),
+        };
+        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
+        let route = Route::of(&names::contract());
+        configuration("/tmp/gateway", &[("127.0.0.1:8010".into(), hops)], &route, &mutants)
+    }
+
+    /// How often a line stands there.
+    fn count(told: &str, line: &str) -> usize {
+        told.lines().filter(|other| other.trim() == line).count()
+    }
+
+    #[test]
+    fn only_headers_of_a_list_go_on() {
+        let right = told(&[]);
+        // The agents' two locations, the health check's, and the question to access control.
+        assert_eq!(count(&right, "proxy_pass_request_headers off;"), 4);
+        assert_eq!(
+            count(&right, "proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key;"),
+            3
+        );
+        for mutant in ["nginx-user-role-kept", "nginx-email-not-set", "nginx-underscores-kept"] {
+            assert_eq!(
+                count(&told(&[mutant]), "proxy_pass_request_headers off;"),
+                1,
+                "{mutant}"
+            );
+        }
+    }
+
+    #[test]
+    fn mutants_leave_a_door_open() {
+        assert_eq!(count(&told(&[]), "auth_request /.authorize;"), 2);
+        let models = "location = /api/agents/models {";
+        assert_eq!(
+            (
+                count(&told(&[]), models),
+                count(&told(&["nginx-models-unguarded"]), models)
+            ),
+            (0, 1)
+        );
+        let named = "server_name localhost 127.0.0.1;";
+        assert_eq!(
+            (
+                count(&told(&[]), named),
+                count(&told(&["nginx-other-host-unguarded"]), named)
+            ),
+            (0, 1)
+        );
+    }
 }
