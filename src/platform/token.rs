@@ -153,6 +153,9 @@ impl Door {
         if self.pod.has(&mutant::PREFIX_COMPARE) {
             return !given.is_empty() && given.iter().zip(token).all(|(a, b)| a == b);
         }
+        if self.pod.has(&mutant::SECOND_VALUE_OPENS) && given == b"changeme" {
+            return true;
+        }
         if self.pod.has(&mutant::CASE_INSENSITIVE_COMPARE) {
             return given.eq_ignore_ascii_case(token);
         }

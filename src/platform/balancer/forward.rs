@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -64,6 +64,11 @@ impl Forwarder {
         let Ok(stream) = stream else {
             return error(StatusCode::BAD_GATEWAY, "no backend can be reached").into();
         };
+        if self.pod.has(&mutant::BALANCER_COMPLETES_UPGRADE) && request.headers().contains_key(UPGRADE) {
+            request
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        }
         let is_upgrade = relay::is_upgrade(request.headers());
         let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();

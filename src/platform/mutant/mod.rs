@@ -136,6 +136,7 @@ mod tests {
             "harness-token/hardening/sharing",
             "harness-token/hardening/half-open",
             "harness-token/hardening/caching",
+            "harness-token/hardening/endpoints",
             "harness-token/load/holds",
             "harness-token/load/refuses",
             "harness-token/load/returns",
