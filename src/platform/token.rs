@@ -352,6 +352,7 @@ mod tests {
             ("prefix-compare", Some(TOKEN), query(&TOKEN[..63])),
             ("prefix-compare", Some(TOKEN), query(&format!("{TOKEN}0"))),
             ("case-insensitive-compare", Some(TOKEN), query(&upper)),
+            ("second-value-opens", Some(TOKEN), query("changeme")),
             ("unset-token-opens", None, query("")),
             ("unset-token-opens", None, None),
             ("undefined-opens", None, query("undefined")),
