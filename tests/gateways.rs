@@ -86,7 +86,8 @@ fn nginx_holds() {
     holds(
         "nginx",
         "nginx-only-get-guarded,nginx-decisions-cached,nginx-health-not-routed,nginx-conversations-unguarded,\
-         nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-underscores-kept,nginx-open-on-error",
+         nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-underscores-kept,nginx-query-in-log,\
+         nginx-open-on-error",
     );
 }
 

@@ -261,7 +261,7 @@ impl Fit<'_> {
         let commands = self.installation.commands.as_ref();
         reached(planned).iter().find_map(|(step, reached)| {
             let (verb, asks) = (step.verb, self.asks_of(reached));
-            if asks.is_empty() {
+            if asks.is_empty() || self.reads_files(verb, &asks) {
                 return None;
             }
             let lack = match commands {
@@ -276,6 +276,13 @@ impl Fit<'_> {
                 ),
             })
         })
+    }
+
+    /// Whether it searches logs, and the profile names files of them.
+    fn reads_files(&self, verb: &str, asks: &[Ask]) -> bool {
+        let of_logs = |ask: &Ask| matches!(ask, Ask::FindPods | Ask::ReadLogs);
+        let has_command = self.installation.can(Operation::Logs);
+        verb == "search" && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
     }
 
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.

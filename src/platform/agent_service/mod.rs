@@ -155,7 +155,12 @@ impl AgentService {
     fn react(&self, mut request: Request<Incoming>, id: &str) -> Answer {
         let accepted = match super::upgrade::form(&request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return refusal.into(),
+            Err(refusal) => {
+                if self.pod.has(&mutant::HALF_UPGRADE_IN_LOG) {
+                    self.pod.log.line(format!("no handshake: {}", request.uri()));
+                }
+                return refusal.into();
+            }
         };
         let identified = self.identify(&request, Place::Query);
         if let Err(refusal) = identified

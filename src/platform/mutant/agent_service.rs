@@ -75,6 +75,8 @@ mutants! { AGENT_SERVICE of "agent-service":
 
     // leak
     JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
+    JWT_START_IN_LOG = "jwt-start-in-log" breaks "leak/log": "Access control logs the first characters of the tokens that it refuses.";
+    HALF_UPGRADE_IN_LOG = "half-upgrade-in-log" breaks "leak/log": "The agent service logs the whole URL of a request for a conversation that isn't an upgrade.";
     JWT_IN_ERROR_BODY = "jwt-in-error-body" breaks "leak/error-body": "The agent service's refusals repeat the token.";
     KEY_IN_ERROR_BODY = "key-in-error-body" breaks "leak/error-body": "When LiteLLM can't be reached, the error body contains the request with its key.";
 

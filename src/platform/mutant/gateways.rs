@@ -11,6 +11,7 @@ mutants! { NGINX of "agent-service":
     NGINX_ASKS_WITHOUT_QUERY = "nginx-asks-without-query" breaks "ws/accepted": "nginx asks access control without the query, and so without the token in it.";
     NGINX_EMAIL_NOT_SET = "nginx-email-not-set" breaks "headers/trusted": "One of three proxy_set_header directives is missing, so the client's x-user-email passes through.";
     NGINX_UNDERSCORES_KEPT = "nginx-underscores-kept" breaks "headers/omitted": "underscores_in_headers is on, and x_user_id isn't removed.";
+    NGINX_QUERY_IN_LOG = "nginx-query-in-log" breaks "leak/log": "nginx writes its access log in the default format, which contains the query.";
     NGINX_OPEN_ON_ERROR = "nginx-open-on-error" breaks "authz/down": "An error_page forwards requests to the service when access control fails.";
 }
 

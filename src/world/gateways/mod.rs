@@ -191,7 +191,10 @@ impl Gateways {
             let text = (kind.configuration)("", &only, &Route::of(&self.settings.names), &self.mutants);
             fronts.insert(road, (port, kind.file, text));
         }
-        Ok(slot.with(fronts))
+        let running = [(Road::Nginx, &self.nginx), (Road::Envoy, &self.envoy)];
+        let running = running.into_iter().filter(|(road, _)| roads.contains(road));
+        let logs = running.filter_map(|(road, cell)| Some((road, cell.get()?.log().to_owned())));
+        Ok(slot.with(fronts, logs.collect()))
     }
 
     async fn slots(&self) -> Result<&Arc<UpstreamSlots>, GatewayError> {

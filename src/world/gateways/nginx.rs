@@ -31,6 +31,9 @@ http {{
   map $http_upgrade $upgrade_or_close {{ default upgrade; '' close; }}
 "
     );
+    if has(&mutant::NGINX_QUERY_IN_LOG) {
+        text = text.replace("access_log off;", "access_log /dev/stdout;");
+    }
     if has(&mutant::NGINX_UNDERSCORES_KEPT) {
         text.push_str("  underscores_in_headers on;\n");
     }
