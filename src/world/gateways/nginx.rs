@@ -10,14 +10,15 @@ use crate::platform::mutant;
 ///
 /// What the client says of itself in the three headers is replaced by what access control says, or taken
 /// out where it says nothing, and taken out before access control is asked; names with an underscore nginx
-/// drops itself. A path is matched as nginx reads it, and both are asked about it as it came.
+/// drops itself. A path is matched as nginx reads it, and both are asked about it as it came. Nothing is logged of
+/// requests: with an error, too, nginx writes the request's line, and the token in its query.
 pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
     let mut text = format!(
         "daemon off;
 master_process off;
 pid {folder}/nginx.pid;
-error_log stderr error;
+error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
