@@ -87,7 +87,7 @@ fn nginx_holds() {
         "nginx",
         "nginx-only-get-guarded,nginx-decisions-cached,nginx-health-not-routed,nginx-conversations-unguarded,\
          nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-underscores-kept,nginx-query-in-log,\
-         nginx-open-on-error",
+         nginx-quiet-cut,nginx-body-limit,nginx-open-on-error",
     );
 }
 
@@ -96,7 +96,7 @@ fn envoy_holds() {
     holds(
         "envoy",
         "envoy-wrong-route,envoy-health-asked,envoy-conversations-unguarded,envoy-upgrade-lost,\
-         envoy-user-headers-appended,envoy-omitted-keeps-clients,envoy-open-on-error",
+         envoy-user-headers-appended,envoy-omitted-keeps-clients,envoy-quiet-cut,envoy-body-limit,envoy-open-on-error",
     );
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -16,6 +17,7 @@ use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_request};
 use super::outcome::{Observation, StepError};
 use super::wire::Recorded;
+use crate::vocabulary::duration::{self, DurationText};
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, parties, path_on};
 
@@ -39,6 +41,7 @@ pub const VERB: Verb = Verb {
         "close",
         "broken",
         "no_message_within",
+        "quiet",
     ],
     objects: &["header"],
     reach: Reach::Door { subject: None },
@@ -55,12 +58,17 @@ pub struct Websocket {
     pub road: Road,
     pub authorization: Option<String>,
     pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// Keeps it open so long after the first message without sending anything, as `60s`; pings are answered. `quiet`
+    /// tells what became of it.
+    #[schemars(with = "Option<DurationText>")]
+    pub quiet_for: Option<String>,
 }
 
 /// How long the other side may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`.
+/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`; with
+/// `quiet-for` also `quiet`: `open`, `pings` (how many came), `lasted_ms`.
 pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road;
     let target = path_on(&context.world, road, &arguments.websocket);
@@ -73,6 +81,11 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
+    let quiet_for = arguments.quiet_for.as_deref().map(|text| {
+        let wrong = || StepError::Because(format!("quiet-for: {text:?} is not a duration like 500ms or 60s"));
+        duration::parse(text).ok_or_else(wrong)
+    });
+    let quiet_for = quiet_for.transpose()?;
     let headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     let request = upgrade_request(&target, headers, &door)?;
     let curl = curl(&door, &request);
@@ -82,7 +95,7 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
             mut response,
         } => {
             response["opened"] = true.into();
-            let sound = first(&mut socket, context.limits.answer, &mut response).await;
+            let sound = first(&mut socket, context.limits.answer, quiet_for, &mut response).await;
             (response, socket.get_ref().transcript.clone(), sound)
         }
         Upgraded::Answered { response, transcript } => (response, transcript, Ok(())),
@@ -97,8 +110,13 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     Ok(Observation { what, value })
 }
 
-/// What comes first, and then the end.
-async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) -> Result<(), StepError> {
+/// What comes first, what becomes of it in the quiet after that, and the end.
+async fn first(
+    socket: &mut WebSocketStream<Recorded>,
+    within: Duration,
+    quiet_for: Option<Duration>,
+    seen: &mut Value,
+) -> Result<(), StepError> {
     let message = async {
         loop {
             match socket.next().await {
@@ -112,6 +130,9 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
         Ok(Some(Ok(message))) => {
             let text = String::from_utf8_lossy(&message.into_data()).into_owned();
             seen["message"] = serde_json::from_str(&text).unwrap_or(Value::String(text));
+            if let Some(quiet_for) = quiet_for {
+                seen["quiet"] = quiet(socket, quiet_for, within).await?;
+            }
             let _sent = socket.close(None).await;
             let ended = async {
                 while let Some(Ok(message)) = socket.next().await {
@@ -130,6 +151,35 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
         Err(_) => seen["no_message_within"] = (within.as_millis() as u64).into(),
     }
     Ok(())
+}
+
+/// Sends nothing for a time but answers to pings; then a ping, since an end that nobody told of is one as well.
+async fn quiet(
+    socket: &mut WebSocketStream<Recorded>,
+    quiet_for: Duration,
+    within: Duration,
+) -> Result<Value, StepError> {
+    let start = Instant::now();
+    let mut pings: u64 = 0;
+    let mut open = timeout(quiet_for, ended(socket, &mut pings, false)).await.is_err();
+    let lasted = start.elapsed();
+    if open {
+        open = socket.send(Message::Ping(Bytes::from_static(b"quiet"))).await.is_ok()
+            && matches!(timeout(within, ended(socket, &mut pings, true)).await, Ok(false));
+    }
+    Ok(json!({ "open": open, "pings": pings, "lasted_ms": lasted.as_millis() as u64 }))
+}
+
+/// Reads until the connection ends, or, where one is waited for, a pong comes: whether it has ended.
+async fn ended(socket: &mut WebSocketStream<Recorded>, pings: &mut u64, until_pong: bool) -> bool {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Ping(_))) => *pings += 1,
+            Some(Ok(Message::Pong(_))) if until_pong => return false,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return true,
+            Some(Ok(_)) => {}
+        }
+    }
 }
 
 fn close(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Value {

@@ -40,7 +40,7 @@ use models::Models;
 use witness::Witness;
 
 /// The longest body that a request may have.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// How long a client may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -104,5 +104,7 @@ mutants! { AGENT_SERVICE of "agent-service":
     OPTIONS_UNASKED = "options-unasked" breaks "hardening/methods": "The gateway doesn't ask access control about OPTIONS, to suit browsers.";
     CONNECTION_TAKES_ALL = "connection-takes-all" breaks "hardening/hop-by-hop": "The gateway applies the client's Connection header after adding access control's headers, which removes them.";
     CONNECTION_IS_TRUSTED = "connection-is-trusted" breaks "hardening/smuggling": "After one permitted request, the gateway stops asking about the rest of the connection.";
+    QUIET_CONVERSATION_CUT = "quiet-conversation-cut" breaks "hardening/quiet": "The gateway cuts a conversation that has been quiet for a second.";
+    LARGE_BODY_REFUSED = "large-body-refused" breaks "hardening/bodies": "The gateway refuses bodies of more than 64 KB.";
     LONG_TOKEN_BREAKS = "long-token-breaks" breaks "hardening/oversize": "A token of more than 4 KB causes a server error in the agent service.";
 }

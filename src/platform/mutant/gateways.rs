@@ -12,6 +12,8 @@ mutants! { NGINX of "agent-service":
     NGINX_EMAIL_NOT_SET = "nginx-email-not-set" breaks "headers/trusted": "One of three proxy_set_header directives is missing, so the client's x-user-email passes through.";
     NGINX_UNDERSCORES_KEPT = "nginx-underscores-kept" breaks "headers/omitted": "underscores_in_headers is on, and x_user_id isn't removed.";
     NGINX_QUERY_IN_LOG = "nginx-query-in-log" breaks "leak/log": "nginx writes its access log in the default format, which contains the query.";
+    NGINX_QUIET_CUT = "nginx-quiet-cut" breaks "hardening/quiet": "proxy_read_timeout is one second, for conversations too.";
+    NGINX_BODY_LIMIT = "nginx-body-limit" breaks "hardening/bodies": "client_max_body_size is 64 KB.";
     NGINX_OPEN_ON_ERROR = "nginx-open-on-error" breaks "authz/down": "An error_page forwards requests to the service when access control fails.";
 }
 
@@ -22,5 +24,7 @@ mutants! { ENVOY of "agent-service":
     ENVOY_UPGRADE_LOST = "envoy-upgrade-lost" breaks "ws/accepted": "WebSocket upgrades aren't enabled in Envoy.";
     ENVOY_USER_HEADERS_APPENDED = "envoy-user-headers-appended" breaks "headers/trusted": "Access control's user headers are appended to the client's instead of replacing them.";
     ENVOY_OMITTED_KEEPS_CLIENTS = "envoy-omitted-keeps-clients" breaks "headers/omitted": "The client's user headers aren't removed before ext_authz, which replaces only the headers access control sends.";
+    ENVOY_QUIET_CUT = "envoy-quiet-cut" breaks "hardening/quiet": "stream_idle_timeout is one second, for conversations too.";
+    ENVOY_BODY_LIMIT = "envoy-body-limit" breaks "hardening/bodies": "The buffer filter refuses bodies of more than 64 KB.";
     ENVOY_OPEN_ON_ERROR = "envoy-open-on-error" breaks "authz/down": "failure_mode_allow is on, so requests pass when access control fails.";
 }

@@ -218,6 +218,8 @@ mod tests {
             "agent-service/hardening/hop-by-hop",
             "agent-service/hardening/smuggling",
             "agent-service/hardening/oversize",
+            "agent-service/hardening/quiet",
+            "agent-service/hardening/bodies",
         ] {
             assert!(rows.contains(row), "{row}");
         }

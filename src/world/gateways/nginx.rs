@@ -32,6 +32,9 @@ http {{
   map $http_upgrade $upgrade_or_close {{ default upgrade; '' close; }}
 "
     );
+    if has(&mutant::NGINX_BODY_LIMIT) {
+        text.push_str("  client_max_body_size 64k;\n");
+    }
     if has(&mutant::NGINX_QUERY_IN_LOG) {
         text = text.replace("access_log off;", "access_log /dev/stdout;");
     }
@@ -130,6 +133,10 @@ fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
       proxy_set_header X-User-Groups '';
 "
     );
+    lines.push_str(match has(&mutant::NGINX_QUIET_CUT) {
+        true => "      proxy_read_timeout 1s;\n",
+        false => "      proxy_read_timeout 5m;\n",
+    });
     lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {
         true => "",
         false => {
