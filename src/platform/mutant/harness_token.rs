@@ -68,6 +68,7 @@ mutants! { HARNESS_TOKEN of "harness-token":
 
     // rotate
     NEW_SESSION_OLD_TOKEN = "new-session-old-token" breaks "rotate/new": "A new session's pod gets the token of the oldest existing sandbox.";
+    ONE_REPLICA_STALE = "one-replica-stale" breaks "rotate/new": "Of the replicas of web the first to start after a rotation keeps the old token.";
     PREVIOUS_TOKEN_ACCEPTED = "previous-token-accepted" breaks "rotate/new": "Doors made after a rotation accept the previous token too.";
     PROXY_UNCHECKED = "proxy-unchecked" breaks "rotate/live": "Only the sandbox checks the token, so the old one still opens an old session through the proxy.";
     RESTART_KEEPS_TEMPLATE = "restart-keeps-template" breaks "rotate/live": "Restarting a session creates the new pod from the old one's template, including the old token.";
