@@ -256,6 +256,8 @@ fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<re
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
         .http1_only()
+        // As most clients write them; those of upgrades are lower case.
+        .http1_title_case_headers()
         .local_address(from)
         .connect_timeout(context.limits.connect)
         .resolve(host, door.way)
