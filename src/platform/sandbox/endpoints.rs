@@ -43,9 +43,10 @@ impl Endpoints {
         if request.uri().path() == "/healthz" {
             return answer(StatusCode::OK, &json!({ "ok": true, "auth_required": false })).into();
         }
-        let sent = match *request.method() {
-            Method::POST => Limited::new(request.into_body(), MAX_BODY).collect().await.ok(),
-            _ => None,
+        let sends = request.method() == Method::POST;
+        let sent = match sends {
+            true => Limited::new(request.into_body(), MAX_BODY).collect().await.ok(),
+            false => None,
         };
         let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {
