@@ -115,7 +115,7 @@ mutants! { HARNESS_TOKEN of "harness-token":
     PROXY_PREFIX_IGNORED = "proxy-prefix-ignored" breaks "hardening/paths": "The proxy finds the API's path anywhere in the path, so /x/api/… opens the terminal too.";
     UPPER_CASE_PATH_UNCHECKED = "upper-case-path-unchecked" breaks "hardening/paths": "The terminal's path is routed in any case, but checked only in lower case.";
     PLAIN_GET_READS_TERMINAL = "plain-get-reads-terminal" breaks "hardening/plain-http": "A plain GET with the right token gets the terminal's screen.";
-    BALANCER_COMPLETES_UPGRADE = "balancer-completes-upgrade" breaks "hardening/plain-http": "The balancer adds Connection: Upgrade to every request that has an Upgrade header.";
+    BALANCER_UPGRADES_ALL = "balancer-upgrades-all" breaks "hardening/plain-http": "The balancer forwards every request for a terminal as an upgrade.";
     FOREIGN_ORIGIN_REFUSED = "foreign-origin-refused" breaks "hardening/origin": "An Origin that doesn't end in the server's own name is refused.";
     REFUSED_FRAMES_TYPED = "refused-frames-typed" breaks "hardening/refused-frames": "Frames sent along with a refused upgrade are typed into the terminal.";
     UNMASKED_ACCEPTED = "unmasked-accepted" breaks "hardening/frames": "Unmasked frames from a client are accepted.";
