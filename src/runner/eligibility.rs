@@ -1,5 +1,8 @@
 //! What a run needs from a platform that isn't ours, and why it can't run there.
 
+mod left_out;
+mod ways;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -8,7 +11,6 @@ use serde_json::Value;
 
 use super::plan::Planned;
 use crate::profile::operations::Operation;
-use crate::profile::route_address::Way;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
 use crate::vocabulary::Contract;
@@ -20,8 +22,6 @@ use crate::vocabulary::{
 };
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
-use crate::world::operations::Lack;
-use crate::world::roads::api_road;
 
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
@@ -52,8 +52,8 @@ impl Fit<'_> {
             .or_else(|| self.undeclared(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
-            .or_else(|| self.too_intrusive(intrusion(planned)))
-            .or_else(|| self.left_changed(intrusion(planned)))
+            .or_else(|| self.too_intrusive(self.intrusion(planned)))
+            .or_else(|| self.left_changed(self.intrusion(planned)))
     }
 
     /// What a run does with the cluster.
@@ -82,22 +82,8 @@ impl Fit<'_> {
         asks
     }
 
-    fn asks_of(&self, reached: &Reached) -> Vec<Ask> {
-        match reached {
-            Reached::Cluster(asks) => asks.clone(),
-            Reached::Roads(roads)
-                if roads
-                    .iter()
-                    .any(|road| *self.installation.way(*road) == Way::PortForward) =>
-            {
-                vec![Ask::FindPods, Ask::Forward]
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                self.asks_of(&Reached::Roads(vec![road]))
-            }
-            Reached::Roads(_) => Vec::new(),
-        }
+    fn intrusion(&self, planned: &Planned) -> Intrusion {
+        intrusion(planned, self.installation.probe.is_some())
     }
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
@@ -135,6 +121,10 @@ impl Fit<'_> {
         if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
+        let changes_jwt_secret = |step: &Step| step.verb == "patch-secret" && says(step, "names.jwt.secret-name");
+        if steps(planned).any(changes_jwt_secret) {
+            return of_its_own("whose users may be logged out");
+        }
         if let Some(why) = self.too_slow(world) {
             return Some(why);
         }
@@ -143,6 +133,9 @@ impl Fit<'_> {
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
             return of_its_own("with an agent whose key is missing or wrong");
+        }
+        if world.agent == AgentState::WithoutToken {
+            return of_its_own("with an agent whose runtime token is missing");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
@@ -155,8 +148,8 @@ impl Fit<'_> {
             return Some(why);
         }
         let balancer = world.balancer.as_ref()?;
-        if balancer.probe && !can(Operation::Probe) {
-            return of_its_own("with a backend of the harness behind the balancer");
+        if balancer.probe && self.installation.probe.is_none() && !can(Operation::Probe) {
+            return of_its_own("with a backend of the harness behind the balancer (`--probe-listen` runs one)");
         }
         if let Some(timeout) = &balancer.idle_timeout {
             return of_its_own(&format!("whose balancer has an idle timeout of {timeout}"));
@@ -236,55 +229,6 @@ impl Fit<'_> {
             .then(|| "there is no codex agent: no pod has the labels of names.agent.selector".into())
     }
 
-    fn no_road(&self, planned: &Planned) -> Option<String> {
-        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !self.installation.has_road(*road));
-        reached(planned).iter().find_map(|(_, reached)| match reached {
-            Reached::Roads(roads) => {
-                let road = missing(roads)?.name();
-                Some(format!(
-                    "there is no road `{road}`: the profile's `roads` can give its address"
-                ))
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
-            }
-            Reached::Cluster(_) => None,
-        })
-    }
-
-    fn no_cluster(&self, planned: &Planned) -> Option<String> {
-        if self.installation.has_cluster {
-            return None;
-        }
-        let commands = self.installation.commands.as_ref();
-        reached(planned).iter().find_map(|(step, reached)| {
-            let (verb, asks) = (step.verb, self.asks_of(reached));
-            if asks.is_empty() || self.reads_files(verb, &asks) {
-                return None;
-            }
-            let lack = match commands {
-                Some(commands) => commands.lack(verb, &asks)?,
-                None => Lack::Way,
-            };
-            Some(match lack {
-                Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
-                Lack::Command(operation) => format!(
-                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
-                    operation.name()
-                ),
-            })
-        })
-    }
-
-    /// Whether it searches logs, and the profile names files of them.
-    fn reads_files(&self, verb: &str, asks: &[Ask]) -> bool {
-        let of_logs = |ask: &Ask| matches!(ask, Ask::FindPods | Ask::ReadLogs);
-        let has_command = self.installation.can(Operation::Logs);
-        verb == "search" && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
-    }
-
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
     fn unknown_secret(&self, planned: &Planned) -> Option<String> {
         match planned.contract() {
@@ -329,15 +273,16 @@ impl Fit<'_> {
     }
 }
 
-/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
-pub fn intrusion(planned: &Planned) -> Intrusion {
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it; a backend that
+/// listens behind the balancer anyway (`probe_listens`) doesn't have to be put there.
+pub fn intrusion(planned: &Planned, probe_listens: bool) -> Intrusion {
     let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
     let changed = !world.platform
         || world.secret != SecretState::WithToken
         || world.authorizer != AuthorizerState::Works
         || !world.litellm
         || world.clock.is_some()
-        || world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
+        || !probe_listens && world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
     match changed {
         true => said.max(Intrusion::Disrupt),
         false => said,

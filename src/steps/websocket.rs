@@ -1,4 +1,4 @@
-//! `websocket`: opens a WebSocket, reads the first message, and closes it.
+//! `websocket`: opens a WebSocket, reads the first message, and closes it or keeps it open.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::context::{Exchange, StepContext};
 use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_request};
 use super::outcome::{Observation, StepError};
+use super::terminal::Terminal;
 use super::wire::Recorded;
 use crate::vocabulary::duration::{self, DurationText};
 use crate::vocabulary::{Intrusion, Road};
@@ -49,7 +50,7 @@ pub const VERB: Verb = Verb {
     ..verb!("websocket", Websocket, run)
 };
 
-/// Opens a WebSocket that is no terminal, reads what comes first, and closes it.
+/// Opens a WebSocket that is no terminal, reads what comes first, and closes it or keeps it open.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Websocket {
@@ -58,17 +59,19 @@ pub struct Websocket {
     pub road: Road,
     pub authorization: Option<String>,
     pub headers: Option<IndexMap<String, HeaderValues>>,
-    /// Keeps it open so long after the first message without sending anything, as `60s`; pings are answered. `quiet`
-    /// tells what became of it.
+    /// Sends nothing for so long after the first message but answers to pings, as `60s`; `quiet` tells what became of it.
     #[schemars(with = "Option<DurationText>")]
     pub quiet_for: Option<String>,
+    /// Whether it stays open for later steps: `ping`, `terminal`, `close`. Default: no.
+    pub keep: Option<bool>,
 }
 
 /// How long the other side may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`; with
-/// `quiet-for` also `quiet`: `open`, `pings` (how many came), `lasted_ms`.
+/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`; `terminal`,
+/// by which later steps name it, where it stays open; with `quiet-for` also `quiet`: `open`, `pings` (how many came),
+/// `lasted_ms`.
 pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road;
     let target = path_on(&context.world, road, &arguments.websocket);
@@ -95,8 +98,18 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
             mut response,
         } => {
             response["opened"] = true.into();
-            let sound = first(&mut socket, context.limits.answer, quiet_for, &mut response).await;
-            (response, socket.get_ref().transcript.clone(), sound)
+            let transcript = socket.get_ref().transcript.clone();
+            let sound = first(&mut socket, context.limits.answer, &mut response).await;
+            let began = !response["message"].is_null();
+            if let Some(quiet_for) = quiet_for.filter(|_| began) {
+                response["quiet"] = quiet(&mut socket, quiet_for, context.limits.answer).await;
+            }
+            match began && arguments.keep == Some(true) {
+                true => response["terminal"] = context.keep_terminal(Terminal::over(*socket)).into(),
+                false if began => end(&mut socket, &mut response).await,
+                false => {}
+            }
+            (response, transcript, sound)
         }
         Upgraded::Answered { response, transcript } => (response, transcript, Ok(())),
     };
@@ -110,13 +123,8 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     Ok(Observation { what, value })
 }
 
-/// What comes first, what becomes of it in the quiet after that, and the end.
-async fn first(
-    socket: &mut WebSocketStream<Recorded>,
-    within: Duration,
-    quiet_for: Option<Duration>,
-    seen: &mut Value,
-) -> Result<(), StepError> {
+/// What comes first.
+async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) -> Result<(), StepError> {
     let message = async {
         loop {
             match socket.next().await {
@@ -130,18 +138,6 @@ async fn first(
         Ok(Some(Ok(message))) => {
             let text = String::from_utf8_lossy(&message.into_data()).into_owned();
             seen["message"] = serde_json::from_str(&text).unwrap_or(Value::String(text));
-            if let Some(quiet_for) = quiet_for {
-                seen["quiet"] = quiet(socket, quiet_for, within).await?;
-            }
-            let _sent = socket.close(None).await;
-            let ended = async {
-                while let Some(Ok(message)) = socket.next().await {
-                    if let Message::Close(frame) = message {
-                        seen["close"] = close(frame.as_ref());
-                    }
-                }
-            };
-            let _in_time = timeout(CLOSE_WITHIN, ended).await;
         }
         Ok(Some(Err(error))) => {
             StepError::unless_exhausted("reading the first message", &error)?;
@@ -154,24 +150,20 @@ async fn first(
 }
 
 /// Sends nothing for a time but answers to pings; then a ping, since an end that nobody told of is one as well.
-async fn quiet(
-    socket: &mut WebSocketStream<Recorded>,
-    quiet_for: Duration,
-    within: Duration,
-) -> Result<Value, StepError> {
+async fn quiet(socket: &mut WebSocketStream<Recorded>, quiet_for: Duration, within: Duration) -> Value {
     let start = Instant::now();
     let mut pings: u64 = 0;
-    let mut open = timeout(quiet_for, ended(socket, &mut pings, false)).await.is_err();
+    let mut open = timeout(quiet_for, has_ended(socket, &mut pings, false)).await.is_err();
     let lasted = start.elapsed();
     if open {
         open = socket.send(Message::Ping(Bytes::from_static(b"quiet"))).await.is_ok()
-            && matches!(timeout(within, ended(socket, &mut pings, true)).await, Ok(false));
+            && matches!(timeout(within, has_ended(socket, &mut pings, true)).await, Ok(false));
     }
-    Ok(json!({ "open": open, "pings": pings, "lasted_ms": lasted.as_millis() as u64 }))
+    json!({ "open": open, "pings": pings, "lasted_ms": lasted.as_millis() as u64 })
 }
 
 /// Reads until the connection ends, or, where one is waited for, a pong comes: whether it has ended.
-async fn ended(socket: &mut WebSocketStream<Recorded>, pings: &mut u64, until_pong: bool) -> bool {
+async fn has_ended(socket: &mut WebSocketStream<Recorded>, pings: &mut u64, until_pong: bool) -> bool {
     loop {
         match socket.next().await {
             Some(Ok(Message::Ping(_))) => *pings += 1,
@@ -180,6 +172,19 @@ async fn ended(socket: &mut WebSocketStream<Recorded>, pings: &mut u64, until_po
             Some(Ok(_)) => {}
         }
     }
+}
+
+/// Closes it, and waits for the other side.
+async fn end(socket: &mut WebSocketStream<Recorded>, seen: &mut Value) {
+    let _sent = socket.close(None).await;
+    let ended = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                seen["close"] = close(frame.as_ref());
+            }
+        }
+    };
+    let _in_time = timeout(CLOSE_WITHIN, ended).await;
 }
 
 fn close(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Value {

@@ -1,0 +1,88 @@
+//! Whether there is a way to what the steps of a run use: a road, the cluster, or a command in its place.
+
+use super::{Fit, Reached};
+use crate::profile::operations::Operation;
+use crate::profile::route_address::Way;
+use crate::runner::plan::Planned;
+use crate::scenario::Step;
+use crate::world::access::Ask;
+use crate::world::operations::Lack;
+use crate::world::roads::api_road;
+
+impl Fit<'_> {
+    pub(super) fn no_road(&self, planned: &Planned) -> Option<String> {
+        self.kept(planned)
+            .iter()
+            .find_map(|(_, reached)| self.lacks_road(reached))
+    }
+
+    pub(super) fn lacks_road(&self, reached: &Reached) -> Option<String> {
+        match reached {
+            Reached::Roads(roads) => {
+                let missing = roads.iter().find(|road| !self.installation.has_road(**road))?;
+                Some(format!(
+                    "there is no road `{}`: the profile's `roads` can give its address",
+                    missing.name()
+                ))
+            }
+            Reached::Api => {
+                let road = api_road(|road| self.installation.has_road(road));
+                let none = !self.installation.has_road(road);
+                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
+            }
+            Reached::Cluster(_) => None,
+        }
+    }
+
+    pub(super) fn no_cluster(&self, planned: &Planned) -> Option<String> {
+        self.kept(planned)
+            .iter()
+            .find_map(|(step, reached)| self.lacks_cluster(step, reached))
+    }
+
+    pub(super) fn lacks_cluster(&self, step: &Step, reached: &Reached) -> Option<String> {
+        if self.installation.has_cluster {
+            return None;
+        }
+        let (verb, asks) = (step.verb, self.asks_of(reached));
+        if asks.is_empty() || self.reads_files(verb, &asks) {
+            return None;
+        }
+        let lack = match &self.installation.commands {
+            Some(commands) => commands.lack(verb, &asks)?,
+            None => Lack::Way,
+        };
+        Some(match lack {
+            Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
+            Lack::Command(operation) => format!(
+                "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
+                operation.name()
+            ),
+        })
+    }
+
+    /// Whether it searches logs, and the profile names files of them.
+    fn reads_files(&self, verb: &str, asks: &[Ask]) -> bool {
+        let of_logs = |ask: &Ask| matches!(ask, Ask::FindPods | Ask::ReadLogs);
+        let has_command = self.installation.can(Operation::Logs);
+        verb == "search" && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
+    }
+
+    pub(super) fn asks_of(&self, reached: &Reached) -> Vec<Ask> {
+        match reached {
+            Reached::Cluster(asks) => asks.clone(),
+            Reached::Roads(roads)
+                if roads
+                    .iter()
+                    .any(|road| *self.installation.way(*road) == Way::PortForward) =>
+            {
+                vec![Ask::FindPods, Ask::Forward]
+            }
+            Reached::Api => {
+                let road = api_road(|road| self.installation.has_road(road));
+                self.asks_of(&Reached::Roads(vec![road]))
+            }
+            Reached::Roads(_) => Vec::new(),
+        }
+    }
+}
