@@ -131,7 +131,7 @@ fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
 }
 
 /// Defects of another platform, and the scenarios that have to see them: one of them is enough.
-const DEFECTS: [(&str, &[&str]); 17] = [
+const DEFECTS: [(&str, &[&str]); 28] = [
     ("subprotocol-opens", &["harness-token/hardening/subprotocol"]),
     ("cookie-opens", &["harness-token/token/refuse"]),
     ("forwarded-opens", &["harness-token/token/refuse"]),
@@ -142,6 +142,17 @@ const DEFECTS: [(&str, &[&str]); 17] = [
     ("health-leaks-env", &["harness-token/leak/error-body"]),
     ("stale-replica", &["harness-token/rotate/new"]),
     ("strips-lower-case", &["harness-token/alb/header"]),
+    ("strips-lower-case", &["harness-token/alb/strip"]),
+    ("strips-capitalised", &["harness-token/alb/header"]),
+    ("ttyfoo-opens-with-token", &["harness-token/hardening/paths"]),
+    ("session-before-token", &["harness-token/hardening/sharing"]),
+    ("session-stores", &["harness-token/hardening/endpoints"]),
+    ("second-value", &["harness-token/token/near-misses"]),
+    ("health-denies-token", &["harness-token/token/refuse"]),
+    ("logs-refused-query", &["harness-token/leak/log"]),
+    ("logs-plain-query", &["harness-token/leak/log"]),
+    ("access-log-query", &["harness-token/leak/log"]),
+    ("cuts-conversations", &["agent-service/hardening/quiet"]),
     ("user-role-passes", &["agent-service/headers/trusted"]),
     ("expired-models", &["agent-service/jwt/expired"]),
     ("other-host-unguarded", &["agent-service/policy/attached"]),
@@ -194,6 +205,19 @@ fn without_leave_nothing_is_disrupted() {
         "{reasons:#?}"
     );
     assert_eq!(bench.secrets(), before);
+}
+
+/// Where no command gives logs, the files that the profile names are searched alone.
+#[test]
+fn files_of_logs_are_searched() {
+    for (defects, code) in [(&[][..], 0), (&["access-log-query"][..], 1)] {
+        let bench = Bench::up(defects);
+        let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("logs: ["));
+        let without: String = lines.map(|line| format!("{line}\n")).collect();
+        std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
+        let search = "harness-token/leak/log/refused[balancer]";
+        bench.run(&["--allow", "use", "--level", "all", search]).exits(code);
+    }
 }
 
 /// What is not given is skipped by its name.

@@ -87,7 +87,8 @@ fn nginx_holds() {
         "nginx",
         "nginx-only-get-guarded,nginx-decisions-cached,nginx-health-not-routed,nginx-conversations-unguarded,\
          nginx-upgrade-lost,nginx-asks-without-query,nginx-email-not-set,nginx-user-role-kept,nginx-underscores-kept,\
-         nginx-other-host-unguarded,nginx-models-unguarded,nginx-upgrade-one-case,nginx-open-on-error",
+         nginx-other-host-unguarded,nginx-models-unguarded,nginx-upgrade-one-case,nginx-query-in-log,nginx-quiet-cut,\
+         nginx-body-limit,nginx-open-on-error",
     );
 }
 
@@ -97,7 +98,7 @@ fn envoy_holds() {
         "envoy",
         "envoy-wrong-route,envoy-health-asked,envoy-conversations-unguarded,envoy-upgrade-lost,\
          envoy-user-headers-appended,envoy-user-role-kept,envoy-omitted-keeps-clients,envoy-other-host-unguarded,\
-         envoy-models-unguarded,envoy-open-on-error",
+         envoy-models-unguarded,envoy-quiet-cut,envoy-body-limit,envoy-open-on-error",
     );
 }
 

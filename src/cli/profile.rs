@@ -136,6 +136,15 @@ fn deployable(profile: &Profile, source: Option<&Arc<Source>>, settings: &[Strin
         };
         tell(&[said], message, LEAVE_OUT);
     }
+    for name in profile.logs.keys() {
+        let message = format!("gauntlet finds the logs of its own worlds, so the file of `{name}` isn't read");
+        let said = Said {
+            group: "logs",
+            name,
+            flag: format!("logs.{name}"),
+        };
+        tell(&[said], message, LEAVE_OUT);
+    }
     placed.sort_by_key(|problem: &Problem| problem.span.start);
     if !placed.is_empty() {
         told.insert(0, Problems(placed).render().trim_end().to_owned());

@@ -178,6 +178,9 @@ impl Door {
         if self.pod.has(&mutant::PREFIX_COMPARE) {
             return !given.is_empty() && given.iter().zip(token).all(|(a, b)| a == b);
         }
+        if self.pod.has(&mutant::SECOND_VALUE_OPENS) && given == b"changeme" {
+            return true;
+        }
         if self.pod.has(&mutant::CASE_INSENSITIVE_COMPARE) {
             return given.eq_ignore_ascii_case(token);
         }
@@ -407,6 +410,7 @@ mod tests {
             ("prefix-compare", Some(TOKEN), query(&TOKEN[..63])),
             ("prefix-compare", Some(TOKEN), query(&format!("{TOKEN}0"))),
             ("case-insensitive-compare", Some(TOKEN), query(&upper)),
+            ("second-value-opens", Some(TOKEN), query("changeme")),
             ("unset-token-opens", None, query("")),
             ("unset-token-opens", None, None),
             ("undefined-opens", None, query("undefined")),

@@ -28,13 +28,25 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
     {
         return Err(needs_upgrade("a terminal is attached with a WebSocket"));
     }
-    let mut accepted = form(request)?;
+    let mut accepted = form(request).inspect_err(|_| {
+        if pod.has(&mutant::PLAIN_QUERY_IN_LOG) {
+            pod.log.line(format!("no handshake: {}", request.uri()));
+        }
+    })?;
     let foreign = pod.has(&mutant::FOREIGN_ORIGIN_REFUSED) && !origin_is_own(request.headers());
     if foreign {
         return Err(error(StatusCode::FORBIDDEN, "origin not allowed").closing());
     }
     if !door.opens(request.uri().query(), request.headers()) {
+        if pod.has(&mutant::REFUSED_QUERY_IN_LOG) {
+            pod.log.line(format!("refused: {}", request.uri()));
+        }
         return Err(unauthorized(pod, request));
+    }
+    if pod.has(&mutant::TOKEN_START_IN_LOG) {
+        let shown = request.uri().query().and_then(|query| query.split_once("token="));
+        let start: String = shown.map_or("", |(_, token)| token).chars().take(8).collect();
+        pod.log.line(format!("attached with {start}..."));
     }
     if pod.has(&mutant::SUBPROTOCOL_ECHOED) {
         let name = HeaderName::from_static("sec-websocket-protocol");

@@ -9,6 +9,7 @@ pub mod secret_source;
 pub mod unsupported;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
@@ -59,6 +60,8 @@ pub struct Profile {
     pub secrets: BTreeMap<Needed, SecretSource>,
     /// The commands that operate it, if it has no Kubernetes.
     pub operations: Operations,
+    /// Files of this machine that it logs to, by names for reports.
+    pub logs: BTreeMap<String, PathBuf>,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -92,6 +95,7 @@ impl Default for Profile {
             roads: BTreeMap::new(),
             secrets: BTreeMap::new(),
             operations: Operations::new(),
+            logs: BTreeMap::new(),
             policies: Policies::none(),
         }
     }
@@ -181,6 +185,9 @@ impl Profile {
         if !self.operations.is_empty() {
             canonical["operations"] = operations::canonical(&self.operations);
         }
+        if !self.logs.is_empty() {
+            canonical["logs"] = json!(self.logs);
+        }
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -239,6 +246,9 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         profile.secrets.insert(needed, source);
     }
     profile.operations = operations::read(root, checker);
+    for (name, file, _) in texts(root, "logs") {
+        profile.logs.insert(name, file.into());
+    }
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
         let Some(policy) = policy(&key.name) else { continue };
@@ -302,6 +312,16 @@ mod tests {
         assert_eq!(profile.policies.choice("token.precedence"), Some("reject"));
         assert_eq!(profile.policies.choice("origin"), Some("listed"));
         assert_eq!(profile.policies.choice("token.scope"), None);
+    }
+
+    #[test]
+    fn files_that_it_logs_to() {
+        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
+        let profile = parse(&format!("{head}logs: {{ nginx: /var/log/nginx/access.log }}\n")).expect("good");
+        assert_eq!(profile.logs["nginx"], PathBuf::from("/var/log/nginx/access.log"));
+        assert_ne!(profile.digest(), Profile::default().digest());
+        let wrong = parse(&format!("{head}logs: [access.log]\n")).expect_err("no names");
+        assert!(wrong.contains("`logs` must be"), "{wrong}");
     }
 
     #[test]

@@ -73,6 +73,11 @@ pub fn schema() -> Value {
             "roads": map(roads, "How each road is gone: an address as `https://platform.example`, `port-forward`, `pods`, or `none`."),
             "secrets": map(secrets, "Where secrets come from; the installation's Secret by default."),
             "operations": map(operations::properties(), "The commands that operate a platform without Kubernetes. Undeclared: what needs one is skipped."),
+            "logs": {
+                "type": "object",
+                "description": "Files of this machine that the platform and what is before it log to, as { nginx: /var/log/nginx/access.log }: they are searched with the other logs.",
+                "additionalProperties": { "type": "string" },
+            },
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
         },
         "additionalProperties": false,

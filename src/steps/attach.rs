@@ -1,5 +1,6 @@
 //! `attach`: a WebSocket upgrade at a terminal's door, and its outcome.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -30,7 +31,7 @@ pub const VERB: Verb = Verb {
     ],
     default_given: Some("opens"),
     fields: &[
-        "opened", "works", "status", "header", "body", "text", "closed", "screen",
+        "opened", "works", "status", "header", "body", "text", "closed", "screen", "tried", "chance",
     ],
     objects: &["header"],
     takes_objects: &["attach"],
@@ -64,13 +65,72 @@ pub struct Attach {
     /// Extra bytes (masked binary frames of this text) sent right behind the upgrade request,
     /// without waiting for the answer.
     pub eager: Option<String>,
+    /// Attaches so many times, one after the other. The observation is the last one's, with `tried` (of all of them:
+    /// `opened`, `works`, `statuses`) and `chance` (`of_2`, `of_3`, `of_5`, `of_10`: how likely one replica of so many
+    /// was met, if each attach goes to any of them).
+    pub times: Option<u32>,
 }
+
+/// Numbers of replicas that the chance to meet one of them is told of.
+const REPLICAS: [u32; 4] = [2, 3, 5, 10];
 
 /// How long a taken back nonce may stay on the screen; a program may leave it there for ever.
 const ERASED_WITHIN: Duration = Duration::from_millis(500);
 
-/// Attaches to a session or pod. `keep`: the terminal stays open for later steps.
+/// Attaches to a session or pod, as often as it says. `keep`: the terminal stays open for later steps.
 pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
+    let Some(times) = arguments.times else {
+        return attach(&arguments, context, keep).await;
+    };
+    let mut tried = Tried::default();
+    for _ in 1..times {
+        tried.add(&attach(&arguments, context, false).await?.value);
+    }
+    let mut last = attach(&arguments, context, keep).await?;
+    tried.add(&last.value);
+    last.what = format!("{}, {times} times", last.what);
+    last.value["tried"] = tried.observed();
+    last.value["chance"] = chances(times);
+    Ok(last)
+}
+
+/// What came of several attaches.
+#[derive(Default)]
+struct Tried {
+    opened: u32,
+    works: u32,
+    statuses: BTreeMap<String, u32>,
+}
+
+impl Tried {
+    fn add(&mut self, seen: &Value) {
+        self.opened += u32::from(seen["opened"] == true);
+        self.works += u32::from(seen["works"] == true);
+        let status = match &seen["status"] {
+            Value::Null => "none".to_owned(),
+            status => status.to_string(),
+        };
+        *self.statuses.entry(status).or_default() += 1;
+    }
+
+    fn observed(&self) -> Value {
+        json!({ "opened": self.opened, "works": self.works, "statuses": self.statuses })
+    }
+}
+
+/// The chance that one replica of several was met, rounded down, by the number of replicas.
+fn chances(times: u32) -> Value {
+    let of = |replicas: u32| {
+        let missed = (1.0 - 1.0 / f64::from(replicas)).powf(f64::from(times));
+        (
+            format!("of_{replicas}"),
+            json!(((1.0 - missed) * 10_000.0).floor() / 10_000.0),
+        )
+    };
+    Value::Object(REPLICAS.map(of).into_iter().collect())
+}
+
+async fn attach(arguments: &Attach, context: &StepContext, keep: bool) -> Result<Observation, StepError> {
     let subject = &arguments.attach;
     let road = arguments.road.unwrap_or_else(|| default_road(subject));
     let what = format!("attach to {} {}", subject::name(subject), road.by());
@@ -84,7 +144,7 @@ pub async fn run(arguments: Attach, context: &StepContext, keep: bool) -> Result
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
-    let target = target(&arguments, context, road);
+    let target = target(arguments, context, road);
     let request = upgrade_request(
         &target,
         headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?,
@@ -198,7 +258,28 @@ async fn works_and_closes(terminal: &Terminal, context: &StepContext) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_interrupted;
+    use serde_json::json;
+
+    use super::{Tried, chances, is_interrupted};
+
+    #[test]
+    fn of_several_attaches_each_counts() {
+        let mut tried = Tried::default();
+        tried.add(&json!({ "opened": true, "works": true, "status": 101 }));
+        tried.add(&json!({ "opened": false, "status": 401 }));
+        tried.add(&json!({ "opened": false, "connection": "refused" }));
+        let want = json!({ "opened": 1, "works": 1, "statuses": { "101": 1, "401": 1, "none": 1 } });
+        assert_eq!(tried.observed(), want);
+    }
+
+    #[test]
+    fn the_chance_to_meet_one_replica_is_not_rounded_up() {
+        assert_eq!(
+            chances(20),
+            json!({ "of_2": 0.9999, "of_3": 0.9996, "of_5": 0.9884, "of_10": 0.8784 })
+        );
+        assert_eq!(chances(0)["of_2"], 0.0);
+    }
 
     #[test]
     fn a_prompt_in_the_middle_of_an_echo_is_told_from_lost_keys() {

@@ -258,6 +258,8 @@ fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<re
         .retry(reqwest::retry::never())
         .pool_max_idle_per_host(0)
         .http1_only()
+        // As most clients write them; those of upgrades are lower case.
+        .http1_title_case_headers()
         .local_address(from)
         .connect_timeout(context.limits.connect)
         .resolve(host, door.way)
@@ -267,9 +269,10 @@ fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<re
 }
 
 fn transcript_of(request: &Request, host: &str) -> String {
-    let mut text = format!("> {} {} HTTP/1.1\n> host: {host}\n", request.method, request.path);
+    let mut text = format!("> {} {} HTTP/1.1\n> Host: {host}\n", request.method, request.path);
     for (name, value) in &request.headers {
-        text.push_str(&format!("> {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+        let (name, value) = (title_case(name.as_str()), String::from_utf8_lossy(value.as_bytes()));
+        text.push_str(&format!("> {name}: {value}\n"));
     }
     text.push_str(">\n");
     for line in request.body.as_deref().unwrap_or_default().lines() {
@@ -278,10 +281,30 @@ fn transcript_of(request: &Request, host: &str) -> String {
     text
 }
 
+/// A header's name as it goes over the wire: `X-User-Id`.
+fn title_case(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::steps::definition::unlike_listed;
+
+    #[test]
+    fn names_are_shown_as_they_are_sent() {
+        for (name, sent) in [
+            ("x-user-id", "X-User-Id"),
+            ("x--a-", "X--A-"),
+            ("x_user_id", "X_user_id"),
+        ] {
+            assert_eq!(title_case(name), sent);
+        }
+    }
 
     async fn seen(body: String) -> Value {
         let answer = http::Response::new(body);

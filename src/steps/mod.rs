@@ -21,6 +21,7 @@ pub mod jwt;
 mod limits;
 mod load;
 mod lock;
+mod log_files;
 mod login;
 mod logs;
 mod nonce;

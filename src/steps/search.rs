@@ -15,7 +15,9 @@ use super::by_command;
 use super::context::{LogLine, StepContext};
 use super::definition::{Proof, Reach, ShownAgain, Verb, phrases, verb};
 use super::exec::{self, Exec};
+use super::log_files;
 use super::outcome::{Observation, StepError};
+use crate::profile::operations::Operation;
 use crate::redact::Redactor;
 use crate::world::access::Ask;
 use crate::world::operations::Operations;
@@ -52,7 +54,8 @@ pub struct Search {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Haystack {
-    /// Logs of all pods of the platform, also of containers before they were started again.
+    /// Logs of all pods of the platform, also of containers before they were started again; what gateways of this
+    /// machine write; files that the profile names.
     Logs,
     Events,
     /// Deployments, pods and ConfigMaps, as they stand in the cluster, and what codex agents write for codex.
@@ -208,7 +211,11 @@ async fn read_proven(arguments: &Search, haystack: Haystack, context: &StepConte
     };
     let deadline = Instant::now() + patience;
     loop {
-        let read = read(haystack, context).await?;
+        let mut read = read(haystack, context).await?;
+        if haystack == Haystack::Logs {
+            let files = log_files::read(context).await?;
+            read.extend(files.into_iter().map(|(name, text)| Place::with(name, text)));
+        }
         match prove(arguments, haystack, &read) {
             Ok(()) => return Ok(read),
             Err(unproven) if Instant::now() + PAUSE > deadline => return Err(unproven),
@@ -234,7 +241,7 @@ fn prove(arguments: &Search, haystack: Haystack, read: &[Place]) -> Result<(), S
 async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, StepError> {
     if let Operations::Commands(commands) = context.world.operations() {
         let read = match haystack {
-            Haystack::Logs => by_command::logs(commands).await?,
+            Haystack::Logs if commands.has(Operation::Logs) => by_command::logs(commands).await?,
             Haystack::Events => by_command::events(commands).await?,
             Haystack::Processes => by_command::outputs(commands, &["sh", "-c", PROCESSES], context).await?,
             // The others were kept here, or no operation gives them.
@@ -245,7 +252,11 @@ async fn read(haystack: Haystack, context: &StepContext) -> Result<Vec<Place>, S
         }
     }
     match haystack {
-        Haystack::Logs => logs(context).await,
+        // Without a cluster and without commands there are the files that the profile names.
+        Haystack::Logs => match context.world.operations() {
+            Operations::Kubernetes => logs(context).await,
+            Operations::Commands(_) | Operations::None => Ok(Vec::new()),
+        },
         Haystack::Events => events(context).await,
         Haystack::Config => config(context).await,
         Haystack::State => {

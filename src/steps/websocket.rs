@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -17,6 +18,7 @@ use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_r
 use super::outcome::{Observation, StepError};
 use super::terminal::Terminal;
 use super::wire::Recorded;
+use crate::vocabulary::duration::{self, DurationText};
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, parties, path_on};
 
@@ -40,6 +42,7 @@ pub const VERB: Verb = Verb {
         "close",
         "broken",
         "no_message_within",
+        "quiet",
     ],
     objects: &["header"],
     reach: Reach::Door { subject: None },
@@ -56,6 +59,9 @@ pub struct Websocket {
     pub road: Road,
     pub authorization: Option<String>,
     pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// Sends nothing for so long after the first message but answers to pings, as `60s`; `quiet` tells what became of it.
+    #[schemars(with = "Option<DurationText>")]
+    pub quiet_for: Option<String>,
     /// Whether it stays open for later steps: `ping`, `terminal`, `close`. Default: no.
     pub keep: Option<bool>,
 }
@@ -64,7 +70,8 @@ pub struct Websocket {
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`; `terminal`,
-/// by which later steps name it, where it stays open.
+/// by which later steps name it, where it stays open; with `quiet-for` also `quiet`: `open`, `pings` (how many came),
+/// `lasted_ms`.
 pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road;
     let target = path_on(&context.world, road, &arguments.websocket);
@@ -77,6 +84,11 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
         }
         Err(error) => return Err(StepError::doing(&what, error)),
     };
+    let quiet_for = arguments.quiet_for.as_deref().map(|text| {
+        let wrong = || StepError::Because(format!("quiet-for: {text:?} is not a duration like 500ms or 60s"));
+        duration::parse(text).ok_or_else(wrong)
+    });
+    let quiet_for = quiet_for.transpose()?;
     let headers = headers(arguments.authorization.as_deref(), arguments.headers.as_ref())?;
     let request = upgrade_request(&target, headers, &door)?;
     let curl = curl(&door, &request);
@@ -89,6 +101,9 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
             let transcript = socket.get_ref().transcript.clone();
             let sound = first(&mut socket, context.limits.answer, &mut response).await;
             let began = !response["message"].is_null();
+            if let Some(quiet_for) = quiet_for.filter(|_| began) {
+                response["quiet"] = quiet(&mut socket, quiet_for, context.limits.answer).await;
+            }
             match began && arguments.keep == Some(true) {
                 true => response["terminal"] = context.keep_terminal(Terminal::over(*socket)).into(),
                 false if began => end(&mut socket, &mut response).await,
@@ -132,6 +147,31 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
         Err(_) => seen["no_message_within"] = (within.as_millis() as u64).into(),
     }
     Ok(())
+}
+
+/// Sends nothing for a time but answers to pings; then a ping, since an end that nobody told of is one as well.
+async fn quiet(socket: &mut WebSocketStream<Recorded>, quiet_for: Duration, within: Duration) -> Value {
+    let start = Instant::now();
+    let mut pings: u64 = 0;
+    let mut open = timeout(quiet_for, has_ended(socket, &mut pings, false)).await.is_err();
+    let lasted = start.elapsed();
+    if open {
+        open = socket.send(Message::Ping(Bytes::from_static(b"quiet"))).await.is_ok()
+            && matches!(timeout(within, has_ended(socket, &mut pings, true)).await, Ok(false));
+    }
+    json!({ "open": open, "pings": pings, "lasted_ms": lasted.as_millis() as u64 })
+}
+
+/// Reads until the connection ends, or, where one is waited for, a pong comes: whether it has ended.
+async fn has_ended(socket: &mut WebSocketStream<Recorded>, pings: &mut u64, until_pong: bool) -> bool {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Ping(_))) => *pings += 1,
+            Some(Ok(Message::Pong(_))) if until_pong => return false,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return true,
+            Some(Ok(_)) => {}
+        }
+    }
 }
 
 /// Closes it, and waits for the other side.

@@ -192,6 +192,18 @@ pub const POLICIES: &[Policy] = &[
         meaning: "how access control answers a valid JWT without a role",
     },
     Policy {
+        name: "ws.idle",
+        values: Values::Duration,
+        reference: "2s",
+        meaning: "how long a conversation may be quiet and still stays open",
+    },
+    Policy {
+        name: "body.large",
+        values: Values::Choices(&["accepted", "refused"]),
+        reference: "accepted",
+        meaning: "whether a gateway lets a body of 100 KB through",
+    },
+    Policy {
         name: "rotation.interval",
         values: Values::Duration,
         reference: "1s",

@@ -452,6 +452,11 @@ impl World {
         files
     }
 
+    /// The files that gateways of this machine log to, where they lead here.
+    pub fn gateway_logs(&self) -> &[(Road, PathBuf)] {
+        self.slot.as_ref().map(UpstreamSlot::logs).unwrap_or_default()
+    }
+
     /// Where this machine connects to for an address of a pod; none if no pod has it any more.
     pub async fn way_to(&self, address: SocketAddr) -> Result<Option<SocketAddr>, WayError> {
         match &self.ground {

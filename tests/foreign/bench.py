@@ -40,6 +40,8 @@ def said(status, value, headers=(), head_only=False):
 def same(given, right):
     if broken("token-prefix") and given and right.startswith(given):
         return True
+    if broken("second-value") and given == b"changeme":
+        return True
     return bool(right) and given is not None and hmac.compare_digest(given, right)
 
 
@@ -84,7 +86,7 @@ class Box:
         self.fleet, self.env, self.labels = fleet, dict(env), labels
         self.name, self.uid = f"box-{secrets.token_hex(4)}", secrets.token_hex(8)
         self.token = env.get("HARNESS_AUTH_TOKEN", "").encode()
-        self.line, self.clients, self.log = "", [], []
+        self.line, self.clients, self.log, self.stored = "", [], [], []
 
     async def start(self):
         self.server = await listen(self.handle)
@@ -99,11 +101,18 @@ class Box:
 
     async def handle(self, request, reader, writer):
         self.log.append(f"{request.method} {request.path}")
+        if request.path == "/healthz" and broken("health-denies-token"):
+            return said(200, {"ok": True, "auth_required": False})
+        if request.path == "/session" and broken("session-stores"):
+            if request.method == "POST":
+                self.stored.append(request.body.decode("utf-8", "replace"))
+            return said(200, self.stored)
         if request.path == "/health" and broken("health-leaks-env"):
             return said(200, {"ok": True, "env": self.env})
         if request.path == "/health":
             return said(200, {"ok": True}, head_only=request.method == "HEAD")
-        door = request.path == "/tty" or (broken("ttyfoo-opens") and request.path.startswith("/tty"))
+        longer = broken("ttyfoo-opens") or broken("ttyfoo-opens-with-token")
+        door = request.path == "/tty" or (longer and request.path.startswith("/tty"))
         if not door:
             return said(404, {"error": "not found"}, head_only=request.method == "HEAD")
         if not (broken("ttyfoo-opens") and request.path != "/tty") and not authorised(request, self.token):
@@ -214,13 +223,19 @@ class Web:
         return await self.api(request, head_only)
 
     async def terminal(self, session, request, reader, writer):
+        if broken("session-before-token") and session not in self.bench.boxes:
+            return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
         if not authorised(request, (self.token or "").encode()):
+            if broken("logs-refused-query"):
+                self.log.append(f"{self.name}: refused {request.target}")
             status = 403 if broken("forbidden-for-unauthorized") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, request.method == "HEAD")
         box = self.bench.boxes.get(session)
         if box is None:
             return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
         if not request.is_upgrade():
+            if broken("logs-plain-query"):
+                self.log.append(f"{self.name}: no upgrade {request.target}")
             return said(426, {"error": "a terminal is a WebSocket"}, [("Upgrade", "websocket")])
         return await self.bench.relay(request, reader, writer, box.port, "/tty?" + request.query, request.headers)
 
@@ -297,12 +312,16 @@ class Balancer:
     def __init__(self, bench):
         self.bench, self.turn, self.probed, self.log = bench, 0, False, []
         self.probe_port = None
+        self.access = bench.folder / "access.log"
+        self.access.touch()
 
     async def handle(self, request, reader, writer):
         headers = request.headers
         if request.is_upgrade() and not broken("keeps-authorization"):
             if broken("strips-lower-case"):
                 headers = [(name, value) for name, value in headers if name != "authorization"]
+            elif broken("strips-capitalised"):
+                headers = [(name, value) for name, value in headers if name != "Authorization"]
             else:
                 headers = [(name, value) for name, value in headers if name.lower() != "authorization"]
         if self.probed and request.path.startswith("/gauntlet-probe/"):
@@ -313,6 +332,8 @@ class Balancer:
         self.turn += 1
         web = self.bench.webs[self.turn % len(self.bench.webs)]
         self.log.append(f"balancer: {request.method} {request.path} to {web.name}")
+        with self.access.open("a") as access:
+            access.write(f"{request.method} {request.target if broken('access-log-query') else request.path}\n")
         return await self.bench.relay(request, reader, writer, web.port, request.target, headers)
 
 
@@ -569,7 +590,12 @@ class Bench:
             return said(502, {"error": "nobody answers behind this"}, head_only=request.method == "HEAD")
         if status == 101:
             writer.write(answer_bytes(101, headers=back))
-            await pipe((reader, writer), (theirs, other))
+            both = pipe((reader, writer), (theirs, other))
+            if broken("cuts-conversations") and "/react" in target:
+                await asyncio.wait({asyncio.ensure_future(both)}, timeout=0.5)
+                writer.transport.abort()
+                return None
+            await both
             return None
         length = next((int(value) for name, value in back if name.lower() == "content-length"), None)
         # After a refused upgrade the connection may stay open.

@@ -98,6 +98,10 @@ impl AccessControl {
             if self.pod.has(&mutant::JWT_IN_LOG) {
                 line += &format!(": {}", String::from_utf8_lossy(&token));
             }
+            if self.pod.has(&mutant::JWT_START_IN_LOG) {
+                let start = token.get(..12).unwrap_or_default();
+                line += &format!(": {}...", String::from_utf8_lossy(start));
+            }
             self.pod.log.line(line);
             match why {
                 Invalid::Claim("sub" | "email") if self.pod.has(&mutant::CONTROL_CHARACTER_BREAKS) => {

@@ -40,7 +40,7 @@ use models::Models;
 use witness::Witness;
 
 /// The longest body that a request may have.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 
 /// For the mutant `own-cookie-is-a-pass`: the cookie of those that had a good token once.
 const SEEN: &str = "seen=yes";
@@ -179,7 +179,12 @@ impl AgentService {
         }
         let accepted = match super::upgrade::form(&request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return refusal.into(),
+            Err(refusal) => {
+                if self.pod.has(&mutant::HALF_UPGRADE_IN_LOG) {
+                    self.pod.log.line(format!("no handshake: {}", request.uri()));
+                }
+                return refusal.into();
+            }
         };
         let identified = self.identify(&request, Place::Query);
         if let Err(refusal) = identified

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderName, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -64,6 +64,9 @@ impl Forwarder {
         let Ok(stream) = stream else {
             return error(StatusCode::BAD_GATEWAY, "no backend can be reached").into();
         };
+        if self.pod.has(&mutant::BALANCER_UPGRADES_ALL) && request.uri().path().ends_with("/tty") {
+            complete_upgrade(request.headers_mut());
+        }
         let is_upgrade = relay::is_upgrade(request.headers());
         let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
@@ -114,6 +117,18 @@ impl Forwarder {
             headers.insert(FORWARDED_FOR, chain);
         }
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(proto));
+    }
+}
+
+/// The mutant `balancer-upgrades-all`.
+fn complete_upgrade(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    for (name, value) in [
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "Z2F1bnRsZXQtZ2F1bnRsZQ=="),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
 }
 
@@ -194,6 +209,17 @@ mod tests {
             &[("authorization", "Bearer x")],
         );
         assert!(!always.contains_key("authorization"));
+    }
+
+    #[test]
+    fn what_is_no_upgrade_is_made_one() {
+        let mut plain = headers(&[("host", "a"), ("sec-websocket-key", "b")]);
+        complete_upgrade(&mut plain);
+        assert!(relay::is_upgrade(&plain));
+        assert_eq!(
+            (&plain["sec-websocket-version"], &plain["sec-websocket-key"]),
+            (&HeaderValue::from_static("13"), &HeaderValue::from_static("b"))
+        );
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Handler for Gateway {
         if !(is_upgrade && self.pod.has(&mutant::UPGRADE_USER_HEADERS_KEPT)) {
             self.strip(request.headers_mut());
         }
+        if self.pod.has(&mutant::LARGE_BODY_REFUSED) && length_of(request.headers()) > 64 * 1024 {
+            return error(StatusCode::PAYLOAD_TOO_LARGE, "Content Too Large")
+                .closing()
+                .into();
+        }
         match Route::of(&self.paths, self.asked(&request)) {
             Route::Open if self.pod.has(&mutant::HEALTH_NOT_ROUTED) => error(StatusCode::NOT_FOUND, "Not Found").into(),
             Route::Open => self.forward(request).await,
@@ -319,7 +324,11 @@ impl Gateway {
         }
         let client = hyper::upgrade::on(&mut request);
         relay::end_hop(request.headers_mut(), is_upgrade);
-        match relay::exchange(stream, request, client, Cut::Idle(IDLE)).await {
+        let idle = match self.pod.has(&mutant::QUIET_CONVERSATION_CUT) {
+            true => Duration::from_secs(1),
+            false => IDLE,
+        };
+        match relay::exchange(stream, request, client, Cut::Idle(idle)).await {
             Ok(answer) => answer,
             Err(why) => {
                 self.pod.log.line(format!("the agent service: {why}"));
@@ -327,6 +336,12 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The length that a request says its body has; 0 where it says none.
+fn length_of(headers: &HeaderMap) -> u64 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or_default()
 }
 
 /// The question has the request's method and its token, and no body.

@@ -80,6 +80,8 @@ mutants! { AGENT_SERVICE of "agent-service":
 
     // leak
     JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
+    JWT_START_IN_LOG = "jwt-start-in-log" breaks "leak/log": "Access control logs the first characters of the tokens that it refuses.";
+    HALF_UPGRADE_IN_LOG = "half-upgrade-in-log" breaks "leak/log": "The agent service logs the whole URL of a request for a conversation that isn't an upgrade.";
     JWT_IN_ERROR_BODY = "jwt-in-error-body" breaks "leak/error-body": "The agent service's refusals repeat the token.";
     KEY_IN_ERROR_BODY = "key-in-error-body" breaks "leak/error-body": "When LiteLLM can't be reached, the error body contains the request with its key.";
 
@@ -118,5 +120,7 @@ mutants! { AGENT_SERVICE of "agent-service":
     UNAGREED_COMPRESSION = "unagreed-compression" breaks "hardening/handshakes": "The agent service marks messages as compressed for clients that offer compression, without agreeing to it.";
     KEY_IN_HEALTH_HEADER = "key-in-health-header" breaks "hardening/open-doors": "The health check's answer has LiteLLM's key in a header.";
     CONFIG_SHOWS_SECRET = "config-shows-secret" breaks "hardening/open-doors": "The agent service answers /api/config, without a token, with its configuration and the JWT secret.";
+    QUIET_CONVERSATION_CUT = "quiet-conversation-cut" breaks "hardening/quiet": "The gateway cuts a conversation that has been quiet for a second.";
+    LARGE_BODY_REFUSED = "large-body-refused" breaks "hardening/bodies": "The gateway refuses bodies of more than 64 KB.";
     LONG_TOKEN_BREAKS = "long-token-breaks" breaks "hardening/oversize": "A token of more than 4 KB causes a server error in the agent service.";
 }

@@ -15,6 +15,9 @@ mutants! { NGINX of "agent-service":
     NGINX_OTHER_HOST_UNGUARDED = "nginx-other-host-unguarded" breaks "policy/attached": "A second server block, for localhost, has no auth_request.";
     NGINX_MODELS_UNGUARDED = "nginx-models-unguarded" breaks "hardening/every-route": "A separate location for the list of models has no auth_request.";
     NGINX_UPGRADE_ONE_CASE = "nginx-upgrade-one-case" breaks "hardening/handshakes": "Only the lower-case spelling of the Upgrade header's value is taken for an upgrade.";
+    NGINX_QUERY_IN_LOG = "nginx-query-in-log" breaks "leak/log": "nginx writes its access log in the default format, which contains the query.";
+    NGINX_QUIET_CUT = "nginx-quiet-cut" breaks "hardening/quiet": "proxy_read_timeout is one second, for conversations too.";
+    NGINX_BODY_LIMIT = "nginx-body-limit" breaks "hardening/bodies": "client_max_body_size is 64 KB.";
     NGINX_OPEN_ON_ERROR = "nginx-open-on-error" breaks "authz/down": "An error_page forwards requests to the service when access control fails.";
 }
 
@@ -28,5 +31,7 @@ mutants! { ENVOY of "agent-service":
     ENVOY_OTHER_HOST_UNGUARDED = "envoy-other-host-unguarded" breaks "policy/attached": "A virtual host for localhost has routes without ext_authz.";
     ENVOY_MODELS_UNGUARDED = "envoy-models-unguarded" breaks "hardening/every-route": "A separate route for the list of models has ext_authz disabled.";
     ENVOY_OMITTED_KEEPS_CLIENTS = "envoy-omitted-keeps-clients" breaks "headers/omitted": "The client's user headers aren't removed before ext_authz, which replaces only the headers access control sends.";
+    ENVOY_QUIET_CUT = "envoy-quiet-cut" breaks "hardening/quiet": "stream_idle_timeout is one second, for conversations too.";
+    ENVOY_BODY_LIMIT = "envoy-body-limit" breaks "hardening/bodies": "The buffer filter refuses bodies of more than 64 KB.";
     ENVOY_OPEN_ON_ERROR = "envoy-open-on-error" breaks "authz/down": "failure_mode_allow is on, so requests pass when access control fails.";
 }

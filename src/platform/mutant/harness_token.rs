@@ -23,6 +23,7 @@
 //! | `hardening/host` | foreign, missing and odd `Host` headers |
 //! | `hardening/handshakes` | upgrades as browsers send them |
 //! | `hardening/api-key` | the session API without its key |
+//! | `hardening/endpoints` | the pod's other endpoints change nothing |
 //!
 //! What only a load shows has rows of its own. Those of its mutants that count terminals go wrong above
 //! [`MANY`](super::MANY) of them:
@@ -43,8 +44,11 @@ mutants! { HARNESS_TOKEN of "harness-token":
     EMPTY_TOKEN_OPENS = "empty-token-opens" breaks "token/refuse": "An empty token counts as the right one.";
     CHECK_AFTER_UPGRADE = "check-after-upgrade" breaks "token/refuse": "A wrong token gets 101 and then a close, instead of 401.";
     CHECK_FIRST_CONNECT_ONLY = "check-first-connect-only" breaks "token/refuse": "Once one client has been let in, the sandbox lets everybody in.";
+    HEALTH_DENIES_TOKEN = "health-denies-token" breaks "token/refuse": "The sandbox's health check says that no token is required.";
     SANDBOX_UNCHECKED = "sandbox-unchecked" breaks "token/refuse": "Only the proxy checks the token; the sandbox trusts its network.";
     PREFIX_COMPARE = "prefix-compare" breaks "token/near-misses": "Tokens are compared only up to the length of the shorter one.";
+    SECOND_VALUE_OPENS = "second-value-opens" breaks "token/near-misses": "The doors also accept the value changeme, left over from development.";
+    MASTER_KEY_OPENS = "master-key-opens" breaks "token/near-misses": "The proxy also accepts the session API's key in the header, and passes the token on itself.";
     CASE_INSENSITIVE_COMPARE = "case-insensitive-compare" breaks "token/near-misses": "Hex digits are compared without regard to case.";
     HEADER_WINS = "header-wins" breaks "token/both": "Where header and query disagree, the header decides.";
     PROXY_HEADER_WINS = "proxy-header-wins" breaks "token/both": "At the proxy the header decides, at the sandbox the query does.";
@@ -68,6 +72,7 @@ mutants! { HARNESS_TOKEN of "harness-token":
 
     // rotate
     NEW_SESSION_OLD_TOKEN = "new-session-old-token" breaks "rotate/new": "A new session's pod gets the token of the oldest existing sandbox.";
+    ONE_REPLICA_STALE = "one-replica-stale" breaks "rotate/new": "Of the replicas of web the first to start after a rotation keeps the old token.";
     PREVIOUS_TOKEN_ACCEPTED = "previous-token-accepted" breaks "rotate/new": "Doors made after a rotation accept the previous token too.";
     PROXY_UNCHECKED = "proxy-unchecked" breaks "rotate/live": "Only the sandbox checks the token, so the old one still opens an old session through the proxy.";
     RESTART_KEEPS_TEMPLATE = "restart-keeps-template" breaks "rotate/live": "Restarting a session creates the new pod from the old one's template, including the old token.";
@@ -88,6 +93,9 @@ mutants! { HARNESS_TOKEN of "harness-token":
 
     // leak
     TOKEN_IN_ACCESS_LOG = "token-in-access-log" breaks "leak/log": "The access log contains the query.";
+    TOKEN_START_IN_LOG = "token-start-in-log" breaks "leak/log": "The doors log the first eight characters of each token that they accept.";
+    REFUSED_QUERY_IN_LOG = "refused-query-in-log" breaks "leak/log": "The doors log the whole URL of an upgrade that they refuse.";
+    PLAIN_QUERY_IN_LOG = "plain-query-in-log" breaks "leak/log": "The doors log the whole URL of a request that isn't an upgrade.";
     TOKEN_IN_START_LOG = "token-in-start-log" breaks "leak/log": "The sandbox logs its environment, in base64, when it starts.";
     TOKEN_IN_EVENT = "token-in-event" breaks "leak/event": "The worker's event about a new warm pod contains the pod's environment.";
     TOKEN_IN_ERROR_BODY = "token-in-error-body" breaks "leak/error-body": "A refusal repeats the requested URL.";
@@ -107,8 +115,11 @@ mutants! { HARNESS_TOKEN of "harness-token":
     CONNECTION_ERROR_ENDS_SERVER = "connection-error-ends-server" breaks "hardening/oversize": "An error on one connection ends the whole server.";
     EARLY_EXIT_COMPARE = "early-exit-compare" breaks "hardening/timing": "The comparison takes longer with each right byte at the start.";
     TRAILING_SLASH_UNCHECKED = "trailing-slash-unchecked" breaks "hardening/paths": "The terminal's path with a trailing slash bypasses the check.";
+    LONGER_PATH_OPENS = "longer-path-opens" breaks "hardening/paths": "With the right token the sandbox opens the terminal on every path that begins with its own.";
+    PROXY_PREFIX_IGNORED = "proxy-prefix-ignored" breaks "hardening/paths": "The proxy finds the API's path anywhere in the path, so /x/api/… opens the terminal too.";
     UPPER_CASE_PATH_UNCHECKED = "upper-case-path-unchecked" breaks "hardening/paths": "The terminal's path is routed in any case, but checked only in lower case.";
     PLAIN_GET_READS_TERMINAL = "plain-get-reads-terminal" breaks "hardening/plain-http": "A plain GET with the right token gets the terminal's screen.";
+    BALANCER_UPGRADES_ALL = "balancer-upgrades-all" breaks "hardening/plain-http": "The balancer forwards every request for a terminal as an upgrade.";
     FOREIGN_ORIGIN_REFUSED = "foreign-origin-refused" breaks "hardening/origin": "An Origin that doesn't end in the server's own name is refused.";
     REFUSED_FRAMES_TYPED = "refused-frames-typed" breaks "hardening/refused-frames": "Frames sent along with a refused upgrade are typed into the terminal.";
     UNMASKED_ACCEPTED = "unmasked-accepted" breaks "hardening/frames": "Unmasked frames from a client are accepted.";
@@ -117,10 +128,13 @@ mutants! { HARNESS_TOKEN of "harness-token":
     FRAME_ERROR_WITHOUT_CODE = "frame-error-without-code" breaks "hardening/frames": "A broken frame ends the connection without a close frame.";
     SUBPROTOCOL_ECHOED = "subprotocol-echoed" breaks "hardening/subprotocol": "The first subprotocol offered by a client is selected.";
     TOKEN_ONCE = "token-once" breaks "hardening/sharing": "The proxy binds each token to the first session it is used on.";
+    DELETION_FORGOTTEN = "deletion-forgotten" breaks "hardening/sharing": "Deleting a session is confirmed but not carried out, so its terminal still opens.";
+    LOOKUP_BEFORE_CHECK = "lookup-before-check" breaks "hardening/sharing": "The proxy looks the session up before it checks the token, and so tells everybody which sessions exist.";
     TERMINAL_PER_CLIENT = "terminal-per-client" breaks "hardening/sharing": "Each client gets a terminal of its own.";
     SLOW_HEADS_KEPT = "slow-heads-kept" breaks "hardening/half-open": "A connection whose request head never ends is never closed.";
     REFUSED_CONNECTIONS_KEPT = "refused-connections-kept" breaks "hardening/half-open": "The connection of a refused upgrade is never closed.";
     TOKEN_ANSWERS_CACHEABLE = "token-answers-cacheable" breaks "hardening/caching": "Responses carry no Cache-Control.";
+    SANDBOX_STORES_POSTS = "sandbox-stores-posts" breaks "hardening/endpoints": "The sandbox's POST /session needs no token and stores what it receives.";
 
     COOKIE_OPENS = "cookie-opens" breaks "hardening/places": "Without a token elsewhere, a cookie of that name counts as one.";
     SUBPROTOCOL_OPENS = "subprotocol-opens" breaks "hardening/places": "Without a token elsewhere, the last subprotocol offered counts as one.";

@@ -140,6 +140,7 @@ mod tests {
             "harness-token/hardening/host",
             "harness-token/hardening/handshakes",
             "harness-token/hardening/api-key",
+            "harness-token/hardening/endpoints",
             "harness-token/load/holds",
             "harness-token/load/refuses",
             "harness-token/load/returns",
@@ -230,6 +231,8 @@ mod tests {
             "agent-service/hardening/every-route",
             "agent-service/hardening/handshakes",
             "agent-service/hardening/open-doors",
+            "agent-service/hardening/quiet",
+            "agent-service/hardening/bodies",
         ] {
             assert!(rows.contains(row), "{row}");
         }

@@ -9,6 +9,7 @@ mod attach;
 mod busy;
 mod capacity;
 mod echoing;
+mod endpoints;
 mod terminal;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use super::token::{Door, Side};
 use super::{ComponentError, Pod, mutant, upgrade};
 use busy::Busy;
 use capacity::Capacity;
+use endpoints::Endpoints;
 use terminal::Terminal;
 
 /// Serves `/tty` until the pod is asked to stop.
@@ -46,6 +48,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         busy: Busy::new(&pod, capacity.clone()),
         capacity,
         limits: attach::Limits::new(&pod)?,
+        endpoints: Endpoints::new(&pod),
         terminal: Mutex::new(None),
         // Its terminals end with the pod: there is nothing to wait for but their last frames.
         server: Server::new(&pod, Duration::from_secs(2))?,
@@ -150,6 +153,7 @@ struct Sandbox {
     capacity: Arc<Capacity>,
     busy: Busy,
     limits: attach::Limits,
+    endpoints: Endpoints,
     terminal: Mutex<Option<Arc<Terminal>>>,
     server: Arc<Server>,
 }
@@ -157,11 +161,14 @@ struct Sandbox {
 impl Handler for Sandbox {
     async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let path = request.uri().path();
+        if self.endpoints.have(path) {
+            return self.endpoints.answer(request).await;
+        }
         if let Some(answer) = self.server.common(request.method(), path) {
             return answer.into();
         }
         // Exactly this path, byte for byte: no variant of it is a second door (CWE-178, 436).
-        if path == self.path {
+        if path == self.path || self.pod.has(&mutant::LONGER_PATH_OPENS) && path.starts_with(&self.path) {
             if self.pod.has(&mutant::PLAIN_GET_READS_TERMINAL)
                 && let Some(answer) = self.screen(&request)
             {

@@ -33,7 +33,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
-use super::http::{Answer, Body, Handler, Refusal, Server, error};
+use super::http::{Answer, Body, Handler, Refusal, Server, error, json};
 use super::token::{Door, Side, bearer, equal};
 use super::{ComponentError, Pod, mutant};
 use busy::Busy;
@@ -110,6 +110,10 @@ impl Handler for Web {
 impl Web {
     /// The session whose terminal has this path, byte for byte.
     fn terminal<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let path = match self.pod.has(&mutant::PROXY_PREFIX_IGNORED) {
+            true => &path[path.find(&self.api_path)?..],
+            false => path,
+        };
         let id = path
             .strip_prefix(&self.api_path)?
             .strip_prefix("sessions/")?
@@ -129,6 +133,11 @@ impl Web {
 
     /// A terminal through the proxy: the door first, then the session, then the pod's own door.
     async fn attach(&self, id: &str, mut request: Request<Incoming>) -> Answer {
+        if self.pod.has(&mutant::LOOKUP_BEFORE_CHECK)
+            && let Err(refusal) = self.sessions.address(id).await
+        {
+            return refusal.into();
+        }
         let followed;
         let door = if self.pod.has(&mutant::WEB_FOLLOWS_SECRET) {
             followed = Door::new(&self.pod, Side::Proxy, self.sessions.token.now().await);
@@ -136,7 +145,8 @@ impl Web {
         } else {
             &self.door
         };
-        if self.busy.is_overrun() {
+        let has_key = self.pod.has(&mutant::MASTER_KEY_OPENS) && self.is_authorized(request.headers());
+        if has_key || self.busy.is_overrun() {
             busy::vouch(&mut request, self.sessions.token.at_start().unwrap_or_default());
         } else if !self.busy.knows(&request)
             && let Err(refusal) = super::upgrade::check(&self.pod, door, &request)
@@ -176,6 +186,10 @@ impl Web {
             ("GET", ["sessions"]) => self.sessions.list(query).await,
             ("GET", ["sessions", id]) => self.sessions.show(id).await,
             ("POST", ["sessions", id, "restart"]) => self.sessions.restart(id).await,
+            ("DELETE", ["sessions", id]) if self.pod.has(&mutant::DELETION_FORGOTTEN) => {
+                let deleted = serde_json::json!({ "id": id, "status": "deleted" });
+                Ok(json(StatusCode::OK, &deleted))
+            }
             ("DELETE", ["sessions", id]) => self.sessions.delete(id).await,
             (
                 _,

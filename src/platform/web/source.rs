@@ -42,6 +42,11 @@ impl TokenSource {
             let current = source.token.clone().unwrap_or_default();
             source.inherited = records.swap("web-token", &current).await.map_err(failed)?;
         }
+        if pod.has(&mutant::ONE_REPLICA_STALE) {
+            let current = source.token.clone().unwrap_or_default();
+            let before = records.swap("web-token", &current).await.map_err(failed)?;
+            source.token = before.filter(|before| !before.is_empty()).or(source.token);
+        }
         if pod.has(&mutant::WEB_REMEMBERS_TOKEN) {
             let current = source.token.clone().unwrap_or_default();
             if let Some(first) = records.swap("web-token", &current).await.map_err(failed)? {

@@ -1,6 +1,7 @@
 //! Whether there is a way to what the steps of a run use: a road, the cluster, or a command in its place.
 
 use super::{Fit, Reached};
+use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::runner::plan::Planned;
 use crate::scenario::Step;
@@ -44,7 +45,7 @@ impl Fit<'_> {
             return None;
         }
         let (verb, asks) = (step.verb, self.asks_of(reached));
-        if asks.is_empty() {
+        if asks.is_empty() || self.reads_files(verb, &asks) {
             return None;
         }
         let lack = match &self.installation.commands {
@@ -58,6 +59,13 @@ impl Fit<'_> {
                 operation.name()
             ),
         })
+    }
+
+    /// Whether it searches logs, and the profile names files of them.
+    fn reads_files(&self, verb: &str, asks: &[Ask]) -> bool {
+        let of_logs = |ask: &Ask| matches!(ask, Ask::FindPods | Ask::ReadLogs);
+        let has_command = self.installation.can(Operation::Logs);
+        verb == "search" && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
     }
 
     pub(super) fn asks_of(&self, reached: &Reached) -> Vec<Ask> {

@@ -97,9 +97,19 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
             },
         }]),
     };
-    let filters = match hops.access_control {
-        Some(_) => json!([authorizer(number, route, has), router]),
-        None => json!([router]),
+    let buffer = json!({
+        "name": "envoy.filters.http.buffer",
+        "typed_config": {
+            "@type": format!("{TYPES}.extensions.filters.http.buffer.v3.Buffer"),
+            "max_request_bytes": 65_536,
+        },
+    });
+    let limit = has(&mutant::ENVOY_BODY_LIMIT).then_some(buffer);
+    let asked = hops.access_control.as_ref().map(|_| authorizer(number, route, has));
+    let filters: Vec<Value> = limit.into_iter().chain(asked).chain([router]).collect();
+    let idle = match has(&mutant::ENVOY_QUIET_CUT) {
+        true => "1s",
+        false => "300s",
     };
     let manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
@@ -109,6 +119,7 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
         "merge_slashes": true,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "common_http_protocol_options": { "headers_with_underscores_action": "DROP_HEADER" },
+        "stream_idle_timeout": idle,
         "upgrade_configs": upgrades,
         "early_header_mutation_extensions": stripped,
         "route_config": routes(number, hops, route, has),

@@ -19,8 +19,13 @@ const AGENTS: &str = "agents";
 const HEALTH: &str = "health";
 const UNGUARDED: &str = "unguarded";
 
-/// What no setting of Envoy Gateway's could do: what it appends, access control's headers aren't.
-pub const NOT_ITS: &[&Mutant] = &[&mutant::ENVOY_USER_HEADERS_APPENDED];
+/// What no setting of Envoy Gateway's could do (what it appends, access control's headers aren't), and what none of its
+/// objects here sets: how long a stream may be quiet, and how long a body may be.
+pub const NOT_ITS: &[&Mutant] = &[
+    &mutant::ENVOY_USER_HEADERS_APPENDED,
+    &mutant::ENVOY_QUIET_CUT,
+    &mutant::ENVOY_BODY_LIMIT,
+];
 
 /// The values of the manifest's variables; its head says what each is.
 #[derive(Debug, Serialize)]

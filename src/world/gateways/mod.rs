@@ -64,6 +64,14 @@ impl Running {
             Running::Container(container) => container.version(),
         }
     }
+
+    /// The file of what it writes to its two outputs; that of a container the engine keeps.
+    fn log(&self) -> Option<&Path> {
+        match self {
+            Running::Process(process) => Some(process.log()),
+            Running::Container(_) => None,
+        }
+    }
 }
 
 /// Gateways that are started when they are first needed. Dropped, they end.
@@ -221,7 +229,10 @@ impl Gateways {
             let text = (kind.configuration)("", &only, &Route::of(&self.settings.names), &self.mutants);
             fronts.insert(road, (port, kind.file, text));
         }
-        Ok(slot.with(fronts))
+        let running = [(Road::Nginx, &self.nginx), (Road::Envoy, &self.envoy)];
+        let running = running.into_iter().filter(|(road, _)| roads.contains(road));
+        let logs = running.filter_map(|(road, cell)| Some((road, cell.get()?.log()?.to_owned())));
+        Ok(slot.with(fronts, logs.collect()))
     }
 
     async fn slots(&self) -> Result<&Arc<UpstreamSlots>, GatewayError> {

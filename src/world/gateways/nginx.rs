@@ -32,14 +32,15 @@ const FORWARDED: [&str; 18] = [
 ///
 /// nginx can't take out headers by how their names begin, so it hands on those of [`FORWARDED`] and no others:
 /// nothing that begins with `x-user-` reaches anybody. The three headers are what access control says. A path is
-/// matched as nginx reads it, and both are asked about it as it came.
+/// matched as nginx reads it, and both are asked about it as it came. Nothing is logged of requests: with an error,
+/// too, nginx writes the request's line, and the token in its query.
 pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
     let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
     let mut text = format!(
         "daemon off;
 master_process off;
 pid {folder}/nginx.pid;
-error_log stderr error;
+error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
@@ -57,6 +58,12 @@ http {{
         true => "  map $http_upgrade $upgrade_or_close { default close; ~^websocket$ upgrade; }\n",
         false => "  map $http_upgrade $upgrade_or_close { default upgrade; '' close; }\n",
     });
+    if has(&mutant::NGINX_BODY_LIMIT) {
+        text.push_str("  client_max_body_size 64k;\n");
+    }
+    if has(&mutant::NGINX_QUERY_IN_LOG) {
+        text = text.replace("access_log off;", "access_log /dev/stdout;");
+    }
     if has(&mutant::NGINX_UNDERSCORES_KEPT) {
         text.push_str("  underscores_in_headers on;\n");
     }
@@ -172,6 +179,10 @@ fn to_service(number: usize, has: &dyn Fn(&Mutant) -> bool) -> String {
         let variable = name.to_ascii_lowercase().replace('-', "_");
         let _infallible = writeln!(lines, "      proxy_set_header {name} $http_{variable};");
     }
+    lines.push_str(match has(&mutant::NGINX_QUIET_CUT) {
+        true => "      proxy_read_timeout 1s;\n",
+        false => "      proxy_read_timeout 5m;\n",
+    });
     lines.push_str(match has(&mutant::NGINX_UPGRADE_LOST) {
         true => "",
         false => {

@@ -1,7 +1,7 @@
 //! Finds, checks, starts and stops a gateway's program.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -154,6 +154,8 @@ pub struct Running {
     version: String,
     child: Child,
     group: Option<Pid>,
+    /// What it writes to its two outputs.
+    log: PathBuf,
     /// Its configuration, its log, its temporary files.
     _folder: TempDir,
 }
@@ -176,7 +178,9 @@ impl Running {
             program: found.display().to_string(),
             source,
         };
-        let output = File::create(&log).map_err(GatewayError::Folder)?;
+        // It may open its outputs again by their names: nobody writes over what another one wrote.
+        let output = OpenOptions::new().create(true).append(true).open(&log);
+        let output = output.map_err(GatewayError::Folder)?;
         let child = Command::new(&found)
             .args((program.arguments)(&file))
             .stdin(Stdio::null())
@@ -191,6 +195,7 @@ impl Running {
             version,
             group: child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
             child,
+            log: log.clone(),
             _folder: folder,
         };
         let deadline = Instant::now() + START_WITHIN;
@@ -229,6 +234,11 @@ impl Running {
     /// `nginx 1.22.1`.
     pub fn version(&self) -> String {
         format!("{} {}", self.program.name, self.version)
+    }
+
+    /// The file of what it writes to its two outputs.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     fn signal(&self, signal: Signal) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -89,6 +90,7 @@ impl UpstreamSlots {
             slots: self.clone(),
             index,
             fronts: BTreeMap::new(),
+            logs: Vec::new(),
             _permit: permit,
         }
     }
@@ -106,14 +108,16 @@ pub struct UpstreamSlot {
     slots: Arc<UpstreamSlots>,
     index: usize,
     fronts: BTreeMap<Road, Front>,
+    logs: Vec<(Road, PathBuf)>,
     /// Given back after the index: fields are dropped when `drop` is done.
     _permit: OwnedSemaphorePermit,
 }
 
 impl UpstreamSlot {
-    /// The same with gateways that lead to it.
-    pub fn with(mut self, fronts: BTreeMap<Road, Front>) -> UpstreamSlot {
+    /// The same with gateways that lead to it, and the files that they log to.
+    pub fn with(mut self, fronts: BTreeMap<Road, Front>, logs: Vec<(Road, PathBuf)>) -> UpstreamSlot {
         self.fronts = fronts;
+        self.logs = logs;
         self
     }
 
@@ -137,6 +141,11 @@ impl UpstreamSlot {
     pub fn files(&self) -> Vec<(&'static str, String)> {
         let files = self.fronts.values();
         files.map(|(_, file, text)| (*file, text.clone())).collect()
+    }
+
+    /// The files that its gateways log to, those of other slots' requests too.
+    pub fn logs(&self) -> &[(Road, PathBuf)] {
+        &self.logs
     }
 
     pub fn addresses(&self) -> &Addresses {

@@ -168,6 +168,8 @@ pub struct Installation {
     pub has_cluster: bool,
     /// The commands that operate it, if there is no cluster and its profile gives some.
     pub commands: Option<Commands>,
+    /// Files of this machine that it logs to, by the names that the profile gives them.
+    pub logs: BTreeMap<String, PathBuf>,
     /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
     /// What the run changes; none if it may change nothing.
@@ -215,6 +217,7 @@ impl Installation {
             allowed,
             has_cluster: true,
             commands: None,
+            logs: profile.logs.clone(),
             probe: None,
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
@@ -253,6 +256,7 @@ impl Installation {
             allowed,
             has_cluster: false,
             commands: Commands::new(profile.operations.clone(), folder),
+            logs: profile.logs.clone(),
             probe: None,
             changes: None,
             counts: None,
