@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::installation::theirs::verdicts;
 
 const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/bench.py");
 
@@ -25,13 +26,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn up(defects: &[&str]) -> Bench {
+    fn up() -> Bench {
         let folder = folder();
         let mut command = Command::new("python3");
         command.args(["-B", BENCH, "serve"]).arg(folder.path());
-        for defect in defects {
-            command.args(["--defect", defect]);
-        }
         let running = Running::start(&mut command).expect("python3 starts");
         until("the platform is up", || match running.stdout().ends_with('\n') {
             true => Ok(()),
@@ -102,10 +100,9 @@ impl Bench {
     }
 }
 
-/// What did not pass, with the reason.
-fn bad(report: &Value) -> Vec<String> {
-    let results = report["scenarios"].as_array().expect("scenarios").iter();
-    let bad = results.filter(|result| result["verdict"] != "pass");
+/// Those that did not pass, with the reason.
+fn bad<'r>(results: impl IntoIterator<Item = &'r Value>) -> Vec<String> {
+    let bad = results.into_iter().filter(|result| result["verdict"] != "pass");
     bad.map(|result| {
         format!(
             "{} {} {}: {}",
@@ -115,60 +112,113 @@ fn bad(report: &Value) -> Vec<String> {
     .collect()
 }
 
-/// The whole of both contracts' core, and no false alarm.
+/// The whole of both contracts' core, and no false alarm: of the extended scenarios those that tell nothing here are
+/// skipped.
 #[test]
 fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
-    let bench = Bench::up(&[]);
+    let bench = Bench::up();
     let before = bench.secrets();
-    let of = ["--allow", "attack", "harness-token", "agent-service"];
+    let of = ["--allow", "attack", "--level", "all", "harness-token", "agent-service"];
     let ran = bench.run(&[&of[..], &LEFT_OUT].concat());
-    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(&bench.report()), ran.stderr);
-    assert_eq!(bad(&bench.report()), Vec::<String>::new());
+    let report = bench.report();
+    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(&report), ran.stderr);
+    let results = report["scenarios"].as_array().expect("scenarios").iter();
+    let (core, extended): (Vec<&Value>, Vec<&Value>) = results.partition(|result| result["level"] == "core");
+    assert_eq!(bad(core), Vec::<String>::new());
+    let wrong = extended.iter().filter(|result| result["verdict"] != "skip");
+    assert_eq!(bad(wrong.copied()), Vec::<String>::new());
+    let verdicts = verdicts(&report);
+    for run in [
+        "harness-token/rotate/direct[]",
+        "harness-token/hardening/encoding[direct]",
+        "harness-token/hardening/encoding[proxy]",
+        "agent-service/authz/down/slow[builtin]",
+        "agent-service/headers/omitted[builtin]",
+    ] {
+        assert_eq!(verdicts[run], "pass", "{run}");
+    }
     assert_eq!(bench.secrets(), before, "secrets are put back");
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
 }
 
-/// Defects of another platform, and the scenarios that have to see them: one of them is enough.
-const DEFECTS: [(&str, &[&str]); 17] = [
-    ("subprotocol-opens", &["harness-token/hardening/subprotocol"]),
-    ("cookie-opens", &["harness-token/token/refuse"]),
-    ("forwarded-opens", &["harness-token/token/refuse"]),
-    ("token-prefix", &["harness-token/token/near-misses"]),
-    ("ttyfoo-opens", &["harness-token/hardening/paths"]),
-    ("deleted-still-opens", &["harness-token/hardening/sharing"]),
-    ("forbidden-for-unauthorized", &["harness-token/token/refuse"]),
-    ("health-leaks-env", &["harness-token/leak/error-body"]),
-    ("stale-replica", &["harness-token/rotate/new"]),
-    ("strips-lower-case", &["harness-token/alb/header"]),
-    ("user-role-passes", &["agent-service/headers/trusted"]),
-    ("expired-models", &["agent-service/jwt/expired"]),
-    ("other-host-unguarded", &["agent-service/policy/attached"]),
-    ("react-unguarded", &["agent-service/ws/refused"]),
-    ("authorizer-forbids", &["agent-service/jwt/none"]),
-    ("cookie-jwt", &["agent-service/jwt/none"]),
-    ("health-leaks-key", &["agent-service/leak/error-body"]),
+/// Defects of its terminals, and the scenario that has to see each.
+const OF_TERMINALS: [(&str, &str); 17] = [
+    ("subprotocol-opens", "harness-token/hardening/subprotocol/token[direct]"),
+    ("cookie-opens", "harness-token/token/refuse/own-cookie[direct]"),
+    ("forwarded-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("auth-token-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("token-prefix", "harness-token/token/near-misses"),
+    ("ttyfoo-opens", "harness-token/hardening/paths/longer[direct]"),
+    ("slash-opens", "harness-token/hardening/paths[direct]"),
+    ("plain-opens", "harness-token/hardening/plain-http[proxy,GET]"),
+    ("deleted-still-opens", "harness-token/hardening/sharing/deleted[proxy]"),
+    ("session-before-token", "harness-token/hardening/sharing/deleted[proxy]"),
+    ("forbidden-for-unauthorized", "harness-token/token/refuse[proxy]"),
+    ("health-leaks-env", "harness-token/leak/error-body/open-doors[direct]"),
+    ("env-is-shown", "harness-token/leak/error-body/open-doors[direct]"),
+    ("token-in-log", "harness-token/leak/log"),
+    ("stale-replica", "harness-token/rotate/new/replicas"),
+    ("strips-lower-case", "harness-token/alb/header/spelling"),
+    ("keeps-authorization", "harness-token/alb/strip"),
 ];
 
+/// Those of its agent service.
+const OF_AGENTS: [(&str, &str); 14] = [
+    ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
+    ("underscores-pass", "agent-service/headers/omitted[builtin]"),
+    ("expired-models", "agent-service/jwt/expired/routes[service]"),
+    ("other-host-unguarded", "agent-service/policy/attached/host[builtin]"),
+    ("react-unguarded", "agent-service/ws/refused[builtin]"),
+    ("authorizer-forbids", "agent-service/jwt/none[access-control]"),
+    ("cookie-jwt", "agent-service/jwt/none/elsewhere[service]"),
+    ("basic-jwt", "agent-service/jwt/none/elsewhere[builtin]"),
+    (
+        "restricted-passes",
+        "agent-service/role/inactive/others[access-control]",
+    ),
+    ("inactive-deletes", "agent-service/role/inactive[access-control]"),
+    ("health-leaks-key", "agent-service/leak/error-body/health[service]"),
+    ("jwt-in-log", "agent-service/leak/log[builtin]"),
+    ("open-on-error", "agent-service/authz/down/error[builtin]"),
+    ("down-is-empty", "agent-service/models/upstream-down[service]"),
+];
+
+/// One of its terminals and one of its agent service at a time: they have no part in common.
 #[test]
 fn each_of_its_defects_is_seen() {
-    for (defect, scenarios) in DEFECTS {
-        let bench = Bench::up(&[defect]);
-        let ran = bench.run(&[&["--allow", "attack", "--level", "all", LEFT_OUT[0]][..], scenarios].concat());
-        assert_eq!(
-            ran.code,
-            Some(1),
-            "{defect}: {:#?}\n{}",
-            bad(&bench.report()),
-            ran.stderr
-        );
+    let bench = Bench::up();
+    for at in 0..OF_TERMINALS.len().max(OF_AGENTS.len()) {
+        let now: Vec<(&str, &str)> = [OF_TERMINALS.get(at), OF_AGENTS.get(at)]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let defects = now.iter().map(|(defect, _)| *defect);
+        bench.ops(&["defects"].into_iter().chain(defects).collect::<Vec<_>>());
+        let scenarios = now.iter().map(|(_, scenario)| *scenario);
+        let of = ["--allow", "attack", "--level", "all"].into_iter().chain(scenarios);
+        let ran = bench.run(&of.collect::<Vec<_>>());
+        let report = bench.report();
+        let results = report["scenarios"].as_array().expect("scenarios");
+        for (defect, scenario) in &now {
+            let id = scenario.split('[').next().unwrap_or_default();
+            let seen = |result: &Value| result["id"] == id && result["verdict"] == "fail";
+            assert!(
+                results.iter().any(seen),
+                "{defect}: {:#?}\n{}",
+                bad(results),
+                ran.stderr
+            );
+        }
+        assert_eq!(ran.code, Some(1), "{now:?}: {:#?}\n{}", bad(results), ran.stderr);
     }
 }
 
-/// What these commands do needs to be allowed, like all that disrupts.
+/// What these commands do needs to be allowed, like all that disrupts; and what is not given is skipped by its name.
 #[test]
-fn without_leave_nothing_is_disrupted() {
-    let bench = Bench::up(&[]);
+fn what_is_not_allowed_or_not_given_is_skipped() {
+    let bench = Bench::up();
     let before = bench.secrets();
     bench
         .run(&[
@@ -193,12 +243,7 @@ fn without_leave_nothing_is_disrupted() {
         "{reasons:#?}"
     );
     assert_eq!(bench.secrets(), before);
-}
 
-/// What is not given is skipped by its name.
-#[test]
-fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
-    let bench = Bench::up(&[]);
     let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("exec:"));
     let without: String = lines.map(|line| format!("{line}\n")).collect();
     std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
@@ -213,7 +258,7 @@ fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
 /// Killed when it has changed something, it is put back by `recover`.
 #[test]
 fn killed_it_is_put_back() {
-    let bench = Bench::up(&[]);
+    let bench = Bench::up();
     let before = bench.secrets();
     for entry in ["key", "restart-by-command", "turned"] {
         let flags = bench.flags();

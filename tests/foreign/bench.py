@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """An agent platform on one machine, without Kubernetes: what contracts 1 and 3 say, and nothing more.
 
-    bench.py serve FOLDER [--defect NAME]...    runs it; prints its doors as JSON; `FOLDER/ops` operates it
-    bench.py ops FOLDER WORD...                 what `FOLDER/ops` runs
+    bench.py serve FOLDER       runs it; prints its doors as JSON; `FOLDER/ops` operates it
+    bench.py ops FOLDER WORD... what `FOLDER/ops` runs
 
 Secrets are lines of FOLDER/secret.env, which each component reads when it starts.
 """
@@ -74,6 +74,8 @@ def authorised(request, right):
         return True
     if broken("forwarded-opens") and "127.0.0.1" in request.all("x-forwarded-for"):
         return True
+    if broken("auth-token-opens"):
+        presented += [value.encode() for value in request.all("x-auth-token")]
     return bool(presented) and all(same(given, right) for given in presented)
 
 
@@ -103,10 +105,13 @@ class Box:
             return said(200, {"ok": True, "env": self.env})
         if request.path == "/health":
             return said(200, {"ok": True}, head_only=request.method == "HEAD")
-        door = request.path == "/tty" or (broken("ttyfoo-opens") and request.path.startswith("/tty"))
-        if not door:
+        if request.path == "/env" and broken("env-is-shown"):
+            return said(200, self.env, head_only=request.method == "HEAD")
+        unguarded = broken("ttyfoo-opens") and re.match("^/tty[a-z]", request.path)
+        unguarded = unguarded or broken("slash-opens") and request.path == "/tty/"
+        if request.path != "/tty" and not unguarded:
             return said(404, {"error": "not found"}, head_only=request.method == "HEAD")
-        if not (broken("ttyfoo-opens") and request.path != "/tty") and not authorised(request, self.token):
+        if not unguarded and not authorised(request, self.token):
             headers = [*UNAUTHORIZED, ("Set-Cookie", "seen=1")] if broken("cookie-opens") else UNAUTHORIZED
             return said(401, {"error": "unauthorized"}, headers, request.method == "HEAD")
         more = [("Set-Cookie", "seen=1; Path=/")] if broken("cookie-opens") else []
@@ -201,7 +206,7 @@ class Web:
         return self
 
     async def handle(self, request, reader, writer):
-        self.log.append(f"{self.name}: {request.method} {request.path}")
+        self.log.append(f"{self.name}: {request.method} {request.target if broken('token-in-log') else request.path}")
         found = re.match(f"^{API}/sessions/([^/]*)/tty$", request.path)
         if found:
             return await self.terminal(found[1], request, reader, writer)
@@ -214,12 +219,16 @@ class Web:
         return await self.api(request, head_only)
 
     async def terminal(self, session, request, reader, writer):
+        if broken("session-before-token") and session not in self.bench.boxes:
+            return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
         if not authorised(request, (self.token or "").encode()):
             status = 403 if broken("forbidden-for-unauthorized") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, request.method == "HEAD")
         box = self.bench.boxes.get(session)
         if box is None:
             return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
+        if not request.is_upgrade() and broken("plain-opens"):
+            return said(200, {"line": box.line}, head_only=request.method == "HEAD")
         if not request.is_upgrade():
             return said(426, {"error": "a terminal is a WebSocket"}, [("Upgrade", "websocket")])
         return await self.bench.relay(request, reader, writer, box.port, "/tty?" + request.query, request.headers)
@@ -299,7 +308,7 @@ class Balancer:
 
     async def handle(self, request, reader, writer):
         headers = request.headers
-        if request.is_upgrade():
+        if request.is_upgrade() and not broken("keeps-authorization"):
             if broken("strips-lower-case"):
                 headers = [(name, value) for name, value in headers if name != "authorization"]
             else:
@@ -344,7 +353,9 @@ class Authorizer:
         if claims is None:
             status = 403 if broken("authorizer-forbids") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, head_only)
-        if claims.get("role") not in ("REGULAR", "ADMIN"):
+        roles = ("REGULAR", "ADMIN", *(("RESTRICTED",) if broken("restricted-passes") else ()))
+        unasked = broken("inactive-deletes") and request.method == "DELETE"
+        if claims.get("role") not in roles and not unasked:
             return said(403, {"error": "forbidden"}, head_only=head_only)
         who = [("x-user-id", claims["userId"]), ("x-user-name", claims["sub"]), ("x-user-email", claims.get("email", ""))]
         return said(200, {"ok": True}, who, head_only)
@@ -363,14 +374,14 @@ class Gateway:
         self.bench, self.log = bench, []
 
     async def handle(self, request, reader, writer):
-        self.log.append(f"gateway: {request.method} {request.path}")
+        self.log.append(f"gateway: {request.method} {request.target if broken('jwt-in-log') else request.path}")
         head_only = request.method == "HEAD"
         if re.search(r"%|//|/\.|;|\\", request.path):
             return said(404, {"error": "not found"}, head_only=head_only)
         dropped = self.THREE if broken("user-role-passes") else ()
         own = []
         for name, value in request.headers:
-            plain = name.lower().replace("_", "-")
+            plain = name.lower() if broken("underscores-pass") else name.lower().replace("_", "-")
             if plain in dropped or (not dropped and plain.startswith("x-user-")):
                 continue
             if plain in ("connection", "content-length", "transfer-encoding", "trailer", "te", "keep-alive", "expect"):
@@ -402,6 +413,8 @@ class Gateway:
         writer.close()
         if status == 200:
             return [(name, value) for name, value in headers if name.lower() in self.THREE]
+        if broken("open-on-error") and status == 500:
+            return []
         return status if status in (401, 403) else 503
 
     async def pass_on(self, request, reader, writer, headers):
@@ -513,6 +526,8 @@ class AgentService:
             writer.close()
         except (OSError, ValueError, StopIteration, asyncio.TimeoutError, asyncio.IncompleteReadError):
             status, value = 502, None
+        if status != 200 and broken("down-is-empty"):
+            return said(200, {"object": "list", "data": []}, head_only=head_only)
         if status != 200:
             return said(502, {"error": "the models can't be had"}, head_only=head_only)
         return said(200, value, head_only=head_only)
@@ -541,7 +556,8 @@ class Bench:
         # Of two none is chosen; of one it counts where it is.
         if len(bearers) + len(queried) != 1 or not anywhere and bool(queried) != in_query and not broken("cookie-jwt"):
             return None
-        if bearers and (len(bearers[0]) != 2 or bearers[0][0].lower() != "bearer"):
+        schemes = ("bearer", "basic") if broken("basic-jwt") else ("bearer",)
+        if bearers and (len(bearers[0]) != 2 or bearers[0][0].lower() not in schemes):
             return None
         token = bearers[0][1] if bearers else (queried[0] or b"").decode("latin-1")
         try:
@@ -616,6 +632,9 @@ class Bench:
     async def operate(self, words, selector, stdin):
         """What an operator's command prints, and its exit code."""
         match words:
+            case ["defects", *names]:
+                DEFECTS.clear()
+                DEFECTS.update(names)
             case ["secret", "get"]:
                 return json.dumps(self.secrets.read()), 0
             case ["secret", "set"]:
@@ -706,8 +725,7 @@ async def ops(folder, words):
 
 def main():
     match sys.argv[1:]:
-        case ["serve", folder, *rest]:
-            DEFECTS.update(name for flag, name in zip(rest[::2], rest[1::2]) if flag == "--defect")
+        case ["serve", folder]:
             asyncio.run(serve(Path(folder)))
         case ["ops", folder, *words]:
             sys.exit(asyncio.run(ops(Path(folder), words)))
