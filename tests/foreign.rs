@@ -74,6 +74,35 @@ impl Bench {
         Ran::of(self.command(gauntlet(), &all).output().expect("gauntlet runs"))
     }
 
+    /// Kills a run when its journal has a change of this kind. Gives the journal.
+    fn killed(&self, arguments: &[&str], entry: &str) -> PathBuf {
+        let flags = self.flags();
+        let all: Vec<&str> = flags
+            .iter()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .collect();
+        let mut run = Running::start(&mut self.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
+        let entry = format!("\"change\":\"{entry}\"");
+        until("the journal has it", || {
+            let journal = self.journals().pop();
+            let text = journal
+                .and_then(|path| std::fs::read_to_string(path).ok())
+                .unwrap_or_default();
+            match text.contains(&entry) {
+                true => Ok(()),
+                false => Err(format!("{text}\n{}", run.stderr())),
+            }
+        });
+        run.signal(rustix::process::Signal::KILL);
+        run.ends();
+        self.journals().pop().expect("it is left")
+    }
+
+    fn recover(&self) -> Ran {
+        Ran::of(self.command(gauntlet(), &["recover"]).output().expect("gauntlet runs"))
+    }
+
     /// The lines of its secrets, in order.
     fn secrets(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join("secret.env")).expect("text");
@@ -261,34 +290,18 @@ fn killed_it_is_put_back() {
     let bench = Bench::up();
     let before = bench.secrets();
     for entry in ["key", "restart-by-command", "turned"] {
-        let flags = bench.flags();
         let of = [
             "--allow",
             "disrupt",
             "harness-token/rotate/live",
             "harness-token/alb/strip",
         ];
-        let all: Vec<&str> = flags.iter().map(String::as_str).chain(of).collect();
-        let mut run = Running::start(&mut bench.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
-        let entry = format!("\"change\":\"{entry}\"");
-        until("the journal has it", || {
-            let journal = bench.journals().pop();
-            let text = journal
-                .and_then(|path| std::fs::read_to_string(path).ok())
-                .unwrap_or_default();
-            match text.contains(&entry) {
-                true => Ok(()),
-                false => Err(format!("{text}\n{}", run.stderr())),
-            }
-        });
-        run.signal(rustix::process::Signal::KILL);
-        run.ends();
-        let journal = std::fs::read_to_string(bench.journals().pop().expect("it is left")).expect("text");
+        let journal = std::fs::read_to_string(bench.killed(&of, entry)).expect("text");
         for line in &before {
             let (_, secret) = line.split_once('=').expect("a line of a secret");
             assert!(!journal.contains(secret), "a secret stands in the journal");
         }
-        let recovered = Ran::of(bench.command(gauntlet(), &["recover"]).output().expect("gauntlet runs")).exits(0);
+        let recovered = bench.recover().exits(0);
         assert!(recovered.stdout.contains(": put back"), "{entry}: {}", recovered.stdout);
         assert_eq!(bench.secrets(), before, "{entry}");
         assert!(bench.journals().is_empty());
@@ -302,4 +315,60 @@ fn killed_it_is_put_back() {
             "harness-token/token/flow",
         ])
         .exits(0);
+}
+
+/// A session whose id no journal knows is found by its title. Where there are sessions and no titles nobody can tell
+/// whether it is left, and nothing is said to be put back.
+#[test]
+fn where_no_titles_are_told_nothing_is_put_back_by_guess() {
+    let bench = Bench::up();
+    let journal = bench.killed(&["--allow", "use", "harness-token/token/accept[direct]"], "session");
+    let text = std::fs::read_to_string(&journal).expect("text");
+    let begun = text.lines().filter(|line| !line.contains("\"change\":\"session\""));
+    std::fs::write(&journal, begun.map(|line| format!("{line}\n")).collect::<String>()).expect("written");
+    bench.ops(&["defects", "untitled"]);
+    let recovered = bench.recover().exits(3);
+    assert!(
+        recovered
+            .stderr
+            .contains("the session API tells no titles, and lists 1")
+            && recovered.stderr.contains("a session with `gauntlet run-"),
+        "{}",
+        recovered.stderr
+    );
+    assert!(!recovered.stdout.contains("put back"), "{}", recovered.stdout);
+    assert_eq!(bench.journals(), [journal]);
+    bench.ops(&["defects"]);
+    let recovered = bench.recover().exits(0);
+    assert!(
+        recovered.stdout.ends_with(": put back; 1 session is deleted\n"),
+        "{}",
+        recovered.stdout
+    );
+    assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
+/// Sessions are made with the first agent that has a terminal, or with the one that the profile names.
+#[test]
+fn the_agent_is_one_with_a_terminal() {
+    let bench = Bench::up();
+    let accept = ["--allow", "use", "harness-token/token/accept[direct]"];
+    bench.run(&accept).exits(0);
+    bench
+        .run(&[&accept[..], &["--set", "session.agent=line"]].concat())
+        .exits(0);
+    for (agent, said) in [
+        // It has no terminal, and its sessions say so.
+        ("batch", "make a session with the agent batch"),
+        (
+            "nobody",
+            "the platform has no agent `nobody` (`session.agent` in the profile), only batch, line",
+        ),
+    ] {
+        let setting = format!("session.agent={agent}");
+        let ran = bench.run(&[&accept[..], &["--set", &setting, "harness-token/token/accept[proxy]"]].concat());
+        assert_ne!(ran.code, Some(0), "{agent}");
+        let report = bench.report().to_string();
+        assert!(report.contains(said), "{agent}: {report}");
+    }
 }

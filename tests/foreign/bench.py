@@ -225,7 +225,7 @@ class Web:
             status = 403 if broken("forbidden-for-unauthorized") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, request.method == "HEAD")
         box = self.bench.boxes.get(session)
-        if box is None:
+        if box is None or not self.bench.sessions.get(session, {}).get("supports_tui", True):
             return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
         if not request.is_upgrade() and broken("plain-opens"):
             return said(200, {"line": box.line}, head_only=request.method == "HEAD")
@@ -253,7 +253,10 @@ class Web:
                 return said(400, {"error": "model is missing"})
             return said(201, bench.agent(body.get("name") or "agent", body["model"]))
         if path == "/sessions" and method == "GET":
-            return said(200, list(bench.sessions.values()))
+            hidden = ("title",) if broken("untitled") else ()
+            shown = [{key: value for key, value in session.items() if key not in hidden}
+                     for session in bench.sessions.values()]
+            return said(200, shown)
         made = re.match("^/agents/([^/]+)/session$", path)
         if made and method == "POST":
             if made[1] not in bench.agents:
@@ -282,7 +285,8 @@ class Web:
 
     async def begin(self, agent, title):
         session = {"id": secrets.token_hex(6), "agent_id": agent, "title": title, "status": "creating",
-                   "sandbox_url": None, "tty_url": None, "tty_token": None, "supports_tui": True, "phase": "starting",
+                   "sandbox_url": None, "tty_url": None, "tty_token": None,
+                   "supports_tui": self.bench.agents[agent]["supports_tui"], "phase": "starting",
                    "failure_reason": None, "created_at": int(time.time()), "last_seen_at": None}
         self.bench.sessions[session["id"]] = session
         answer = dict(session)
@@ -295,7 +299,9 @@ class Web:
         box.labels = {"session": session["id"]}
         bench.boxes[session["id"]] = box
         session.update(status="ready", phase="running", sandbox_url=f"http://127.0.0.1:{box.port}",
-                       tty_url=f"{API}/sessions/{session['id']}/tty", tty_token=self.token)
+                       tty_token=self.token)
+        if session["supports_tui"]:
+            session["tty_url"] = f"{API}/sessions/{session['id']}/tty"
         self.log.append(f"{self.name}: session {session['id']} runs in {box.name}")
         asyncio.ensure_future(bench.worker.fill())
 
@@ -541,8 +547,9 @@ class Bench:
         self.sessions, self.boxes, self.agents, self.doors = {}, {}, {}, {}
         self.clock, self.litellm_gone = None, False
 
-    def agent(self, name, model):
-        agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line", "supports_tui": True}
+    def agent(self, name, model, supports_tui=True):
+        agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line",
+                 "supports_tui": supports_tui}
         self.agents[agent["id"]] = agent
         return agent
 
@@ -602,6 +609,7 @@ class Bench:
         return said(404, {"error": "not found"})
 
     async def start(self):
+        self.agent("batch", "line-small", supports_tui=False)
         self.agent("line", "line-small")
         self.worker = Worker(self)
         self.webs = [await Web(self, number).start() for number in range(2)]
