@@ -354,6 +354,8 @@ fn the_agent_is_one_with_a_terminal() {
     let bench = Bench::up();
     let accept = ["--allow", "use", "harness-token/token/accept[direct]"];
     bench.run(&accept).exits(0);
+    let report = bench.report().to_string();
+    assert!(report.contains("make a session with the agent line"), "{report}");
     bench
         .run(&[&accept[..], &["--set", "session.agent=line"]].concat())
         .exits(0);
