@@ -374,3 +374,39 @@ fn the_agent_is_one_with_a_terminal() {
         assert!(report.contains(said), "{agent}: {report}");
     }
 }
+
+/// A choice that a contract leaves open is judged as the profile declares it, whatever it is.
+#[test]
+fn what_is_declared_is_judged() {
+    let bench = Bench::up();
+    let run = |setting: &str, scenarios: &[&str]| {
+        let of = ["--allow", "use", "--level", "all", "--set", setting];
+        let ran = bench.run(&[&of[..], scenarios].concat());
+        (
+            ran.code,
+            bad(bench.report()["scenarios"].as_array().expect("scenarios")),
+        )
+    };
+    let right = (Some(0), Vec::new());
+
+    let header = ["harness-token/alb/header", "!harness-token/alb/header/spelling"];
+    assert_eq!(run("balancer.strips-authorization=yes", &header), right);
+    let (code, seen) = run("balancer.strips-authorization=no", &header);
+    assert_eq!(code, Some(1), "it strips, and is declared not to: {seen:#?}");
+    bench.ops(&["defects", "keeps-authorization"]);
+    assert_eq!(run("balancer.strips-authorization=no", &header), right);
+
+    let leeway = [
+        "agent-service/jwt/leeway[service]",
+        "agent-service/hardening/expiry/leeway[service]",
+        "agent-service/hardening/registered[service]",
+    ];
+    let (code, seen) = run("jwt.leeway=2m", &leeway);
+    assert_eq!(code, Some(1), "it has half a minute: {seen:#?}");
+    let (code, seen) = run("jwt.leeway=none", &leeway);
+    assert_eq!(code, Some(1), "it has half a minute: {seen:#?}");
+    for (seconds, declared) in [("120", "jwt.leeway=2m"), ("0", "jwt.leeway=none")] {
+        bench.ops(&["leeway", seconds]);
+        assert_eq!(run(declared, &leeway), right, "{declared}");
+    }
+}

@@ -20,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+import tokens
 from tokens import Bad, verified
 from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, pipe, request_bytes
 
@@ -680,6 +681,8 @@ class Bench:
                 self.authorizer.state = state
             case ["litellm", state]:
                 self.litellm_gone = state == "gone"
+            case ["leeway", seconds]:
+                tokens.LEEWAY = float(seconds)
             case ["clock", moment]:
                 self.clock = None if moment == "now" else float(moment)
             case _:
