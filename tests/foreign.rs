@@ -1,6 +1,8 @@
 //! A platform that nobody here wrote: another language, another terminal, no Kubernetes. It is judged by its doors and
 //! by the commands of its profile.
 
+mod choices;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
@@ -315,98 +317,4 @@ fn killed_it_is_put_back() {
             "harness-token/token/flow",
         ])
         .exits(0);
-}
-
-/// A session whose id no journal knows is found by its title. Where there are sessions and no titles nobody can tell
-/// whether it is left, and nothing is said to be put back.
-#[test]
-fn where_no_titles_are_told_nothing_is_put_back_by_guess() {
-    let bench = Bench::up();
-    let journal = bench.killed(&["--allow", "use", "harness-token/token/accept[direct]"], "session");
-    let text = std::fs::read_to_string(&journal).expect("text");
-    let begun = text.lines().filter(|line| !line.contains("\"change\":\"session\""));
-    std::fs::write(&journal, begun.map(|line| format!("{line}\n")).collect::<String>()).expect("written");
-    bench.ops(&["defects", "untitled"]);
-    let recovered = bench.recover().exits(3);
-    assert!(
-        recovered
-            .stderr
-            .contains("the session API tells no titles, and lists 1")
-            && recovered.stderr.contains("a session with `gauntlet run-"),
-        "{}",
-        recovered.stderr
-    );
-    assert!(!recovered.stdout.contains("put back"), "{}", recovered.stdout);
-    assert_eq!(bench.journals(), [journal]);
-    bench.ops(&["defects"]);
-    let recovered = bench.recover().exits(0);
-    assert!(
-        recovered.stdout.ends_with(": put back; 1 session is deleted\n"),
-        "{}",
-        recovered.stdout
-    );
-    assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
-}
-
-/// Sessions are made with the first agent that has a terminal, or with the one that the profile names.
-#[test]
-fn the_agent_is_one_with_a_terminal() {
-    let bench = Bench::up();
-    let accept = ["--allow", "use", "harness-token/token/accept[direct]"];
-    bench.run(&accept).exits(0);
-    let report = bench.report().to_string();
-    assert!(report.contains("make a session with the agent line"), "{report}");
-    bench
-        .run(&[&accept[..], &["--set", "session.agent=line"]].concat())
-        .exits(0);
-    for (agent, said) in [
-        // It has no terminal, and its sessions say so.
-        ("batch", "make a session with the agent batch"),
-        (
-            "nobody",
-            "the platform has no agent `nobody` (`session.agent` in the profile), only batch, line",
-        ),
-    ] {
-        let setting = format!("session.agent={agent}");
-        let ran = bench.run(&[&accept[..], &["--set", &setting, "harness-token/token/accept[proxy]"]].concat());
-        assert_ne!(ran.code, Some(0), "{agent}");
-        let report = bench.report().to_string();
-        assert!(report.contains(said), "{agent}: {report}");
-    }
-}
-
-/// A choice that a contract leaves open is judged as the profile declares it, whatever it is.
-#[test]
-fn what_is_declared_is_judged() {
-    let bench = Bench::up();
-    let run = |setting: &str, scenarios: &[&str]| {
-        let of = ["--allow", "use", "--level", "all", "--set", setting];
-        let ran = bench.run(&[&of[..], scenarios].concat());
-        (
-            ran.code,
-            bad(bench.report()["scenarios"].as_array().expect("scenarios")),
-        )
-    };
-    let right = (Some(0), Vec::new());
-
-    let header = ["harness-token/alb/header", "!harness-token/alb/header/spelling"];
-    assert_eq!(run("balancer.strips-authorization=yes", &header), right);
-    let (code, seen) = run("balancer.strips-authorization=no", &header);
-    assert_eq!(code, Some(1), "it strips, and is declared not to: {seen:#?}");
-    bench.ops(&["defects", "keeps-authorization"]);
-    assert_eq!(run("balancer.strips-authorization=no", &header), right);
-
-    let leeway = [
-        "agent-service/jwt/leeway[service]",
-        "agent-service/hardening/expiry/leeway[service]",
-        "agent-service/hardening/registered[service]",
-    ];
-    let (code, seen) = run("jwt.leeway=2m", &leeway);
-    assert_eq!(code, Some(1), "it has half a minute: {seen:#?}");
-    let (code, seen) = run("jwt.leeway=none", &leeway);
-    assert_eq!(code, Some(1), "it has half a minute: {seen:#?}");
-    for (seconds, declared) in [("120", "jwt.leeway=2m"), ("0", "jwt.leeway=none")] {
-        bench.ops(&["leeway", seconds]);
-        assert_eq!(run(declared, &leeway), right, "{declared}");
-    }
 }

@@ -337,6 +337,11 @@ pub fn intrusion(planned: &Planned) -> Intrusion {
     }
 }
 
+/// Whether a step looks at the requests that came to the agent service, whoever made them.
+pub fn counts_requests(planned: &Planned) -> bool {
+    steps(planned).any(|step| roads(planned, step, Road::Proxy).contains(&Road::Witness))
+}
+
 /// Whether a step needs something beside what it goes through.
 fn needs(step: &Step, what: Need) -> bool {
     verb(step.verb).is_some_and(|verb| (verb.needs)(&step.args).contains(&what))

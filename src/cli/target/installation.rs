@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::super::TargetName;
 use super::sessions::delete_sessions;
+use super::taken::not_taken;
 use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
 use crate::cli::conclude::tell;
 use crate::cli::exit::UsageError;
@@ -16,7 +17,7 @@ use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
-use crate::runner::eligibility::{Fit, intrusion};
+use crate::runner::eligibility::{Fit, counts_requests, intrusion};
 use crate::runner::plan::Planned;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
@@ -58,9 +59,9 @@ pub async fn start(
     if options.insecure {
         tell(INSECURE);
     }
-    // What disturbs the platform disturbs what runs beside it.
+    // What disturbs the platform disturbs what runs beside it, and whoever counts requests counts those of others.
     for run in planned.iter_mut() {
-        run.alone |= intrusion(run) >= Intrusion::Disrupt;
+        run.alone |= intrusion(run) >= Intrusion::Disrupt || counts_requests(run);
     }
     let looking = async {
         let mut installation = found(options, profile, trust, process).await?;
@@ -93,10 +94,32 @@ pub async fn start(
         }
         installation.changes = Some(changes);
     }
-    Ok(Found {
-        installation: Arc::new(installation),
-        held,
-    })
+    let contracts = contracts(&installation, profile, planned);
+    let installation = Arc::new(installation);
+    if let Some(most) = most {
+        let asked = not_taken(&installation, profile, &contracts, most);
+        let asked = until_stopped(asked, &process.stop).await;
+        if !matches!(asked, Some(None)) {
+            end(&installation, &profile.names).await;
+            drop(held);
+            return Err(asked.flatten().map_or(NotStarted::Interrupted, NotStarted::failed));
+        }
+    }
+    Ok(Found { installation, held })
+}
+
+/// The contracts of the runs that can be here.
+fn contracts(installation: &Installation, profile: &Profile, planned: &[Planned]) -> Vec<Contract> {
+    let fit = Fit {
+        installation,
+        policies: &profile.policies,
+    };
+    let here = |contract: &Contract| {
+        planned
+            .iter()
+            .any(|run| run.contract() == *contract && fit.unfit(run).is_none())
+    };
+    Contract::ALL.into_iter().filter(here).collect()
 }
 
 /// Takes the Lease, and releases it if interrupted meanwhile.

@@ -5,6 +5,7 @@ mod gateway;
 pub mod installation;
 pub mod kind;
 pub mod sessions;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
