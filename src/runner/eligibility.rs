@@ -237,10 +237,20 @@ impl Fit<'_> {
     }
 
     fn no_road(&self, planned: &Planned) -> Option<String> {
-        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !self.installation.has_road(*road));
+        let no_plain_door = planned.scenario.world.is_about_tls() && *self.installation.plain_balancer() == Way::None;
+        let has = |road: Road| self.installation.has_road(road) && !(no_plain_door && road == Road::Balancer);
+        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !has(*road));
         reached(planned).iter().find_map(|(_, reached)| match reached {
             Reached::Roads(roads) => {
-                let road = missing(roads)?.name();
+                let road = missing(roads)?;
+                if road == Road::Balancer && self.installation.has_road(road) {
+                    return Some(
+                        "there is no road to the balancer's door without TLS: the profile's `roads` can give its \
+                         address as `balancer`, beside that of `balancer-tls`"
+                            .to_owned(),
+                    );
+                }
+                let road = road.name();
                 Some(format!(
                     "there is no road `{road}`: the profile's `roads` can give its address"
                 ))

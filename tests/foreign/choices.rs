@@ -1,6 +1,7 @@
 //! What a platform of another make does in its own way, and what its profile says of it.
 
 use super::{Bench, PROFILE, bad};
+use crate::binary::tls_door::TlsDoor;
 use crate::binary::{Ran, gauntlet};
 
 /// A session whose id no journal knows is found by its title. Where there are sessions and no titles nobody can tell
@@ -54,7 +55,13 @@ fn the_agent_is_one_with_a_terminal() {
         ),
     ] {
         let setting = format!("session.agent={agent}");
-        let ran = bench.run(&[&accept[..], &["--set", &setting, "harness-token/token/accept[proxy]"]].concat());
+        let ran = bench.run(
+            &[
+                &accept[..],
+                &["--set", setting.as_str(), "harness-token/token/accept[proxy]"],
+            ]
+            .concat(),
+        );
         assert_ne!(ran.code, Some(0), "{agent}");
         let report = bench.report().to_string();
         assert!(report.contains(said), "{agent}: {report}");
@@ -157,4 +164,61 @@ fn wrong_secrets_are_told_before_the_run() {
     }
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
+/// What is known of a balancer with a door over TLS goes through that door; the plain one is asked only whether it
+/// opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_whose_plain_door_refuses() {
+    let bench = Bench::up();
+    let forwards = bench.doors["balancer"].clone();
+    let tls = TlsDoor::before(forwards.trim_start_matches("http://")).await;
+    std::fs::write(bench.folder.path().join("ca.pem"), &tls.pem).expect("written");
+    let refuses = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let plain = format!("http://{}", refuses.local_addr().expect("its address"));
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = refuses.accept().await {
+            drop(connection);
+        }
+    });
+    let over_tls = format!("https://{}", tls.address);
+    let run = |balancer: &str| {
+        let plain = format!("road.balancer={balancer}");
+        let tls = format!("road.balancer-tls={over_tls}");
+        let of = [
+            "--allow",
+            "use",
+            "--level",
+            "all",
+            "--ca",
+            "ca.pem",
+            "--set",
+            plain.as_str(),
+            "--set",
+            tls.as_str(),
+            "harness-token/token/accept[balancer]",
+            "harness-token/alb/header",
+            "!harness-token/alb/header/spelling",
+            "harness-token/alb/tls",
+        ];
+        let ran = bench.run(&of);
+        (
+            ran.code,
+            bad(bench.report()["scenarios"].as_array().expect("scenarios")),
+        )
+    };
+    assert_eq!(run(&plain), (Some(0), Vec::new()));
+    let (code, seen) = run(&forwards);
+    assert_eq!(code, Some(1), "{seen:#?}");
+    assert!(
+        seen.len() == 1 && seen[0].starts_with(r#""fail" "harness-token/alb/tls/plain""#),
+        "{seen:#?}"
+    );
+    // Of a balancer of which nothing else is known there is no plain door to ask.
+    let (code, seen) = run(&over_tls);
+    assert_eq!(code, Some(0), "{seen:#?}");
+    assert!(
+        seen.len() == 1 && seen[0].contains("there is no road to the balancer's door without TLS"),
+        "{seen:#?}"
+    );
 }
