@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
+use super::stretch::LONGEST_IDLE;
 use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::scenario::Step;
@@ -159,7 +160,17 @@ impl Fit<'_> {
             return of_its_own("with a backend of the harness behind the balancer");
         }
         if let Some(timeout) = &balancer.idle_timeout {
-            return of_its_own(&format!("whose balancer has an idle timeout of {timeout}"));
+            let Some(declared) = self.policies.choice("balancer.idle-timeout") else {
+                return Some("policy balancer.idle-timeout not declared".into());
+            };
+            // One that is waited for has become the scenario's own.
+            if timeout != declared {
+                let longest = duration::show(LONGEST_IDLE);
+                return Some(format!(
+                    "it waits {longest} at most for the balancer's idle timeout, and there that is {declared} (policy \
+                     balancer.idle-timeout)"
+                ));
+            }
         }
         let declared = self.policies.choice("balancer.strips-authorization");
         match (balancer.strips_authorization, declared) {

@@ -311,7 +311,7 @@ class Balancer:
     """Before web: one replica after the other, and no Authorization in upgrades."""
 
     def __init__(self, bench):
-        self.bench, self.turn, self.probed, self.log = bench, 0, False, []
+        self.bench, self.turn, self.probed, self.idle, self.log = bench, 0, False, None, []
 
     async def handle(self, request, reader, writer):
         headers = request.headers
@@ -326,7 +326,7 @@ class Balancer:
         self.turn += 1
         web = self.bench.webs[self.turn % len(self.bench.webs)]
         self.log.append(f"balancer: {request.method} {request.path} to {web.name}")
-        return await self.bench.relay(request, reader, writer, web.port, request.target, headers)
+        return await self.bench.relay(request, reader, writer, web.port, request.target, headers, self.idle)
 
 
 class Authorizer:
@@ -574,7 +574,7 @@ class Bench:
         except Bad:
             return None
 
-    async def relay(self, request, reader, writer, port, target, headers):
+    async def relay(self, request, reader, writer, port, target, headers, idle=None):
         """Sends a request on with these headers, and the answer back; an upgrade becomes two pipes."""
         upgrade = request.is_upgrade()
         skipped = ("connection", "content-length", "transfer-encoding", "host")
@@ -590,7 +590,7 @@ class Bench:
             return said(502, {"error": "nobody answers behind this"}, head_only=request.method == "HEAD")
         if status == 101:
             writer.write(answer_bytes(101, headers=back))
-            await pipe((reader, writer), (theirs, other))
+            await pipe((reader, writer), (theirs, other), idle)
             return None
         body = await asyncio.wait_for(theirs.read(-1), 10)
         other.close()
@@ -681,6 +681,8 @@ class Bench:
                 self.authorizer.state = state
             case ["litellm", state]:
                 self.litellm_gone = state == "gone"
+            case ["idle", seconds]:
+                self.balancer.idle = float(seconds)
             case ["leeway", seconds]:
                 tokens.LEEWAY = float(seconds)
             case ["clock", moment]:

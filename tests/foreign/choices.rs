@@ -89,6 +89,18 @@ fn what_is_declared_is_judged() {
     bench.ops(&["defects", "keeps-authorization"]);
     assert_eq!(run("balancer.strips-authorization=no", &header), right);
 
+    let idle = ["harness-token/alb/idle"];
+    let (code, seen) = run("balancer.idle-timeout=300ms", &idle);
+    assert_eq!(code, Some(1), "it cuts nobody: {seen:#?}");
+    bench.ops(&["idle", "0.8"]);
+    assert_eq!(run("balancer.idle-timeout=800ms", &idle), right);
+    let (code, seen) = run("balancer.idle-timeout=61m", &idle);
+    assert_eq!(code, Some(4), "{seen:#?}");
+    assert!(
+        seen[0].ends_with("and there that is 61m (policy balancer.idle-timeout)\""),
+        "{seen:#?}"
+    );
+
     let leeway = [
         "agent-service/jwt/leeway[service]",
         "agent-service/hardening/expiry/leeway[service]",

@@ -194,15 +194,24 @@ def request_bytes(method, target, headers):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
-async def pipe(one, other):
-    """Carries bytes both ways until either side ends."""
+async def pipe(one, other, idle=None):
+    """Carries bytes both ways until either side ends, or nothing has come for so many seconds."""
+    loop = asyncio.get_running_loop()
+    last = [loop.time()]
 
     async def carry(reader, writer):
         while data := await reader.read(65536):
+            last[0] = loop.time()
             writer.write(data)
             await writer.drain()
 
+    async def watch():
+        while (left := last[0] + idle - loop.time()) > 0:
+            await asyncio.sleep(left)
+
     ways = [asyncio.ensure_future(carry(one[0], other[1])), asyncio.ensure_future(carry(other[0], one[1]))]
+    if idle is not None:
+        ways.append(asyncio.ensure_future(watch()))
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -19,6 +19,7 @@ use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
 use crate::runner::eligibility::{Fit, counts_requests, intrusion};
 use crate::runner::plan::Planned;
+use crate::runner::stretch::stretched;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Intrusion;
@@ -61,6 +62,9 @@ pub async fn start(
     }
     // What disturbs the platform disturbs what runs beside it, and whoever counts requests counts those of others.
     for run in planned.iter_mut() {
+        if let Some(stretched) = stretched(&run.scenario, &profile.policies) {
+            run.scenario = Arc::new(stretched);
+        }
         run.alone |= intrusion(run) >= Intrusion::Disrupt || counts_requests(run);
     }
     let looking = async {
