@@ -4,14 +4,15 @@ CARGO ?= cargo
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 # How the program is built: release, ci (as the tests have it) or dist (as it is shipped and measured).
 PROFILE ?= release
-# Release builds, which a newcomer waits for, leave goose out (`gauntlet load --http-users`); FEATURES= puts it in.
+# Release builds, which a newcomer waits for, leave out goose (`gauntlet load --http-users`) and testcontainers
+# (`--gateway-in container`); FEATURES= puts them in.
 FEATURES ?= $(if $(filter release,$(PROFILE)),--no-default-features)
 GAUNTLET = $(TARGET)/$(PROFILE)/gauntlet
 # What makes the program. The tests' build makes it too, of the crates as the tests have them: then nothing is built twice.
 BUILD ?= $(if $(filter ci,$(PROFILE)),$(CARGO) test --profile ci --no-run,$(CARGO) build --profile $(PROFILE) $(FEATURES))
 export GAUNTLET_COMMIT ?= $(shell git rev-parse --short HEAD 2>/dev/null)
 
-.PHONY: help run test test-kind prove load build bench bench-echo bench-load verify lint doc schema
+.PHONY: help run test test-kind prove load build install bench bench-echo bench-load verify lint doc schema picture docs dist
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +24,7 @@ test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
 # It skips kind::load, workers as a Job in the cluster, until that has been seen to pass.
-test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored; GAUNTLET_NODE_IMAGE is the node's image
+test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored, and try gateways in containers; GAUNTLET_NODE_IMAGE is the node's image
 	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
 		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1 --skip kind::load
@@ -37,8 +38,11 @@ load: build ## 5,000 attaches of the reference platform's terminal, held 20 s; L
 build: ## the program, as target/release/gauntlet
 	$(BUILD)
 
-bench: ## measure parsing, a fresh world, an attach and the parts of a load
-	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench load
+install: ## the program into ~/.cargo/bin, which rustup has put on PATH; ROOT=DIR puts it into DIR/bin
+	$(CARGO) install --path . --locked $(FEATURES) $(if $(ROOT),--root $(ROOT))
+
+bench: ## measure parsing, a fresh world, an attach, a read of a rotating login and the parts of a load
+	$(CARGO) bench $(FEATURES) --bench scenarios --bench world --bench rotation --bench load
 
 bench-echo: build ## measure an echo of the load engine against a bare epoll client; ECHO adds flags: ECHO=--check
 	$(CARGO) bench --profile $(PROFILE) $(FEATURES) --bench bare -- --sandbox $(GAUNTLET) --connections 5000 $(ECHO)
@@ -51,8 +55,10 @@ verify: ## everything that CI runs
 	.ci/run
 
 lint: ## formatting and clippy
-	bash -n benches/load/install
-	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' benches/load/side-by-side benches/load/*.py
+	bash -n benches/load/install && bash -n .ci/dist
+	python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' \
+		benches/load/side-by-side benches/load/*.py docs/picture docs/generate \
+		docs/generated/*.py .ci/sbom
 	$(CARGO) fmt --check
 	$(CARGO) clippy --profile ci --all-targets -- -D warnings
 
@@ -64,3 +70,21 @@ schema: build ## renew the JSON Schemas in scenarios/ and docs/
 	for document in profile expected-failures report; do \
 		$(GAUNTLET) schema $$document > docs/$$document.schema.json || exit 1; \
 	done
+
+picture: build ## renew the README's picture, of a real run
+	-$(GAUNTLET) run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens --seed 1 \
+		--reports $(TARGET)/picture >$(TARGET)/picture.txt
+	sed "s#$(TARGET)/picture/#reports/#" $(TARGET)/picture.txt | docs/picture --columns 100 --from '── FAIL' --lines 20 \
+		--command "gauntlet run 'harness-token/token/refuse[balancer]' --mutant empty-token-opens" \
+		--title 'A check that failed, as gauntlet prints it' >$(TARGET)/run.svg
+	mv $(TARGET)/run.svg docs/run.svg
+
+docs: build ## the documentation site, in target/book/site; it needs mdbook, which MDBOOK=install gets
+	rm -rf $(TARGET)/book
+	docs/generate $(GAUNTLET) $(TARGET)/book
+	@command -v mdbook >/dev/null || if [ "$(MDBOOK)" = install ]; then $(CARGO) install mdbook --locked; else \
+		echo "make docs: no mdbook on PATH: cargo install mdbook --locked, or make docs MDBOOK=install" >&2; exit 1; fi
+	PATH="$$PATH:$${CARGO_HOME:-$$HOME/.cargo}/bin" mdbook build $(TARGET)/book
+
+dist: ## a static program in an archive, with checksums and a bill of materials, in target/dist-files; DIST_TARGET names another platform
+	.ci/dist $(TARGET)/dist-files

@@ -148,8 +148,8 @@ fn snapshot(name: &str, reasons: &[&str]) {
     });
 }
 
-const POLICIES: &str = "policies: { jwt.leeway: 30s, jwt.algorithms: HS256, ws.refusal: \"401\", token.two-places: reject, \
-                        role.missing: \"403\", jwt.iat: ignored, jwt.iss: ignored, jwt.typ: ignored }\n";
+const POLICIES: &str = "policies: { jwt.leeway: 30s, jwt.algorithms: HS256, ws.refusal: \"401\", ws.open: kept, \
+                        token.two-places: reject, role.missing: \"403\", jwt.iat: ignored, jwt.iss: ignored, jwt.typ: ignored }\n";
 
 /// All that can be told of a platform on a cluster is told, with the verdicts that ours has.
 #[test]

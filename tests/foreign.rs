@@ -284,6 +284,52 @@ fn what_is_not_allowed_or_not_given_is_skipped() {
         report["scenarios"][0]["reason"],
         "its step `exec` needs the operation `exec`: the profile's `operations` can give its command"
     );
+    // What can be judged without it is.
+    let checks = report["scenarios"][0]["checks"].as_array().expect("a list");
+    let verdicts: Vec<&Value> = checks.iter().map(|check| &check["verdict"]).collect();
+    assert_eq!(verdicts, ["pass", "skip"]);
+}
+
+/// A backend of the harness that somebody has put behind the balancer shows what the balancer lets through.
+#[test]
+fn a_backend_behind_its_balancer() {
+    let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("probe:"));
+    let without: String = lines.map(|line| format!("{line}\n")).collect();
+    let bench = Bench::up();
+    std::fs::write(bench.folder.path().join("p.yaml"), &without).expect("written");
+    let strip = |is_led_there: bool| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        if is_led_there {
+            bench.ops(&["probe", &address.port().to_string()]);
+        }
+        let listen = address.to_string();
+        let ran = bench.run(&[
+            "--allow",
+            "observe",
+            "--probe-listen",
+            &listen,
+            "harness-token/alb/strip",
+        ]);
+        (ran, bench.report())
+    };
+    let scenarios = |report: &Value| bad(report["scenarios"].as_array().expect("scenarios"));
+    let (elsewhere, report) = strip(false);
+    assert_eq!(
+        elsewhere.code,
+        Some(3),
+        "{:#?}\n{}",
+        scenarios(&report),
+        elsewhere.stderr
+    );
+    let why = report["scenarios"][0]["reason"].as_str().expect("a reason");
+    assert!(why.contains("does not lead it to --probe-listen 127.0.0.1:"), "{why}");
+    let (right, report) = strip(true);
+    assert_eq!(right.code, Some(0), "{:#?}\n{}", scenarios(&report), right.stderr);
+    bench.ops(&["defects", "keeps-authorization"]);
+    let (keeps, report) = strip(true);
+    assert_eq!(keeps.code, Some(1), "{:#?}\n{}", scenarios(&report), keeps.stderr);
 }
 
 /// Killed when it has changed something, it is put back by `recover`.

@@ -1,5 +1,7 @@
 //! The target that kind makes: what is said where it can't be made, and the same verdicts as the embedded one's.
 
+mod codex;
+mod job;
 mod load;
 pub mod standing;
 mod trouble;
@@ -13,7 +15,7 @@ use standing::Standing;
 
 /// A mutant of each component, and of each group of rows, with runs of its row that it can't live through: on a real
 /// cluster each run costs a platform, and one that kills is enough.
-const SAMPLE: [(&str, &str); 12] = [
+const SAMPLE: [(&str, &str); 14] = [
     ("keystrokes-lost", "harness-token/token/accept[direct]"),
     ("seed-with-newline", "harness-token/bootstrap/first-deploy"),
     ("warm-clones-template", "harness-token/warm/stale"),
@@ -26,6 +28,8 @@ const SAMPLE: [(&str, &str); 12] = [
     ("open-on-error", "agent-service/authz/down/error[builtin]"),
     ("user-headers-kept", "agent-service/headers/trusted[builtin]"),
     ("jwt-in-log", "agent-service/leak/log[access-control]"),
+    ("env-beats-files", "codex-auth/rotate/prefers-files"),
+    ("agent-calls-vendor", "codex-auth/agent/route"),
 ];
 const ACCEPT: &str = "harness-token/token/accept";
 

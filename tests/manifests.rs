@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use gauntlet::vocabulary::AgentState;
 use gauntlet::vocabulary::Contract;
 use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
@@ -44,7 +45,13 @@ fn judged_text(text: &str, more: &[&str]) -> Ran {
 
 /// The objects of a platform of ours, as a file of manifests has them.
 fn platform(contract: Contract) -> String {
-    let values = Values::new("gauntlet", &WorldSpec::default(), &names::contract(), &[], None);
+    platform_as(contract, &WorldSpec::default(), &[])
+}
+
+/// The same as a world asks for it, with mutants.
+fn platform_as(contract: Contract, spec: &WorldSpec, mutants: &[&str]) -> String {
+    let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
+    let values = Values::new("gauntlet", spec, &names::contract(), &mutants, None);
     let objects = deploy::objects(deploy::platform(contract), &values).expect("a manifest");
     // JSON is YAML.
     let texts: Vec<String> = objects
@@ -117,6 +124,7 @@ fn a_sidecar_among_the_init_containers() {
         ran.stdout
     );
     let ran = judged("sidecar-in-both-lists", &[]).exits(1);
+    assert!(ran.stdout.contains("sidecar-in-both-lists.yaml:39:"), "{}", ran.stdout);
     assert!(
         ran.stdout.contains("is among the containers and among the init"),
         "{}",
@@ -135,6 +143,54 @@ fn a_platform_of_ours_passes() {
         let ran = judged_text(&platform(contract), &[]).exits(0);
         assert!(ran.stdout.contains(" 0 failed, "), "{}", ran.stdout);
         assert_eq!(ran.stderr, "");
+    }
+}
+
+/// The codex login's, with an agent.
+fn with_codex(persistence: bool, mutants: &[&str]) -> String {
+    let spec = WorldSpec {
+        agent: AgentState::WithKey,
+        persistence,
+        ..WorldSpec::default()
+    };
+    platform_as(Contract::CodexAuth, &spec, mutants)
+}
+
+#[test]
+fn a_platform_with_codex_passes() {
+    for persistence in [false, true] {
+        let ran = judged_text(&with_codex(persistence, &[]), &[]).exits(0);
+        assert!(ran.stdout.contains(" PASS codex-auth/agent/token "), "{}", ran.stdout);
+        assert!(ran.stdout.contains(" 0 failed, "), "{}", ran.stdout);
+    }
+}
+
+/// What a mutant has wrong in its manifest can be told before it runs.
+#[test]
+fn mutants_of_a_manifest_are_found() {
+    for (mutant, persistence, rule) in [
+        ("codex-cli-is-init-container", false, "codex-auth/pod/shape"),
+        ("codex-cli-in-both-lists", false, "codex-auth/pod/shape"),
+        ("rotator-without-volume", false, "codex-auth/pod/mounts"),
+        ("emptydir-with-persistence", true, "codex-auth/strategy/recreate"),
+        ("claim-without-persistence", false, "codex-auth/strategy/recreate"),
+        ("rolling-with-claim", true, "codex-auth/strategy/recreate"),
+        ("agent-key-required", false, "codex-auth/agent/no-key"),
+        ("agent-uses-master-key", false, "codex-auth/agent/no-key"),
+        ("agent-token-optional", false, "codex-auth/agent/token"),
+    ] {
+        let ran = judged_text(&with_codex(persistence, &[mutant]), &["--format", "json"]).exits(1);
+        let judged: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let findings = judged["findings"].as_array().expect("a list").iter();
+        let failed: Vec<&Value> = findings.filter(|finding| finding["verdict"] == "fail").collect();
+        assert!(
+            failed.iter().any(|finding| finding["rule"] == rule),
+            "{mutant}: {failed:?}"
+        );
+        assert!(
+            failed.iter().all(|finding| finding["line"].is_u64()),
+            "{mutant}: {failed:?}"
+        );
     }
 }
 

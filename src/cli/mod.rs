@@ -451,15 +451,14 @@ impl Up {
             ("--cluster-name", self.cluster_name.is_some()),
             ("--image", self.image.is_some()),
             ("--base-image", self.base_image.is_some()),
-            ("--nginx-image", self.gateways.nginx_image.is_some()),
-            ("--envoy-image", self.gateways.envoy_image.is_some()),
         ];
         if self.contract != ContractName::AgentService && self.gateways.gateway.is_some() {
             return Err(UsageError(
                 "--gateway is of the agent service: `gauntlet up agent-service` brings it up".into(),
             ));
         }
-        self.codex.check(self.target.into())?;
+        self.gateways.check(self.target.into())?;
+        self.codex.check(self.target.into(), self.base_image.is_some())?;
         match given.into_iter().find(|(_, given)| *given) {
             Some((flag, _)) if self.target == MadeTarget::Embedded => Err(target::only_for(flag, "kind", "embedded")),
             _ => Ok(()),

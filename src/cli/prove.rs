@@ -81,9 +81,21 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
     });
     let roads: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
     let roads: Vec<Road> = roads.into_iter().collect();
-    if let Err(why) = started.target.start_gateways(&roads).await {
-        started.end(false, &names::contract()).await;
-        return Ok(not_run(&why.to_string()));
+    // What is being started ends with the future that starts it.
+    let gateways = tokio::select! {
+        gateways = started.target.start_gateways(&roads) => Some(gateways),
+        () = process.stop.cancelled() => None,
+    };
+    match gateways {
+        Some(Ok(())) => {}
+        Some(Err(why)) => {
+            started.end(false, &names::contract()).await;
+            return Ok(not_run(&why.to_string()));
+        }
+        None => {
+            started.end(false, &names::contract()).await;
+            return Ok(INTERRUPTED);
+        }
     }
     let make = |names| RunContext {
         limits: started.limits(),

@@ -38,6 +38,9 @@ pub fn flags(options: &Run) -> Flags {
     if let Some(allow) = target.allow {
         add(&mut [&mut *run], "allow", Intrusion::from(allow).name());
     }
+    if let Some(address) = target.probe_listen {
+        add(&mut [&mut *run], "probe-listen", &address.to_string());
+    }
     // A cluster that was made for the run is gone; one that stays is to be used again.
     if let (true, Some(name)) = (target.kind.reuse, &target.kind.cluster_name) {
         add(&mut [&mut *run, &mut *up], "cluster-name", name);
@@ -62,6 +65,9 @@ pub fn flags(options: &Run) -> Flags {
     let gateways = &target.gateways;
     if let Some(gateway) = gateways.gateway {
         add(&mut [&mut *run], "gateway", gateway.name());
+    }
+    if let Some(how) = gateways.gateway_in {
+        add(&mut [&mut *run, &mut *up], "gateway-in", how.name());
     }
     if let Some(codex) = &target.codex.codex {
         add(&mut [&mut *run, &mut *up], "codex", &codex.to_string());
@@ -131,6 +137,17 @@ mod tests {
             r" --scenarios mine --profile 'it'\''s.yaml' --set 'origin=https://a b' --timeout 1500ms"
         );
         assert_eq!(of(&["--codex", "my codex"]), " --codex 'my codex'");
+        assert_eq!(
+            of(&[
+                "--gateway",
+                "nginx",
+                "--gateway-in",
+                "container",
+                "--nginx-image",
+                "nginx:1"
+            ]),
+            " --gateway nginx --gateway-in container --nginx-image nginx:1"
+        );
         assert_eq!(of(&["--timeout", "2m"]), " --timeout 2m");
         assert_eq!(of(&["--reports", "r", "--keep-reports", "3"]), " --reports r");
         assert_eq!(

@@ -137,9 +137,21 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     });
     let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
     let gateways: Vec<Road> = gateways.into_iter().collect();
-    if let Err(why) = shared.target.start_gateways(&gateways).await {
-        started.end(false, &names).await;
-        return Ok(not_run(&why.to_string()));
+    // What is being started ends with the future that starts it.
+    let gateways = tokio::select! {
+        gateways = shared.target.start_gateways(&gateways) => Some(gateways),
+        () = process.stop.cancelled() => None,
+    };
+    match gateways {
+        Some(Ok(())) => {}
+        Some(Err(why)) => {
+            started.end(false, &names).await;
+            return Ok(not_run(&why.to_string()));
+        }
+        None => {
+            started.end(false, &names).await;
+            return Ok(exit_code(RunVerdict::Interrupted));
+        }
     }
     let jobs = started.jobs(options.jobs, &process);
     if let Some(asked) = options.jobs.filter(|asked| asked.get() > jobs) {

@@ -1,34 +1,32 @@
 //! The load engine: one thread, one epoll set, queues of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
+mod parts;
 mod settle;
+mod start;
+mod terminals;
 
 use std::iter::{Skip, StepBy};
-use std::net::TcpStream;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, CreateFlags, Event, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use slab::Slab;
 use tokio::sync::oneshot;
 use tracing::{debug, info_span};
 
-use super::attach::{Attach, Credential, Progress, READ};
+use super::attach::{Attach, Credential, READ};
 use super::clock::{Clock, nanoseconds};
 use super::control::Control;
 use super::cost::Cost;
-use super::failure::Failure;
 use super::fan_out::FanOut;
-use super::handshake::Request;
-use super::metric::Metric;
 use super::outcome::{Costs, Ending, Outcome};
 use super::plan::{Door, Plan};
-use super::recorder::{Example, Recorder};
+use super::recorder::Recorder;
 use super::schedule::Starts;
 use super::shared::{Shared, mix};
 use super::timers::{Due, Slot, Timers};
@@ -278,351 +276,6 @@ impl<'a> Engine<'a> {
         0
     }
 
-    /// Goes on to the load's next part where this one is over.
-    fn turn(&mut self) {
-        let before = self.part;
-        self.turn_once();
-        if self.part != before {
-            self.turn_once();
-        }
-    }
-
-    fn enter(&mut self, part: Part) {
-        self.part = part;
-        debug!(?part, started = self.started, open = self.open, "the load goes on");
-    }
-
-    fn turn_once(&mut self) {
-        match self.part {
-            Part::Ramp if self.started == self.plan.share() && self.pending == 0 => {
-                self.ramped = self.shared.clock.now();
-                self.enter(Part::Gather);
-                self.control.settle(self.open.into());
-            }
-            Part::Gather if !self.plan.is_shared() || self.control.hold.load(Ordering::Relaxed) => {
-                let now = self.shared.clock.now();
-                self.enter(Part::Hold);
-                self.shared.steady_since = Some(now);
-                self.steady = Some((now, now));
-                self.costs.held = Cost::own();
-                self.timers
-                    .add(now.saturating_add(nanoseconds(self.plan.hold)), Due::HoldEnds);
-                if self.plan.fan_out {
-                    self.timers.add(now, Due::Key);
-                }
-            }
-            // Nobody is left to be held.
-            Part::Hold if self.open == 0 => self.hold_ends(),
-            Part::Drain if self.nothing_under_way() => self.drained(),
-            _ => {}
-        }
-    }
-
-    fn nothing_under_way(&self) -> bool {
-        let counts = &self.shared.recorder.counts;
-        counts.echoes_under_way() == 0 && counts.deliveries_under_way() == 0
-    }
-
-    fn hold_ends(&mut self) {
-        if self.part != Part::Hold {
-            return;
-        }
-        // However short the load was, each way to come without the right token is tried once.
-        while self.plan.probe_every.is_some() && (self.probes as usize) < self.doors[0].shut.len() {
-            self.begin_probe(self.shared.clock.now());
-        }
-        let now = self.shared.clock.now();
-        if let Some((_, end)) = &mut self.steady {
-            *end = now;
-        }
-        self.costs.after = Cost::own();
-        self.enter(Part::Drain);
-        self.timers
-            .add(now.saturating_add(self.shared.deadline), Due::DrainEnds);
-    }
-
-    /// All answers are there, or no longer waited for: closes the terminals, as fast as they were opened.
-    fn drained(&mut self) {
-        if self.part != Part::Drain {
-            return;
-        }
-        self.enter(Part::Close);
-        for (_, attach) in &mut self.attaches {
-            attach.give_up_all(&Failure::TimedOut(Metric::Echo), &mut self.shared);
-        }
-        self.timers.add(self.shared.clock.now(), Due::Close);
-    }
-
-    fn close(&mut self, at: u64) {
-        while self.closing < self.attaches.capacity() {
-            let key = self.closing;
-            self.closing += 1;
-            let Some(attach) = self.attaches.get_mut(key).filter(|attach| attach.is_open()) else {
-                continue;
-            };
-            let slot = Slot {
-                key: key as u32,
-                number: attach.number,
-            };
-            match attach.close(at, &mut self.shared) {
-                Ok(()) => {
-                    let until = attach.until;
-                    self.timers.add(until, Due::Deadline(slot));
-                }
-                Err(failure) => self.ended(slot, Some(failure)),
-            }
-            self.timers.add(at + self.close_every, Due::Close);
-            return;
-        }
-    }
-
-    fn next_start(&mut self) {
-        if let Some(start) = self.starts.next() {
-            self.timers.add(nanoseconds(start) + self.waited, Due::Start);
-        }
-    }
-
-    /// Starts the next attach of the schedule.
-    fn start(&mut self, intended: u64) {
-        let now = self.shared.clock.now();
-        self.shared.recorder.record(Metric::Lag, now - intended, false);
-        if self.unsettled {
-            return self.start_unsettled(intended);
-        }
-        if let Some(meant) = self.waits.take() {
-            self.waited += intended - meant;
-        }
-        self.shared.recorder.counts.attempted += 1;
-        // Of all workers' attaches, so that the doors have the same number of them.
-        let turn = self.plan.turn + self.started * self.plan.workers;
-        let door = &self.doors[turn as usize % self.doors.len()];
-        let request = door.right.clone();
-        let tag = self.plan.first_tag + turn;
-        self.started += 1;
-        self.pending += 1;
-        self.begin(request, Credential::Right, tag, intended);
-        self.next_start();
-    }
-
-    /// Starts an attach that the door has to refuse.
-    fn probe(&mut self, intended: u64) {
-        let Some(every) = self.plan.probe_every else { return };
-        if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
-            return;
-        }
-        self.begin_probe(intended);
-        let every = nanoseconds(every) * u64::from(self.plan.workers);
-        self.timers.add(intended + every, Due::Probe);
-    }
-
-    fn begin_probe(&mut self, intended: u64) {
-        self.shared.recorder.counts.probes += 1;
-        let probe = self.probes as usize;
-        self.probes += 1;
-        // Doors and credentials in turn, so that each meets each.
-        let door = &self.doors[probe % self.doors.len()];
-        let turn = probe / self.doors.len() + probe % self.doors.len();
-        let (credential, request) = door.shut[turn % door.shut.len()].clone();
-        self.begin(request, credential, 0, intended);
-    }
-
-    fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
-        let number = self.numbers;
-        self.numbers = self.numbers.wrapping_add(1);
-        let now = self.shared.clock.now();
-        let until = now.saturating_add(self.shared.deadline);
-        let begun = self.socket(number).map_err(Failure::from_errno).and_then(|socket| {
-            let tls = self.plan.tls.as_ref().map(|(config, name)| (config, name));
-            Attach::new(socket, tls, request, (credential, number, tag), (intended, now, until))
-        });
-        let mut attach = match begun {
-            Ok(attach) => attach,
-            Err(failure) => {
-                let example = |failure, at| Example {
-                    failure,
-                    at,
-                    attach: number.to_string(),
-                    local: None,
-                    said: None,
-                };
-                return self.failed((credential, self.unsettled), failure, example);
-            }
-        };
-        attach.unsettled = self.unsettled;
-        let entry = self.attaches.vacant_entry();
-        let slot = Slot {
-            key: entry.key() as u32,
-            number,
-        };
-        let watched = epoll::add(
-            &self.epoll,
-            attach.socket(),
-            EventData::new_u64(slot.to_event()),
-            EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
-        );
-        entry.insert(attach);
-        match watched {
-            Ok(()) => self.timers.add(until, Due::Deadline(slot)),
-            Err(errno) => self.ended(slot, Some(Failure::from_errno(errno))),
-        }
-    }
-
-    /// A socket that has begun to connect.
-    fn socket(&self, number: u32) -> rustix::io::Result<TcpStream> {
-        let turn = number as usize;
-        let address = self.plan.addresses[turn % self.plan.addresses.len()];
-        let family = match address {
-            std::net::SocketAddr::V4(_) => AddressFamily::INET,
-            std::net::SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-        // Keystrokes are small and must not wait for one another.
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        if !self.plan.sources.is_empty() {
-            let source = self.plan.sources[turn / self.plan.addresses.len() % self.plan.sources.len()];
-            bind(socket.as_fd(), &std::net::SocketAddr::new(source, 0))?;
-        }
-        match connect(socket.as_fd(), &address) {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn ready(&mut self, slot: Slot, hung_up: bool) {
-        let Some(attach) = attach(&mut self.attaches, slot) else {
-            return;
-        };
-        match attach.ready(hung_up, &mut self.shared) {
-            Progress::Waits => {}
-            Progress::GoesOn => self.unread.push(slot),
-            Progress::Opened => self.opened(slot),
-            Progress::Ended(failure) => self.ended(slot, failure),
-        }
-    }
-
-    fn opened(&mut self, slot: Slot) {
-        let Some(attach) = attach(&mut self.attaches, slot) else {
-            return;
-        };
-        if attach.credential == Credential::Unsettled {
-            self.shared.recorder.counts.unsettled_opened += 1;
-            self.attaches.remove(slot.key as usize);
-            return;
-        }
-        if attach.credential != Credential::Right {
-            let at = self.shared.clock.seconds();
-            let kind = format!("opened with {}", attach.credential.name());
-            self.shared.recorder.counts.probes_opened += 1;
-            self.shared.recorder.keep(&kind, |kind| attach.example(kind, at));
-            self.attaches.remove(slot.key as usize);
-            return;
-        }
-        attach.counted = true;
-        self.pending -= 1;
-        self.open += 1;
-        self.control.open.store(self.open, Ordering::Relaxed);
-        self.most_open = self.most_open.max(self.open);
-        self.shared.recorder.counts.opened += 1;
-        let echoes = self.plan.echo_every.is_some() && !self.plan.fan_out;
-        if echoes && matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
-            // Somewhere in the first interval: those that open together don't type together.
-            let first = self.shared.clock.now() + mix(u64::from(slot.number)) % self.shared.echo_every;
-            attach.echo_from(first);
-            self.timers.add(first, Due::Echo(slot));
-        }
-    }
-
-    fn echo(&mut self, slot: Slot, now: u64) {
-        if !matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
-            return;
-        }
-        let Some(attach) = attach(&mut self.attaches, slot) else {
-            return;
-        };
-        match attach.echo(now, &mut self.shared) {
-            Ok(next) => self.timers.add(next, Due::Echo(slot)),
-            Err(failure) => self.ended(slot, Some(failure)),
-        }
-    }
-
-    /// One open attach types a key for all of them; always the same one, while it is open.
-    fn type_key(&mut self, intended: u64, now: u64) {
-        if self.part != Part::Hold {
-            return;
-        }
-        let mut open = self
-            .attaches
-            .iter_mut()
-            .filter(|(_, attach)| attach.is_open() && attach.counted);
-        let (Some((key, typist)), Some(fan_out)) = (open.next(), &mut self.shared.fan_out) else {
-            return;
-        };
-        let recorder = &mut self.shared.recorder;
-        recorder.record(Metric::Lag, now.saturating_sub(intended), true);
-        let number = fan_out.type_key(intended, self.open, recorder);
-        let tag = fan_out.tag;
-        let slot = Slot {
-            key: key as u32,
-            number: typist.number,
-        };
-        if let Err(failure) = typist.type_nonce(tag, number, &mut self.shared) {
-            self.ended(slot, Some(failure));
-        }
-        self.timers
-            .add(intended.saturating_add(self.shared.echo_every), Due::Key);
-    }
-
-    /// A phase's deadline has come; the attach may have gone on to another phase, which has its own.
-    fn deadline(&mut self, slot: Slot, at: u64) {
-        let Some(attach) = attach(&mut self.attaches, slot) else {
-            return;
-        };
-        if attach.is_open() {
-            return;
-        }
-        if at < attach.until {
-            return self.timers.add(attach.until, Due::Deadline(slot));
-        }
-        let failure = Failure::TimedOut(attach.phase());
-        self.ended(slot, Some(failure));
-    }
-
-    /// An attach is over: counts how, and forgets it.
-    fn ended(&mut self, slot: Slot, failure: Option<Failure>) {
-        // It opened and ended in one event: the 101 and what followed it came together.
-        if attach(&mut self.attaches, slot).is_some_and(|attach| attach.is_open() && !attach.counted) {
-            self.opened(slot);
-        }
-        let Some(ended) = attach(&mut self.attaches, slot) else {
-            return;
-        };
-        let was_open = matches!(ended.phase(), Metric::Echo | Metric::Close);
-        if was_open {
-            self.open -= 1;
-            self.control.open.store(self.open, Ordering::Relaxed);
-            ended.give_up_all(&Failure::EchoCutOff, &mut self.shared);
-        }
-        let closing = ended.phase() == Metric::Close;
-        let ended = self.attaches.remove(slot.key as usize);
-        let counts = &mut self.shared.recorder.counts;
-        if closing && failure.is_none() {
-            counts.closed += 1;
-        } else if closing {
-            counts.stuck += 1;
-        } else if was_open {
-            counts.lost += 1;
-        }
-        let Some(failure) = failure else { return };
-        let example = |failure, at| ended.example(failure, at);
-        if was_open {
-            let at = self.shared.clock.seconds();
-            self.shared.recorder.fail(failure, |failure| example(failure, at));
-        } else {
-            self.failed((ended.credential, ended.unsettled), failure, example);
-        }
-    }
-
     fn outcome(mut self, ending: Ending) -> Outcome {
         let end = self.shared.clock.now();
         if let Some((_, until)) = &mut self.steady
@@ -664,11 +317,4 @@ impl<'a> Engine<'a> {
             aborted: None,
         }
     }
-}
-
-/// The attach of a slot, where it is still there.
-fn attach(attaches: &mut Slab<Attach>, slot: Slot) -> Option<&mut Attach> {
-    attaches
-        .get_mut(slot.key as usize)
-        .filter(|attach| attach.number == slot.number)
 }

@@ -39,6 +39,12 @@ pub fn list<'n>(node: &'n Node, path: &[&str]) -> &'n [Node] {
     }
 }
 
+/// The objects of a kind that a group has.
+pub fn of_kind<'d>(documents: &'d [Document], kind: &str, group: &str) -> impl Iterator<Item = &'d Document> {
+    let is_it = move |document: &&Document| document.kind() == kind && document.group() == group;
+    documents.iter().filter(is_it)
+}
+
 /// The Deployments of a name, or else those whose pods a selector chooses.
 pub fn deployments<'d>(documents: &'d [Document], name: &str, selector: &str) -> Vec<&'d Document> {
     let all = || documents.iter().filter(|document| document.kind() == "Deployment");

@@ -108,3 +108,10 @@ pub fn verdicts(found: &[Finding], rule: Rule) -> Vec<Verdict> {
     let of_rule = found.iter().filter(|finding| finding.rule == rule.id);
     of_rule.map(|finding| finding.verdict).collect()
 }
+
+/// What a contract says of these manifests, where everything has its names.
+#[cfg(test)]
+pub fn found_in(text: &str, check: fn(&[Document], &super::Names) -> Vec<Finding>) -> Vec<Finding> {
+    let manifests = super::read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
+    check(&manifests.documents, &crate::vocabulary::names::contract())
+}

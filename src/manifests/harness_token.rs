@@ -104,10 +104,8 @@ fn shape_of(document: &Document, value: &Node, encoded: bool) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::{Verdict, verdicts};
-    use super::super::read_texts;
+    use super::super::finding::{Verdict, found_in, verdicts};
     use super::*;
-    use crate::vocabulary::names;
 
     const GOOD: &str =
         "{name: HARNESS_AUTH_TOKEN, valueFrom: {secretKeyRef: {name: litellm-env, key: HARNESS_AUTH_TOKEN}}}";
@@ -124,8 +122,7 @@ mod tests {
     }
 
     fn found(text: &str) -> Vec<Finding> {
-        let manifests = read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
-        check(&manifests.documents, &names::contract())
+        found_in(text, check)
     }
 
     #[test]

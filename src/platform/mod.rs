@@ -24,7 +24,7 @@ mod http;
 mod identity;
 mod litellm;
 mod objects;
-mod probe;
+pub mod probe;
 mod records;
 mod relay;
 mod sandbox;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::http::{Answer, Handler, Server};
 use super::{ComponentError, Pod};
@@ -19,7 +20,12 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let port = pod.number("PORT", 8081)?;
     let listener = pod.listen(port).await?;
     pod.log.line(format!("probe: on port {port}"));
-    Server::new(&pod, Duration::from_secs(1))?
+    serve(&pod, listener).await
+}
+
+/// Answers on a port that is open, until the pod is to stop.
+pub async fn serve(pod: &Pod, listener: TcpListener) -> Result<(), ComponentError> {
+    Server::new(pod, Duration::from_secs(1))?
         .serve(listener, Arc::new(Probe))
         .await
 }

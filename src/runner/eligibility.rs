@@ -1,5 +1,8 @@
 //! What a run needs from a platform that isn't ours, and why it can't run there.
 
+mod left_out;
+mod ways;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -9,7 +12,6 @@ use serde_json::Value;
 use super::plan::Planned;
 use super::stretch::LONGEST_IDLE;
 use crate::profile::operations::Operation;
-use crate::profile::route_address::Way;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
 use crate::vocabulary::Contract;
@@ -21,8 +23,6 @@ use crate::vocabulary::{
 };
 use crate::world::access::Ask;
 use crate::world::installation::Installation;
-use crate::world::operations::Lack;
-use crate::world::roads::api_road;
 
 /// Longest turn of a codex account that a scenario waits for on a platform that isn't ours.
 const LONGEST_ROTATION: Duration = Duration::from_secs(10);
@@ -53,8 +53,8 @@ impl Fit<'_> {
             .or_else(|| self.undeclared(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
-            .or_else(|| self.too_intrusive(intrusion(planned)))
-            .or_else(|| self.left_changed(intrusion(planned)))
+            .or_else(|| self.too_intrusive(self.intrusion(planned)))
+            .or_else(|| self.left_changed(self.intrusion(planned)))
     }
 
     /// What a run does with the cluster.
@@ -83,22 +83,8 @@ impl Fit<'_> {
         asks
     }
 
-    fn asks_of(&self, reached: &Reached) -> Vec<Ask> {
-        match reached {
-            Reached::Cluster(asks) => asks.clone(),
-            Reached::Roads(roads)
-                if roads
-                    .iter()
-                    .any(|road| *self.installation.way(*road) == Way::PortForward) =>
-            {
-                vec![Ask::FindPods, Ask::Forward]
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                self.asks_of(&Reached::Roads(vec![road]))
-            }
-            Reached::Roads(_) => Vec::new(),
-        }
+    fn intrusion(&self, planned: &Planned) -> Intrusion {
+        intrusion(planned, self.installation.probe.is_some())
     }
 
     fn too_intrusive(&self, intrusion: Intrusion) -> Option<String> {
@@ -136,6 +122,10 @@ impl Fit<'_> {
         if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
+        let changes_jwt_secret = |step: &Step| step.verb == "patch-secret" && says(step, "names.jwt.secret-name");
+        if steps(planned).any(changes_jwt_secret) {
+            return of_its_own("whose users may be logged out");
+        }
         if let Some(why) = self.too_slow(world) {
             return Some(why);
         }
@@ -144,6 +134,9 @@ impl Fit<'_> {
         }
         if matches!(world.agent, AgentState::WithoutKey | AgentState::ForbiddenKey) {
             return of_its_own("with an agent whose key is missing or wrong");
+        }
+        if world.agent == AgentState::WithoutToken {
+            return of_its_own("with an agent whose runtime token is missing");
         }
         match world.terminal {
             Some(TerminalSpec::Program(_)) => return of_its_own("with a command of the scenario's in the terminal"),
@@ -156,8 +149,8 @@ impl Fit<'_> {
             return Some(why);
         }
         let balancer = world.balancer.as_ref()?;
-        if balancer.probe && !can(Operation::Probe) {
-            return of_its_own("with a backend of the harness behind the balancer");
+        if balancer.probe && self.installation.probe.is_none() && !can(Operation::Probe) {
+            return of_its_own("with a backend of the harness behind the balancer (`--probe-listen` runs one)");
         }
         if let Some(timeout) = &balancer.idle_timeout {
             let Some(declared) = self.policies.choice("balancer.idle-timeout") else {
@@ -247,58 +240,6 @@ impl Fit<'_> {
             .then(|| "there is no codex agent: no pod has the labels of names.agent.selector".into())
     }
 
-    fn no_road(&self, planned: &Planned) -> Option<String> {
-        let no_plain_door = planned.scenario.world.is_about_tls() && *self.installation.plain_balancer() == Way::None;
-        let has = |road: Road| self.installation.has_road(road) && !(no_plain_door && road == Road::Balancer);
-        let missing = |roads: &[Road]| roads.iter().copied().find(|road| !has(*road));
-        reached(planned).iter().find_map(|(_, reached)| match reached {
-            Reached::Roads(roads) => {
-                let road = missing(roads)?;
-                if road == Road::Balancer && self.installation.has_road(road) {
-                    return Some(
-                        "there is no road to the balancer's door without TLS: the profile's `roads` can give its \
-                         address as `balancer`, beside that of `balancer-tls`"
-                            .to_owned(),
-                    );
-                }
-                let road = road.name();
-                Some(format!(
-                    "there is no road `{road}`: the profile's `roads` can give its address"
-                ))
-            }
-            Reached::Api => {
-                let road = api_road(|road| self.installation.has_road(road));
-                let none = !self.installation.has_road(road);
-                none.then(|| "there is no road to the session API: the profile's `roads` can give one".into())
-            }
-            Reached::Cluster(_) => None,
-        })
-    }
-
-    fn no_cluster(&self, planned: &Planned) -> Option<String> {
-        if self.installation.has_cluster {
-            return None;
-        }
-        let commands = self.installation.commands.as_ref();
-        reached(planned).iter().find_map(|(step, reached)| {
-            let (verb, asks) = (step.verb, self.asks_of(reached));
-            if asks.is_empty() {
-                return None;
-            }
-            let lack = match commands {
-                Some(commands) => commands.lack(verb, &asks)?,
-                None => Lack::Way,
-            };
-            Some(match lack {
-                Lack::Way => format!("its step `{verb}` needs the cluster, and only doors are known"),
-                Lack::Command(operation) => format!(
-                    "its step `{verb}` needs the operation `{}`: the profile's `operations` can give its command",
-                    operation.name()
-                ),
-            })
-        })
-    }
-
     /// Without what JWTs are signed with none can be made, and what isn't known can't be looked for.
     fn unknown_secret(&self, planned: &Planned) -> Option<String> {
         match planned.contract() {
@@ -343,15 +284,16 @@ impl Fit<'_> {
     }
 }
 
-/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it.
-pub fn intrusion(planned: &Planned) -> Intrusion {
+/// The intrusion of a run on a platform that isn't ours. Preparing the platform for its world disrupts it; a backend that
+/// listens behind the balancer anyway (`probe_listens`) doesn't have to be put there.
+pub fn intrusion(planned: &Planned, probe_listens: bool) -> Intrusion {
     let (said, world) = (planned.scenario.intrusion, &planned.scenario.world);
     let changed = !world.platform
         || world.secret != SecretState::WithToken
         || world.authorizer != AuthorizerState::Works
         || !world.litellm
         || world.clock.is_some()
-        || world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
+        || !probe_listens && world.balancer.as_ref().is_some_and(|balancer| balancer.probe);
     match changed {
         true => said.max(Intrusion::Disrupt),
         false => said,

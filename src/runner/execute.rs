@@ -1,6 +1,7 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,16 +91,25 @@ pub async fn execute(
     }
 }
 
-/// Why a run can't be on the target.
-fn unfit(planned: &Planned, shared: &RunContext) -> Option<String> {
+/// What runs are matched against; none where each has a platform of its own.
+fn fit(shared: &RunContext) -> Option<Fit<'_>> {
     match &shared.target {
-        Target::Installation(installation) => Fit {
+        Target::Installation(installation) => Some(Fit {
             installation,
             policies: &shared.policies,
-        }
-        .unfit(planned),
+        }),
         Target::Embedded(..) | Target::Kind(_) => None,
     }
+}
+
+/// Why a run can't be on the target.
+fn unfit(planned: &Planned, shared: &RunContext) -> Option<String> {
+    fit(shared)?.unfit(planned)
+}
+
+/// The steps that a run does without on the target, each with why.
+fn left_out(planned: &Planned, shared: &RunContext) -> BTreeMap<usize, String> {
+    fit(shared).map(|fit| fit.left_out(planned)).unwrap_or_default()
 }
 
 /// Why a run did not come to its end. All but the last: the harness could not tell.
@@ -199,7 +209,8 @@ async fn live(
             let context = StepContext::new(world.clone(), secrets.clone(), shared.limits);
             let ended = match prepared(&world, planned, shared, limit, deadline).await {
                 Ok(()) => {
-                    let mut story = Story::new(planned, shared, tell, &context, scope, record);
+                    let left_out = left_out(planned, shared);
+                    let mut story = Story::new(planned, shared, tell, &context, scope, record, left_out);
                     told(&mut story, limit, deadline).await
                 }
                 Err(broken) => Err(broken),

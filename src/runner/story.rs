@@ -1,14 +1,17 @@
 //! Executes the steps of one run and collects their results.
 
+use std::collections::BTreeMap;
+
 use tracing::{Instrument, debug, info_span};
 
 use super::plan::Planned;
 use super::step::{Attempt, Judged, StepRunner};
-use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, Verdict};
+use crate::events::{At, CheckResult, Event, Evidence, FINALLY, FactResult, RunOf, Verdict};
 use crate::runner::context::RunContext;
-use crate::scenario::Step;
+use crate::scenario::{Expectation, Step};
 use crate::steps::{StepContext, StepError};
 use crate::template::{Scope, render};
+use crate::vocabulary::ExpectationKind;
 use crate::yaml::Place;
 
 /// Why a story did not come to its end: a step that could not be carried out.
@@ -74,6 +77,8 @@ pub struct Story<'a> {
     pub context: &'a StepContext,
     scope: Scope,
     pub record: &'a mut Record,
+    /// Steps that can't be carried out here, by their place, each with why: the others are.
+    left_out: BTreeMap<usize, String>,
     /// The step that is being carried out, in words: `in step 2 of 5 (attach)`.
     pub under_way: String,
     /// The step that is being carried out, or that the story ended in.
@@ -90,6 +95,7 @@ impl<'a> Story<'a> {
         context: &'a StepContext,
         scope: Scope,
         record: &'a mut Record,
+        left_out: BTreeMap<usize, String>,
     ) -> Story<'a> {
         Story {
             planned,
@@ -98,6 +104,7 @@ impl<'a> Story<'a> {
             context,
             scope,
             record,
+            left_out,
             under_way: String::new(),
             last: None,
             whole: false,
@@ -110,6 +117,11 @@ impl<'a> Story<'a> {
         let steps = &planned.scenario.steps;
         for (index, step) in steps.iter().enumerate() {
             let (number, of) = (index + 1, steps.len());
+            if let Some(why) = self.left_out.get(&index) {
+                let checks = not_judged(&self.planned.run, step, number, why);
+                self.record.checks.extend(checks);
+                continue;
+            }
             self.under_way = format!("in step {number} of {of} (`{}`)", step.verb);
             self.last = Some(step);
             (self.tell)(Event::StepStarted {
@@ -207,6 +219,23 @@ impl<'a> Story<'a> {
         let scope = self.scope.with("door", "".into());
         render(&step.args, &scope).is_err_and(|error| error.undefined.is_some())
     }
+}
+
+/// The checks of a step that was left out.
+fn not_judged(run: &RunOf, step: &Step, number: usize, why: &str) -> Vec<CheckResult> {
+    let checks = step.expectations.iter().enumerate();
+    let checks = checks.filter(|(_, expectation)| expectation.kind == ExpectationKind::Check);
+    let skipped = |(position, expectation): (usize, &Expectation)| CheckResult {
+        id: format!("{run}#{number}.{}", position + 1),
+        kind: expectation.kind,
+        verdict: Verdict::Skip,
+        what: format!("step `{}`", step.verb),
+        expected: expectation.place.text().trim().to_owned(),
+        got: "nothing: it was left out".to_owned(),
+        reason: Some(why.to_owned()),
+        at: at_of(&expectation.place),
+    };
+    checks.map(skipped).collect()
 }
 
 fn check(id: String, what: String, judged: Judged) -> CheckResult {

@@ -26,20 +26,11 @@ pub fn load(folder: Option<&Path>) -> Result<Vec<Scenario>, Problems> {
     }
 }
 
-/// The built-in scenarios. A test of this module has all of them checked, so here they are only read: every
-/// command begins with that, and checking takes most of the time.
+/// The built-in scenarios. A test of this module has all of them checked, so here they are only read, and without
+/// their steps: every command begins with that.
 fn load_built_in() -> Result<Vec<Scenario>, Problems> {
-    let sources = built_in();
-    let (first, second) = sources.split_at(sources.len() / 2);
-    let read = |sources: &[Arc<Source>]| sources.iter().map(parse_checked).collect::<Result<Vec<_>, _>>();
-    let (first, second) = std::thread::scope(|scope| {
-        let second = scope.spawn(|| read(second));
-        (read(first), second.join())
-    });
-    let second = second.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    let mut scenarios = first.map_err(Problems)?;
-    scenarios.extend(second.map_err(Problems)?);
-    Ok(scenarios)
+    let read: Result<Vec<Scenario>, _> = built_in().iter().map(parse_checked).collect();
+    read.map_err(Problems)
 }
 
 /// Parses sources, in their order; no two may have the same id.

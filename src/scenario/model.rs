@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::file::{Id, MatrixValues, Name, Steps};
+use super::step_list::StepList;
 use crate::vocabulary::duration::DurationText;
 use crate::vocabulary::{ExpectationKind, Intrusion, Level, WorldSpec};
 use crate::yaml::Place;
@@ -50,10 +51,10 @@ pub struct Scenario {
     pub open_road: Option<String>,
     /// What is done and what must be true, in order.
     #[schemars(with = "Steps")]
-    pub steps: Vec<Step>,
+    pub steps: StepList,
     /// Steps that run at the end, whatever came before.
     #[schemars(with = "Option<Steps>")]
-    pub finally: Vec<Step>,
+    pub finally: StepList,
     #[schemars(skip)]
     pub place: Place,
 }

@@ -7,12 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::file::API_VERSION;
-use super::model::{Choice, Scenario};
+use super::model::{Choice, Scenario, Step};
 use super::references::Known;
 use super::roads;
 use super::schema::SCHEMA;
 use super::soundness;
 use super::step::{self, Read};
+use super::step_list::StepList;
 use crate::vocabulary::duration;
 use crate::vocabulary::{Intrusion, Level, WorldSpec};
 use crate::yaml::checker::Checker;
@@ -23,27 +24,58 @@ use crate::yaml::{Source, Span};
 
 /// Reads a scenario, with the place of its id; all that is wrong with it otherwise, in the order of the file.
 pub(super) fn parse_with_id(source: &Arc<Source>) -> Result<(Scenario, Span), Vec<Problem>> {
-    parse_checking(source, false)
-}
-
-/// As [`parse_with_id`], of a file in which nothing is known to be wrong: what only looks for mistakes is left out,
-/// which is most of the work.
-pub(super) fn parse_checked(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
-    parse_checking(source, true).map(|(scenario, _)| scenario)
-}
-
-fn parse_checking(source: &Arc<Source>, checked: bool) -> Result<(Scenario, Span), Vec<Problem>> {
     let (root, problems) = node::read(source);
     let mut checker = Checker::new(source);
     checker.problems = problems;
-    checker.checked = checked;
     let scenario = root.and_then(|root| {
         let id = root.get("id").map_or(root.span, |id| id.span);
         Some((read(&root, &mut checker)?, id))
     });
+    ended(scenario, checker)
+}
+
+/// As [`parse_with_id`], of a built-in file, which was checked when this program was built: what only looks for
+/// mistakes is left out, and the steps are read when they are first needed. That is most of the work.
+pub(super) fn parse_checked(source: &Arc<Source>) -> Result<Scenario, Vec<Problem>> {
+    let (root, problems) = node::read(&before_steps(source));
+    let mut checker = Checker::new(source);
+    checker.problems = problems;
+    checker.checked = true;
+    let later = Arc::clone(source);
+    let (steps, finally) = StepList::read_later(move || read_steps(&later));
+    let scenario = root.and_then(|root| Some(described(&root, steps, finally, &mut checker)));
+    ended(scenario, checker)
+}
+
+/// The part of a file that says what a scenario is, without its steps.
+fn before_steps(source: &Arc<Source>) -> Arc<Source> {
+    match source.text.find("\nsteps:") {
+        Some(end) => Source::new(source.name.clone(), &source.text[..=end]),
+        None => Arc::clone(source),
+    }
+}
+
+/// The steps of a built-in file, and those of its `finally`.
+fn read_steps(source: &Arc<Source>) -> (Vec<Step>, Vec<Step>) {
+    let (root, problems) = node::read(source);
+    let mut checker = Checker::new(source);
+    checker.problems = problems;
+    checker.checked = true;
+    let mut part = |key| root.as_ref().map(|root| only_steps(steps_of(root, key, &mut checker)));
+    let (steps, finally) = (part("steps"), part("finally"));
+    debug_assert!(checker.problems.is_empty(), "{}: {:?}", source.name, checker.problems);
+    (steps.unwrap_or_default(), finally.unwrap_or_default())
+}
+
+fn only_steps(read: Vec<Read<'_>>) -> Vec<Step> {
+    read.into_iter().map(|read| read.step).collect()
+}
+
+/// What was read, or all that is wrong with it, in the order of the file.
+fn ended<T>(read: Option<T>, checker: Checker) -> Result<T, Vec<Problem>> {
     let mut problems = checker.problems;
-    match scenario {
-        Some(scenario) if problems.is_empty() => Ok(scenario),
+    match read {
+        Some(read) if problems.is_empty() => Ok(read),
         _ => {
             problems.sort_by_key(|problem| problem.span.start);
             Err(problems)
@@ -52,9 +84,7 @@ fn parse_checking(source: &Arc<Source>, checked: bool) -> Result<(Scenario, Span
 }
 
 fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
-    if !checker.checked {
-        shape::check(&SCHEMA, &SCHEMA, root, "a scenario", checker);
-    }
+    shape::check(&SCHEMA, &SCHEMA, root, "a scenario", checker);
     if root
         .get("apiVersion")
         .is_some_and(|version| version.as_text() != Some(API_VERSION))
@@ -65,41 +95,43 @@ fn read(root: &Node, checker: &mut Checker) -> Option<Scenario> {
             .retain(|problem| problem.message.contains("apiVersion"));
         return None;
     }
-    let text = |key: &str| root.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
-    let matrix = matrix(root, checker);
-    let vars: IndexMap<String, Value> = entries(root, "vars")
-        .map(|(name, value)| (name.to_owned(), value.to_value()))
-        .collect();
     let steps = steps_of(root, "steps", checker);
     let finally = steps_of(root, "finally", checker);
+    check_names(root, checker);
+    check_path(root, checker);
+    check_references(root, &steps, &finally, checker);
+    roads::check(root, steps.iter().chain(&finally), checker);
+    soundness::by_verb(steps.iter().chain(&finally), checker);
     let intrusion = value(root, "intrusion").unwrap_or(Intrusion::Observe);
-    if !checker.checked {
-        check_names(root, checker);
-        check_path(root, checker);
-        check_references(root, &steps, &finally, checker);
-        roads::check(root, steps.iter().chain(&finally), checker);
-        soundness::by_verb(steps.iter().chain(&finally), checker);
-        soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
-        soundness::no_judgement_in_finally(&finally, checker);
-        soundness::open_road(root, &steps, checker);
-        soundness::proof_of_absence(&steps, checker);
-    }
-    Some(Scenario {
+    soundness::intrusion(root, intrusion, steps.iter().chain(&finally), checker);
+    soundness::no_judgement_in_finally(&finally, checker);
+    soundness::open_road(root, &steps, checker);
+    soundness::proof_of_absence(&steps, checker);
+    let (steps, finally) = StepList::of(only_steps(steps), only_steps(finally));
+    Some(described(root, steps, finally, checker))
+}
+
+/// A scenario with what the file says beside its steps.
+fn described(root: &Node, steps: StepList, finally: StepList, checker: &mut Checker) -> Scenario {
+    let text = |key: &str| root.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
+    Scenario {
         id: text("id"),
         title: text("title"),
         spec: text("spec"),
         level: value(root, "level").unwrap_or(Level::Core),
-        intrusion,
+        intrusion: value(root, "intrusion").unwrap_or(Intrusion::Observe),
         tags: texts(root, "tags"),
         world: world(root, checker),
-        vars,
-        matrix,
+        vars: entries(root, "vars")
+            .map(|(name, value)| (name.to_owned(), value.to_value()))
+            .collect(),
+        matrix: matrix(root, checker),
         timeout: root.get("timeout").and_then(Node::as_text).and_then(duration::parse),
-        steps: steps.into_iter().map(|read| read.step).collect(),
-        finally: finally.into_iter().map(|read| read.step).collect(),
+        steps,
+        finally,
         open_road: root.get("open-road").and_then(Node::as_text).map(str::to_owned),
         place: checker.place(root.span),
-    })
+    }
 }
 
 fn entries<'n>(root: &'n Node, key: &str) -> impl Iterator<Item = (&'n str, &'n Node)> {
@@ -355,7 +387,7 @@ finally:
                 ["proxy", "1"]
             ]
         );
-        let [pods, session, attach, terminal] = scenario.steps.as_slice() else {
+        let [pods, session, attach, terminal] = &scenario.steps[..] else {
             panic!("four steps")
         };
         assert_eq!(pods.expectations[0].kind, ExpectationKind::Given);

@@ -1,4 +1,4 @@
-//! `websocket`: opens a WebSocket, reads the first message, and closes it.
+//! `websocket`: opens a WebSocket, reads the first message, and closes it or keeps it open.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::context::{Exchange, StepContext};
 use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_request};
 use super::outcome::{Observation, StepError};
+use super::terminal::Terminal;
 use super::wire::Recorded;
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, parties, path_on};
@@ -46,7 +47,7 @@ pub const VERB: Verb = Verb {
     ..verb!("websocket", Websocket, run)
 };
 
-/// Opens a WebSocket that is no terminal, reads what comes first, and closes it.
+/// Opens a WebSocket that is no terminal, reads what comes first, and closes it or keeps it open.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Websocket {
@@ -55,12 +56,15 @@ pub struct Websocket {
     pub road: Road,
     pub authorization: Option<String>,
     pub headers: Option<IndexMap<String, HeaderValues>>,
+    /// Whether it stays open for later steps: `ping`, `terminal`, `close`. Default: no.
+    pub keep: Option<bool>,
 }
 
 /// How long the other side may take to answer a close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`.
+/// Opens one: `opened`, the answer where it isn't 101, `message` (the first; JSON where it is), `close`; `terminal`,
+/// by which later steps name it, where it stays open.
 pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observation, StepError> {
     let road = arguments.road;
     let target = path_on(&context.world, road, &arguments.websocket);
@@ -82,8 +86,15 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
             mut response,
         } => {
             response["opened"] = true.into();
+            let transcript = socket.get_ref().transcript.clone();
             let sound = first(&mut socket, context.limits.answer, &mut response).await;
-            (response, socket.get_ref().transcript.clone(), sound)
+            let began = !response["message"].is_null();
+            match began && arguments.keep == Some(true) {
+                true => response["terminal"] = context.keep_terminal(Terminal::over(*socket)).into(),
+                false if began => end(&mut socket, &mut response).await,
+                false => {}
+            }
+            (response, transcript, sound)
         }
         Upgraded::Answered { response, transcript } => (response, transcript, Ok(())),
     };
@@ -97,7 +108,7 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
     Ok(Observation { what, value })
 }
 
-/// What comes first, and then the end.
+/// What comes first.
 async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &mut Value) -> Result<(), StepError> {
     let message = async {
         loop {
@@ -112,15 +123,6 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
         Ok(Some(Ok(message))) => {
             let text = String::from_utf8_lossy(&message.into_data()).into_owned();
             seen["message"] = serde_json::from_str(&text).unwrap_or(Value::String(text));
-            let _sent = socket.close(None).await;
-            let ended = async {
-                while let Some(Ok(message)) = socket.next().await {
-                    if let Message::Close(frame) = message {
-                        seen["close"] = close(frame.as_ref());
-                    }
-                }
-            };
-            let _in_time = timeout(CLOSE_WITHIN, ended).await;
         }
         Ok(Some(Err(error))) => {
             StepError::unless_exhausted("reading the first message", &error)?;
@@ -130,6 +132,19 @@ async fn first(socket: &mut WebSocketStream<Recorded>, within: Duration, seen: &
         Err(_) => seen["no_message_within"] = (within.as_millis() as u64).into(),
     }
     Ok(())
+}
+
+/// Closes it, and waits for the other side.
+async fn end(socket: &mut WebSocketStream<Recorded>, seen: &mut Value) {
+    let _sent = socket.close(None).await;
+    let ended = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                seen["close"] = close(frame.as_ref());
+            }
+        }
+    };
+    let _in_time = timeout(CLOSE_WITHIN, ended).await;
 }
 
 fn close(frame: Option<&tokio_tungstenite::tungstenite::protocol::CloseFrame>) -> Value {

@@ -156,6 +156,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "how the agent service itself refuses a conversation",
     },
     Policy {
+        name: "ws.open",
+        values: Values::Choices(&["kept", "closed"]),
+        reference: "kept",
+        meaning: "what happens to open conversations when the user's role or the signing secret changes",
+    },
+    Policy {
         name: "jwt.algorithms",
         values: Values::Choices(&["HS256", "HMAC"]),
         reference: "HS256",

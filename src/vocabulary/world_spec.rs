@@ -153,6 +153,8 @@ pub enum AgentState {
     WithoutKey,
     /// Its key is for other models.
     ForbiddenKey,
+    /// Its runtime token is missing.
+    WithoutToken,
 }
 
 /// What access control does when it is asked.

@@ -156,6 +156,24 @@ impl CodexProgram {
     }
 }
 
+/// The program behind a codex: what npm installs as one is a script, which starts that of another package.
+pub fn native(file: &Path) -> PathBuf {
+    of_npm(file).unwrap_or_else(|| file.to_owned())
+}
+
+/// `…/@openai/codex-linux-x64/vendor/TARGET/bin/codex` of `…/@openai/codex/bin/codex.js`.
+fn of_npm(file: &Path) -> Option<PathBuf> {
+    let file = file.canonicalize().ok()?;
+    let script = file.extension().filter(|extension| *extension == "js").map(|_| &file)?;
+    let packages = std::fs::read_dir(script.ancestors().nth(3)?).ok()?.flatten();
+    let vendors = packages.filter_map(|package| std::fs::read_dir(package.path().join("vendor")).ok());
+    let mut programs = vendors
+        .flatten()
+        .flatten()
+        .map(|target| target.path().join("bin").join(NAME));
+    programs.find(|program| program.is_file())
+}
+
 /// The program that a script leaves to `env` to find: `node` of `#!/usr/bin/env node`.
 fn interpreter(file: &Path) -> io::Result<Option<String>> {
     let mut line = Vec::new();
@@ -209,6 +227,30 @@ mod tests {
         assert_eq!(codex.program(), file.display().to_string());
         let without = CodexProgram::at(&file, Some(&bin.display().to_string())).await;
         assert!(matches!(without, Err(CodexError::Failed { .. })), "{without:?}");
+    }
+
+    #[test]
+    fn the_program_behind_a_script_of_npm() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let packages = folder
+            .path()
+            .canonicalize()
+            .expect("a path")
+            .join("node_modules/@openai");
+        let script = packages.join("codex/bin/codex.js");
+        let program = packages.join("codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex");
+        for file in [&script, &program] {
+            std::fs::create_dir_all(file.parent().expect("its folder")).expect("made");
+        }
+        std::fs::write(&script, "").expect("written");
+        let link = folder.path().join("codex");
+        std::os::unix::fs::symlink(&script, &link).expect("made");
+        // Without the other package there is only the script.
+        assert_eq!(native(&link), link);
+        std::fs::write(&program, "").expect("written");
+        assert_eq!(native(&link), program);
+        assert_eq!(native(&program), program);
+        assert_eq!(native(Path::new("nowhere/codex")), Path::new("nowhere/codex"));
     }
 
     async fn refused(file: &Path) -> String {

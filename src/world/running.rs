@@ -526,10 +526,17 @@ impl World {
         self.create_secret(self.name("litellm.key-secret"), &[master_key, ("VIRTUAL_KEYS", &keys)])
             .await?;
         let of_agent = format!("{}{}", self.name("agent.prefix"), self.name("agent.name"));
-        let runtime_token = ("RUNTIME_TOKEN", self.jwt_secret.as_str());
+        let runtime_token = match agent {
+            // A Secret without the key can be given it.
+            AgentState::WithoutToken => ("NOTE", "without a token"),
+            _ => ("RUNTIME_TOKEN", self.jwt_secret.as_str()),
+        };
         self.create_secret(&format!("{of_agent}-token"), &[runtime_token])
             .await?;
-        if matches!(agent, AgentState::WithKey | AgentState::ForbiddenKey) {
+        if matches!(
+            agent,
+            AgentState::WithKey | AgentState::ForbiddenKey | AgentState::WithoutToken
+        ) {
             let key = ("LITELLM_API_KEY", self.token.as_str());
             self.create_secret(&format!("{of_agent}-litellm-key"), &[key]).await?;
         }

@@ -3,6 +3,7 @@
 pub(crate) mod checker;
 pub mod node;
 pub mod problem;
+mod reader;
 pub(crate) mod shape;
 mod source;
 

@@ -39,7 +39,8 @@ pub fn gauntlet_with_signals() -> Command {
     without_surroundings(command)
 }
 
-fn without_surroundings(mut command: Command) -> Command {
+/// A command with nothing to read, and nothing of the surroundings that changes gauntlet's output.
+pub fn without_surroundings(mut command: Command) -> Command {
     command.stdin(Stdio::null());
     for name in [
         "NO_COLOR",

@@ -312,6 +312,7 @@ class Balancer:
 
     def __init__(self, bench):
         self.bench, self.turn, self.probed, self.idle, self.log = bench, 0, False, None, []
+        self.probe_port = None
 
     async def handle(self, request, reader, writer):
         headers = request.headers
@@ -323,6 +324,8 @@ class Balancer:
         if self.probed and request.path.startswith("/gauntlet-probe/"):
             return said(200, {"method": request.method, "path": request.path, "query": request.query,
                               "headers": headers})
+        if self.probe_port and request.path.startswith("/gauntlet-probe/"):
+            return await self.bench.relay(request, reader, writer, self.probe_port, request.target, headers)
         self.turn += 1
         web = self.bench.webs[self.turn % len(self.bench.webs)]
         self.log.append(f"balancer: {request.method} {request.path} to {web.name}")
@@ -592,7 +595,10 @@ class Bench:
             writer.write(answer_bytes(101, headers=back))
             await pipe((reader, writer), (theirs, other), idle)
             return None
-        body = await asyncio.wait_for(theirs.read(-1), 10)
+        length = next((int(value) for name, value in back if name.lower() == "content-length"), None)
+        # After a refused upgrade the connection may stay open.
+        whole = length is None or request.method == "HEAD"
+        body = await asyncio.wait_for(theirs.read(-1) if whole else theirs.readexactly(length), 10)
         other.close()
         kept = [(name, value) for name, value in back
                 if name.lower() not in ("connection", "content-length", "transfer-encoding", "cache-control")]
@@ -677,6 +683,8 @@ class Bench:
                 return "".join(f"{line}\n" for line in self.fleet.events), 0
             case ["probe", state]:
                 self.balancer.probed = state == "on"
+                # Or where somebody else's backend listens.
+                self.balancer.probe_port = int(state) if state.isdigit() else None
             case ["authorizer", state]:
                 self.authorizer.state = state
             case ["litellm", state]:

@@ -175,13 +175,14 @@ impl ClusterOptions {
     }
 
     async fn on_kind(&self, process: &Process) -> Result<Found, NotReady> {
-        let (cluster, end) = kind::find(&self.kind, Images::default(), process)
-            .await
-            .map_err(|error| match error {
-                NotStarted::Usage(error) => NotReady::Usage(error),
-                NotStarted::Failed(error) => NotReady::CouldNotTell(error),
-                NotStarted::Interrupted => NotReady::Interrupted,
-            })?;
+        let (cluster, end) =
+            kind::find(&self.kind, None, Images::default(), process)
+                .await
+                .map_err(|error| match error {
+                    NotStarted::Usage(error) => NotReady::Usage(error),
+                    NotStarted::Failed(error) => NotReady::CouldNotTell(error),
+                    NotStarted::Interrupted => NotReady::Interrupted,
+                })?;
         let made = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await;
         let namespace = match made {
             Ok(namespace) => namespace.name,

@@ -5,23 +5,28 @@ use std::fmt;
 
 use clap::{Args, ValueEnum};
 
+use super::only_for;
 use crate::cli::TargetName;
+use crate::cli::exit::UsageError;
 use crate::profile::Profile;
 use crate::profile::route_address::Way;
 use crate::vocabulary::Road;
-use crate::world::gateways::Images;
+use crate::world::gateways::{Images, Place};
 
 /// Which gateways to test, and the images of the real ones.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GatewayOptions {
     /// The gateways before the agent service to test [default: builtin; cluster, url: those in the profile's roads].
-    /// Embedded, nginx and envoy must be on PATH
+    /// Embedded, nginx and envoy must be on PATH, or images
     #[arg(long, value_enum)]
     pub gateway: Option<GatewayName>,
-    /// kind: nginx's image [default: nginx:stable]
+    /// embedded: how nginx and Envoy run [default: process]
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub gateway_in: Option<GatewayIn>,
+    /// kind, and with --gateway-in container: nginx's image [default: nginx:stable]
     #[arg(long, value_name = "IMAGE")]
     pub nginx_image: Option<String>,
-    /// kind: Envoy's image [default: envoyproxy/envoy:v1.35-latest]
+    /// kind, and with --gateway-in container: Envoy's image [default: envoyproxy/envoy:v1.35-latest]
     #[arg(long, value_name = "IMAGE")]
     pub envoy_image: Option<String>,
 }
@@ -31,6 +36,29 @@ impl GatewayOptions {
         Images {
             nginx: self.nginx_image.clone(),
             envoy: self.envoy_image.clone(),
+        }
+    }
+
+    /// How nginx and Envoy run beside the embedded target.
+    pub fn place(&self) -> Place {
+        match self.gateway_in {
+            Some(GatewayIn::Container) => Place::Container(self.images()),
+            Some(GatewayIn::Process) | None => Place::Process,
+        }
+    }
+
+    /// Rejects flags that mean nothing on a target.
+    pub fn check(&self, target: TargetName) -> Result<(), UsageError> {
+        let is_embedded = target == TargetName::Embedded;
+        let has_images = target == TargetName::Kind || self.gateway_in == Some(GatewayIn::Container);
+        let of = [
+            ("--gateway-in", "embedded", self.gateway_in.is_some() && !is_embedded),
+            ("--nginx-image", "kind", self.nginx_image.is_some() && !has_images),
+            ("--envoy-image", "kind", self.envoy_image.is_some() && !has_images),
+        ];
+        match of.into_iter().find(|(_, _, is_wrong)| *is_wrong) {
+            Some((flag, its, _)) => Err(only_for(flag, its, target.name())),
+            None => Ok(()),
         }
     }
 
@@ -44,6 +72,24 @@ impl GatewayOptions {
         match target {
             TargetName::Cluster | TargetName::Url if !of_profile.is_empty() => Goes::OfProfile(of_profile),
             _ => Goes::Named(GatewayName::default()),
+        }
+    }
+}
+
+/// How nginx and Envoy run beside the embedded target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GatewayIn {
+    /// As programs on PATH
+    Process,
+    /// As containers of this machine's engine, on its network
+    Container,
+}
+
+impl GatewayIn {
+    pub fn name(self) -> &'static str {
+        match self {
+            GatewayIn::Process => "process",
+            GatewayIn::Container => "container",
         }
     }
 }

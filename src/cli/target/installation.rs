@@ -27,6 +27,7 @@ use crate::world::access::{self, Permission};
 use crate::world::installation::changes::Changes;
 use crate::world::installation::journal::{ClusterAt, Head, Journal, JournalError};
 use crate::world::installation::lease::{Held, release};
+use crate::world::installation::listening_probe::ListeningProbe;
 use crate::world::installation::{Installation, InstallationError, LEASE, Place, preflight};
 
 /// Time limit for releasing a Lease that may have been taken.
@@ -65,10 +66,16 @@ pub async fn start(
         if let Some(stretched) = stretched(&run.scenario, &profile.policies) {
             run.scenario = Arc::new(stretched);
         }
-        run.alone |= intrusion(run) >= Intrusion::Disrupt || counts_requests(run);
+        let disrupts = intrusion(run, options.probe_listen.is_some()) >= Intrusion::Disrupt;
+        run.alone |= disrupts || counts_requests(run);
     }
+    let probe = match options.probe_listen {
+        Some(address) => Some(ListeningProbe::at(address).await.map_err(NotStarted::failed)?),
+        None => None,
+    };
     let looking = async {
         let mut installation = found(options, profile, trust, process).await?;
+        installation.probe = probe;
         if planned.iter().any(|run| run.contract() == Contract::AgentService) {
             installation.look_for_agents(&profile.names).await?;
         }
@@ -342,7 +349,8 @@ async fn check(
         policies: &profile.policies,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
-    let most = runs.iter().map(|planned| intrusion(planned)).max();
+    let probe_listens = installation.probe.is_some();
+    let most = runs.iter().map(|planned| intrusion(planned, probe_listens)).max();
     if most.is_none() {
         return Ok(None);
     }

@@ -78,16 +78,18 @@ fn name(options: &KindOptions) -> String {
 /// Creates or finds the cluster, as a target. If interrupted, it leaves nothing behind.
 pub async fn start(
     options: &KindOptions,
+    codex: Option<PathBuf>,
     gateway_images: Images,
     process: &Process,
 ) -> Result<(Target, End), NotStarted> {
-    let (cluster, end) = find(options, gateway_images, process).await?;
+    let (cluster, end) = find(options, codex, gateway_images, process).await?;
     Ok((Target::Kind(Arc::new(cluster)), end))
 }
 
 /// Creates or finds the cluster. If interrupted, it leaves nothing behind.
 pub async fn find(
     options: &KindOptions,
+    codex: Option<PathBuf>,
     gateway_images: Images,
     process: &Process,
 ) -> Result<(KindCluster, End), NotStarted> {
@@ -96,6 +98,7 @@ pub async fn find(
     let wanted = Options {
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
+        codex,
         reuse: options.reuse,
         gateway_images,
     };

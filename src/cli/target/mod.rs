@@ -8,6 +8,7 @@ pub mod sessions;
 mod taken;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,10 @@ pub struct TargetOptions {
     /// cluster, url: accept any certificate, even from a man in the middle
     #[arg(long, conflicts_with = "ca")]
     pub insecure: bool,
+    /// cluster, url: run the backend at this address that sees what the balancer lets through: it has to lead
+    /// names.probe.path there
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub probe_listen: Option<SocketAddr>,
     /// cluster, url: where the undo journal is kept [default: gauntlet in $XDG_STATE_HOME, or in ~/.local/state]
     #[arg(long, value_name = "DIR")]
     pub journal: Option<PathBuf>,
@@ -95,18 +100,18 @@ impl From<AllowName> for Intrusion {
 impl TargetOptions {
     /// Rejects meaningless combinations of flags.
     pub fn check(&self) -> Result<(), UsageError> {
-        use TargetName::{Cluster, Kind, Url};
+        use TargetName::{Cluster, Url};
         self.kind.check(self.target)?;
-        self.codex.check(self.target)?;
-        let of: [(&str, bool, &[TargetName]); 9] = [
-            ("--nginx-image", self.gateways.nginx_image.is_some(), &[Kind]),
-            ("--envoy-image", self.gateways.envoy_image.is_some(), &[Kind]),
+        self.gateways.check(self.target)?;
+        self.codex.check(self.target, self.kind.base_image.is_some())?;
+        let of: [(&str, bool, &[TargetName]); 8] = [
             ("--context", self.context.is_some(), &[Cluster]),
             ("--kubeconfig", self.kubeconfig.is_some(), &[Cluster]),
             ("--namespace", self.namespace.is_some(), &[Cluster]),
             ("--allow", self.allow.is_some(), &[Cluster, Url]),
             ("--ca", self.ca.is_some(), &[Cluster, Url]),
             ("--insecure", self.insecure, &[Cluster, Url]),
+            ("--probe-listen", self.probe_listen.is_some(), &[Cluster, Url]),
             ("--journal", self.journal.is_some(), &[Cluster, Url]),
         ];
         let given = |(_, given, targets): &(&str, bool, &[TargetName])| *given && !targets.contains(&self.target);
@@ -209,10 +214,14 @@ pub async fn start(
                 slots: process.jobs(None).map_err(NotStarted::failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
+                place: options.gateways.place(),
             });
             (Target::Embedded(process.program.clone(), gateways), kind::End::Stays)
         }
-        TargetName::Kind => kind::start(&options.kind, options.gateways.images(), process).await?,
+        TargetName::Kind => {
+            let codex = options.codex.for_image();
+            kind::start(&options.kind, codex, options.gateways.images(), process).await?
+        }
         TargetName::Cluster | TargetName::Url => {
             let found = installation::start(options, profile, planned, process).await?;
             held = found.held;

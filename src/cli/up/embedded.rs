@@ -11,13 +11,13 @@ use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::world::World;
 use crate::world::embedded::Cluster;
-use crate::world::gateways::{Gateways, Settings};
+use crate::world::gateways::{Gateways, Place, Settings};
 use crate::world::roads::door;
 use crate::world::running::Setup;
 
 /// Keeps a platform running until it is told to stop; returns the exit code.
-pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
-    match up(file, setup, process, out).await {
+pub async fn run(file: KubeconfigFile, setup: Setup, place: Place, process: &Process, out: impl Write) -> u8 {
+    match up(file, setup, place, process, out).await {
         Ok(()) => 0,
         Err(why) => {
             crate::cli::conclude::tell(&why);
@@ -26,17 +26,28 @@ pub async fn run(file: KubeconfigFile, setup: Setup, process: &Process, out: imp
     }
 }
 
-async fn up(mut file: KubeconfigFile, setup: Setup, process: &Process, mut out: impl Write) -> Result<(), String> {
+async fn up(
+    mut file: KubeconfigFile,
+    setup: Setup,
+    place: Place,
+    process: &Process,
+    mut out: impl Write,
+) -> Result<(), String> {
     let starting = |error: &dyn std::fmt::Display| failed("starting the platform", error);
     let gateways = Gateways::new(Settings {
         slots: 1,
         names: setup.names.clone(),
         path: (process.variable)("PATH"),
+        place,
     })
     .with(&setup.mutants);
     let slot = match setup.gateways.as_slice() {
         [] => None,
-        roads => Some(gateways.slot(roads, true).await.map_err(|error| starting(&error))?),
+        // What is being started ends with the future that starts it.
+        roads => tokio::select! {
+            slot = gateways.slot(roads, true) => Some(slot.map_err(|error| starting(&error))?),
+            () = process.stop.cancelled() => return Ok(()),
+        },
     };
     let doors = doors_of(&setup);
     let spec = spec(setup.contract);

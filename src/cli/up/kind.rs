@@ -75,6 +75,7 @@ async fn bring_up(
     let wanted = Options {
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
+        codex: options.codex.for_image(),
         reuse: true,
         gateway_images: options.gateways.images(),
     };

@@ -89,7 +89,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     }
     let file = KubeconfigFile::claim(&options.kubeconfig, &options.context()).await?;
     Ok(match options.target {
-        MadeTarget::Embedded => embedded::run(file, setup, &process, out).await,
+        MadeTarget::Embedded => embedded::run(file, setup, options.gateways.place(), &process, out).await,
         MadeTarget::Kind => kind::up(&options, file, setup, &process, out).await,
     })
 }

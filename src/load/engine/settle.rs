@@ -1,7 +1,11 @@
 //! Accounts for attaches while the platform changes, and for failed handshakes.
 
-use super::{Credential, Due, Engine, Example, Failure};
+use super::Engine;
+use crate::load::attach::Credential;
 use crate::load::control::Course;
+use crate::load::failure::Failure;
+use crate::load::recorder::Example;
+use crate::load::timers::Due;
 
 impl Engine<'_> {
     /// Does as it was told.

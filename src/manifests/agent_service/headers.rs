@@ -3,8 +3,8 @@
 use regex::Regex;
 
 use super::policy::{ENVOY_GATEWAY, Policy};
-use super::route::Door;
-use crate::manifests::document::{Document, at, list, text};
+use super::route::{Door, GATEWAY_API};
+use crate::manifests::document::{Document, at, list, of_kind, text};
 use crate::manifests::finding::{Finding, Rule};
 use crate::yaml::node::Node;
 
@@ -56,12 +56,8 @@ pub fn stripped(doors: &[Door<'_>], documents: &[Document]) -> Vec<Finding> {
 }
 
 fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]) -> Finding {
-    let gateway = documents
-        .iter()
-        .find(|document| document.kind() == "Gateway" && document.name() == name);
-    let policies: Vec<Policy<'_>> = documents
-        .iter()
-        .filter(|document| document.kind() == "ClientTrafficPolicy" && document.group() == ENVOY_GATEWAY)
+    let gateway = of_kind(documents, "Gateway", GATEWAY_API).find(|document| document.name() == name);
+    let policies: Vec<Policy<'_>> = of_kind(documents, "ClientTrafficPolicy", ENVOY_GATEWAY)
         .map(Policy::of)
         .filter(|policy| {
             let selects = gateway.is_some_and(|gateway| policy.selects(gateway) != Some(false));

@@ -1,7 +1,7 @@
 //! SecurityPolicies of Envoy Gateway: what each is attached to, and which of them guards a door.
 
 use super::route::{Door, GATEWAY_API};
-use crate::manifests::document::{Document, at, list, text};
+use crate::manifests::document::{Document, at, list, of_kind, text};
 use crate::vocabulary::similar::suggestion;
 use crate::yaml::node::Node;
 use crate::yaml::{Problem, Span};
@@ -114,11 +114,10 @@ impl<'d> Policy<'d> {
 
 impl<'d> Policies<'d> {
     pub fn of(documents: &'d [Document]) -> Policies<'d> {
-        let policies = documents
-            .iter()
-            .filter(|document| document.kind() == "SecurityPolicy" && document.group() == ENVOY_GATEWAY);
         Policies {
-            all: policies.map(Policy::of).collect(),
+            all: of_kind(documents, "SecurityPolicy", ENVOY_GATEWAY)
+                .map(Policy::of)
+                .collect(),
             documents,
         }
     }
@@ -188,9 +187,7 @@ impl<'d> Policies<'d> {
     }
 
     fn find(&self, kind: &str, name: &str) -> Option<&'d Document> {
-        self.documents
-            .iter()
-            .find(|document| document.kind() == kind && document.name() == name && document.group() == GATEWAY_API)
+        of_kind(self.documents, kind, GATEWAY_API).find(|document| document.name() == name)
     }
 
     /// What is missing of what a policy names.
@@ -204,18 +201,14 @@ impl<'d> Policies<'d> {
             let message = format!("the policy is attached to nothing: its target's group is `{group}`");
             return fault(target.span, message, format!("`group: {GATEWAY_API}`"));
         }
-        let of_kind: Vec<&Document> = self
-            .documents
-            .iter()
-            .filter(|known| known.kind() == kind && known.group() == GATEWAY_API)
-            .collect();
-        if kind == "Gateway" && of_kind.is_empty() {
+        let all: Vec<&Document> = of_kind(self.documents, kind, GATEWAY_API).collect();
+        if kind == "Gateway" && all.is_empty() {
             return Lack::Unknown(format!(
                 "no Gateway in these manifests, so it is unknown whether there is a Gateway {name}"
             ));
         }
-        let Some(found) = of_kind.iter().find(|known| known.name() == name) else {
-            let known = of_kind.iter().map(|known| known.name());
+        let Some(found) = all.iter().find(|known| known.name() == name) else {
+            let known = all.iter().map(|known| known.name());
             let message = format!("the policy is attached to nothing: there is no {kind} {name} in these manifests");
             let several = match kind {
                 "HTTPRoute" => "HTTPRoutes",
@@ -224,7 +217,7 @@ impl<'d> Policies<'d> {
             };
             return fault(target.span, message, suggestion(name, known, several));
         };
-        if !of_kind
+        if !all
             .iter()
             .any(|known| known.name() == name && known.may_be_beside(document))
         {

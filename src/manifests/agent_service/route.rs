@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::manifests::document::{Document, list, text};
+use crate::manifests::document::{Document, list, of_kind, text};
 use crate::yaml::Span;
 use crate::yaml::node::Node;
 
@@ -33,9 +33,7 @@ enum Reach {
 
 /// The doors of a path. Rules for more than it count where none is for all of it, and they lead to one of the services.
 pub fn doors<'d>(documents: &'d [Document], path: &str, services: &[&str]) -> Vec<Door<'d>> {
-    let routes = documents
-        .iter()
-        .filter(|document| document.kind() == "HTTPRoute" && document.group() == GATEWAY_API);
+    let routes = of_kind(documents, "HTTPRoute", GATEWAY_API);
     let rules = routes.flat_map(|route| {
         list(&route.root, &["spec", "rules"])
             .iter()

@@ -1,7 +1,5 @@
-use super::super::finding::{Verdict, verdicts};
-use super::super::read_texts;
+use super::super::finding::{Verdict, found_in, verdicts};
 use super::*;
-use crate::vocabulary::names;
 
 const GOOD: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
@@ -73,8 +71,7 @@ spec:
 const TARGETS: &str = "targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: agents }]";
 
 fn found(text: &str) -> Vec<Finding> {
-    let manifests = read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
-    check(&manifests.documents, &names::contract())
+    found_in(text, check)
 }
 
 /// What is not as it should be in the good manifests with one thing changed.

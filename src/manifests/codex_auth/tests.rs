@@ -1,7 +1,5 @@
-use super::super::finding::{Verdict, verdicts};
-use super::super::read_texts;
+use super::super::finding::{Verdict, found_in, verdicts};
 use super::*;
-use crate::vocabulary::names;
 
 const GOOD: &str = r#"
 apiVersion: apps/v1
@@ -50,8 +48,7 @@ spec:
 "#;
 
 fn found(text: &str) -> Vec<Finding> {
-    let manifests = read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
-    check(&manifests.documents, &names::contract())
+    found_in(text, check)
 }
 
 /// The failures of the good manifests with one thing changed.

@@ -34,7 +34,10 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
             "AGENT_NAME is {name:?}, and must be a name as of a pod"
         )));
     }
-    let token = required("RUNTIME_TOKEN")?;
+    let token = match pod.has(&mutant::AGENT_TOKEN_OPTIONAL) {
+        true => pod.var_or("RUNTIME_TOKEN", ""),
+        false => required("RUNTIME_TOKEN")?,
+    };
     let state = PathBuf::from(pod.var_or("STATE_DIR", "/state"));
     let tokens = state.join(".commonly/tokens");
     let document = json!({ "token": token }).to_string();

@@ -184,7 +184,9 @@ fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()>
     // Not as it is made: the umask has a say there.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
-    file.persist(folder.join(name)).map_err(|error| error.error)?;
+    // It is closed first: a watcher is told of no write by the name that readers know.
+    let whole = file.into_temp_path();
+    whole.persist(folder.join(name)).map_err(|error| error.error)?;
     // Makes the new name last over a power cut. Some file systems can't sync a folder; the file is whole already.
     let _unsupported = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())

@@ -13,7 +13,8 @@
 //! `auth.json` is read anew for each call, since the rotator replaces it. Readiness says nothing of logins: a pod
 //! without one has to be there for somebody to make one. A call with `"mock_response": "litellm.RateLimitError"`
 //! for a model of its own gets 429, as in the real one. `GET /calls` (master key) shows the calls that came,
-//! without keys; `POST /key/block` `{"key"}` (master key) blocks a virtual key.
+//! without keys. With the master key `POST /key/generate` makes a virtual key, `{"duration"?,"max_budget"?,"models"?}`,
+//! `POST /key/block` `{"key"}` blocks one, and `POST /key/delete` `{"keys"}` deletes some.
 
 mod answers;
 mod keys;
@@ -144,6 +145,18 @@ impl LiteLlm {
                 let asked = body(request.into_body()).await?;
                 self.keys.block(asked["key"].as_str().unwrap_or_default())?;
                 Ok(answers::ok(&json!({ "blocked": true })))
+            }
+            (&Method::POST, "/key/generate", _) if is_master => {
+                let asked = body(request.into_body()).await?;
+                Ok(answers::ok(&self.keys.generate(&asked, now())?))
+            }
+            (&Method::POST, "/key/delete", _) if is_master => {
+                let asked = body(request.into_body()).await?;
+                let keys = asked["keys"].as_array().into_iter().flatten();
+                for key in keys.filter_map(Value::as_str) {
+                    self.keys.delete(key)?;
+                }
+                Ok(answers::ok(&json!({ "deleted_keys": asked["keys"] })))
             }
             _ => Err(Problem::new(StatusCode::NOT_FOUND, "not_found_error", "Not Found")),
         }

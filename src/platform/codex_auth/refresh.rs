@@ -148,9 +148,16 @@ pub async fn renew(
         let (one, other) = tokio::join!(issuer.refresh(token), issuer.refresh(token));
         one.or(other)?
     } else {
-        issuer.refresh(token).await?
+        match issuer.refresh(token).await {
+            Err(Failure::Refused(why)) if pod.has(&mutant::REFUSED_TOKEN_IN_LOG) => {
+                return Err(Failure::Refused(format!("{why} of {token}")));
+            }
+            renewed => renewed?,
+        }
     };
-    if !pod.has(&mutant::REFRESH_NOT_WRITTEN_BACK) {
+    let is_lost = pod.has(&mutant::REFRESH_NOT_WRITTEN_BACK)
+        || source == Source::Environment && pod.has(&mutant::ENV_REFRESH_NOT_KEPT);
+    if !is_lost {
         keep(pod, folder, account, source, &login, &fresh)
             .await
             .map_err(|why| unavailable(format!("keeping its new tokens: {why}")))?;

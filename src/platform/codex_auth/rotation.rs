@@ -85,8 +85,12 @@ impl Rotation {
         if !self.pod.has(&mutant::PARKED_FOR_EVER) {
             self.parks.retain(|_, park| park.until > now);
         }
-        // A clock that was set back must not make a turn last longer.
+        // A clock that was set back must not make a turn or a park last longer.
         self.since = self.since.min(now);
+        for park in self.parks.values_mut().filter(|park| park.at > now) {
+            park.until -= park.at - now;
+            park.at = now;
+        }
         let waits = self.pod.has(&mutant::FIRST_AFTER_INTERVAL) && now < started + self.policy.interval;
         let mut parked = None;
         if let (Some(limit), Some(account)) = (limit, self.active)
@@ -322,6 +326,28 @@ mod tests {
             (30.0, "1 2 3", None, 1),
         ];
         run("order-reversed", reversed).expect("the other way round");
+    }
+
+    #[test]
+    fn a_clock_that_jumps() {
+        // A day back: turns and parks last no longer than they would have.
+        let back: &[Case] = &[
+            (100_000.0, "1 2", None, 1),
+            (100_001.0, "1 2", SOFT, 2),
+            (13_000.0, "1 2", None, 2),
+            (13_010.0, "1 2", None, 2),
+            (13_049.9, "1 2", None, 2),
+            (13_060.0, "1 2", None, 1),
+        ];
+        run("", back).expect("no longer");
+        // A day on: one turn is over, and not all that would have been.
+        let on: &[Case] = &[
+            (100.0, "1 2 3", None, 1),
+            (86_500.0, "1 2 3", None, 2),
+            (86_509.0, "1 2 3", None, 2),
+            (86_510.0, "1 2 3", None, 3),
+        ];
+        run("", on).expect("one turn");
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //!
 //! What can't be read, written or refreshed is told of and tried again: nothing but its own environment ends it.
 
+mod failed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
@@ -28,9 +30,7 @@ use super::login::Login;
 use super::refresh::{self, Failure, Issuer, Source};
 use super::rotation::{Limit, Policy, Rotation};
 use super::signal::Signal;
-
-/// The longest time between two tries to refresh a login.
-const LONGEST_PAUSE: f64 = 60.0;
+use failed::{Failed, LONGEST_PAUSE};
 
 pub async fn run(pod: Pod) -> Result<(), ComponentError> {
     let mut rotator = Rotator::new(&pod)?;
@@ -51,15 +51,6 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
 
 /// How a refresh of a login ended: the account, what the login was before, and the new one.
 type Refreshed = (Account, [u8; 32], Result<Login, Failure>);
-
-/// A login that could not be refreshed.
-struct Failed {
-    fingerprint: [u8; 32],
-    /// When it is tried again; never where that is for good.
-    again: f64,
-    pause: f64,
-    why: String,
-}
 
 struct Rotator {
     pod: Pod,
@@ -144,6 +135,12 @@ impl Rotator {
         let now = now();
         let logins = self.logins(now);
         let usable: Vec<Account> = logins.keys().copied().collect();
+        while self.pod.has(&mutant::REFRESH_HOLDS_UP) {
+            let Some(refreshed) = self.refreshes.join_next().await else {
+                break;
+            };
+            self.refreshed(refreshed.ok());
+        }
         let limit = self.signal(now)?;
         if let Some(parked) = self.rotation.step(now, &usable, limit) {
             let kind = limit.map_or("", Limit::words);
@@ -231,10 +228,13 @@ impl Rotator {
             .failed
             .get(&account)
             .filter(|failed| failed.fingerprint == fingerprint);
-        let can_refresh = login.refresh_token().is_some() && !self.pod.has(&mutant::REFRESH_FORGOTTEN);
+        let is_forgotten = self.pod.has(&mutant::REFRESH_FORGOTTEN)
+            || source == Source::Environment && self.pod.has(&mutant::ENV_NEVER_REFRESHED);
+        let can_refresh = login.refresh_token().is_some() && !is_forgotten;
         // A little early, so that no call meets an expired one.
         let end = now + (2.0 * self.poll).min(LONGEST_PAUSE);
         let is_due = login.is_expired(end) && failed.is_none_or(|failed| failed.again <= now);
+        let is_kept = failed.is_some_and(Failed::is_final) && self.pod.has(&mutant::REVOKED_STILL_USED);
         let why = failed.map(|failed| failed.why.clone());
         if let (true, true, Some(issuer)) = (can_refresh, is_due, &self.issuer)
             && self.under_way.insert(account)
@@ -246,7 +246,9 @@ impl Rotator {
             });
         }
         match () {
-            () if !login.is_expired(now) || self.pod.has(&mutant::EXPIRED_ROTATED_TO) => Standing::Good(login),
+            () if !login.is_expired(now) || is_kept || self.pod.has(&mutant::EXPIRED_ROTATED_TO) => {
+                Standing::Good(login)
+            }
             () => Standing::Bad(why.unwrap_or_else(|| "its access token has expired".to_owned())),
         }
     }
@@ -262,25 +264,12 @@ impl Rotator {
         match renewed {
             Ok(login) => {
                 self.pod.log.line(format!("refreshed {account}"));
-                if self.pod.has(&mutant::REFRESH_NOT_WRITTEN_BACK) {
+                if self.pod.has(&mutant::REFRESH_NOT_WRITTEN_BACK) || self.pod.has(&mutant::ENV_REFRESH_NOT_KEPT) {
                     self.unkept.insert(account, (fingerprint, login));
                 }
             }
             Err(why) => {
-                let pause = before
-                    .filter(|failed| failed.fingerprint == fingerprint)
-                    .map_or(1.0, |failed| failed.pause * 2.0)
-                    .min(LONGEST_PAUSE);
-                let again = match why {
-                    Failure::Refused(_) => f64::INFINITY,
-                    Failure::Unavailable(_) => now() + pause,
-                };
-                let failed = Failed {
-                    fingerprint,
-                    again,
-                    pause,
-                    why: why.to_string(),
-                };
+                let failed = Failed::new(&self.pod, fingerprint, &why, before, now());
                 self.failed.insert(account, failed);
             }
         }
@@ -310,7 +299,12 @@ impl Rotator {
             self.discard(Some("unrelated"));
             return Ok(None);
         }
-        if !signal.is_fresh(now, self.max_age) && !has(&mutant::STALE_SIGNAL_ROTATES) {
+        let max_age = match () {
+            () if has(&mutant::SIGNAL_AGE_HALVED) => self.max_age / 2.0,
+            () if has(&mutant::SIGNAL_AGE_DOUBLED) => self.max_age * 2.0,
+            () => self.max_age,
+        };
+        if !signal.is_fresh(now, max_age) && !has(&mutant::STALE_SIGNAL_ROTATES) {
             if !has(&mutant::STALE_SIGNAL_KEPT) {
                 self.discard(Some("stale"));
             }

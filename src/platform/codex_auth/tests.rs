@@ -214,6 +214,31 @@ async fn keys_are_for_their_models() {
     assert_eq!(litellm.send(MASTER, "/key/block", Some(block)).await.0, 200);
     let (status, refused) = litellm.call("sk-small", "gauntlet-small").await;
     assert_eq!((status, &refused["error"]["code"]), (401, &json!("401")));
+    let limited = |limits: Value| {
+        let litellm = &litellm;
+        async move {
+            assert_eq!(
+                litellm.send("sk-nova", "/key/generate", Some(limits.clone())).await.0,
+                404
+            );
+            let (status, made) = litellm.send(MASTER, "/key/generate", Some(limits)).await;
+            assert_eq!(status, 200, "{made}");
+            made["key"].as_str().expect("a key").to_owned()
+        }
+    };
+    let own = limited(json!({ "models": ["gauntlet-small"], "key_alias": "own" })).await;
+    assert_eq!(litellm.call(&own, "gauntlet-small").await.0, 200);
+    assert_eq!(litellm.call(&own, "gpt-5-codex").await.0, 403);
+    let poor = limited(json!({ "max_budget": 0 })).await;
+    assert_eq!(litellm.call(&poor, "gauntlet-small").await.0, 400);
+    let short = limited(json!({ "duration": "0s" })).await;
+    assert_eq!(litellm.call(&short, "gauntlet-small").await.0, 401);
+    let soon = json!({ "duration": "soon" });
+    assert_eq!(litellm.send(MASTER, "/key/generate", Some(soon)).await.0, 400);
+    let both = json!({ "keys": [own, poor] });
+    assert_eq!(litellm.send(MASTER, "/key/delete", Some(both.clone())).await.0, 200);
+    assert_eq!(litellm.send(MASTER, "/key/delete", Some(both)).await.0, 404);
+    assert_eq!(litellm.call(&own, "gauntlet-small").await.0, 401);
     let (_, models) = litellm.send("sk-nova", "/v1/models", None).await;
     assert_eq!(models["data"][0]["id"], "gpt-5-codex");
     assert_eq!(models["data"].as_array().map(Vec::len), Some(1));
@@ -252,6 +277,31 @@ async fn the_login_of_the_moment_answers() {
     assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503);
     let lax = LiteLlm::start(volume.path(), &fake, "litellm-falls-back").await;
     assert_eq!(lax.call("sk-nova", "gpt-5-codex").await.0, 200);
+}
+
+/// LiteLLM goes on with what can't be read as it does without a login, and until there is one.
+#[tokio::test]
+async fn an_auth_json_that_is_no_login() {
+    let fake = Fake::start(&[]).await;
+    let volume = tempfile::tempdir().expect("a folder");
+    let litellm = LiteLlm::start(volume.path(), &fake, "").await;
+    let active = volume.path().join("auth.json");
+    let good = fake.control("issue", json!({ "account": "acct-1" })).await;
+    let truncated = good.to_string();
+    for text in ["", "{", &truncated[..truncated.len() / 2], "<!doctype html>"] {
+        std::fs::write(&active, text).expect("written");
+        assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503, "{text}");
+    }
+    let file = std::fs::File::create(&active).expect("made");
+    file.set_len(100 << 20).expect("of 100 MB");
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503);
+    std::fs::remove_file(&active).expect("removed");
+    std::fs::create_dir(&active).expect("made");
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 503);
+    assert_eq!(litellm.send("", "/health/readiness", None).await.0, 200);
+    std::fs::remove_dir(&active).expect("removed");
+    put(volume.path(), &good);
+    assert_eq!(litellm.call("sk-nova", "gpt-5-codex").await.0, 200);
 }
 
 #[tokio::test]

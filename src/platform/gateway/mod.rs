@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backends::Backends;
 use super::http::{Answer, Handler, Refusal, Server, error};
+use super::identity::Presented;
 use super::paths::Paths;
 use super::tunnel::Cut;
 use super::{ComponentError, Pod, mutant, relay};
@@ -62,6 +63,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         patience: pod.duration("AUTHORIZER_TIMEOUT", Duration::from_secs(5))?,
         backends: backends.clone(),
         trusted: Mutex::default(),
+        let_in: Mutex::default(),
     });
     let serve = async { tokio::try_join!(server.serve(listener, gateway), health).map(drop) };
     tokio::select! {
@@ -92,6 +94,8 @@ struct Gateway {
     backends: Arc<Backends>,
     /// Connections on which somebody was let through.
     trusted: Mutex<HashSet<SocketAddr>>,
+    /// Tokens that access control let in.
+    let_in: Mutex<HashSet<Vec<u8>>>,
 }
 
 /// Where a path leads.
@@ -125,10 +129,11 @@ impl Handler for Gateway {
             Route::Nowhere if self.pod.has(&mutant::OLD_MODELS_LEFT) => self.forward(request).await,
             Route::Nowhere => error(StatusCode::NOT_FOUND, "Not Found").into(),
             Route::Guarded if self.is_unasked(request.method(), is_upgrade) => self.forward(request).await,
-            Route::Guarded if self.trusts(peer) => self.forward(request).await,
+            Route::Guarded if self.trusts(peer) || self.remembers(&request) => self.forward(request).await,
             Route::Guarded => match self.authorize(&request).await {
                 Ok(trusted) => {
                     self.trust(peer);
+                    self.remember(&request);
                     // What only this hop may see goes first: nobody names what is added as such.
                     if !self.pod.has(&mutant::CONNECTION_TAKES_ALL) {
                         relay::end_hop(request.headers_mut(), is_upgrade);
@@ -201,6 +206,24 @@ impl Gateway {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&peer)
+    }
+
+    /// For a mutant that asks about a token once.
+    fn remember(&self, request: &Request<Incoming>) {
+        if self.pod.has(&mutant::TOKENS_REMEMBERED)
+            && let Presented::One(_, token) = Presented::of(request.headers(), request.uri().query())
+        {
+            let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
+            let_in.insert(token.into_owned());
+        }
+    }
+
+    fn remembers(&self, request: &Request<Incoming>) -> bool {
+        let let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
+        match Presented::of(request.headers(), request.uri().query()) {
+            Presented::One(_, token) => let_in.contains(token.as_ref()),
+            Presented::Nothing | Presented::Several => false,
+        }
     }
 
     /// Puts in what access control says of the user.

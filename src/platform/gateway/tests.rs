@@ -25,6 +25,7 @@ async fn gateway(pods: &[(&str, IpAddr, &str)]) -> Running {
         backends,
         asks: true,
         trusted: Mutex::default(),
+        let_in: Mutex::default(),
     });
     let serving = tokio::spawn(async move { server.serve(listener, gateway).await });
     Running {
@@ -152,6 +153,7 @@ fn nobody_says_who_they_are() {
         pod,
         asks: true,
         trusted: Mutex::default(),
+        let_in: Mutex::default(),
     };
     gateway.strip(&mut headers);
     let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();

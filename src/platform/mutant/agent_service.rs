@@ -50,6 +50,8 @@ mutants! { AGENT_SERVICE of "agent-service":
     UPGRADE_WITHOUT_QUERY = "upgrade-without-query" breaks "ws/accepted": "The gateway drops the query when it forwards upgrades.";
     INIT_FORGOTTEN = "init-forgotten" breaks "ws/accepted": "The conversation begins without its first message.";
 
+    TOKENS_REMEMBERED = "tokens-remembered" breaks "ws/open": "The gateway doesn't ask again about a token that access control once let in, also after the secret has changed.";
+
     HEADER_ONLY_BREAKS = "header-only-breaks" breaks "ws/header-only": "An upgrade with its token only in the header causes a server error in the agent service.";
 
     // rest

@@ -49,6 +49,8 @@ mutants! { CODEX_AUTH of "codex-auth":
     SIGNAL_KEPT = "signal-kept" breaks "signal/fresh": "rotate-now is never removed, and rotates at every poll.";
     STALE_SIGNAL_ROTATES = "stale-signal-rotates" breaks "signal/stale": "The age of rotate-now is ignored.";
     STALE_SIGNAL_KEPT = "stale-signal-kept" breaks "signal/stale": "A stale rotate-now isn't removed.";
+    SIGNAL_AGE_HALVED = "signal-age-halved" breaks "signal/stale": "A signal is stale after half of the declared time.";
+    SIGNAL_AGE_DOUBLED = "signal-age-doubled" breaks "signal/stale": "A signal is stale only after twice the declared time.";
     GARBAGE_ROTATES = "garbage-rotates" breaks "signal/garbage": "Any rotate-now rotates, whatever it contains.";
     GARBAGE_CRASHES = "garbage-crashes" breaks "signal/garbage": "An unreadable rotate-now ends the rotator.";
     GARBAGE_KEPT = "garbage-kept" breaks "signal/garbage": "An unreadable rotate-now isn't removed.";
@@ -63,6 +65,12 @@ mutants! { CODEX_AUTH of "codex-auth":
     REFRESH_FORGOTTEN = "refresh-forgotten" breaks "refresh/once": "An expired login counts as dead even if it has a refresh token.";
     REFRESH_NOT_WRITTEN_BACK = "refresh-not-written-back" breaks "refresh/once": "Refreshed tokens are written to auth.json, but the login's file keeps the spent refresh token.";
     REFRESH_UNLOCKED = "refresh-unlocked" breaks "refresh/once": "Two refreshes of one login run concurrently with the same refresh token.";
+    ENV_NEVER_REFRESHED = "env-never-refreshed" breaks "refresh/once": "A login from the environment is never refreshed.";
+    ENV_REFRESH_NOT_KEPT = "env-refresh-not-kept" breaks "refresh/once": "The refreshed tokens of a login from the environment are kept only in memory, so a restart uses the spent refresh token.";
+    REVOKED_STILL_USED = "revoked-still-used" breaks "refresh/revoked": "A login is used although the identity provider has refused its refresh token.";
+    REFUSED_TOKEN_IN_LOG = "refused-token-in-log" breaks "refresh/revoked": "The log of a refused refresh contains the refresh token.";
+    PROVIDER_FAILURE_IS_FINAL = "provider-failure-is-final" breaks "refresh/provider": "A login isn't refreshed again once the identity provider has failed to answer.";
+    REFRESH_HOLDS_UP = "refresh-holds-up" breaks "refresh/provider": "The rotator waits for the identity provider's answer before it looks at anything else.";
 
     // restart and persistence: the last three are the manifest's
     STATE_FORGOTTEN = "state-forgotten" breaks "restart/state": "The rotator starts at account 1, whatever its saved state.";
@@ -80,13 +88,16 @@ mutants! { CODEX_AUTH of "codex-auth":
     RUNTIME_TOKEN_KEPT = "runtime-token-kept" breaks "agent/config": "The agent writes its runtime token only if it doesn't exist.";
     AGENT_KEY_REQUIRED = "agent-key-required" breaks "agent/no-key": "The secret with the agent's key isn't optional (manifest).";
     AGENT_NO_WARNING = "agent-no-warning" breaks "agent/no-key": "An agent without a key doesn't warn about it.";
+    AGENT_TOKEN_OPTIONAL = "agent-token-optional" breaks "agent/token": "The secret with the runtime token is optional, and the agent starts without it (manifest).";
     AGENT_ENV_KEY_WRONG = "agent-env-key-wrong" breaks "agent/key": "config.toml names OPENAI_API_KEY, which holds no key.";
     AGENT_WAITS_FOR_AUTH_JSON = "agent-waits-for-auth-json" breaks "agent/no-auth-json": "The agent boots only once .codex/auth.json exists.";
     AGENT_CALLS_VENDOR = "agent-calls-vendor" breaks "agent/route": "config.toml sends calls directly to the vendor, bypassing LiteLLM.";
     AGENT_USES_MASTER_KEY = "agent-uses-master-key" breaks "agent/forbidden": "The agent's key is LiteLLM's master key (manifest).";
     UNKNOWN_KEY_PASSES = "unknown-key-passes" breaks "agent/forbidden": "LiteLLM accepts any key that looks like one.";
     MODEL_OF_KEY_UNCHECKED = "model-of-key-unchecked" breaks "agent/forbidden": "A virtual key may use every model.";
-    EXPIRED_KEY_PASSES = "expired-key-passes" breaks "agent/forbidden": "LiteLLM ignores that a key has expired or is blocked.";
+    EXPIRED_KEY_PASSES = "expired-key-passes" breaks "agent/forbidden": "LiteLLM ignores that a key has expired.";
+    BLOCKED_KEY_PASSES = "blocked-key-passes" breaks "agent/forbidden": "LiteLLM ignores that a key is blocked.";
+    BUDGET_IGNORED = "budget-ignored" breaks "agent/forbidden": "LiteLLM ignores a key's budget.";
 
     // leak
     LOGIN_TOKEN_IN_LOG = "login-token-in-log" breaks "leak/log": "The rotator logs the login that it activates.";

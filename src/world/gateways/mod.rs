@@ -1,8 +1,10 @@
 //! Real gateways before the agent service: nginx with `auth_request`, Envoy with `ext_authz`.
 //!
 //! On the embedded target one process of each serves all worlds of a run: it has as many slots as worlds can
-//! be there at once, and the pods of a world get the addresses that its slot leads to.
+//! be there at once, and the pods of a world get the addresses that its slot leads to. It is a program of this
+//! machine, or a container on its network.
 
+mod contained;
 mod envoy;
 pub mod envoy_gateway;
 mod nginx;
@@ -16,8 +18,10 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use contained::Contained;
+pub use contained::ContainerError;
 pub use program::GatewayError;
-use program::{Program, Running};
+use program::Program;
 use upstream_slot::{Addresses, Hops, Route, UpstreamSlot, UpstreamSlots};
 
 use crate::platform::mutant;
@@ -34,6 +38,33 @@ pub struct Settings {
     pub names: Arc<BTreeMap<String, String>>,
     /// Where programs are searched for: the folders of `PATH`.
     pub path: Option<String>,
+    pub place: Place,
+}
+
+/// How nginx and Envoy run beside the embedded target.
+#[derive(Clone, Debug, Default)]
+pub enum Place {
+    /// Programs of this machine.
+    #[default]
+    Process,
+    /// Containers of these images, on this machine's network.
+    Container(Images),
+}
+
+/// A gateway that takes requests. Dropped, it ends, and its files go.
+enum Running {
+    Process(Box<program::Running>),
+    Container(Contained),
+}
+
+impl Running {
+    /// `nginx 1.22.1`, `nginx of nginx:stable`.
+    fn version(&self) -> String {
+        match self {
+            Running::Process(process) => process.version(),
+            Running::Container(container) => container.version(),
+        }
+    }
 }
 
 /// Gateways that are started when they are first needed. Dropped, they end.
@@ -171,7 +202,7 @@ impl Gateways {
                 Road::Nginx => &self.nginx,
                 _ => &self.envoy,
             };
-            let running = cell.get_or_try_init(|| self.started(kind, port, slots)).await?;
+            let running = cell.get_or_try_init(|| self.started(*road, kind, port, slots)).await?;
             versions.push(running.version());
         }
         Ok(versions)
@@ -202,7 +233,13 @@ impl Gateways {
         self.slots.get_or_try_init(reserve).await
     }
 
-    async fn started(&self, kind: &Kind, port: u16, slots: &UpstreamSlots) -> Result<Running, GatewayError> {
+    async fn started(
+        &self,
+        road: Road,
+        kind: &Kind,
+        port: u16,
+        slots: &UpstreamSlots,
+    ) -> Result<Running, GatewayError> {
         let folder = tempfile::tempdir().map_err(GatewayError::Folder)?;
         let both = |slot| [self.leads(slot, port, true), self.leads(slot, port + UNASKED, false)];
         let leads: Vec<_> = slots.all().iter().flat_map(both).collect();
@@ -213,7 +250,18 @@ impl Gateways {
         std::fs::write(file, text).map_err(GatewayError::Folder)?;
         let both = |slot: &Addresses| [(slot.front.ip, port).into(), (slot.front.ip, port + UNASKED).into()];
         let fronts: Vec<_> = slots.all().iter().flat_map(both).collect();
-        Running::start(kind.program, self.settings.path.as_deref(), folder, kind.file, &fronts).await
+        match &self.settings.place {
+            Place::Process => {
+                let path = self.settings.path.as_deref();
+                let started = program::Running::start(kind.program, path, folder, kind.file, &fronts).await?;
+                Ok(Running::Process(Box::new(started)))
+            }
+            Place::Container(images) => {
+                let image = images.of(road).unwrap_or_default();
+                let started = Contained::start(kind.program, image, folder, kind.file, fronts).await?;
+                Ok(Running::Container(started))
+            }
+        }
     }
 
     /// Where a slot's gateway takes its requests, and where they go.

@@ -14,17 +14,18 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
+use super::contained::ContainerError;
 use crate::world::kind::tool::last_lines;
 use crate::world::on_path;
 
 /// How long a gateway may take until it takes requests.
-const START_WITHIN: Duration = Duration::from_secs(20);
+pub(super) const START_WITHIN: Duration = Duration::from_secs(20);
 
 /// Time between two looks at whether it takes requests.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Lines of its log that an error shows.
-const SHOWN_LINES: usize = 8;
+pub(super) const SHOWN_LINES: usize = 8;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,8 @@ pub enum GatewayError {
     Folder(#[source] io::Error),
     #[error("loopback addresses for the gateways: {0}")]
     Address(#[source] io::Error),
+    #[error(transparent)]
+    Container(#[from] ContainerError),
 }
 
 /// A program that can be a gateway.
@@ -77,7 +80,7 @@ pub struct Program {
     mark: &'static str,
     /// What its output must also contain, and what that means.
     needs: Option<(&'static str, &'static str)>,
-    arguments: fn(file: &Path) -> Vec<OsString>,
+    pub(super) arguments: fn(file: &Path) -> Vec<OsString>,
 }
 
 pub const NGINX: Program = Program {

@@ -4,6 +4,7 @@ mod by_command;
 pub mod changes;
 pub mod journal;
 pub mod lease;
+pub mod listening_probe;
 mod no_cluster;
 pub mod preflight;
 mod secrets;
@@ -35,6 +36,7 @@ use crate::vocabulary::Road;
 use crate::vocabulary::similar::suggestion;
 use changes::Changes;
 use journal::JournalError;
+use listening_probe::{ListeningProbe, ProbeError};
 use secrets::Given;
 pub use secrets::{SecretError, Secrets};
 
@@ -78,6 +80,8 @@ pub enum InstallationError {
     Operation(#[from] OperationError),
     #[error("deleting what the agent service's witness recorded: {0}")]
     Witness(#[from] WitnessError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
 }
 
 /// Why a kubeconfig doesn't lead to the cluster that is meant.
@@ -168,6 +172,8 @@ pub struct Installation {
     pub counts: Option<Counts>,
     /// What the run changes; none if it may change nothing.
     pub changes: Option<Changes>,
+    /// The harness's own backend behind the balancer, where the command line says an address for it.
+    pub probe: Option<ListeningProbe>,
     /// What is known of the agent service's secrets, where it was asked for: why they aren't known otherwise.
     pub agents: Option<Result<Secrets, SecretError>>,
     /// What is known of the keys at the LiteLLM that has the codex login, where it was asked for.
@@ -211,6 +217,7 @@ impl Installation {
             allowed,
             has_cluster: true,
             commands: None,
+            probe: None,
             changes: None,
             counts: counts(&client, &namespace, &profile.names).await?,
             agents: None,
@@ -249,6 +256,7 @@ impl Installation {
             allowed,
             has_cluster: false,
             commands: Commands::new(profile.operations.clone(), folder),
+            probe: None,
             changes: None,
             counts: None,
             agents: None,

@@ -82,6 +82,8 @@ pub struct Options {
     pub node_image: Option<String>,
     /// The base image; none for an image built from gauntlet alone.
     pub base_image: Option<String>,
+    /// The codex CLI, a program of this machine, that gauntlet's own image gets.
+    pub codex: Option<PathBuf>,
     /// Reuses a cluster of this name if it exists, and keeps it for the next run.
     pub reuse: bool,
     /// Images of real gateways.
@@ -320,7 +322,13 @@ async fn prepare(
 ) -> Result<(kube::Client, String, Controller, Option<String>), KindError> {
     let client = client_with(name, kubeconfig).await?;
     let image = match &options.base_image {
-        None => bring(name, binary, folder, &tell).await?,
+        None => {
+            let image = match &options.codex {
+                None => Image::of(binary)?,
+                Some(codex) => Image::with_codex(binary, codex)?,
+            };
+            bring(name, image, folder, &tell).await?
+        }
         Some(base) => bring_on(name, base, binary, &tell).await?,
     };
     let controller = define_sandbox(&client).await?;
@@ -335,8 +343,7 @@ async fn prepare(
 }
 
 /// Brings the platform's image to a node that does not have it; returns its name.
-async fn bring(name: &str, binary: &Path, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
-    let image = Image::of(binary)?;
+async fn bring(name: &str, image: Image, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
     if has_image(name, image.name()).await {
         return Ok(image.name().to_owned());
     }

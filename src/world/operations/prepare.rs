@@ -29,9 +29,10 @@ pub enum WitnessError {
 /// Brings a platform that isn't ours into the state that a scenario requires. Each change is journalled before it is
 /// made.
 pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), InstallationError> {
-    if world.installation().is_none() {
+    let Some(installation) = world.installation() else {
         return Ok(());
-    }
+    };
+    let wants_probe = spec.balancer.as_ref().is_some_and(|balancer| balancer.probe);
     if let (Operations::Commands(commands), Some(changes)) = (world.operations(), world.changes()) {
         secret(world, spec, commands, changes).await?;
         if spec.authorizer != AuthorizerState::Works {
@@ -45,9 +46,12 @@ pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), Installation
         if let Some(clock) = spec.clock {
             changes.turn(Operation::SetClock, Some(&clock.to_string())).await?;
         }
-        if spec.balancer.as_ref().is_some_and(|balancer| balancer.probe) {
+        if wants_probe && installation.probe.is_none() {
             changes.turn(Operation::Probe, None).await?;
         }
+    }
+    if let (true, Some(probe)) = (wants_probe, &installation.probe) {
+        probe.is_behind_the_balancer(world).await?;
     }
     // In a fresh world the witness has seen nothing.
     match (world.contract, world.way(Road::Witness)) {

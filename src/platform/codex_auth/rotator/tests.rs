@@ -46,18 +46,27 @@ impl Running {
 
     /// Waits for a line of its log.
     async fn says(&mut self, line: &str) {
+        self.says_what(line, |next| next == line).await;
+    }
+
+    /// Waits for a line that begins so.
+    async fn begins_to_say(&mut self, start: &str) {
+        self.says_what(start, |next| next.starts_with(start)).await;
+    }
+
+    async fn says_what(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
         let found = async {
             loop {
                 let next = self.log.recv().await.expect("it goes on");
-                let is_it = next == line;
+                let found = is_it(&next);
                 self.said.push(next);
-                if is_it {
+                if found {
                     break;
                 }
             }
         };
         let found = tokio::time::timeout(SOON, found).await;
-        assert!(found.is_ok(), "{line:?} is not said: {:?}", self.said);
+        assert!(found.is_ok(), "{what:?} is not said: {:?}", self.said);
     }
 
     fn active(&self) -> Value {
@@ -274,4 +283,99 @@ async fn a_refused_refresh_is_told_once_and_keeps_nobody_waiting() {
     }
     rotator.end().await;
     assert_eq!(outcomes(&fake).await, ["revoked"]);
+}
+
+#[tokio::test]
+async fn what_is_no_login_keeps_nobody_from_their_turn() {
+    let outside = folder(&[("login", nested("elsewhere", later()))]);
+    let whole = nested("one", later());
+    let truncated = |path: &Path| fs::write(path, &whole[..whole.len() / 2]).expect("written");
+    let huge = |path: &Path| {
+        let file = fs::File::create(path).expect("made");
+        file.set_len(100 << 20).expect("of 100 MB");
+    };
+    let is_folder = |path: &Path| fs::create_dir(path).expect("made");
+    let leads_out = |path: &Path| {
+        std::os::unix::fs::symlink(outside.path().join("login"), path).expect("made");
+    };
+    let cases: [(&dyn Fn(&Path), &str); 4] = [
+        (&truncated, "it is no JSON object"),
+        (&huge, "the file has 104857600 bytes; at most 65536 are read"),
+        (&is_folder, "this is a folder, not a file"),
+        (&leads_out, "is a link that leads out of the folder"),
+    ];
+    for (make, why) in cases {
+        let volume = folder(&[("auth-2.json", nested("two", later()))]);
+        make(&volume.path().join("auth-1.json"));
+        let mut rotator = Running::start(volume, &[]);
+        rotator.says(&format!("account-1 can not be used: {why}")).await;
+        rotator.says("active account-2").await;
+        // A good one in its place is used.
+        let bad = rotator.folder.path().join("auth-1.json");
+        match bad.is_dir() {
+            true => fs::remove_dir(&bad).expect("removed"),
+            false => fs::remove_file(&bad).expect("removed"),
+        }
+        rotator.write("auth-1.json", &whole);
+        rotator.signal(now(), "gpt-5-codex", "rate_limit_exceeded");
+        rotator.says("active account-1").await;
+        rotator.end().await;
+    }
+}
+
+/// Nobody but the owner may read it; to root modes say nothing.
+#[tokio::test]
+async fn a_login_that_may_not_be_read_is_skipped() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let files = ["auth-1.json", "auth-2.json"].map(|name| (name, nested(name, later())));
+    let volume = folder(&files);
+    let none = fs::Permissions::from_mode(0);
+    fs::set_permissions(volume.path().join("auth-1.json"), none).expect("set");
+    let mut rotator = Running::start(volume, &[]);
+    rotator.says("active account-2").await;
+    assert!(
+        rotator
+            .said
+            .iter()
+            .any(|line| line.starts_with("account-1 can not be used: ")),
+        "{:?}",
+        rotator.said
+    );
+    rotator.end().await;
+}
+
+/// What can't be written is tried again, and what was there stays whole.
+#[tokio::test]
+async fn a_folder_that_is_written_to_in_vain() {
+    let volume = folder(&[("auth-1.json", nested("one", later()))]);
+    // Nothing can be renamed over a folder that has something in it.
+    fs::create_dir_all(volume.path().join(AUTH).join("full")).expect("made");
+    let mut rotator = Running::start(volume, &[]);
+    rotator.begins_to_say(&format!("writing {AUTH}: ")).await;
+    fs::remove_dir_all(rotator.folder.path().join(AUTH)).expect("removed");
+    rotator.says("active account-1").await;
+    assert!(rotator.active()["access_token"].is_string());
+    rotator.end().await;
+}
+
+#[tokio::test]
+async fn an_identity_provider_that_fails_is_asked_again() {
+    for answer in ["down", "html", "500"] {
+        let fake = Fake::start(&[]).await;
+        fake.control("behave", json!({ "refresh": answer })).await;
+        let issued = fake.control("issue", json!({ "account": "acct-1", "ttl": -5 })).await;
+        let files = [
+            ("auth-1.json", json!({ "tokens": issued }).to_string()),
+            ("auth-2.json", nested("two", later())),
+        ];
+        let issuer = fake.url("");
+        let mut rotator = Running::start(folder(&files), &[("CODEX_ISSUER", issuer.as_str())]);
+        rotator.begins_to_say("account-1 can not be used: POST ").await;
+        fake.control("behave", json!({ "refresh": "ok" })).await;
+        rotator.says("refreshed account-1").await;
+        rotator.end().await;
+        assert_eq!(outcomes(&fake).await, ["ok"], "{answer}");
+    }
 }

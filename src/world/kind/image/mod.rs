@@ -82,10 +82,15 @@ impl Image {
     /// An image of a gauntlet binary, usually the running one (`std::env::current_exe`).
     /// Reads all that goes in once, for the digest.
     pub fn of(binary: &Path) -> Result<Image, ImageError> {
-        Image::with(binary, &libraries::System::here())
+        Image::with(binary, None, &libraries::System::here())
     }
 
-    fn with(binary: &Path, system: &libraries::System) -> Result<Image, ImageError> {
+    /// The same with the codex CLI, a program of this machine, on the `PATH` of containers.
+    pub fn with_codex(binary: &Path, codex: &Path) -> Result<Image, ImageError> {
+        Image::with(binary, Some(codex), &libraries::System::here())
+    }
+
+    fn with(binary: &Path, codex: Option<&Path>, system: &libraries::System) -> Result<Image, ImageError> {
         let program = elf::read(binary)?;
         let architecture = archive::architecture(&program).ok_or_else(|| ImageError::Machine {
             path: binary.to_owned(),
@@ -94,8 +99,13 @@ impl Image {
         let closure = libraries::closure(&program, binary, Path::new(PROGRAM), system)?;
         let mut parts = layer::fixed();
         parts.insert(PROGRAM.into(), Content::of_file(binary, 0o755)?);
-        let (programs, by_cache) = programs::parts(program.machine, system)?;
+        let (programs, mut by_cache) = programs::parts(program.machine, system)?;
         parts.extend(programs);
+        if let Some(codex) = codex {
+            let (files, codex_by_cache) = programs::codex(codex, program.machine, system)?;
+            parts.extend(files);
+            by_cache |= codex_by_cache;
+        }
         for found in closure.files {
             parts.insert(found.image, Content::of_file(&found.host, 0o755)?);
         }

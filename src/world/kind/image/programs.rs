@@ -10,12 +10,18 @@ use super::libraries::{self, System};
 use super::{ImageError, elf};
 
 /// What is in the image beside gauntlet; `--base-image` is there for more.
-const PROGRAMS: [&str; 12] = [
-    "cat", "chmod", "env", "ls", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+const PROGRAMS: [&str; 14] = [
+    "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr", "truncate",
 ];
 
 /// Where they are searched for, and where they are in the image.
 const FOLDERS: [&str; 2] = ["/usr/bin", "/bin"];
+
+/// Where the codex CLI is in the image: containers have its folder on their `PATH`.
+const CODEX: &str = "/usr/local/bin/codex";
+
+/// The certificates that a program trusts: codex may read them before it connects to anybody.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The programs with their libraries, by path in the image; and whether a loader finds one of those only by its cache.
 ///
@@ -47,6 +53,27 @@ pub fn parts(machine: u16, system: &System) -> Result<(BTreeMap<PathBuf, Content
         parts.insert(image, Content::of_file(&host, 0o755)?);
     }
     Ok((parts, by_cache))
+}
+
+/// The codex CLI, a program of this machine, with what it needs; and whether a loader finds a library only by its cache.
+///
+/// # Errors
+/// As for [`parts`].
+pub fn codex(host: &Path, machine: u16, system: &System) -> Result<(BTreeMap<PathBuf, Content>, bool), ImageError> {
+    let program = elf::read(host)?;
+    if program.machine != machine {
+        return Err(ImageError::OtherMachine { path: host.to_owned() });
+    }
+    let closure = libraries::closure(&program, host, Path::new(CODEX), system)?;
+    let mut parts = BTreeMap::from([(PathBuf::from(CODEX), Content::of_file(host, 0o755)?)]);
+    for found in closure.files {
+        parts.insert(found.image, Content::of_file(&found.host, 0o755)?);
+    }
+    let trusted = system.host(Path::new(TRUSTED));
+    if trusted.is_file() {
+        parts.insert(TRUSTED.into(), Content::of_file(&trusted, 0o644)?);
+    }
+    Ok((parts, closure.by_cache))
 }
 
 /// The file of a program, links followed.

@@ -115,7 +115,7 @@ fn the_machines_shell_and_programs_come_along_under_their_names() {
         entries.insert(path, entry.link_name().unwrap().map(|to| to.into_owned()));
     }
     for name in [
-        "cat", "chmod", "env", "ls", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+        "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr", "truncate",
     ] {
         for folder in ["/bin", "/usr/bin"] {
             let path = Path::new(folder).join(name);
@@ -126,6 +126,32 @@ fn the_machines_shell_and_programs_come_along_under_their_names() {
             assert!(program.interpreter.is_none_or(|loader| entries.contains_key(&loader)));
         }
     }
+}
+
+#[test]
+fn a_codex_comes_along_on_the_path_of_containers() {
+    // Any program of this machine.
+    let codex = fs::canonicalize("/bin/sh").unwrap();
+    let (plain, image) = (
+        Image::of(&small()).unwrap(),
+        Image::with_codex(&small(), &codex).unwrap(),
+    );
+    assert_ne!(plain.name(), image.name());
+    let mut bytes = Vec::new();
+    image.write_to(&mut bytes, "memory").unwrap();
+    let files = unpacked(&bytes);
+    let docker = &json(&files, "manifest.json")[0];
+    let layer = &files[docker["Layers"][0].as_str().unwrap()];
+    let mut entries = tar::Archive::new(layer.as_slice());
+    let path = |entry: tar::Entry<'_, &[u8]>| entry.path().unwrap().into_owned();
+    let mut paths = entries.entries().unwrap().map(|entry| path(entry.unwrap()));
+    assert!(paths.any(|path| path == Path::new("usr/local/bin/codex")));
+
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("codex");
+    fs::write(&script, "#!/usr/bin/env node\n").unwrap();
+    let error = Image::with_codex(&small(), &script).map(|_| ()).unwrap_err();
+    assert!(matches!(error, ImageError::NoProgram { .. }), "{error}");
 }
 
 #[test]
@@ -147,7 +173,9 @@ fn a_program_that_is_not_there_is_named_with_what_to_do() {
 #[test]
 fn a_library_that_is_not_there_is_named_with_who_needs_it() {
     let empty = tempfile::tempdir().unwrap();
-    let error = Image::with(&this(), &System::at(empty.path())).map(|_| ()).unwrap_err();
+    let error = Image::with(&this(), None, &System::at(empty.path()))
+        .map(|_| ())
+        .unwrap_err();
     let ImageError::Library {
         name,
         needed_by,

@@ -1,0 +1,103 @@
+//! The vendor as a process, and rotators that refresh logins at it.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::rotators::put;
+use crate::binary::{DEADLINE, Running, gauntlet, gauntlet_with_signals, until};
+
+/// The vendor as a process.
+pub struct Vendor {
+    pub address: SocketAddr,
+    _running: Running,
+}
+
+impl Vendor {
+    pub fn start() -> Vendor {
+        // A port that is free now may be taken by the time that it listens: then another one.
+        for _ in 0..10 {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+            let address = free.expect("a free port");
+            let mut command = gauntlet();
+            command
+                .args(["platform", "vendor"])
+                .env("PORT", address.port().to_string())
+                .env("GAUNTLET_LISTEN", "127.0.0.1")
+                .env_remove("GAUNTLET_MUTANTS");
+            let mut running = Running::start(&mut command).expect("gauntlet starts");
+            let mut taken = false;
+            until("the vendor listens", || {
+                let out = running.stdout();
+                taken = out.contains("can't listen");
+                let ended = running.child.try_wait().expect("the process can be asked");
+                match (taken || out.contains(" on port "), ended) {
+                    (true, _) => Ok(()),
+                    (false, Some(status)) => panic!("{status}: {out}{}", running.stderr()),
+                    (false, None) => Err(out),
+                }
+            });
+            if !taken {
+                return Vendor {
+                    address,
+                    _running: running,
+                };
+            }
+        }
+        panic!("no port stays free");
+    }
+
+    pub fn asked(&self, method: &str, path: &str, body: &str) -> Value {
+        let mut stream = TcpStream::connect_timeout(&self.address, DEADLINE).expect("it listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: vendor\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// How each refresh so far has ended.
+    pub fn refreshes(&self) -> Vec<String> {
+        let records = self.asked("GET", "/control/records", "");
+        let all = records["refreshes"].as_array().expect("a list").iter();
+        all.map(|one| one["outcome"].as_str().expect("an outcome").to_owned())
+            .collect()
+    }
+
+    /// A rotator of a folder as a process of its own, which looks each 5 ms.
+    pub fn rotator(&self, folder: &Path, mutants: &str) -> Running {
+        self.rotator_with(folder, &[("GAUNTLET_MUTANTS", mutants)])
+    }
+
+    /// The same with these variables.
+    pub fn rotator_with(&self, folder: &Path, variables: &[(&str, &str)]) -> Running {
+        let mut command = gauntlet_with_signals();
+        command
+            .args(["platform", "codex-auth-rotator"])
+            .env("CHATGPT_AUTH_DIR", folder)
+            .env("CODEX_ROTATION_INTERVAL_SEC", "3600")
+            .env("CODEX_ROTATION_POLL_SEC", "0.005")
+            .env("CODEX_ISSUER", format!("http://{}", self.address))
+            .env_remove("GAUNTLET_MUTANTS")
+            .envs(variables.iter().copied());
+        Running::start(&mut command).expect("gauntlet starts")
+    }
+
+    /// Puts an expired login that can be refreshed into a folder, as account 1.
+    pub fn expired(&self, folder: &Path) {
+        let issued = self.asked("POST", "/control/issue", r#"{"account":"acct-1","ttl":-60}"#);
+        put(
+            folder,
+            "auth-1.json",
+            &serde_json::json!({ "tokens": issued }).to_string(),
+        );
+    }
+}
