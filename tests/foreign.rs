@@ -163,6 +163,7 @@ fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
         "harness-token/rotate/direct[]",
         "harness-token/hardening/encoding[direct]",
         "harness-token/hardening/encoding[proxy]",
+        "harness-token/hardening/half-open[direct]",
         "agent-service/authz/down/slow[builtin]",
         "agent-service/headers/omitted[builtin]",
     ] {

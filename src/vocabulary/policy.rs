@@ -144,6 +144,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "how long the balancer keeps a quiet connection open",
     },
     Policy {
+        name: "request.head-timeout",
+        values: Values::Duration,
+        reference: "1s",
+        meaning: "how long a client may take for a request's head before its connection is closed",
+    },
+    Policy {
         name: "tty.enter",
         values: Values::Choices(&["yes", "no"]),
         reference: "yes",

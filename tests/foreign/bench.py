@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import tokens
+import wire
 from tokens import Bad, verified
 from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, pipe, request_bytes
 
@@ -689,6 +690,8 @@ class Bench:
                 self.authorizer.state = state
             case ["litellm", state]:
                 self.litellm_gone = state == "gone"
+            case ["head-within", seconds]:
+                wire.HEAD_WITHIN = float(seconds)
             case ["idle", seconds]:
                 self.balancer.idle = float(seconds)
             case ["leeway", seconds]:

@@ -73,7 +73,7 @@ fn the_agent_is_one_with_a_terminal() {
 fn what_is_declared_is_judged() {
     let bench = Bench::up();
     let run = |setting: &str, scenarios: &[&str]| {
-        let of = ["--allow", "use", "--level", "all", "--set", setting];
+        let of = ["--allow", "attack", "--level", "all", "--set", setting];
         let ran = bench.run(&[&of[..], scenarios].concat());
         (
             ran.code,
@@ -88,6 +88,12 @@ fn what_is_declared_is_judged() {
     assert_eq!(code, Some(1), "it strips, and is declared not to: {seen:#?}");
     bench.ops(&["defects", "keeps-authorization"]);
     assert_eq!(run("balancer.strips-authorization=no", &header), right);
+
+    let heads = ["harness-token/hardening/half-open[direct]"];
+    assert_eq!(run("request.head-timeout=3s", &heads), right);
+    bench.ops(&["head-within", "60"]);
+    let (code, seen) = run("request.head-timeout=3s", &heads);
+    assert_eq!(code, Some(1), "it waits a minute: {seen:#?}");
 
     let idle = ["harness-token/alb/idle"];
     let (code, seen) = run("balancer.idle-timeout=300ms", &idle);
