@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """An agent platform on one machine, without Kubernetes: what contracts 1 and 3 say, and nothing more.
 
-    bench.py serve FOLDER       runs it; prints its doors as JSON; `FOLDER/ops` operates it
-    bench.py ops FOLDER WORD... what `FOLDER/ops` runs
+    bench.py serve FOLDER    runs it; prints its doors as JSON; `FOLDER/ops` operates it
 
 Secrets are lines of FOLDER/secret.env, which each component reads when it starts.
 """
@@ -722,7 +721,8 @@ async def serve(folder):
     await bench.start()
     admin = await asyncio.start_unix_server(bench.admin, folder / "admin.sock", limit=1 << 20)
     ops = folder / "ops"
-    words = " ".join(map(shlex.quote, [sys.executable, "-B", os.path.abspath(__file__), "ops", str(folder.resolve())]))
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops.py")
+    words = " ".join(map(shlex.quote, [sys.executable, "-BIS", script, str(folder.resolve())]))
     ops.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     ops.chmod(ops.stat().st_mode | stat.S_IXUSR)
     doors = {name: f"http://127.0.0.1:{port}" for name, port in bench.doors.items()}
@@ -734,25 +734,10 @@ async def serve(folder):
     admin.close()
 
 
-async def ops(folder, words):
-    stdin = sys.stdin.read() if words[:2] == ["secret", "set"] else ""
-    reader, writer = await asyncio.open_unix_connection(folder / "admin.sock", limit=1 << 26)
-    asked = {"words": words, "selector": os.environ.get("GAUNTLET_SELECTOR", ""), "stdin": stdin}
-    writer.write(json.dumps(asked).encode() + b"\n")
-    answer = json.loads(await reader.readline())
-    if "exec" in answer:
-        os.execvpe(answer["exec"][0], answer["exec"], {**answer["env"], "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
-    (sys.stdout if answer["code"] == 0 else sys.stderr).write(answer["text"])
-    # An exit code of `exec` is that of what it ran, but for this one.
-    return 125 if words[:1] == ["exec"] else answer["code"]
-
-
 def main():
     match sys.argv[1:]:
         case ["serve", folder]:
             asyncio.run(serve(Path(folder)))
-        case ["ops", folder, *words]:
-            sys.exit(asyncio.run(ops(Path(folder), words)))
         case _:
             sys.exit(__doc__)
 
