@@ -108,6 +108,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "which token counts when the query has several",
     },
     Policy {
+        name: "token.plus",
+        values: Values::Choices(&["literal", "space"]),
+        reference: "literal",
+        meaning: "what a plus in the query stands for: itself (RFC 3986), or a space, as in a form",
+    },
+    Policy {
         name: "rotation.open-terminals",
         values: Values::Choices(&["kept", "closed"]),
         reference: "kept",

@@ -691,6 +691,8 @@ class Bench:
                 self.litellm_gone = state == "gone"
             case ["head-within", seconds]:
                 wire.HEAD_WITHIN = float(seconds)
+            case ["plus", meaning]:
+                wire.PLUS_IS_SPACE = meaning == "space"
             case ["idle", seconds]:
                 self.balancer.idle = float(seconds)
             case ["leeway", seconds]:

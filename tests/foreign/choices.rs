@@ -95,6 +95,12 @@ fn what_is_declared_is_judged() {
     let (code, seen) = run("request.head-timeout=3s", &heads);
     assert_eq!(code, Some(1), "it waits a minute: {seen:#?}");
 
+    let encoding = ["harness-token/hardening/encoding[direct]"];
+    bench.ops(&["plus", "space"]);
+    assert_eq!(run("token.plus=space", &encoding), right);
+    let (code, seen) = run("token.plus=literal", &encoding);
+    assert_eq!(code, Some(1), "a plus is a space to it: {seen:#?}");
+
     let idle = ["harness-token/alb/idle"];
     let (code, seen) = run("balancer.idle-timeout=300ms", &idle);
     assert_eq!(code, Some(1), "it cuts nobody: {seen:#?}");

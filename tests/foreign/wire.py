@@ -10,6 +10,7 @@ HEAD_MOST = 64 * 1024
 BODY_MOST = 1024 * 1024
 MESSAGE_MOST = 64 * 1024
 HEAD_WITHIN = 3
+PLUS_IS_SPACE = False
 TOKEN = re.compile(rb"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 TARGET = re.compile(rb"^/[!-\"$-~]*$")
 REASONS = {101: "Switching Protocols", 200: "OK", 201: "Created", 204: "No Content", 302: "Found",
@@ -55,6 +56,8 @@ class Request:
 
 def unquoted(text):
     """Percent-decoded, once; None where it is no percent-encoding."""
+    if PLUS_IS_SPACE:
+        text = text.replace("+", "%20")
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         return None
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), text.encode("latin-1"))
