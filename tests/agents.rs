@@ -232,13 +232,14 @@ fn by_the_addresses_of_its_doors() {
     }
     assert_eq!(report.verdict("jwt/bad[service]"), "skip");
     snapshot("skipped-by-addresses", &report.reasons());
-    // Signed with something else, nothing is let in: that is a failure, and none of the harness.
-    let other = theirs.run(
-        1,
-        &["--target", "url", "agent-service/role/allowed"],
-        &[("SIGNED_WITH", &"x".repeat(40))],
-    );
-    assert_eq!(other.verdict("role/allowed[nginx]"), "fail");
+    // Signed with something else nothing is let in: the profile is wrong, and no scenario accuses the platform.
+    let mut other = theirs.command(&["run", "--profile", "p.yaml", "--target", "url", "agent-service"]);
+    other.env("SIGNED_WITH", "x".repeat(40));
+    let other = Ran::of(other.output().expect("gauntlet runs")).exits(3);
+    insta::assert_snapshot!(other.stderr, @"
+    gauntlet: the jwt-secret from the variable SIGNED_WITH isn't the platform's: a token signed with it gets 401 to GET /api/agents through nginx; correct `secrets` in the profile
+    gauntlet: nothing was run
+    ");
 }
 
 /// What JWTs are signed with isn't known: nothing is tried.

@@ -1,6 +1,8 @@
 //! A platform that nobody here wrote: another language, another terminal, no Kubernetes. It is judged by its doors and
 //! by the commands of its profile.
 
+mod choices;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::binary::{Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, until};
+use crate::installation::theirs::verdicts;
 use crate::watch;
 
 const BENCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/bench.py");
@@ -26,13 +29,10 @@ struct Bench {
 }
 
 impl Bench {
-    fn up(defects: &[&str]) -> Bench {
+    fn up() -> Bench {
         let folder = folder();
         let mut command = Command::new("python3");
         command.args(["-B", BENCH, "serve"]).arg(folder.path());
-        for defect in defects {
-            command.args(["--defect", defect]);
-        }
         let running = Running::start(&mut command).expect("python3 starts");
         until("the platform is up", || match running.stdout().ends_with('\n') {
             true => Ok(()),
@@ -77,6 +77,35 @@ impl Bench {
         Ran::of(self.command(gauntlet(), &all).output().expect("gauntlet runs"))
     }
 
+    /// Kills a run when its journal has a change of this kind. Gives the journal.
+    fn killed(&self, arguments: &[&str], entry: &str) -> PathBuf {
+        let flags = self.flags();
+        let all: Vec<&str> = flags
+            .iter()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .collect();
+        let mut run = Running::start(&mut self.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
+        let entry = format!("\"change\":\"{entry}\"");
+        until("the journal has it", || {
+            let journal = self.journals().pop();
+            let text = journal
+                .and_then(|path| std::fs::read_to_string(path).ok())
+                .unwrap_or_default();
+            match text.contains(&entry) {
+                true => Ok(()),
+                false => Err(format!("{text}\n{}", run.stderr())),
+            }
+        });
+        run.signal(rustix::process::Signal::KILL);
+        run.ends();
+        self.journals().pop().expect("it is left")
+    }
+
+    fn recover(&self) -> Ran {
+        Ran::of(self.command(gauntlet(), &["recover"]).output().expect("gauntlet runs"))
+    }
+
     /// The lines of its secrets, in order.
     fn secrets(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.folder.path().join("secret.env")).expect("text");
@@ -103,10 +132,9 @@ impl Bench {
     }
 }
 
-/// What did not pass, with the reason.
-fn bad(report: &Value) -> Vec<String> {
-    let results = report["scenarios"].as_array().expect("scenarios").iter();
-    let bad = results.filter(|result| result["verdict"] != "pass");
+/// Those that did not pass, with the reason.
+fn bad<'r>(results: impl IntoIterator<Item = &'r Value>) -> Vec<String> {
+    let bad = results.into_iter().filter(|result| result["verdict"] != "pass");
     bad.map(|result| {
         format!(
             "{} {} {}: {}",
@@ -116,71 +144,123 @@ fn bad(report: &Value) -> Vec<String> {
     .collect()
 }
 
-/// The whole of both contracts' core, and no false alarm.
+/// The whole of both contracts' core, and no false alarm: of the extended scenarios those that tell nothing here are
+/// skipped.
 #[test]
 fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
-    let bench = Bench::up(&[]);
+    let bench = Bench::up();
     let before = bench.secrets();
-    let of = ["--allow", "attack", "harness-token", "agent-service"];
+    let of = ["--allow", "attack", "--level", "all", "harness-token", "agent-service"];
     let ran = bench.run(&[&of[..], &LEFT_OUT].concat());
-    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(&bench.report()), ran.stderr);
-    assert_eq!(bad(&bench.report()), Vec::<String>::new());
+    let report = bench.report();
+    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(&report), ran.stderr);
+    let results = report["scenarios"].as_array().expect("scenarios").iter();
+    let (core, extended): (Vec<&Value>, Vec<&Value>) = results.partition(|result| result["level"] == "core");
+    assert_eq!(bad(core), Vec::<String>::new());
+    let wrong = extended.iter().filter(|result| result["verdict"] != "skip");
+    assert_eq!(bad(wrong.copied()), Vec::<String>::new());
+    let verdicts = verdicts(&report);
+    for run in [
+        "harness-token/rotate/direct[]",
+        "harness-token/hardening/encoding[direct]",
+        "harness-token/hardening/encoding[proxy]",
+        "harness-token/hardening/half-open[direct]",
+        "agent-service/authz/down/slow[builtin]",
+        "agent-service/headers/omitted[builtin]",
+    ] {
+        assert_eq!(verdicts[run], "pass", "{run}");
+    }
     assert_eq!(bench.secrets(), before, "secrets are put back");
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
 }
 
-/// Defects of another platform, and the scenarios that have to see them: one of them is enough.
-const DEFECTS: [(&str, &[&str]); 28] = [
-    ("subprotocol-opens", &["harness-token/hardening/subprotocol"]),
-    ("cookie-opens", &["harness-token/token/refuse"]),
-    ("forwarded-opens", &["harness-token/token/refuse"]),
-    ("token-prefix", &["harness-token/token/near-misses"]),
-    ("ttyfoo-opens", &["harness-token/hardening/paths"]),
-    ("deleted-still-opens", &["harness-token/hardening/sharing"]),
-    ("forbidden-for-unauthorized", &["harness-token/token/refuse"]),
-    ("health-leaks-env", &["harness-token/leak/error-body"]),
-    ("stale-replica", &["harness-token/rotate/new"]),
-    ("strips-lower-case", &["harness-token/alb/header"]),
-    ("strips-lower-case", &["harness-token/alb/strip"]),
-    ("strips-capitalised", &["harness-token/alb/header"]),
-    ("ttyfoo-opens-with-token", &["harness-token/hardening/paths"]),
-    ("session-before-token", &["harness-token/hardening/sharing"]),
-    ("session-stores", &["harness-token/hardening/endpoints"]),
-    ("second-value", &["harness-token/token/near-misses"]),
-    ("health-denies-token", &["harness-token/token/refuse"]),
-    ("logs-refused-query", &["harness-token/leak/log"]),
-    ("logs-plain-query", &["harness-token/leak/log"]),
-    ("access-log-query", &["harness-token/leak/log"]),
-    ("cuts-conversations", &["agent-service/hardening/quiet"]),
-    ("user-role-passes", &["agent-service/headers/trusted"]),
-    ("expired-models", &["agent-service/jwt/expired"]),
-    ("other-host-unguarded", &["agent-service/policy/attached"]),
-    ("react-unguarded", &["agent-service/ws/refused"]),
-    ("authorizer-forbids", &["agent-service/jwt/none"]),
-    ("cookie-jwt", &["agent-service/jwt/none"]),
-    ("health-leaks-key", &["agent-service/leak/error-body"]),
+/// Defects of its terminals, and the scenario that has to see each.
+const OF_TERMINALS: [(&str, &str); 25] = [
+    ("subprotocol-opens", "harness-token/hardening/subprotocol/token[direct]"),
+    ("cookie-opens", "harness-token/token/refuse/own-cookie[direct]"),
+    ("forwarded-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("auth-token-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("token-prefix", "harness-token/token/near-misses"),
+    ("ttyfoo-opens", "harness-token/hardening/paths/longer[direct]"),
+    ("ttyfoo-opens-with-token", "harness-token/hardening/paths/with-token"),
+    ("slash-opens", "harness-token/hardening/paths[direct]"),
+    ("plain-opens", "harness-token/hardening/plain-http[proxy,GET]"),
+    ("deleted-still-opens", "harness-token/hardening/sharing/deleted[proxy]"),
+    ("session-before-token", "harness-token/hardening/sharing/deleted[proxy]"),
+    ("forbidden-for-unauthorized", "harness-token/token/refuse[proxy]"),
+    ("health-leaks-env", "harness-token/leak/error-body/open-doors[direct]"),
+    ("env-is-shown", "harness-token/leak/error-body/open-doors[direct]"),
+    ("token-in-log", "harness-token/leak/log"),
+    ("logs-refused-query", "harness-token/leak/log/refused"),
+    ("logs-plain-query", "harness-token/leak/log/refused"),
+    ("access-log-query", "harness-token/leak/log/refused"),
+    ("stale-replica", "harness-token/rotate/new/replicas"),
+    ("strips-lower-case", "harness-token/alb/header/spelling"),
+    ("strips-capitalised", "harness-token/alb/header"),
+    ("keeps-authorization", "harness-token/alb/strip"),
+    ("session-stores", "harness-token/hardening/endpoints"),
+    ("second-value", "harness-token/token/near-misses/other-values"),
+    ("health-denies-token", "harness-token/token/refuse/health"),
 ];
 
+/// Those of its agent service.
+const OF_AGENTS: [(&str, &str); 15] = [
+    ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
+    ("underscores-pass", "agent-service/headers/omitted[builtin]"),
+    ("expired-models", "agent-service/jwt/expired/routes[service]"),
+    ("other-host-unguarded", "agent-service/policy/attached/host[builtin]"),
+    ("react-unguarded", "agent-service/ws/refused[builtin]"),
+    ("authorizer-forbids", "agent-service/jwt/none[access-control]"),
+    ("cookie-jwt", "agent-service/jwt/none/elsewhere[service]"),
+    ("basic-jwt", "agent-service/jwt/none/elsewhere[builtin]"),
+    (
+        "restricted-passes",
+        "agent-service/role/inactive/others[access-control]",
+    ),
+    ("inactive-deletes", "agent-service/role/inactive[access-control]"),
+    ("health-leaks-key", "agent-service/leak/error-body/health[service]"),
+    ("jwt-in-log", "agent-service/leak/log[builtin]"),
+    ("open-on-error", "agent-service/authz/down/error[builtin]"),
+    ("down-is-empty", "agent-service/models/upstream-down[service]"),
+    ("cuts-conversations", "agent-service/hardening/quiet[builtin]"),
+];
+
+/// One of its terminals and one of its agent service at a time: they have no part in common.
 #[test]
 fn each_of_its_defects_is_seen() {
-    for (defect, scenarios) in DEFECTS {
-        let bench = Bench::up(&[defect]);
-        let ran = bench.run(&[&["--allow", "attack", "--level", "all", LEFT_OUT[0]][..], scenarios].concat());
-        assert_eq!(
-            ran.code,
-            Some(1),
-            "{defect}: {:#?}\n{}",
-            bad(&bench.report()),
-            ran.stderr
-        );
+    let bench = Bench::up();
+    for at in 0..OF_TERMINALS.len().max(OF_AGENTS.len()) {
+        let now: Vec<(&str, &str)> = [OF_TERMINALS.get(at), OF_AGENTS.get(at)]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let defects = now.iter().map(|(defect, _)| *defect);
+        bench.ops(&["defects"].into_iter().chain(defects).collect::<Vec<_>>());
+        let scenarios = now.iter().map(|(_, scenario)| *scenario);
+        let of = ["--allow", "attack", "--level", "all"].into_iter().chain(scenarios);
+        let ran = bench.run(&of.collect::<Vec<_>>());
+        let report = bench.report();
+        let results = report["scenarios"].as_array().expect("scenarios");
+        for (defect, scenario) in &now {
+            let id = scenario.split('[').next().unwrap_or_default();
+            let seen = |result: &Value| result["id"] == id && result["verdict"] == "fail";
+            assert!(
+                results.iter().any(seen),
+                "{defect}: {:#?}\n{}",
+                bad(results),
+                ran.stderr
+            );
+        }
+        assert_eq!(ran.code, Some(1), "{now:?}: {:#?}\n{}", bad(results), ran.stderr);
     }
 }
 
-/// What these commands do needs to be allowed, like all that disrupts.
+/// What these commands do needs to be allowed, like all that disrupts; and what is not given is skipped by its name.
 #[test]
-fn without_leave_nothing_is_disrupted() {
-    let bench = Bench::up(&[]);
+fn what_is_not_allowed_or_not_given_is_skipped() {
+    let bench = Bench::up();
     let before = bench.secrets();
     bench
         .run(&[
@@ -205,25 +285,21 @@ fn without_leave_nothing_is_disrupted() {
         "{reasons:#?}"
     );
     assert_eq!(bench.secrets(), before);
-}
 
 /// Where no command gives logs, the files that the profile names are searched alone.
 #[test]
 fn files_of_logs_are_searched() {
-    for (defects, code) in [(&[][..], 0), (&["access-log-query"][..], 1)] {
-        let bench = Bench::up(defects);
-        let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("logs: ["));
-        let without: String = lines.map(|line| format!("{line}\n")).collect();
-        std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
-        let search = "harness-token/leak/log/refused[balancer]";
+    let bench = Bench::up();
+    let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("logs: ["));
+    let without: String = lines.map(|line| format!("{line}\n")).collect();
+    std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
+    let search = "harness-token/leak/log/refused[balancer]";
+    for (defects, code) in [(&["defects"][..], 0), (&["defects", "access-log-query"], 1)] {
+        bench.ops(defects);
         bench.run(&["--allow", "use", "--level", "all", search]).exits(code);
     }
 }
 
-/// What is not given is skipped by its name.
-#[test]
-fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
-    let bench = Bench::up(&[]);
     let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("exec:"));
     let without: String = lines.map(|line| format!("{line}\n")).collect();
     std::fs::write(bench.folder.path().join("p.yaml"), without).expect("written");
@@ -244,9 +320,9 @@ fn what_needs_an_operation_that_is_not_given_is_skipped_by_name() {
 fn a_backend_behind_its_balancer() {
     let lines = PROFILE.lines().filter(|line| !line.trim_start().starts_with("probe:"));
     let without: String = lines.map(|line| format!("{line}\n")).collect();
-    let strip = |defects: &[&str], is_led_there: bool| {
-        let bench = Bench::up(defects);
-        std::fs::write(bench.folder.path().join("p.yaml"), &without).expect("written");
+    let bench = Bench::up();
+    std::fs::write(bench.folder.path().join("p.yaml"), &without).expect("written");
+    let strip = |is_led_there: bool| {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("an address");
         drop(free);
@@ -263,20 +339,28 @@ fn a_backend_behind_its_balancer() {
         ]);
         (ran, bench.report())
     };
-    let (right, report) = strip(&[], true);
-    assert_eq!(right.code, Some(0), "{:#?}\n{}", bad(&report), right.stderr);
-    let (keeps, report) = strip(&["keeps-authorization"], true);
-    assert_eq!(keeps.code, Some(1), "{:#?}\n{}", bad(&report), keeps.stderr);
-    let (elsewhere, report) = strip(&[], false);
-    assert_eq!(elsewhere.code, Some(3), "{:#?}\n{}", bad(&report), elsewhere.stderr);
+    let scenarios = |report: &Value| bad(report["scenarios"].as_array().expect("scenarios"));
+    let (elsewhere, report) = strip(false);
+    assert_eq!(
+        elsewhere.code,
+        Some(3),
+        "{:#?}\n{}",
+        scenarios(&report),
+        elsewhere.stderr
+    );
     let why = report["scenarios"][0]["reason"].as_str().expect("a reason");
     assert!(why.contains("does not lead it to --probe-listen 127.0.0.1:"), "{why}");
+    let (right, report) = strip(true);
+    assert_eq!(right.code, Some(0), "{:#?}\n{}", scenarios(&report), right.stderr);
+    bench.ops(&["defects", "keeps-authorization"]);
+    let (keeps, report) = strip(true);
+    assert_eq!(keeps.code, Some(1), "{:#?}\n{}", scenarios(&report), keeps.stderr);
 }
 
 /// What breaks between two rounds is told, and so is that it is whole again.
 #[test]
 fn what_breaks_while_it_is_watched_is_told() {
-    let bench = Bench::up(&[]);
+    let bench = Bench::up();
     let mut secrets = bench.secrets();
     let mut flags = bench.flags();
     "watch".clone_into(&mut flags[0]);
@@ -348,37 +432,21 @@ fn what_breaks_while_it_is_watched_is_told() {
 /// Killed when it has changed something, it is put back by `recover`.
 #[test]
 fn killed_it_is_put_back() {
-    let bench = Bench::up(&[]);
+    let bench = Bench::up();
     let before = bench.secrets();
     for entry in ["key", "restart-by-command", "turned"] {
-        let flags = bench.flags();
         let of = [
             "--allow",
             "disrupt",
             "harness-token/rotate/live",
             "harness-token/alb/strip",
         ];
-        let all: Vec<&str> = flags.iter().map(String::as_str).chain(of).collect();
-        let mut run = Running::start(&mut bench.command(gauntlet_with_signals(), &all)).expect("gauntlet starts");
-        let entry = format!("\"change\":\"{entry}\"");
-        until("the journal has it", || {
-            let journal = bench.journals().pop();
-            let text = journal
-                .and_then(|path| std::fs::read_to_string(path).ok())
-                .unwrap_or_default();
-            match text.contains(&entry) {
-                true => Ok(()),
-                false => Err(format!("{text}\n{}", run.stderr())),
-            }
-        });
-        run.signal(rustix::process::Signal::KILL);
-        run.ends();
-        let journal = std::fs::read_to_string(bench.journals().pop().expect("it is left")).expect("text");
+        let journal = std::fs::read_to_string(bench.killed(&of, entry)).expect("text");
         for line in &before {
             let (_, secret) = line.split_once('=').expect("a line of a secret");
             assert!(!journal.contains(secret), "a secret stands in the journal");
         }
-        let recovered = Ran::of(bench.command(gauntlet(), &["recover"]).output().expect("gauntlet runs")).exits(0);
+        let recovered = bench.recover().exits(0);
         assert!(recovered.stdout.contains(": put back"), "{entry}: {}", recovered.stdout);
         assert_eq!(bench.secrets(), before, "{entry}");
         assert!(bench.journals().is_empty());

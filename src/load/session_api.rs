@@ -201,14 +201,15 @@ impl SessionApi {
         self.deadline
     }
 
-    /// The id of the first agent; none if there is none.
+    /// The id of the first agent that doesn't say that it has no terminal; none if there is none.
     pub async fn first_agent(&self) -> Result<Option<String>, Wrong> {
         let listed = self.get("/agents", Metric::SessionCreate).await?;
         let agents = listed["data"]
             .as_array()
             .ok_or_else(|| wrong("the answer lists no agents"))?;
         let id = |agent: &Value| agent["id"].as_str().map(str::to_owned);
-        Ok(agents.iter().find_map(id))
+        let mut with_terminal = agents.iter().filter(|agent| agent["supports_tui"] != false);
+        Ok(with_terminal.find_map(id))
     }
 
     /// Asks for a session of an agent.

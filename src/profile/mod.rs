@@ -259,7 +259,9 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
             }
             Kind::Text(text) => match (policy.values, policy.refuse(text)) {
                 // Choices are an enumeration of the schema.
-                (Values::Duration | Values::Pattern, Some(wrong)) => checker.report(value.span, wrong),
+                (Values::Duration | Values::DurationOrNone | Values::Pattern, Some(wrong)) => {
+                    checker.report(value.span, wrong);
+                }
                 _ => profile.policies.declare(policy.name, text),
             },
             _ => {}

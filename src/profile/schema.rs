@@ -44,7 +44,7 @@ pub fn schema() -> Value {
         .map(|policy| {
             let mut schema = match policy.values {
                 Values::Choices(choices) => json!({ "enum": choices }),
-                Values::Duration | Values::Pattern => json!({ "type": "string" }),
+                Values::Duration | Values::DurationOrNone | Values::Pattern => json!({ "type": "string" }),
                 Values::List => json!({
                     "anyOf": [{ "const": "any" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
                 }),

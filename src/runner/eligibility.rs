@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Planned;
+use super::stretch::LONGEST_IDLE;
 use crate::profile::operations::Operation;
 use crate::scenario::Step;
 use crate::steps::{Need, Reach, verb};
@@ -152,7 +153,17 @@ impl Fit<'_> {
             return of_its_own("with a backend of the harness behind the balancer (`--probe-listen` runs one)");
         }
         if let Some(timeout) = &balancer.idle_timeout {
-            return of_its_own(&format!("whose balancer has an idle timeout of {timeout}"));
+            let Some(declared) = self.policies.choice("balancer.idle-timeout") else {
+                return Some("policy balancer.idle-timeout not declared".into());
+            };
+            // One that is waited for has become the scenario's own.
+            if timeout != declared {
+                let longest = duration::show(LONGEST_IDLE);
+                return Some(format!(
+                    "it waits {longest} at most for the balancer's idle timeout, and there that is {declared} (policy \
+                     balancer.idle-timeout)"
+                ));
+            }
         }
         let declared = self.policies.choice("balancer.strips-authorization");
         match (balancer.strips_authorization, declared) {
@@ -287,6 +298,11 @@ pub fn intrusion(planned: &Planned, probe_listens: bool) -> Intrusion {
         true => said.max(Intrusion::Disrupt),
         false => said,
     }
+}
+
+/// Whether a step looks at the requests that came to the agent service, whoever made them.
+pub fn counts_requests(planned: &Planned) -> bool {
+    steps(planned).any(|step| roads(planned, step, Road::Proxy).contains(&Road::Witness))
 }
 
 /// Whether a step needs something beside what it goes through.

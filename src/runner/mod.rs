@@ -14,3 +14,4 @@ pub mod shared_worlds;
 pub mod sharing;
 mod step;
 mod story;
+pub mod stretch;

@@ -89,7 +89,7 @@ mod tests {
                 "harness-token/token/accept[direct]",
                 "harness-token/leak/error-body[proxy]",
             ),
-            ("harness-token/alb/both", "harness-token/alb/header"),
+            ("harness-token/token/refuse[balancer]", "harness-token/alb/header"),
             ("agent-service/jwt/none[builtin]", "agent-service/jwt/bad[service]"),
             ("agent-service/jwt/none[nginx]", "agent-service/ws/accepted[nginx]"),
         ] {

@@ -60,13 +60,20 @@ pub struct LogLine {
     pub line: usize,
 }
 
+/// The agent that sessions are made with.
+pub struct Agent {
+    pub id: String,
+    /// Its name, if it was chosen among several.
+    pub chosen: Option<String>,
+}
+
 /// What steps of one scenario share.
 pub struct StepContext {
     pub world: Arc<World>,
     pub redactor: Redactor,
     pub limits: Limits,
-    /// The agent that sessions are made with.
-    pub agent: OnceCell<String>,
+    /// Known once a session was made.
+    pub agent: OnceCell<Agent>,
     /// Sessions that were made and not deleted.
     sessions: Mutex<Vec<String>>,
     terminals: Mutex<Vec<Arc<Terminal>>>,

@@ -4,6 +4,7 @@
 //! or two), the fields of its observation, a `run` that acts and observes, and a [`Verb`] that says all of this, and
 //! what else the rest has to know of it. What the observation means is judged by the runner.
 
+pub mod agent;
 mod answer;
 pub mod attach;
 mod await_load;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::agent::agent;
 use super::context::StepContext;
 use super::definition::{Phrase, Reach, Verb, phrases, verb};
 use super::http::{self, Request};
@@ -105,8 +106,11 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
             value: observed(value, id),
         });
     }
-    let what = "make a session".to_owned();
     let agent = context.agent.get_or_try_init(|| agent(context)).await?;
+    let what = match &agent.chosen {
+        Some(name) => format!("make a session with the agent {name}"),
+        None => "make a session".to_owned(),
+    };
     let mut body = json!({});
     if let Some(changes) = context.world.changes() {
         // People see it in lists of theirs, and the run finds it by its name there.
@@ -114,7 +118,8 @@ pub async fn session(arguments: Session, context: &StepContext) -> Result<Observ
         let begun = changes.session_begun();
         begun.map_err(|error| StepError::doing(&what, error))?;
     }
-    let made = call(context, "POST", &format!("/agents/{agent}/session"), Some(body), &what).await?;
+    let path = format!("/agents/{}/session", agent.id);
+    let made = call(context, "POST", &path, Some(body), &what).await?;
     // What fails on the other side may have made one all the same.
     if let (Some(changes), Some(400..500)) = (context.world.changes(), made["status"].as_u64()) {
         changes.session_not_made();
@@ -187,16 +192,13 @@ pub async fn sweep(context: &StepContext) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The sessions that have this in their title, where the session API tells titles.
+/// The sessions that have this in their title.
 ///
 /// # Errors
-/// The API does not give the list that it has.
+/// The API gives no list, or there are sessions and it tells no titles: then nobody can tell.
 pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, StepError> {
     let what = "list sessions";
     let listed = call(context, "GET", "/sessions", None, what).await?;
-    if matches!(listed["status"].as_u64(), Some(404 | 405)) {
-        return Ok(Vec::new());
-    }
     let body = &listed["body"];
     if listed["status"] == 200 && body.get("data").is_some_and(Value::is_null) {
         return Ok(Vec::new());
@@ -209,6 +211,13 @@ pub async fn titled(context: &StepContext, title: &str) -> Result<Vec<String>, S
             "{what}, to find those of the run: the session API answered {status}, and no list"
         )));
     };
+    let has_title = |session: &Value| session.get("title").is_some();
+    if !sessions.is_empty() && !sessions.iter().any(has_title) {
+        return Err(StepError::Because(format!(
+            "{what}, to find those of the run: the session API tells no titles, and lists {}",
+            sessions.len()
+        )));
+    }
     let is_of_run = |session: &&Value| session["title"].as_str().is_some_and(|known| known.contains(title));
     let ids = sessions
         .iter()
@@ -274,36 +283,6 @@ async fn settled(context: &StepContext, id: &str, what: String) -> Result<Observ
     }
 }
 
-/// An agent for the scenario's sessions: the installation's first, or one of our own platform's.
-async fn agent(context: &StepContext) -> Result<String, StepError> {
-    let listed = call(context, "GET", "/agents", None, "list agents").await?;
-    let ids = [&listed["body"]["data"][0]["id"], &listed["body"][0]["id"]];
-    if let Some(id) = ids.into_iter().find_map(Value::as_str) {
-        return Ok(id.to_owned());
-    }
-    if context.world.installation().is_some() {
-        let path = context.world.name("api.path");
-        return Err(StepError::Because(format!(
-            "the platform lists no agent (GET {path}/agents: {}) to make sessions with, and one that gauntlet made \
-             could not be deleted again; make one: POST {path}/agents",
-            listed["status"]
-        )));
-    }
-    make_agent(context).await
-}
-
-/// Makes an agent.
-pub async fn make_agent(context: &StepContext) -> Result<String, StepError> {
-    let body = json!({ "model": "gauntlet", "name": "gauntlet" });
-    let made = call(context, "POST", "/agents", Some(body), "make an agent").await?;
-    made["body"]["id"].as_str().map(str::to_owned).ok_or_else(|| {
-        StepError::Because(format!(
-            "making an agent: the session API answered {}: {}",
-            made["status"], made["text"]
-        ))
-    })
-}
-
 /// A session as steps see it: its own fields, and the HTTP answer under `http`.
 fn observed(answer: Value, id: String) -> Value {
     let mut value = match answer["body"].clone() {
@@ -330,7 +309,8 @@ fn id_of(session: &Value) -> Result<String, StepError> {
         })
 }
 
-async fn call(
+/// Asks the session API.
+pub(super) async fn call(
     context: &StepContext,
     method: &str,
     path: &str,

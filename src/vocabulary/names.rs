@@ -52,6 +52,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("secret.master-key", "MASTER_KEY"),
     ("secret.name", "litellm-env"),
     ("seed.container", "codex-auth-seed"),
+    // The agent, by name or id, that sessions are made with; `any` is the first with a terminal.
+    ("session.agent", "any"),
     // The label of a session's pod whose value is the session's id. Without it the pod is found by `sandbox_url`.
     ("session.label", "session"),
     ("tty.path", "/tty"),

@@ -27,9 +27,14 @@ pub enum Values {
     List,
     /// A length of time. Nothing that a check could choose by; templates name its seconds.
     Duration,
+    /// A length of time, or `none`: no seconds.
+    DurationOrNone,
     /// A regular expression with one group. Nothing that a check could choose by; templates name it.
     Pattern,
 }
+
+/// What a length of time is declared as that there is none of.
+const NONE: &str = "none";
 
 impl Policy {
     /// The choices that a check gives a claim for; empty if it can't choose by this policy.
@@ -37,7 +42,7 @@ impl Policy {
         match self.values {
             Values::Choices(choices) => choices,
             Values::List => &["any", "listed"],
-            Values::Duration | Values::Pattern => &[],
+            Values::Duration | Values::DurationOrNone | Values::Pattern => &[],
         }
     }
 
@@ -45,7 +50,8 @@ impl Policy {
     pub fn in_templates(&self, declared: &str) -> Option<Value> {
         match self.values {
             Values::Choices(_) | Values::List => None,
-            Values::Duration => Some(json!(duration::parse(declared)?.as_secs_f64())),
+            Values::DurationOrNone if declared == NONE => Some(json!(0.0)),
+            Values::Duration | Values::DurationOrNone => Some(json!(duration::parse(declared)?.as_secs_f64())),
             Values::Pattern => Some(json!(declared)),
         }
     }
@@ -56,6 +62,12 @@ impl Policy {
             Values::Choices(choices) if !choices.contains(&value) => {
                 Some(format!("`{}` is {}, not `{value}`", self.name, choices.join(" or ")))
             }
+            Values::DurationOrNone if value == NONE => None,
+            Values::DurationOrNone if duration::parse(value).is_none() => Some(format!(
+                "`{}` is `{NONE}`, or {}, not `{value}`",
+                self.name,
+                duration::FORM
+            )),
             Values::Duration if duration::parse(value).is_none() => {
                 Some(format!("`{}` is {}, not `{value}`", self.name, duration::FORM))
             }
@@ -96,6 +108,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "which token counts when the query has several",
     },
     Policy {
+        name: "token.plus",
+        values: Values::Choices(&["literal", "space"]),
+        reference: "literal",
+        meaning: "what a plus in the query stands for: itself (RFC 3986), or a space, as in a form",
+    },
+    Policy {
         name: "rotation.open-terminals",
         values: Values::Choices(&["kept", "closed"]),
         reference: "kept",
@@ -132,6 +150,12 @@ pub const POLICIES: &[Policy] = &[
         meaning: "how long the balancer keeps a quiet connection open",
     },
     Policy {
+        name: "request.head-timeout",
+        values: Values::Duration,
+        reference: "1s",
+        meaning: "how long a client may take for a request's head before its connection is closed",
+    },
+    Policy {
         name: "tty.enter",
         values: Values::Choices(&["yes", "no"]),
         reference: "yes",
@@ -157,7 +181,7 @@ pub const POLICIES: &[Policy] = &[
     },
     Policy {
         name: "jwt.leeway",
-        values: Values::Choices(&["30s", "none"]),
+        values: Values::DurationOrNone,
         reference: "30s",
         meaning: "the allowed clock skew: how long a JWT is accepted after it expired",
     },
@@ -356,9 +380,22 @@ mod tests {
         assert_eq!(shown["rotation"]["interval"], 0.5);
         assert_eq!(shown["park"]["usage-cap"], 10_800.0);
         assert_eq!(shown["log"]["active"], "active account-([0-9]+)");
+        assert_eq!(shown["jwt"]["leeway"], 30.0);
+        policies.declare("jwt.leeway", "none");
+        assert_eq!(policies.in_templates()["jwt"]["leeway"], 0.0);
         // What checks choose by.
         assert_eq!(shown["auth-file"], Value::Null);
         assert_eq!(Policies::none().in_templates(), json!({}));
+    }
+
+    #[test]
+    fn the_leeway_is_any_time_or_none() {
+        let refused = |text| policy("jwt.leeway").and_then(|policy| policy.refuse(text));
+        for right in ["none", "0s", "30s", "2m"] {
+            assert_eq!(refused(right), None, "{right}");
+        }
+        let why = refused("soon").expect("refused");
+        assert!(why.starts_with("`jwt.leeway` is `none`, or a number"), "{why}");
     }
 
     #[test]

@@ -62,6 +62,13 @@ pub struct WorldSpec {
     pub complete: bool,
 }
 
+impl WorldSpec {
+    /// Whether its balancer has a door over TLS, beside one without.
+    pub fn is_about_tls(&self) -> bool {
+        self.balancer.as_ref().is_some_and(|balancer| balancer.tls)
+    }
+}
+
 impl Default for WorldSpec {
     /// What a file says that says nothing of the world.
     fn default() -> WorldSpec {

@@ -79,6 +79,7 @@ impl Target {
                 let mut world = World::shared(installation.clone(), setup.names, setup.contract).await?;
                 // If it can't be set, scenarios that need it are skipped.
                 world.clock = spec.clock;
+                world.about_tls = spec.is_about_tls();
                 Ok(world)
             }
         }

@@ -101,6 +101,8 @@ pub struct World {
     pub values: Values,
     /// Whether it was started with a platform.
     pub has_platform: bool,
+    /// Whether the scenario is about the balancer's two doors, so that `balancer` is the one without TLS.
+    pub about_tls: bool,
     ground: Ground,
     /// What real gateways of this machine lead to, where it is this world.
     slot: Option<UpstreamSlot>,
@@ -241,6 +243,7 @@ impl World {
             trust: installation.trust.clone(),
             values: Values::default(),
             has_platform: true,
+            about_tls: false,
             ground: Ground::Installation(installation),
             slot: None,
             _held: Vec::new(),
@@ -261,7 +264,7 @@ impl World {
         };
         let address =
             |of: fn(&UpstreamSlot) -> Ipv4Addr| slot.as_ref().map(|slot| of(slot).to_string()).unwrap_or_default();
-        let certificate = match spec.balancer.as_ref().is_some_and(|balancer| balancer.tls) {
+        let certificate = match spec.is_about_tls() {
             true => Some(Certificate::new(
                 setup.names.get("balancer.tls-name").map_or("", String::as_str),
             )?),
@@ -307,6 +310,7 @@ impl World {
             clock: spec.clock,
             trust: certificate.map_or(Trust::Nothing, |certificate| Trust::Authority(certificate.ca)),
             has_platform: spec.platform,
+            about_tls: spec.is_about_tls(),
             ground,
             slot,
             _held: held,
@@ -427,7 +431,11 @@ impl World {
 
     /// How a road is reached, if the profile says; for our own pods it is known.
     pub fn way(&self, road: Road) -> Option<&Way> {
-        Some(self.installation()?.way(road))
+        let installation = self.installation()?;
+        Some(match road {
+            Road::Balancer if self.about_tls => installation.plain_balancer(),
+            road => installation.way(road),
+        })
     }
 
     /// Where a real gateway of this machine takes its requests, where one leads here.

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """An agent platform on one machine, without Kubernetes: what contracts 1 and 3 say, and nothing more.
 
-    bench.py serve FOLDER [--defect NAME]...    runs it; prints its doors as JSON; `FOLDER/ops` operates it
-    bench.py ops FOLDER WORD...                 what `FOLDER/ops` runs
+    bench.py serve FOLDER    runs it; prints its doors as JSON; `FOLDER/ops` operates it
 
 Secrets are lines of FOLDER/secret.env, which each component reads when it starts.
 """
@@ -20,6 +19,8 @@ import sys
 import time
 from pathlib import Path
 
+import tokens
+import wire
 from tokens import Bad, verified
 from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, pipe, request_bytes
 
@@ -76,6 +77,8 @@ def authorised(request, right):
         return True
     if broken("forwarded-opens") and "127.0.0.1" in request.all("x-forwarded-for"):
         return True
+    if broken("auth-token-opens"):
+        presented += [value.encode() for value in request.all("x-auth-token")]
     return bool(presented) and all(same(given, right) for given in presented)
 
 
@@ -111,11 +114,14 @@ class Box:
             return said(200, {"ok": True, "env": self.env})
         if request.path == "/health":
             return said(200, {"ok": True}, head_only=request.method == "HEAD")
-        longer = broken("ttyfoo-opens") or broken("ttyfoo-opens-with-token")
-        door = request.path == "/tty" or (longer and request.path.startswith("/tty"))
-        if not door:
+        if request.path == "/env" and broken("env-is-shown"):
+            return said(200, self.env, head_only=request.method == "HEAD")
+        longer = broken("ttyfoo-opens-with-token") and request.path.startswith("/tty")
+        unguarded = broken("ttyfoo-opens") and re.match("^/tty[a-z]", request.path)
+        unguarded = unguarded or broken("slash-opens") and request.path == "/tty/"
+        if request.path != "/tty" and not longer and not unguarded:
             return said(404, {"error": "not found"}, head_only=request.method == "HEAD")
-        if not (broken("ttyfoo-opens") and request.path != "/tty") and not authorised(request, self.token):
+        if not unguarded and not authorised(request, self.token):
             headers = [*UNAUTHORIZED, ("Set-Cookie", "seen=1")] if broken("cookie-opens") else UNAUTHORIZED
             return said(401, {"error": "unauthorized"}, headers, request.method == "HEAD")
         more = [("Set-Cookie", "seen=1; Path=/")] if broken("cookie-opens") else []
@@ -210,7 +216,7 @@ class Web:
         return self
 
     async def handle(self, request, reader, writer):
-        self.log.append(f"{self.name}: {request.method} {request.path}")
+        self.log.append(f"{self.name}: {request.method} {request.target if broken('token-in-log') else request.path}")
         found = re.match(f"^{API}/sessions/([^/]*)/tty$", request.path)
         if found:
             return await self.terminal(found[1], request, reader, writer)
@@ -231,8 +237,10 @@ class Web:
             status = 403 if broken("forbidden-for-unauthorized") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, request.method == "HEAD")
         box = self.bench.boxes.get(session)
-        if box is None:
+        if box is None or not self.bench.sessions.get(session, {}).get("supports_tui", True):
             return said(404, {"error": "no such session"}, head_only=request.method == "HEAD")
+        if not request.is_upgrade() and broken("plain-opens"):
+            return said(200, {"line": box.line}, head_only=request.method == "HEAD")
         if not request.is_upgrade():
             if broken("logs-plain-query"):
                 self.log.append(f"{self.name}: no upgrade {request.target}")
@@ -259,7 +267,10 @@ class Web:
                 return said(400, {"error": "model is missing"})
             return said(201, bench.agent(body.get("name") or "agent", body["model"]))
         if path == "/sessions" and method == "GET":
-            return said(200, list(bench.sessions.values()))
+            hidden = ("title",) if broken("untitled") else ()
+            shown = [{key: value for key, value in session.items() if key not in hidden}
+                     for session in bench.sessions.values()]
+            return said(200, shown)
         made = re.match("^/agents/([^/]+)/session$", path)
         if made and method == "POST":
             if made[1] not in bench.agents:
@@ -288,7 +299,8 @@ class Web:
 
     async def begin(self, agent, title):
         session = {"id": secrets.token_hex(6), "agent_id": agent, "title": title, "status": "creating",
-                   "sandbox_url": None, "tty_url": None, "tty_token": None, "supports_tui": True, "phase": "starting",
+                   "sandbox_url": None, "tty_url": None, "tty_token": None,
+                   "supports_tui": self.bench.agents[agent]["supports_tui"], "phase": "starting",
                    "failure_reason": None, "created_at": int(time.time()), "last_seen_at": None}
         self.bench.sessions[session["id"]] = session
         answer = dict(session)
@@ -301,7 +313,9 @@ class Web:
         box.labels = {"session": session["id"]}
         bench.boxes[session["id"]] = box
         session.update(status="ready", phase="running", sandbox_url=f"http://127.0.0.1:{box.port}",
-                       tty_url=f"{API}/sessions/{session['id']}/tty", tty_token=self.token)
+                       tty_token=self.token)
+        if session["supports_tui"]:
+            session["tty_url"] = f"{API}/sessions/{session['id']}/tty"
         self.log.append(f"{self.name}: session {session['id']} runs in {box.name}")
         asyncio.ensure_future(bench.worker.fill())
 
@@ -310,7 +324,7 @@ class Balancer:
     """Before web: one replica after the other, and no Authorization in upgrades."""
 
     def __init__(self, bench):
-        self.bench, self.turn, self.probed, self.log = bench, 0, False, []
+        self.bench, self.turn, self.probed, self.idle, self.log = bench, 0, False, None, []
         self.probe_port = None
         self.access = bench.folder / "access.log"
         self.access.touch()
@@ -334,7 +348,7 @@ class Balancer:
         self.log.append(f"balancer: {request.method} {request.path} to {web.name}")
         with self.access.open("a") as access:
             access.write(f"{request.method} {request.target if broken('access-log-query') else request.path}\n")
-        return await self.bench.relay(request, reader, writer, web.port, request.target, headers)
+        return await self.bench.relay(request, reader, writer, web.port, request.target, headers, self.idle)
 
 
 class Authorizer:
@@ -368,7 +382,9 @@ class Authorizer:
         if claims is None:
             status = 403 if broken("authorizer-forbids") else 401
             return said(status, {"error": "unauthorized"}, UNAUTHORIZED, head_only)
-        if claims.get("role") not in ("REGULAR", "ADMIN"):
+        roles = ("REGULAR", "ADMIN", *(("RESTRICTED",) if broken("restricted-passes") else ()))
+        unasked = broken("inactive-deletes") and request.method == "DELETE"
+        if claims.get("role") not in roles and not unasked:
             return said(403, {"error": "forbidden"}, head_only=head_only)
         who = [("x-user-id", claims["userId"]), ("x-user-name", claims["sub"]), ("x-user-email", claims.get("email", ""))]
         return said(200, {"ok": True}, who, head_only)
@@ -387,14 +403,14 @@ class Gateway:
         self.bench, self.log = bench, []
 
     async def handle(self, request, reader, writer):
-        self.log.append(f"gateway: {request.method} {request.path}")
+        self.log.append(f"gateway: {request.method} {request.target if broken('jwt-in-log') else request.path}")
         head_only = request.method == "HEAD"
         if re.search(r"%|//|/\.|;|\\", request.path):
             return said(404, {"error": "not found"}, head_only=head_only)
         dropped = self.THREE if broken("user-role-passes") else ()
         own = []
         for name, value in request.headers:
-            plain = name.lower().replace("_", "-")
+            plain = name.lower() if broken("underscores-pass") else name.lower().replace("_", "-")
             if plain in dropped or (not dropped and plain.startswith("x-user-")):
                 continue
             if plain in ("connection", "content-length", "transfer-encoding", "trailer", "te", "keep-alive", "expect"):
@@ -426,6 +442,8 @@ class Gateway:
         writer.close()
         if status == 200:
             return [(name, value) for name, value in headers if name.lower() in self.THREE]
+        if broken("open-on-error") and status == 500:
+            return []
         return status if status in (401, 403) else 503
 
     async def pass_on(self, request, reader, writer, headers):
@@ -537,6 +555,8 @@ class AgentService:
             writer.close()
         except (OSError, ValueError, StopIteration, asyncio.TimeoutError, asyncio.IncompleteReadError):
             status, value = 502, None
+        if status != 200 and broken("down-is-empty"):
+            return said(200, {"object": "list", "data": []}, head_only=head_only)
         if status != 200:
             return said(502, {"error": "the models can't be had"}, head_only=head_only)
         return said(200, value, head_only=head_only)
@@ -550,8 +570,9 @@ class Bench:
         self.sessions, self.boxes, self.agents, self.doors = {}, {}, {}, {}
         self.clock, self.litellm_gone = None, False
 
-    def agent(self, name, model):
-        agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line", "supports_tui": True}
+    def agent(self, name, model, supports_tui=True):
+        agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line",
+                 "supports_tui": supports_tui}
         self.agents[agent["id"]] = agent
         return agent
 
@@ -565,7 +586,8 @@ class Bench:
         # Of two none is chosen; of one it counts where it is.
         if len(bearers) + len(queried) != 1 or not anywhere and bool(queried) != in_query and not broken("cookie-jwt"):
             return None
-        if bearers and (len(bearers[0]) != 2 or bearers[0][0].lower() != "bearer"):
+        schemes = ("bearer", "basic") if broken("basic-jwt") else ("bearer",)
+        if bearers and (len(bearers[0]) != 2 or bearers[0][0].lower() not in schemes):
             return None
         token = bearers[0][1] if bearers else (queried[0] or b"").decode("latin-1")
         try:
@@ -574,7 +596,7 @@ class Bench:
         except Bad:
             return None
 
-    async def relay(self, request, reader, writer, port, target, headers):
+    async def relay(self, request, reader, writer, port, target, headers, idle=None):
         """Sends a request on with these headers, and the answer back; an upgrade becomes two pipes."""
         upgrade = request.is_upgrade()
         skipped = ("connection", "content-length", "transfer-encoding", "host")
@@ -590,7 +612,7 @@ class Bench:
             return said(502, {"error": "nobody answers behind this"}, head_only=request.method == "HEAD")
         if status == 101:
             writer.write(answer_bytes(101, headers=back))
-            both = pipe((reader, writer), (theirs, other))
+            both = pipe((reader, writer), (theirs, other), idle)
             if broken("cuts-conversations") and "/react" in target:
                 await asyncio.wait({asyncio.ensure_future(both)}, timeout=0.5)
                 writer.transport.abort()
@@ -618,6 +640,7 @@ class Bench:
         return said(404, {"error": "not found"})
 
     async def start(self):
+        self.agent("batch", "line-small", supports_tui=False)
         self.agent("line", "line-small")
         self.worker = Worker(self)
         self.webs = [await Web(self, number).start() for number in range(2)]
@@ -648,6 +671,9 @@ class Bench:
     async def operate(self, words, selector, stdin):
         """What an operator's command prints, and its exit code."""
         match words:
+            case ["defects", *names]:
+                DEFECTS.clear()
+                DEFECTS.update(names)
             case ["secret", "get"]:
                 return json.dumps(self.secrets.read()), 0
             case ["secret", "set"]:
@@ -687,6 +713,14 @@ class Bench:
                 self.authorizer.state = state
             case ["litellm", state]:
                 self.litellm_gone = state == "gone"
+            case ["head-within", seconds]:
+                wire.HEAD_WITHIN = float(seconds)
+            case ["plus", meaning]:
+                wire.PLUS_IS_SPACE = meaning == "space"
+            case ["idle", seconds]:
+                self.balancer.idle = float(seconds)
+            case ["leeway", seconds]:
+                tokens.LEEWAY = float(seconds)
             case ["clock", moment]:
                 self.clock = None if moment == "now" else float(moment)
             case _:
@@ -713,7 +747,8 @@ async def serve(folder):
     await bench.start()
     admin = await asyncio.start_unix_server(bench.admin, folder / "admin.sock", limit=1 << 20)
     ops = folder / "ops"
-    words = " ".join(map(shlex.quote, [sys.executable, "-B", os.path.abspath(__file__), "ops", str(folder.resolve())]))
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ops.py")
+    words = " ".join(map(shlex.quote, [sys.executable, "-BIS", script, str(folder.resolve())]))
     ops.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     ops.chmod(ops.stat().st_mode | stat.S_IXUSR)
     doors = {name: f"http://127.0.0.1:{port}" for name, port in bench.doors.items()}
@@ -725,26 +760,10 @@ async def serve(folder):
     admin.close()
 
 
-async def ops(folder, words):
-    stdin = sys.stdin.read() if words[:2] == ["secret", "set"] else ""
-    reader, writer = await asyncio.open_unix_connection(folder / "admin.sock", limit=1 << 26)
-    asked = {"words": words, "selector": os.environ.get("GAUNTLET_SELECTOR", ""), "stdin": stdin}
-    writer.write(json.dumps(asked).encode() + b"\n")
-    answer = json.loads(await reader.readline())
-    if "exec" in answer:
-        os.execvpe(answer["exec"][0], answer["exec"], {**answer["env"], "PATH": os.environ.get("PATH", "/usr/bin:/bin")})
-    (sys.stdout if answer["code"] == 0 else sys.stderr).write(answer["text"])
-    # An exit code of `exec` is that of what it ran, but for this one.
-    return 125 if words[:1] == ["exec"] else answer["code"]
-
-
 def main():
     match sys.argv[1:]:
-        case ["serve", folder, *rest]:
-            DEFECTS.update(name for flag, name in zip(rest[::2], rest[1::2]) if flag == "--defect")
+        case ["serve", folder]:
             asyncio.run(serve(Path(folder)))
-        case ["ops", folder, *words]:
-            sys.exit(asyncio.run(ops(Path(folder), words)))
         case _:
             sys.exit(__doc__)
 

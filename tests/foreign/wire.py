@@ -10,6 +10,7 @@ HEAD_MOST = 64 * 1024
 BODY_MOST = 1024 * 1024
 MESSAGE_MOST = 64 * 1024
 HEAD_WITHIN = 3
+PLUS_IS_SPACE = False
 TOKEN = re.compile(rb"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 TARGET = re.compile(rb"^/[!-\"$-~]*$")
 REASONS = {101: "Switching Protocols", 200: "OK", 201: "Created", 204: "No Content", 302: "Found",
@@ -55,6 +56,8 @@ class Request:
 
 def unquoted(text):
     """Percent-decoded, once; None where it is no percent-encoding."""
+    if PLUS_IS_SPACE:
+        text = text.replace("+", "%20")
     if re.search(r"%(?![0-9A-Fa-f]{2})", text):
         return None
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), text.encode("latin-1"))
@@ -194,15 +197,24 @@ def request_bytes(method, target, headers):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
-async def pipe(one, other):
-    """Carries bytes both ways until either side ends."""
+async def pipe(one, other, idle=None):
+    """Carries bytes both ways until either side ends, or nothing has come for so many seconds."""
+    loop = asyncio.get_running_loop()
+    last = [loop.time()]
 
     async def carry(reader, writer):
         while data := await reader.read(65536):
+            last[0] = loop.time()
             writer.write(data)
             await writer.drain()
 
+    async def watch():
+        while (left := last[0] + idle - loop.time()) > 0:
+            await asyncio.sleep(left)
+
     ways = [asyncio.ensure_future(carry(one[0], other[1])), asyncio.ensure_future(carry(other[0], one[1]))]
+    if idle is not None:
+        ways.append(asyncio.ensure_future(watch()))
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::super::TargetName;
 use super::sessions::delete_sessions;
+use super::taken::not_taken;
 use super::{NotStarted, TargetOptions, tell_of_failure, until_stopped};
 use crate::cli::conclude::tell;
 use crate::cli::exit::UsageError;
@@ -16,8 +17,9 @@ use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
 use crate::profile::secret_source::SecretSource;
-use crate::runner::eligibility::{Fit, intrusion};
+use crate::runner::eligibility::{Fit, counts_requests, intrusion};
 use crate::runner::plan::Planned;
+use crate::runner::stretch::stretched;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Intrusion;
@@ -59,9 +61,13 @@ pub async fn start(
     if options.insecure {
         tell(INSECURE);
     }
-    // What disturbs the platform disturbs what runs beside it.
+    // What disturbs the platform disturbs what runs beside it, and whoever counts requests counts those of others.
     for run in planned.iter_mut() {
-        run.alone |= intrusion(run, options.probe_listen.is_some()) >= Intrusion::Disrupt;
+        if let Some(stretched) = stretched(&run.scenario, &profile.policies) {
+            run.scenario = Arc::new(stretched);
+        }
+        let disrupts = intrusion(run, options.probe_listen.is_some()) >= Intrusion::Disrupt;
+        run.alone |= disrupts || counts_requests(run);
     }
     let probe = match options.probe_listen {
         Some(address) => Some(ListeningProbe::at(address).await.map_err(NotStarted::failed)?),
@@ -93,10 +99,32 @@ pub async fn start(
         }
         installation.changes = Some(changes);
     }
-    Ok(Found {
-        installation: Arc::new(installation),
-        held,
-    })
+    let contracts = contracts(&installation, profile, planned);
+    let installation = Arc::new(installation);
+    if let Some(most) = most {
+        let asked = not_taken(&installation, profile, &contracts, most);
+        let asked = until_stopped(asked, &process.stop).await;
+        if !matches!(asked, Some(None)) {
+            end(&installation, &profile.names).await;
+            drop(held);
+            return Err(asked.flatten().map_or(NotStarted::Interrupted, NotStarted::failed));
+        }
+    }
+    Ok(Found { installation, held })
+}
+
+/// The contracts of the runs that can be here.
+fn contracts(installation: &Installation, profile: &Profile, planned: &[Planned]) -> Vec<Contract> {
+    let fit = Fit {
+        installation,
+        policies: &profile.policies,
+    };
+    let here = |contract: &Contract| {
+        planned
+            .iter()
+            .any(|run| run.contract() == *contract && fit.unfit(run).is_none())
+    };
+    Contract::ALL.into_iter().filter(here).collect()
 }
 
 /// The installation, with what is known of what the planned runs are about.

@@ -6,6 +6,7 @@ pub mod installation;
 pub mod kind;
 pub mod sessions;
 pub mod survey;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -25,7 +25,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::cli::run::mutants;
 use crate::redact::Redactor;
-use crate::steps::{Limits, StepContext, session};
+use crate::steps::{Limits, StepContext, agent};
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::vocabulary::{AgentState, BalancerSpec, WorldSpec};
@@ -145,7 +145,7 @@ async fn with_agent(world: &Arc<World>) -> Result<(), String> {
         return Ok(());
     }
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());
-    let made = session::make_agent(&context).await;
+    let made = agent::make_agent(&context).await;
     made.map(drop).map_err(|error| failed("starting the platform", &error))
 }
 

@@ -10,7 +10,7 @@ mutants! { AGENT_SERVICE of "agent-service":
     SIGNATURE_PREFIX = "signature-prefix" breaks "jwt/bad": "Signatures are compared only up to the length of the shorter one.";
     FOURTH_PART_IGNORED = "fourth-part-ignored" breaks "jwt/bad": "A token with more than three parts is accepted by its first three.";
     EXP_UNCHECKED = "exp-unchecked" breaks "jwt/expired": "Tokens never expire.";
-    LEEWAY_IN_MINUTES = "leeway-in-minutes" breaks "jwt/expired": "The leeway is 30 minutes instead of 30 seconds.";
+    LEEWAY_IN_MINUTES = "leeway-in-minutes" breaks "jwt/leeway": "The leeway is 30 minutes instead of 30 seconds.";
     NO_LEEWAY = "no-leeway" breaks "jwt/leeway": "A token that expired a moment ago by another machine's clock is refused.";
     ALG_NONE = "alg-none" breaks "jwt/alg": "A token with alg none is accepted without a signature.";
     ALG_NONE_OTHER_CASE = "alg-none-other-case" breaks "jwt/alg": "Only the lower-case spelling of alg none is refused.";

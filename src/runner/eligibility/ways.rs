@@ -5,15 +5,29 @@ use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::runner::plan::Planned;
 use crate::scenario::Step;
+use crate::vocabulary::Road;
 use crate::world::access::Ask;
 use crate::world::operations::Lack;
 use crate::world::roads::api_road;
 
 impl Fit<'_> {
     pub(super) fn no_road(&self, planned: &Planned) -> Option<String> {
-        self.kept(planned)
-            .iter()
-            .find_map(|(_, reached)| self.lacks_road(reached))
+        let kept = self.kept(planned);
+        kept.iter().find_map(|(_, reached)| {
+            self.lacks_road(reached)
+                .or_else(|| self.lacks_plain_door(planned, reached))
+        })
+    }
+
+    /// Whether the balancer's two doors are to be compared, and that without TLS is not known.
+    fn lacks_plain_door(&self, planned: &Planned, reached: &Reached) -> Option<String> {
+        let is_asked = matches!(reached, Reached::Roads(roads) if roads.contains(&Road::Balancer));
+        let is_known = *self.installation.plain_balancer() != Way::None;
+        (is_asked && planned.scenario.world.is_about_tls() && !is_known).then(|| {
+            "there is no road to the balancer's door without TLS: the profile's `roads` can give its address as \
+             `balancer`, beside that of `balancer-tls`"
+                .to_owned()
+        })
     }
 
     pub(super) fn lacks_road(&self, reached: &Reached) -> Option<String> {

@@ -280,8 +280,12 @@ impl<'a> Request<'a> {
         let mut lines = self.door("API", self.api_road(), false)?;
         let (call, sessions, id) = (self.api_call(), self.sessions(), field("id"));
         let agents = format!("$API{}/agents", self.world().name("api.path"));
+        let agent = match self.context.agent.get() {
+            Some(agent) if agent.chosen.is_some() => format!("AGENT={}", quoted(&agent.id)),
+            _ => format!("AGENT=$({call} \"{agents}\" | {id})"),
+        };
         lines.extend([
-            format!("AGENT=$({call} \"{agents}\" | {id})"),
+            agent,
             format!(
                 "SESSION=$({call} -X POST -H 'Content-Type: application/json' -d '{{}}' \"{agents}/$AGENT/session\" | {id})"
             ),

@@ -181,6 +181,8 @@ pub struct Installation {
     /// What is known of the keys at the LiteLLM that has the codex login, where it was asked for.
     pub codex: Secrets,
     ways: BTreeMap<Road, Way>,
+    /// The balancer's door without TLS.
+    plain_balancer: Way,
     given: Given,
 }
 
@@ -234,6 +236,7 @@ impl Installation {
                 // No real one shows that, or does as a scenario tells it.
                 Road::Vendor => Way::None,
             }),
+            plain_balancer: plain_balancer(profile),
             given: Given::read(profile, variable)?,
             client,
         })
@@ -263,6 +266,7 @@ impl Installation {
             agents: None,
             codex: Secrets::default(),
             ways: ways(profile, |_| Way::None),
+            plain_balancer: plain_balancer(profile),
             given: Given::read(profile, variable)?,
             client,
         })
@@ -307,6 +311,11 @@ impl Installation {
     /// How a road is reached.
     pub fn way(&self, road: Road) -> &Way {
         self.ways.get(&road).unwrap_or(&Way::None)
+    }
+
+    /// How the balancer's door without TLS is reached: what it is asked where it is compared with the one over TLS.
+    pub fn plain_balancer(&self) -> &Way {
+        &self.plain_balancer
     }
 
     /// Whether the installation has a road.
@@ -424,11 +433,22 @@ fn ways(profile: &Profile, usual: impl Fn(Road) -> Way) -> BTreeMap<Road, Way> {
         .into_iter()
         .map(|road| (road, profile.roads.get(&road).cloned().unwrap_or_else(|| usual(road))))
         .collect();
-    // A balancer of which only the door over TLS is known is that door.
-    if let (Way::None, tls @ Way::To(_)) = (&ways[&Road::Balancer], ways[&Road::BalancerTls].clone()) {
-        ways.insert(Road::Balancer, tls);
+    // A balancer that has a door over TLS is that door: the plain one may refuse everybody.
+    let over_tls = |way: &Way| matches!(way, Way::To(address) if address.tls);
+    let doors = [Road::BalancerTls, Road::Balancer].map(|road| ways[&road].clone());
+    if let Some(tls) = doors.into_iter().find(over_tls) {
+        ways.insert(Road::Balancer, tls.clone());
+        ways.insert(Road::BalancerTls, tls);
     }
     ways
+}
+
+/// The balancer's door without TLS, where a profile gives it.
+fn plain_balancer(profile: &Profile) -> Way {
+    match profile.roads.get(&Road::Balancer) {
+        Some(Way::To(address)) if address.tls => Way::None,
+        way => way.cloned().unwrap_or(Way::None),
+    }
 }
 
 /// A cluster that answers.

@@ -55,7 +55,7 @@ pub async fn prepare(world: &World, spec: &WorldSpec) -> Result<(), Installation
     }
     // In a fresh world the witness has seen nothing.
     match (world.contract, world.way(Road::Witness)) {
-        (Contract::AgentService, Some(Way::To(_))) => Ok(forget(world).await?),
+        (Contract::AgentService, Some(Way::To(_) | Way::PortForward)) => Ok(forget(world).await?),
         _ => Ok(()),
     }
 }
