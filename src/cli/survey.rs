@@ -101,7 +101,7 @@ fn rules<'p>(planned: &'p [Planned], found: &'p Survey) -> Vec<Rule<'p>> {
         });
         rule.cases += 1;
         match unfit {
-            None => rule.intrusion = rule.intrusion.max(Some(intrusion(run))),
+            None => rule.intrusion = rule.intrusion.max(Some(intrusion(run, false))),
             Some(why) => rule.left_out.push((run.run.values(), why.as_str())),
         }
     }

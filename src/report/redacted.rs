@@ -207,6 +207,7 @@ fn counts(summary: &Summary) -> Summary {
         interrupted,
         not_started,
         skip,
+        flaky,
         expected,
     } = *summary;
     Summary {
@@ -216,6 +217,7 @@ fn counts(summary: &Summary) -> Summary {
         interrupted,
         not_started,
         skip,
+        flaky,
         expected,
     }
 }

@@ -22,7 +22,8 @@ pub fn stretched(scenario: &Scenario, policies: &Policies) -> Option<Scenario> {
     let longer = |time: Duration| Duration::try_from_secs_f64(time.as_secs_f64() * factor).ok();
     let mut scenario = scenario.clone();
     let mut rest = REST;
-    for step in &mut scenario.steps {
+    let mut steps = scenario.steps.to_vec();
+    for step in &mut steps {
         // Of what is to come to pass in time nothing is asked to be faster.
         step.within = step.within.map(|within| within.saturating_add(there));
         for time in [&mut step.every, &mut step.holds_for].into_iter().flatten() {
@@ -31,6 +32,7 @@ pub fn stretched(scenario: &Scenario, policies: &Policies) -> Option<Scenario> {
         let waits = [step.within, step.holds_for].into_iter().flatten();
         rest = waits.fold(rest, Duration::saturating_add);
     }
+    scenario.set_steps(steps);
     scenario.timeout = Some(rest);
     if let Some(balancer) = &mut scenario.world.balancer {
         balancer.idle_timeout = Some(declared.to_owned());

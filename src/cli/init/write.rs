@@ -105,6 +105,7 @@ fn write(out: &mut String, head: &Head<'_>, found: &[Found], doors: &[Door]) -> 
             Values::Choices(choices) => choices.join(" | "),
             Values::List => "any | [https://a.example]".to_owned(),
             Values::Duration => "30s".to_owned(),
+            Values::DurationOrNone => "30s | none".to_owned(),
             Values::Pattern => "account-([0-9]+)".to_owned(),
         };
         writeln!(out, "#   {}: {values}  # {}", policy.name, policy.meaning)?;

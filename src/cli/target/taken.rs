@@ -156,6 +156,7 @@ async fn opens(made: &Value, token: &str, road: Road, context: &StepContext) -> 
         authorization: None,
         headers: None,
         eager: None,
+        times: None,
     };
     let seen = attach::run(attach, context, false).await.ok()?;
     seen.value["opened"].as_bool()

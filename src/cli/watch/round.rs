@@ -134,6 +134,8 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
         fail_fast: false,
         allow_partial: true,
         expected: Expected::default(),
+        retries: 0,
+        flaky_passes: false,
         notes: Vec::new(),
     };
     let info = RunInfo {

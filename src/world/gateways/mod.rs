@@ -96,14 +96,14 @@ struct Kind {
 /// go, what is known of the platform, mutants.
 type Configuration = fn(&str, &[(String, Hops)], &Route, &[String]) -> String;
 
-const NGINX: Kind = Kind {
-    program: program::NGINX,
+const OF_NGINX: Kind = Kind {
+    program: NGINX,
     file: "nginx.conf",
     configuration: nginx::configuration,
 };
 
-const ENVOY: Kind = Kind {
-    program: program::ENVOY,
+const OF_ENVOY: Kind = Kind {
+    program: ENVOY,
     file: "envoy.json",
     configuration: |_folder, slots, route, mutants| envoy::configuration(slots, route, mutants),
 };
@@ -111,8 +111,8 @@ const ENVOY: Kind = Kind {
 /// The gateway of a road, and the port on which it takes requests on the address of each slot.
 fn kind(road: Road) -> Option<(&'static Kind, u16)> {
     match road {
-        Road::Nginx => Some((&NGINX, 8010)),
-        Road::Envoy => Some((&ENVOY, 8020)),
+        Road::Nginx => Some((&OF_NGINX, 8010)),
+        Road::Envoy => Some((&OF_ENVOY, 8020)),
         _ => None,
     }
 }
