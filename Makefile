@@ -23,11 +23,10 @@ run: build ## all core scenarios on the embedded target; reports in reports/
 test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 
-# It skips kind::load, workers as a Job in the cluster, until that has been seen to pass.
 test-kind: ## check that a kind cluster gives the embedded target's verdicts and that a platform on one is restored, and try gateways in containers; GAUNTLET_NODE_IMAGE is the node's image
 	$(CARGO) test --profile ci --no-run
 	tests/kind/on-one-cluster $(TARGET)/ci/gauntlet \
-		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1 --skip kind::load
+		$(CARGO) test --profile ci --test black_box -- --ignored --test-threads 1
 
 prove: build ## run every mutant against the checks of its row, and print the matrix
 	$(GAUNTLET) prove --report reports/matrix.md

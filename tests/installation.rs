@@ -369,7 +369,14 @@ async fn on_a_real_cluster() {
     let mut rotate = ROTATE;
     rotate[1] = &theirs.context;
     let report = theirs.judged(0, &rotate);
-    assert!(verdicts(&report).values().all(|verdict| verdict == "pass"), "{report}");
+    for (run, verdict) in verdicts(&report) {
+        // Its web has one replica.
+        let wanted = match run.starts_with("harness-token/rotate/new/replicas") {
+            true => "skip",
+            false => "pass",
+        };
+        assert_eq!(verdict, wanted, "{run}: {report}");
+    }
     assert_eq!(theirs.state().await, before);
     for (at, times) in [("secret", 1), ("restart", 2), ("undone", 1)] {
         killed(&theirs, &rotate, at, times);
