@@ -212,7 +212,10 @@ fn gateways_that_can_not_be() {
 fn gateways_that_no_run_goes_through() {
     let folder = folder();
     let said = |arguments: &[&str]| crate::binary::run_in(folder.path(), arguments).exits(2).stderr;
-    snapshot("no-run", said(&["run", "agent-service/headers/trusted/upgrades[nginx]"]));
+    snapshot(
+        "no-run",
+        said(&["run", "agent-service/headers/trusted/upgrades[nginx]"]),
+    );
     snapshot(
         "mutant-of-another",
         said(&["prove", "agent-service", "--mutant", "envoy-upgrade-lost"]),

@@ -63,7 +63,10 @@ pub async fn survey(
             Intrusion::Disrupt,
             Intrusion::Attack,
         ] {
-            let of_it = runs.iter().copied().filter(|run| intrusion(run, options.probe_listen.is_some()) == most);
+            let of_it = runs
+                .iter()
+                .copied()
+                .filter(|run| intrusion(run, options.probe_listen.is_some()) == most);
             let permissions = permissions(&fit, profile, of_it);
             let mut missing = preflight::missing(&installation, &permissions).await?;
             wanted.extend(permissions);
