@@ -117,6 +117,7 @@ fn switches_counts_and_lists() {
 
 #[test]
 fn every_flag_of_a_command_is_a_key() {
+    let flag = regex::Regex::new(r"(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)").expect("a pattern");
     for command in [
         "run",
         "prove",
@@ -129,7 +130,6 @@ fn every_flag_of_a_command_is_a_key() {
     ] {
         let folder = folder();
         let help = run_in(folder.path(), &[command, "--help"]).exits(0).stdout;
-        let flag = regex::Regex::new(r"(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)").expect("a pattern");
         let of_all = ["help", "color", "config", "no-config"];
         let flags: Vec<&str> = flag
             .captures_iter(&help)

@@ -44,7 +44,7 @@ pub(super) fn parse_checked(source: &Arc<Source>) -> Result<Scenario, Vec<Proble
     checker.checked = true;
     let later = Arc::clone(source);
     let (steps, finally) = StepList::read_later(move || read_steps(&later));
-    let scenario = root.and_then(|root| Some(described(&root, steps, finally, &mut checker)));
+    let scenario = root.map(|root| described(&root, steps, finally, &mut checker));
     ended(scenario, checker)
 }
 

@@ -58,7 +58,7 @@ pub struct Init {
     /// The platform's namespace [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// A door that the cluster doesn't tell of: balancer=https://agents.example.com, envoy=https://texera.example.com
+    /// A door that the cluster doesn't tell of: `balancer=https://agents.example.com`, `envoy=https://texera.example.com`
     #[arg(long, value_name = "ROAD=ADDRESS")]
     pub road: Vec<String>,
     /// Additional certificate authorities, PEM

@@ -298,7 +298,8 @@ async fn what_is_no_login_keeps_nobody_from_their_turn() {
     let leads_out = |path: &Path| {
         std::os::unix::fs::symlink(outside.path().join("login"), path).expect("made");
     };
-    let cases: [(&dyn Fn(&Path), &str); 4] = [
+    type Spoils<'s> = (&'s dyn Fn(&Path), &'s str);
+    let cases: [Spoils<'_>; 4] = [
         (&truncated, "it is no JSON object"),
         (&huge, "the file has 104857600 bytes; at most 65536 are read"),
         (&is_folder, "this is a folder, not a file"),
@@ -331,7 +332,7 @@ async fn a_login_that_may_not_be_read_is_skipped() {
     }
     let files = ["auth-1.json", "auth-2.json"].map(|name| (name, nested(name, later())));
     let volume = folder(&files);
-    let none = fs::Permissions::from_mode(0);
+    let none = fs::Permissions::from_mode(0o000);
     fs::set_permissions(volume.path().join("auth-1.json"), none).expect("set");
     let mut rotator = Running::start(volume, &[]);
     rotator.says("active account-2").await;
