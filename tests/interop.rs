@@ -3,11 +3,11 @@
 //! `tests/interop/install` gets them into `target/interop`. Where one is not there its tests say
 //! so and are skipped; with `CI` set that is an error.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::binary::{DEADLINE, Ran, Running, gauntlet, until};
+use crate::binary::{DEADLINE, Ran, Running, component, until};
 use gauntlet::steps::Limits;
 use gauntlet::steps::handshake::token_query;
 use gauntlet::steps::terminal::Terminal;
@@ -83,32 +83,7 @@ impl Foreign {
 
 /// The platform's sandbox as a process, and the address of its door.
 fn sandbox() -> (Running, SocketAddr) {
-    // A port that is free now may be taken by the time that the sandbox listens: then another one.
-    for _ in 0..10 {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
-        let mut command = gauntlet();
-        command
-            .args(["platform", "sandbox"])
-            .env("PORT", address.port().to_string());
-        command.env("HARNESS_AUTH_TOKEN", TOKEN).env_remove("GAUNTLET_MUTANTS");
-        let mut running = Running::start(&mut command).expect("gauntlet starts");
-        let mut taken = false;
-        until("the sandbox listens", || {
-            let out = running.stdout();
-            taken = out.contains("can't listen");
-            let ended = running.child.try_wait().expect("the process can be asked");
-            match (taken || out.contains(" on port "), ended) {
-                (true, _) => Ok(()),
-                (false, Some(status)) => panic!("{status}: {out}{}", running.stderr()),
-                (false, None) => Err(out),
-            }
-        });
-        if !taken {
-            return (running, address);
-        }
-    }
-    panic!("no port stays free");
+    component("sandbox", &[("HARNESS_AUTH_TOKEN", TOKEN)])
 }
 
 /// A foreign client at the platform's door.

@@ -1,6 +1,5 @@
 //! `gauntlet prove`.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -21,11 +20,9 @@ use crate::profile::Profile;
 use crate::redact::Redactor;
 use crate::report::{Finished, Problem, check_file, deliver, progress};
 use crate::runner::context::RunContext;
-use crate::runner::eligibility::real_gateways;
 use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
-use crate::vocabulary::Road;
 use crate::vocabulary::names;
 
 /// Runs the matrix; returns the exit code: 0 where every mutant is dead and every row has a killer.
@@ -79,14 +76,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         }
         can_be
     });
-    let roads: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
-    let roads: Vec<Road> = roads.into_iter().collect();
-    // What is being started ends with the future that starts it.
-    let gateways = tokio::select! {
-        gateways = started.target.start_gateways(&roads) => Some(gateways),
-        () = process.stop.cancelled() => None,
-    };
-    match gateways {
+    match started.start_gateways(&planned, &process.stop).await {
         Some(Ok(())) => {}
         Some(Err(why)) => {
             started.end(false, &names::contract()).await;

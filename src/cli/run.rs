@@ -1,6 +1,5 @@
 //! `gauntlet run`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +22,13 @@ use crate::redact::Redactor;
 use crate::report::{Reporters, RunFolder, Settings, Streams, clash};
 use crate::runner::context::Flags;
 use crate::runner::context::RunContext;
-use crate::runner::eligibility::{gateways, real_gateways};
+use crate::runner::eligibility::gateways;
 use crate::runner::plan::{Levels, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
 use crate::runner::shared_worlds::SharedWorlds;
 use crate::scenario::{self, Scenario};
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
-use crate::vocabulary::Road;
 use crate::vocabulary::names;
 use crate::world::Target;
 use crate::world::codex::Codex;
@@ -135,14 +133,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         codex: codex.map(|(codex, _)| codex).unwrap_or_default(),
         ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
     });
-    let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
-    let gateways: Vec<Road> = gateways.into_iter().collect();
-    // What is being started ends with the future that starts it.
-    let gateways = tokio::select! {
-        gateways = shared.target.start_gateways(&gateways) => Some(gateways),
-        () = process.stop.cancelled() => None,
-    };
-    match gateways {
+    match started.start_gateways(&planned, &process.stop).await {
         Some(Ok(())) => {}
         Some(Err(why)) => {
             started.end(false, &names).await;

@@ -4,6 +4,7 @@ pub mod faulty;
 pub mod tls_door;
 
 use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -201,4 +202,35 @@ pub fn files_below(folder: &Path) -> Vec<(std::path::PathBuf, String)> {
         }
     }
     files
+}
+
+/// A component of the platform as a process with these variables, and the address of its door.
+pub fn component(name: &str, variables: &[(&str, &str)]) -> (Running, SocketAddr) {
+    // A port that is free now may be taken by the time that it listens: then another one.
+    for _ in 0..10 {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port");
+        let mut command = gauntlet();
+        command
+            .args(["platform", name])
+            .env("PORT", address.port().to_string())
+            .envs(variables.iter().copied())
+            .env_remove("GAUNTLET_MUTANTS");
+        let mut running = Running::start(&mut command).expect("gauntlet starts");
+        let mut taken = false;
+        until("it listens", || {
+            let out = running.stdout();
+            taken = out.contains("can't listen");
+            let ended = running.child.try_wait().expect("the process can be asked");
+            match (taken || out.contains(" on port "), ended) {
+                (true, _) => Ok(()),
+                (false, Some(status)) => panic!("{status}: {out}{}", running.stderr()),
+                (false, None) => Err(out),
+            }
+        });
+        if !taken {
+            return (running, address);
+        }
+    }
+    panic!("no port stays free");
 }

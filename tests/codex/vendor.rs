@@ -1,13 +1,13 @@
 //! The vendor as a process, and rotators that refresh logins at it.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use serde_json::Value;
 
 use super::rotators::put;
-use crate::binary::{DEADLINE, Running, gauntlet, gauntlet_with_signals, until};
+use crate::binary::{DEADLINE, Running, component, gauntlet_with_signals};
 
 /// The vendor as a process.
 pub struct Vendor {
@@ -17,36 +17,11 @@ pub struct Vendor {
 
 impl Vendor {
     pub fn start() -> Vendor {
-        // A port that is free now may be taken by the time that it listens: then another one.
-        for _ in 0..10 {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-            let address = free.expect("a free port");
-            let mut command = gauntlet();
-            command
-                .args(["platform", "vendor"])
-                .env("PORT", address.port().to_string())
-                .env("GAUNTLET_LISTEN", "127.0.0.1")
-                .env_remove("GAUNTLET_MUTANTS");
-            let mut running = Running::start(&mut command).expect("gauntlet starts");
-            let mut taken = false;
-            until("the vendor listens", || {
-                let out = running.stdout();
-                taken = out.contains("can't listen");
-                let ended = running.child.try_wait().expect("the process can be asked");
-                match (taken || out.contains(" on port "), ended) {
-                    (true, _) => Ok(()),
-                    (false, Some(status)) => panic!("{status}: {out}{}", running.stderr()),
-                    (false, None) => Err(out),
-                }
-            });
-            if !taken {
-                return Vendor {
-                    address,
-                    _running: running,
-                };
-            }
+        let (running, address) = component("vendor", &[("GAUNTLET_LISTEN", "127.0.0.1")]);
+        Vendor {
+            address,
+            _running: running,
         }
-        panic!("no port stays free");
     }
 
     pub fn asked(&self, method: &str, path: &str, body: &str) -> Value {

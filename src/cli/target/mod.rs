@@ -8,7 +8,7 @@ pub mod sessions;
 pub mod survey;
 mod taken;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::cli::run::TIMEOUT;
 use crate::profile::Profile;
+use crate::runner::eligibility::real_gateways;
 use crate::runner::plan::Planned;
 use crate::steps::Limits;
-use crate::vocabulary::Contract;
-use crate::vocabulary::Intrusion;
-use crate::world::Target;
+use crate::vocabulary::{Contract, Intrusion, Road};
 use crate::world::codex::{Codex, CodexError};
 use crate::world::gateways::{Gateways, Settings as GatewaySettings};
 use crate::world::installation::lease::Held;
+use crate::world::{GatewaysError, Target};
 pub use codex::{CodexName, CodexOptions};
 pub use gateway::{GATEWAYS, GatewayName, GatewayOptions, Goes};
 pub use kind::{KindOptions, REUSED, kind_cluster};
@@ -240,6 +240,18 @@ async fn until_stopped<T>(work: impl Future<Output = T>, stop: &CancellationToke
 }
 
 impl Started {
+    /// Starts the real gateways that the runs go through; none if it is interrupted meanwhile.
+    pub async fn start_gateways(
+        &self,
+        planned: &[Planned],
+        stop: &CancellationToken,
+    ) -> Option<Result<(), GatewaysError>> {
+        let roads: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
+        let roads: Vec<Road> = roads.into_iter().collect();
+        // What is being started ends with the future that starts it.
+        until_stopped(self.target.start_gateways(&roads), stop).await
+    }
+
     /// Stops what has to be stopped.
     pub async fn end(self, passed: bool, names: &BTreeMap<String, String>) {
         match &self.target {

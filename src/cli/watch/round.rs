@@ -1,6 +1,5 @@
 //! One round: the target found, all that is watched run once, the target left.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,10 +20,8 @@ use crate::profile::Profile;
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Finished, Reporters, RunFolder, Settings, Streams, evidence_of, one_line};
 use crate::runner::context::{Flags, RunContext};
-use crate::runner::eligibility::real_gateways;
 use crate::runner::plan::Planned;
 use crate::runner::run::{Terms, run as run_all};
-use crate::vocabulary::Road;
 use crate::world::codex::Codex;
 
 /// What each round does, and on what.
@@ -111,14 +108,7 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
         codex: watching.codex.clone(),
         ..shared(&found.target, process, &redactor, seed, watching.mutants.clone())
     });
-    let gateways: BTreeSet<Road> = planned.iter().flat_map(real_gateways).collect();
-    let gateways: Vec<Road> = gateways.into_iter().collect();
-    // What is being started ends with the future that starts it.
-    let gateways = tokio::select! {
-        gateways = shared.target.start_gateways(&gateways) => Some(gateways),
-        () = process.stop.cancelled() => None,
-    };
-    match gateways {
+    match found.start_gateways(&planned, &process.stop).await {
         Some(Ok(())) => {}
         Some(Err(why)) => {
             found.end(false, &names).await;
