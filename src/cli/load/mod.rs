@@ -5,12 +5,13 @@ mod cluster;
 mod door;
 mod drive;
 mod http;
+mod live;
 mod platform;
 mod reports;
 mod sessions;
 mod workers;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::report::printable;
 use cluster::{ClusterOptions, Found};
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
+pub use live::View;
 use reports::Reports;
 use sessions::SessionOptions;
 pub use workers::work;
@@ -249,7 +251,8 @@ async fn load(
         side.begin().await;
     }
     let watch = cluster::watch(on).await;
-    let outcome = make(&assignment, size, crew, process, options.quiet, Arc::default()).await;
+    let view = View::new(options.quiet, size, process);
+    let outcome = make(&assignment, size, crew, process, view, Arc::default()).await;
     let target_side = cluster::seen(watch, process).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
@@ -279,10 +282,9 @@ async fn make(
     size: &Size,
     crew: &Crew,
     process: &Process,
-    quiet: bool,
+    mut view: View,
     control: Arc<Control>,
 ) -> Result<(Outcome, Vec<String>), CrewError> {
-    let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
     let tell = |second: &Second| {
@@ -292,10 +294,7 @@ async fn make(
         if aborted.is_some() {
             stop.cancel();
         }
-        // Each on a terminal, where they are seen; elsewhere they would fill a log.
-        if !quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
-            show(second);
-        }
+        view.see(second);
     };
     let (outcome, left) = match crew.workers {
         1 if crew.pods.is_none() => {
@@ -317,11 +316,6 @@ async fn make(
         _ => outcome,
     };
     Ok((outcome, left))
-}
-
-fn show(second: &Second) {
-    // Numbers alone: there is nothing to redact.
-    let _closed = writeln!(std::io::stderr(), "{}", crate::load::tick(second));
 }
 
 /// Says why nothing was loaded; returns the exit code.
