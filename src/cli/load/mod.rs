@@ -1,5 +1,6 @@
 //! `gauntlet load`.
 
+mod agent_service;
 mod changes;
 mod cluster;
 mod door;
@@ -20,7 +21,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 pub use self::http::work as work_http;
-use self::http::{HttpOptions, Side};
+use self::http::HttpOptions;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
@@ -244,7 +245,7 @@ async fn load(
     };
     let assignment = ready.assignment(size, crew.workers)?;
     let mut side = match task {
-        Some(task) => Some(Side::start(task, process).await?),
+        Some(task) => Some(http.start(task, options, process, redactor).await?),
         None => None,
     };
     if let Some(side) = &mut side {
