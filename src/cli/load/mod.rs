@@ -20,8 +20,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-pub use self::http::work as work_http;
 use self::http::HttpOptions;
+pub use self::http::work as work_http;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
