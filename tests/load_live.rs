@@ -127,6 +127,23 @@ fn a_block_is_drawn_in_place_and_gone_at_the_end() {
     running.is_left_clean("PASSED in ");
 }
 
+/// Those whom a full door refuses, while the others are held.
+#[test]
+fn errors_are_shown_by_kind() {
+    let folder = folder();
+    let limited = ["4s", "--most-attaches", "5", "--objective", "opened >= 5"];
+    let mut running = OnTerminal::start(folder.path(), &[&LOAD[..], &limited].concat());
+    until("errors are shown", || {
+        let rows = running.rows();
+        match begins(&rows, " errors 15: 15 status 503") {
+            1 => Ok(()),
+            _ => Err(rows.join("\n")),
+        }
+    });
+    assert_eq!(running.ends(), Some(0), "{}", running.rows().join("\n"));
+    running.is_left_clean("PASSED in ");
+}
+
 #[test]
 fn nothing_of_it_is_left_by_ctrl_c() {
     let folder = folder();
