@@ -5,6 +5,7 @@ mod changes;
 mod cluster;
 mod fan_out;
 mod http;
+mod scenario;
 mod search;
 mod session_failures;
 mod sessions;

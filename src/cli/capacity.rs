@@ -22,6 +22,10 @@ const FEWEST: u32 = 100;
 
 #[derive(Clone, Debug, Args)]
 pub struct CapacityOptions {
+    /// Take flags that aren't given from the `load` step of this scenario: its id, with a case of its matrix in brackets,
+    /// or its file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: Option<String>,
     /// What to maximise
     #[arg(long, value_enum, default_value_t)]
     pub of: Of,

@@ -7,6 +7,7 @@ mod drive;
 mod http;
 mod platform;
 mod reports;
+pub mod scenario;
 mod sessions;
 mod workers;
 
@@ -39,6 +40,10 @@ use workers::{Crew, CrewError};
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
+    /// Take flags that aren't given from the `load` step of this scenario: its id, with a case of its matrix in brackets,
+    /// or its file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: Option<String>,
     /// Number of attaches held at once
     #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches: u32,

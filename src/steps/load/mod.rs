@@ -113,9 +113,13 @@ pub struct Load {
 }
 
 /// Attaches a second, where a step says nothing.
-const RATE: f64 = 200.0;
-const HOLD: Duration = Duration::from_secs(1);
-const ECHO_EVERY: Duration = Duration::from_millis(500);
+pub const RATE: f64 = 200.0;
+
+/// How long all are held, where a step says nothing.
+pub const HOLD: Duration = Duration::from_secs(1);
+
+/// How often each types, where a step says nothing.
+pub const ECHO_EVERY: Duration = Duration::from_millis(500);
 
 /// Of the attaches, so many without the right token on top, and so many a second at least: a short load has to meet
 /// each kind of them several times.
