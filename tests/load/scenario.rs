@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Door, VARIABLE, load, ran, result};
-use crate::binary::{folder, gauntlet, json as read, run_in};
+use super::{Door, load, ran, result};
+use crate::binary::{folder, json as read, run_in};
 
 /// A scenario that keeps what it asks for in a moment.
 const HELD: &str = "\
@@ -130,67 +130,26 @@ fn a_search_takes_its_objectives_from_a_scenario() {
     assert!(kept <= Some(40) && broken > Some(40), "{found}");
 }
 
+/// Of a file as of a built-in one, whose messages have golden files.
 #[test]
 fn what_is_no_load_is_said() {
     let folder = folder();
     written(folder.path());
-    for (command, named, said) in [
+    for (named, said) in [
         (
-            "load",
-            "harness-token/load/hold",
-            "gauntlet: there is no scenario harness-token/load/hold; did you mean harness-token/load/holds?\n",
-        ),
-        (
-            "load",
-            "harness-token/load",
-            "gauntlet: there is no scenario harness-token/load; `gauntlet list harness-token/load` shows those below it\n",
-        ),
-        (
-            "load",
             "nowhere.yaml",
             "gauntlet: nowhere.yaml: there is no such file or folder\n",
         ),
         (
-            "load",
-            "harness-token/token/accept",
-            "gauntlet: harness-token/token/accept: it has no `load` step\n",
-        ),
-        (
-            "load",
             "mine/load/held.yaml",
             "gauntlet: mine/load/held: it has several cases, direct, proxy: name one, as 'mine/load/held[direct]'\n",
         ),
         (
-            "load",
-            "mine/load/held.yaml[proxy]",
-            "gauntlet: mine/load/held: its load goes through the proxy, and that of the reference platform's terminal \
-             directly; say where to by --url or --sessions\n",
-        ),
-        (
-            "load",
-            "harness-token/load/refuses/old[direct]",
-            "gauntlet: harness-token/load/refuses/old: its `load` names tokens that only the scenario knows; say where to \
-             by --url or --sessions\n",
-        ),
-        (
-            "load",
-            "harness-token/load/refuses/restarted",
-            "gauntlet: harness-token/load/refuses/restarted: its load goes on beside other steps (`until-open`); run the \
-             scenario instead\n",
-        ),
-        (
-            "capacity",
-            "capacity/terminal/fan-out",
-            "gauntlet: capacity/terminal/fan-out: only one types in its load (`fan-out`), and `gauntlet capacity` lets \
-             everybody type\n",
+            "mine/load/held.yaml[balancer]",
+            "gauntlet: mine/load/held: it has no case balancer, but direct, proxy\n",
         ),
     ] {
-        let mut process = gauntlet();
-        process
-            .current_dir(folder.path())
-            .args([command, named])
-            .env_remove(VARIABLE);
-        let ran = ran(process).exits(2);
+        let ran = run_in(folder.path(), &["load", named]).exits(2);
         assert_eq!((ran.stderr.as_str(), ran.stdout.as_str()), (said, ""), "{named}");
     }
 }
