@@ -91,6 +91,8 @@ pub struct Attach {
     pub counted: bool,
     /// The platform changed while it was on its way.
     pub unsettled: bool,
+    /// In the closed model: its next echo has a timer.
+    thinking: bool,
     /// The server has said its last: what is left to read ends.
     hung_up: bool,
     /// Counts from the engine's first attach on, probes included.
@@ -163,6 +165,7 @@ impl Attach {
             seen_output: false,
             counted: false,
             unsettled: false,
+            thinking: false,
             hung_up: false,
             number,
             tag,

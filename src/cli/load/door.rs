@@ -8,6 +8,7 @@ use clap::Args;
 use rand::RngExt;
 
 use super::drive::DriveError;
+use super::model::ResolveOptions;
 use super::platform::PlatformError;
 use super::workers::CrewError;
 use crate::cli::exit::UsageError;
@@ -19,7 +20,7 @@ use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Named, PlanError, Terminal, Tls};
 use crate::load::{
-    EACH, HistogramError, LoadResult, MakeError, Outcome, Place, Reference, ReferenceError, ReferenceSettings,
+    EACH, HistogramError, LoadResult, MakeError, Model, Outcome, Place, Reference, ReferenceError, ReferenceSettings,
     ResolveError, SessionApiError, TAGS, is_itself, is_private, is_secret, is_service, public_network,
 };
 use crate::redact::{Redactor, Secret};
@@ -84,6 +85,8 @@ pub struct DoorOptions {
     /// Write the result to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub resolve: ResolveOptions,
     /// Connect from these addresses of this machine, in turn [default: the kernel's choice; on loopback as many as are
     /// needed to have enough ports]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
@@ -173,6 +176,7 @@ impl DoorOptions {
             ("--old-token-env", self.old_token_env.is_some()),
             ("--ca", self.ca.is_some()),
             ("--insecure", self.insecure),
+            ("--resolve each", self.resolve.each()),
         ];
         if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
             return Err(UsageError(format!("{flag} requires --url")));
@@ -277,6 +281,7 @@ impl DoorOptions {
 pub struct Size {
     pub attaches: u32,
     pub arrivals: Arrivals,
+    pub model: Model,
     pub hold: Duration,
     /// One types, and all must see it.
     pub fan_out: bool,
@@ -408,6 +413,7 @@ impl<'a> Ready<'a> {
         reference: Option<Reference>,
         process: &Process,
     ) -> Result<Ready<'a>, NotReady> {
+        options.resolve.check(&place)?;
         Ok(Ready {
             options,
             resolve,
@@ -438,9 +444,14 @@ impl<'a> Ready<'a> {
                 sources(&self.options.source, size.attaches, &self.addresses)?
             }
         };
+        let owned = self
+            .named
+            .as_ref()
+            .map_or(self.options.i_own_this_target, |named| named.owned);
         Ok(Assignment {
             addresses: self.addresses.clone(),
             named: self.named.clone(),
+            resolution: self.options.resolve.resolution(&self.place, owned, self.resolve),
             sources,
             tls: self.tls.clone(),
             authority: self.place.authority.clone(),
@@ -452,6 +463,7 @@ impl<'a> Ready<'a> {
             wrong: self.tokens.wrong.expose().to_owned(),
             old: self.tokens.old.as_ref().map(|old| old.expose().to_owned()),
             attaches: size.attaches,
+            model: size.model,
             arrivals: size.arrivals.clone(),
             hold: size.hold,
             echo_every: self.options.echo_every.0,
@@ -469,9 +481,12 @@ impl<'a> Ready<'a> {
         let milliseconds = |duration: Duration| duration.as_millis() as u64;
         let load = Load {
             target: self.target(),
-            model: "open".into(),
+            model: size.model.name().into(),
             attaches: size.attaches,
-            arrivals: size.arrivals.to_string(),
+            arrivals: match size.model {
+                Model::Open => size.arrivals.to_string(),
+                Model::Closed(at_once) => format!("{at_once} at once"),
+            },
             hold: milliseconds(size.hold),
             echo_every: self.options.echo_every.0.map(milliseconds),
             deadline: milliseconds(self.options.deadline),
