@@ -102,17 +102,19 @@ pub struct Gauntlet {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {
     pub target: String,
-    /// How arrivals are scheduled: `open`.
+    /// What lets attaches and echoes begin: `open`, by a schedule, or `closed`, by answers.
     pub model: String,
     pub attaches: u32,
+    /// The schedule; in the closed model how many are being opened at once.
     pub arrivals: String,
     /// Milliseconds.
     pub hold: u64,
+    /// In the closed model, from an answer to the next echo.
     pub echo_every: Option<u64>,
     pub deadline: u64,
     pub probe_every: Option<u64>,
     pub seed: u64,
-    /// Milliseconds to resolve the name, once before the load.
+    /// Milliseconds until the target was found before the load.
     pub resolve: f64,
 }
 
