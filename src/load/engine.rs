@@ -7,6 +7,8 @@ mod parts;
 mod settle;
 mod start;
 mod terminals;
+#[cfg(test)]
+mod tests;
 
 use std::iter::{Skip, StepBy};
 use std::num::NonZeroU64;

@@ -28,7 +28,7 @@ pub struct Comparison<'a> {
     b: &'a Saved,
     /// What weakens the comparison, in words.
     warnings: Vec<String>,
-    /// Whose generator was late, in words: it says nothing against counts.
+    /// Why latencies say nothing, in words: a generator was late, or the models differ. It says nothing against counts.
     late: Vec<String>,
     /// Why figures of the platform could not be told otherwise, in words.
     limits: Vec<String>,

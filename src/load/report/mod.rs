@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn every_report_names_the_closed_model() {
-        let render = |format: LoadFormat, result| render(format, result, &Redactor::new()).expect("a report");
+        let render =
+            |format: LoadFormat, result: &LoadResult| render(format, result, &Redactor::new()).expect("a report");
         for (format, parts) in [
             (
                 LoadFormat::Html,
