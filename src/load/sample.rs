@@ -170,6 +170,7 @@ pub fn target_side() -> TargetSide {
         processor: Some(2.5),
         peak_working_set: Some(51_000_000),
         processes: Some(3),
+        peak_descriptors: Some(120),
         restarts: 1,
     };
     TargetSide {

@@ -421,7 +421,7 @@ mod tests {
         let page = render(&sample::passed().with_target_side(Some(sample::target_side())));
         for part in [
             "<p>those of namespace agents with app in (web, worker)</p>",
-            "<tr><th>web-1</th><td>2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART</td></tr>",
+            "<tr><th>web-1</th><td>2.5 s of processor, 51.0 MB at most, 3 processes, 120 descriptors at most, 1 RESTART</td></tr>",
             "<tr><th></th><td>node &lt;a&gt; did not answer</td></tr>",
         ] {
             assert!(page.contains(part), "{part}\nis not in\n{page}");

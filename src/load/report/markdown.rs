@@ -255,8 +255,8 @@ mod tests {
         let text = render(&sample::passed().with_target_side(Some(sample::target_side())));
         let part = "Generator: lag p99 0.50 ms\n\n\
                     Pods of the target: those of namespace agents with app in (web, worker)\n\n\
-                    - `web-1`: 2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART\n\
-                    - `worker-1`: no restart\n";
+                    - `web-1`: 2.5 s of processor, 51.0 MB at most, 3 processes, 120 descriptors at most, 1 RESTART\n\
+                    - `worker-1`: descriptors not told, no restart\n";
         assert!(text.contains(part), "{text}");
         assert!(!text.contains("<a>"), "{text}");
     }

@@ -107,8 +107,8 @@ fn few_attaches_do_not_tell_what_one_takes() {
 fn the_targets_pods_stand_behind_the_generator() {
     let text = summary(&sample::passed().with_target_side(Some(sample::target_side())));
     let part = "\n  Pods of the target: those of namespace agents with app in (web, worker)\n    \
-                web-1     2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART\n    \
-                worker-1  no restart\n              \
+                web-1     2.5 s of processor, 51.0 MB at most, 3 processes, 120 descriptors at most, 1 RESTART\n    \
+                worker-1  descriptors not told, no restart\n              \
                 node <a> did not answer\n";
     assert!(text.contains(part), "{text}");
 }
