@@ -68,7 +68,8 @@ pub struct DoorOptions {
     /// The variable that holds a formerly valid token, which must be refused
     #[arg(long, value_name = "NAME")]
     pub old_token_env: Option<String>,
-    /// How often each attach types a nonce and waits to read it back, or `never`
+    /// How often each attach types a nonce and waits to read it back, or `never`; in the closed model, how long after
+    /// the last answer
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = every)]
     pub echo_every: Every,
     /// How often to try without the right token, which must get 401 at every moment, or `never` [default: with 2 % of

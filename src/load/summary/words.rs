@@ -8,7 +8,7 @@ use crate::load::result::{FannedOut, Load, LoadResult, Platform, Verdict};
 const FEWEST_HELD: u64 = 100;
 
 /// What the figures of a load of the closed model are, and what they are not.
-pub const CLOSED: &str = "closed model: the next attach or echo begins only after an answer, so a slow door slows the \
+const CLOSED: &str = "closed model: the next attach or echo begins only after an answer, so a slow door slows the \
                           load down; latencies count from the actual starts, and without a schedule there is no lag \
                           that would tell whether the generator was the limit";
 
