@@ -2,9 +2,11 @@
 //! against doors that don't hold. All on loopback.
 
 mod changes;
+mod clock;
 mod cluster;
 mod fan_out;
 mod http;
+mod model;
 mod scenario;
 mod search;
 mod servers;

@@ -14,7 +14,7 @@ use crate::cli::process::Process;
 use crate::load::capacity::{Bound, End, Found, Interval, Search, Trial};
 use crate::load::result::{Gauntlet, Verdict};
 use crate::load::schedule::Arrivals;
-use crate::load::times;
+use crate::load::{Model, times};
 use crate::redact::Redactor;
 
 /// Attaches of a trial that looks for a rate, at least: fewer say nothing of a quantile.
@@ -89,12 +89,14 @@ impl CapacityOptions {
             Of::Attaches => Size {
                 attaches: number,
                 arrivals: self.ramp.clone().unwrap_or(Arrivals::Constant(500.0)),
+                model: Model::Open,
                 hold: self.hold,
                 fan_out: false,
             },
             Of::Rate => Size {
                 attaches: number.saturating_mul(2).max(FEWEST),
                 arrivals: Arrivals::Constant(number.into()),
+                model: Model::Open,
                 hold: self.hold,
                 fan_out: false,
             },

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::RngExt;
 
+use super::model::ResolveOptions;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::events::seed;
@@ -18,7 +19,7 @@ use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load, Platform};
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, Named, Terminal, Tls};
-use crate::load::{EACH, LoadResult, Outcome, Place, Reference, ReferenceSettings, TAGS};
+use crate::load::{EACH, LoadResult, Model, Outcome, Place, Reference, ReferenceSettings, TAGS};
 use crate::redact::{Redactor, Secret};
 use flags::Tokens;
 pub use not_ready::NotReady;
@@ -59,7 +60,8 @@ pub struct DoorOptions {
     /// The variable that holds a formerly valid token, which must be refused
     #[arg(long, value_name = "NAME")]
     pub old_token_env: Option<String>,
-    /// How often each attach types a nonce and waits to read it back, or `never`
+    /// How often each attach types a nonce and waits to read it back, or `never`; in the closed model, how long after
+    /// the last answer
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = every)]
     pub echo_every: Every,
     /// How often to try without the right token, which must get 401 at every moment, or `never` [default: with 2 % of
@@ -76,6 +78,8 @@ pub struct DoorOptions {
     /// Write the result to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub resolve: ResolveOptions,
     /// Connect from these addresses of this machine, in turn [default: the kernel's choice; on loopback as many as are
     /// needed to have enough ports]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
@@ -139,6 +143,7 @@ fn header(text: &str) -> Result<(String, String), String> {
 pub struct Size {
     pub attaches: u32,
     pub arrivals: Arrivals,
+    pub model: Model,
     pub hold: Duration,
     /// One types, and all must see it.
     pub fan_out: bool,
@@ -227,6 +232,7 @@ impl<'a> Ready<'a> {
         reference: Option<Reference>,
         process: &Process,
     ) -> Result<Ready<'a>, NotReady> {
+        options.resolve.check(&place)?;
         Ok(Ready {
             options,
             resolve,
@@ -257,9 +263,14 @@ impl<'a> Ready<'a> {
                 sources(&self.options.source, size.attaches, &self.addresses)?
             }
         };
+        let owned = self
+            .named
+            .as_ref()
+            .map_or(self.options.i_own_this_target, |named| named.owned);
         Ok(Assignment {
             addresses: self.addresses.clone(),
             named: self.named.clone(),
+            resolution: self.options.resolve.resolution(&self.place, owned, self.resolve),
             sources,
             tls: self.tls.clone(),
             authority: self.place.authority.clone(),
@@ -271,6 +282,7 @@ impl<'a> Ready<'a> {
             wrong: self.tokens.wrong.expose().to_owned(),
             old: self.tokens.old.as_ref().map(|old| old.expose().to_owned()),
             attaches: size.attaches,
+            model: size.model,
             arrivals: size.arrivals.clone(),
             hold: size.hold,
             echo_every: self.options.echo_every.0,
@@ -288,9 +300,12 @@ impl<'a> Ready<'a> {
         let milliseconds = |duration: Duration| duration.as_millis() as u64;
         let load = Load {
             target: self.target(),
-            model: "open".into(),
+            model: size.model.name().into(),
             attaches: size.attaches,
-            arrivals: size.arrivals.to_string(),
+            arrivals: match size.model {
+                Model::Open => size.arrivals.to_string(),
+                Model::Closed(at_once) => format!("{at_once} at once"),
+            },
             hold: milliseconds(size.hold),
             echo_every: self.options.echo_every.0.map(milliseconds),
             deadline: milliseconds(self.options.deadline),

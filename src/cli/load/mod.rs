@@ -5,6 +5,7 @@ mod cluster;
 mod door;
 mod drive;
 mod http;
+mod model;
 mod platform;
 mod reports;
 pub mod scenario;
@@ -33,6 +34,7 @@ use crate::report::printable;
 use cluster::{ClusterOptions, Found};
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
+use model::ModelOptions;
 use reports::Reports;
 use sessions::SessionOptions;
 pub use workers::work;
@@ -53,6 +55,8 @@ pub struct LoadOptions {
     /// How long all are held once they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// Only one attach types, once all are open, and all must see each key: they share one terminal
     #[arg(long)]
     pub fan_out: bool,
@@ -82,6 +86,7 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Rejects meaningless combinations of flags.
     fn check(&self) -> Result<(), UsageError> {
+        self.model.check(self)?;
         let apart = [
             ("--workers", self.workers > 1, "all attaches are in one process"),
             (
@@ -152,6 +157,7 @@ pub async fn run(mut options: LoadOptions, mut process: Process) -> Result<u8, U
     let size = Size {
         attaches,
         arrivals: options.ramp,
+        model: options.model.model(),
         hold: options.hold,
         fan_out: options.fan_out,
     };

@@ -22,7 +22,7 @@ use super::outcome::{Observation, StepError};
 use super::running::{Running, Told, Way};
 use super::wire;
 use crate::load::result::{Load as Asked, Verdict};
-use crate::load::{Control, Plan, TAGS};
+use crate::load::{Control, Model, Plan, Resolution, TAGS};
 use crate::vocabulary::duration::DurationText;
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::Door;
@@ -227,10 +227,12 @@ fn plan(size: &Size, door: &Door, way: &Way, context: &StepContext) -> Result<Pl
     };
     Ok(Plan {
         addresses: vec![door.way],
+        resolution: Resolution::Nothing,
         sources: Vec::new(),
         tls,
         doors: vec![way.door()],
         attaches: size.attaches,
+        model: Model::Open,
         arrivals: size.arrivals.clone(),
         hold: size.hold,
         echo_every: Some(size.echo_every),

@@ -48,6 +48,7 @@ impl DoorOptions {
             ("--old-token-env", self.old_token_env.is_some()),
             ("--ca", self.ca.is_some()),
             ("--insecure", self.insecure),
+            ("--resolve each", self.resolve.each()),
         ];
         if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
             return Err(UsageError(format!("{flag} requires --url")));
