@@ -38,7 +38,7 @@ pub struct CapacityOptions {
     /// How close the two ends of the answer must be
     #[arg(long, value_name = "PERCENT", default_value = "4%", value_parser = percent)]
     pub precision: f64,
-    /// Trials of each end; a majority decides. Of 6 four have to agree, the fewest that are 95 % sure
+    /// Trials of each end; a majority decides. With 6, four have to agree, the fewest that give 95 % confidence
     #[arg(long, value_name = "N", default_value = "6", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub trials: u32,
     /// How attaches arrive in each trial [default: 500/s; with --of rate, the rate being tried]

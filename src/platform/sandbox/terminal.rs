@@ -470,7 +470,7 @@ mod tests {
     }
 
     async fn gone(pids: &[i32]) {
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         for pid in pids {
             let pid = Pid::from_raw(*pid).expect("a process");
             while rustix::process::test_kill_process(pid).is_ok() {
