@@ -195,6 +195,7 @@ impl Tally {
 }
 
 impl Found {
+    /// Both ends, with how sure they are.
     pub fn interval(&self) -> Interval {
         let bound = |load: u32| {
             let tally = self.trials.get(&load).copied().unwrap_or_default();

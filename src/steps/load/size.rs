@@ -36,6 +36,7 @@ pub(super) struct Size {
 }
 
 impl Size {
+    /// As a step has it; in words what is known to be wrong only when it runs.
     pub fn of(arguments: &Load) -> Result<Size, StepError> {
         let arrivals = match &arguments.ramp {
             None => Arrivals::Constant(RATE),
