@@ -77,6 +77,14 @@ refused! {
     gateway_misspelt: "run", "--gateway", "ngnix";
     tag_misspelt: "run", "tag:timin";
     quiet_and_verbose: "run", "--quiet", "--verbose";
+    capacity_of_fan_out: "capacity", "capacity/terminal/fan-out";
+    load_beside_other_steps: "load", "harness-token/load/refuses/restarted";
+    load_of_a_scenario_without_one: "load", "harness-token/token/refuse";
+    load_of_no_scenario: "load", "harness-token/load/hold";
+    load_of_several_cases: "load", "harness-token/load/holds";
+    load_of_several_scenarios: "load", "harness-token/load";
+    load_on_another_road: "load", "harness-token/load/holds[proxy]";
+    load_with_tokens_of_a_scenario: "load", "harness-token/load/refuses/old[direct]";
     watch_on_kind: "watch", "--target", "kind";
     watch_of_what_disrupts: "watch", "harness-token/rotate/live";
     watch_that_may_disrupt: "watch", "--target", "url", "--allow", "disrupt";

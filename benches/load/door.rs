@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gauntlet::load::schedule::Arrivals;
-use gauntlet::load::{Door, Plan, Target};
+use gauntlet::load::{Door, Model, Plan, Resolution, Target};
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -33,10 +33,12 @@ pub fn plan(address: SocketAddr, attaches: u32, rate: f64, echo_every: Duration,
     };
     Plan {
         addresses: vec![address],
+        resolution: Resolution::Nothing,
         sources: Vec::new(),
         tls: None,
         doors: vec![Door::new(&address.to_string(), &target, &[])],
         attaches,
+        model: Model::Open,
         arrivals: Arrivals::Constant(rate),
         hold,
         echo_every: Some(echo_every),

@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::load::{DoorOptions, NotReady, Ready, Size, View, drive, refused, unless_gone, writable, write};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
-use crate::load::capacity::{End, Found, Search, Trial};
+use crate::load::capacity::{Bound, End, Found, Interval, Search, Trial};
 use crate::load::result::{Gauntlet, Verdict};
 use crate::load::schedule::Arrivals;
-use crate::load::times;
+use crate::load::{Model, times};
 use crate::redact::Redactor;
 
 /// Attaches of a trial that looks for a rate, at least: fewer say nothing of a quantile.
@@ -22,6 +22,10 @@ const FEWEST: u32 = 100;
 
 #[derive(Clone, Debug, Args)]
 pub struct CapacityOptions {
+    /// Take flags that aren't given from the `load` step of this scenario: its id, with a case of its matrix in brackets,
+    /// or its file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: Option<String>,
     /// What to maximise
     #[arg(long, value_enum, default_value_t)]
     pub of: Of,
@@ -34,8 +38,8 @@ pub struct CapacityOptions {
     /// How close the two ends of the answer must be
     #[arg(long, value_name = "PERCENT", default_value = "4%", value_parser = percent)]
     pub precision: f64,
-    /// Trials of each end; a majority decides
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..=99))]
+    /// Trials of each end; a majority decides. With 6, four have to agree, the fewest that give 95 % confidence
+    #[arg(long, value_name = "N", default_value = "6", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub trials: u32,
     /// How attaches arrive in each trial [default: 500/s; with --of rate, the rate being tried]
     #[arg(long, value_name = "RATE")]
@@ -85,12 +89,14 @@ impl CapacityOptions {
             Of::Attaches => Size {
                 attaches: number,
                 arrivals: self.ramp.clone().unwrap_or(Arrivals::Constant(500.0)),
+                model: Model::Open,
                 hold: self.hold,
                 fan_out: false,
             },
             Of::Rate => Size {
                 attaches: number.saturating_mul(2).max(FEWEST),
                 arrivals: Arrivals::Constant(number.into()),
+                model: Model::Open,
                 hold: self.hold,
                 fan_out: false,
             },
@@ -111,6 +117,7 @@ struct Document<'a> {
     seed: u64,
     of: &'static str,
     objectives: Vec<String>,
+    interval: &'a Interval,
     found: &'a Found,
 }
 
@@ -154,6 +161,7 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
             }
         })
         .await;
+    let interval = found.interval();
     let document = Document {
         api_version: "gauntlet/v1",
         kind: "CapacityResult",
@@ -163,11 +171,12 @@ pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, U
         target: ready.target(),
         of: options.of.name(),
         objectives: options.door.objectives().iter().map(ToString::to_string).collect(),
+        interval: &interval,
         found: &found,
     };
     ready.end().await;
     let wrong = wrong.into_inner().unwrap_or_default();
-    let mut text = told(&found, &options);
+    let mut text = told(&found, &interval, &options);
     if let Some(wrong) = &wrong {
         text.push_str(&format!("  {wrong}: that is a failure at any load\n"));
     }
@@ -256,7 +265,7 @@ impl Of {
 }
 
 /// The answer in text.
-fn told(found: &Found, options: &CapacityOptions) -> String {
+fn told(found: &Found, interval: &Interval, options: &CapacityOptions) -> String {
     let mut out = String::from("\n");
     let with = |number: Option<u32>| number.map_or("none".to_owned(), |number| options.of.with(number));
     let line = match found.end {
@@ -279,14 +288,27 @@ fn told(found: &Found, options: &CapacityOptions) -> String {
     for objective in options.door.objectives() {
         let _written = writeln!(out, "  objective  {objective}");
     }
-    for number in [found.kept, found.broken].into_iter().flatten() {
-        let tally = found.trials[&number];
+    let confidence = interval.confidence * 100.0;
+    for bound in [&interval.kept, &interval.broken].into_iter().flatten() {
+        let Bound {
+            load,
+            trials,
+            kept,
+            share: [low, high],
+        } = bound;
         let _written = writeln!(
             out,
-            "  {}: kept in {} of {} trials",
-            options.of.with(number),
-            tally.kept,
-            tally.kept + tally.broken
+            "  {}: kept in {kept} of {trials} trials, so in {:.0} to {:.0} % of all ({confidence:.0} % confidence)",
+            options.of.with(*load),
+            low * 100.0,
+            high * 100.0
+        );
+    }
+    let is_over = matches!(found.end, End::Found | End::KeptAtMost | End::BrokenAtOne);
+    if is_over && !interval.confirmed {
+        let _written = writeln!(
+            out,
+            "  not {confidence:.0} % sure that most trials of each would come out like that; more --trials make it surer"
         );
     }
     out

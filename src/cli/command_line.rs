@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use clap::{CommandFactory, FromArgMatches};
 
 use super::dispatch::Start;
-use super::{Cli, config};
+use super::{Cli, config, load};
 use crate::cli::exit::UsageError;
 
 /// Why there is nothing to do.
@@ -34,13 +34,15 @@ pub fn command(start: &Start) -> clap::Command {
     Cli::command().version(version(start))
 }
 
-/// Reads arguments, the program's own name first, and what is set by variables and in `gauntlet.toml`.
+/// Reads arguments, the program's own name first, what is set by variables and in `gauntlet.toml`, and what a scenario
+/// that is named for a load says of it.
 ///
 /// # Errors
 /// They are wrong, or ask for help or the version.
 pub fn parse(arguments: Vec<OsString>, start: &Start) -> Result<Cli, NothingToDo> {
     let mut command = command(start);
     let arguments = config::completed(arguments, &command, start)?;
+    let arguments = load::scenario::completed(arguments, &command)?;
     let matches = command.try_get_matches_from_mut(arguments)?;
     Ok(Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?)
 }

@@ -41,6 +41,13 @@ impl FromStr for AbortOn {
     }
 }
 
+impl AbortOn {
+    /// Which latency it is about.
+    pub fn metric(&self) -> Option<Metric> {
+        self.0.metric()
+    }
+}
+
 impl fmt::Display for AbortOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

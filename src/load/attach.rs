@@ -1,25 +1,26 @@
 //! One attach: a socket, the rest between two reads, and the next state. Some two hundred bytes.
 
+mod opening;
 mod typing;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, OpCode};
 
 use super::cost::thread_nanoseconds;
 use super::echo::Finder;
 use super::failure::Failure;
 use super::frames::{self, Part};
-use super::handshake::{self, Answer, Request};
+use super::handshake::Request;
 use super::metric::Metric;
 use super::recorder::Example;
 use super::shared::Shared;
 use super::transport::Transport;
+use opening::since;
 
 /// Bytes that are read at once, into a buffer that all attaches share.
 pub const READ: usize = 64 * 1024;
@@ -29,10 +30,6 @@ const READS: usize = 16;
 
 /// Bytes that may wait for a server that doesn't read; then what is typed is lost, and counted as unanswered.
 const MOST_UNSENT: usize = 16 * 1024;
-
-/// Bytes of a refusal that are kept as evidence, until secrets are taken out of it: one that is cut in two would not be
-/// found.
-const SAID: usize = 4096;
 
 /// With which credential an attach comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +88,8 @@ pub struct Attach {
     pub counted: bool,
     /// The platform changed while it was on its way.
     pub unsettled: bool,
+    /// In the closed model: its next echo has a timer.
+    thinking: bool,
     /// The server has said its last: what is left to read ends.
     hung_up: bool,
     /// Counts from the engine's first attach on, probes included.
@@ -115,24 +114,6 @@ pub struct Attach {
     passed: u32,
     /// What the server hasn't taken yet; before the terminal is open, an answer's head that isn't whole.
     rest: Vec<u8>,
-}
-
-/// Nanoseconds of this thread's processor time since then.
-fn since(before: u64) -> u32 {
-    u32::try_from(thread_nanoseconds().saturating_sub(before)).unwrap_or(u32::MAX)
-}
-
-/// Goes on with a handshake as far as the socket lets it; where it is over says whether it resumed an earlier session.
-fn shake_hands(tls: &mut StreamOwned<ClientConnection, TcpStream>) -> Result<Option<bool>, Failure> {
-    while tls.conn.is_handshaking() {
-        match tls.conn.complete_io(&mut tls.sock) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidData => return Err(Failure::Tls(error.to_string())),
-            Err(error) => return Err(Failure::from_io(&error)),
-        }
-    }
-    Ok(Some(tls.conn.handshake_kind() == Some(HandshakeKind::Resumed)))
 }
 
 impl Attach {
@@ -163,6 +144,7 @@ impl Attach {
             seen_output: false,
             counted: false,
             unsettled: false,
+            thinking: false,
             hung_up: false,
             number,
             tag,
@@ -225,50 +207,6 @@ impl Attach {
         }
     }
 
-    fn connected(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
-        match sockopt::socket_error(self.socket()) {
-            Ok(Ok(())) => {}
-            Ok(Err(errno)) | Err(errno) => return Err(Failure::from_errno(errno)),
-        }
-        self.phase_ends(Metric::Connect, shared);
-        if matches!(self.transport, Transport::Tls(_)) {
-            self.state = State::Securing;
-            return self.secure(shared);
-        }
-        self.upgrade(shared)
-    }
-
-    fn secure(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
-        let Transport::Tls(tls) = &mut self.transport else {
-            return self.upgrade(shared);
-        };
-        let before = thread_nanoseconds();
-        let shaken = shake_hands(tls);
-        self.securing = self.securing.saturating_add(since(before));
-        let Some(resumed) = shaken? else {
-            return Ok(Progress::Waits);
-        };
-        shared.recorder.counts.secured(resumed, self.securing.into());
-        let metric = if resumed { Metric::TlsResumed } else { Metric::Tls };
-        self.phase_ends(metric, shared);
-        self.upgrade(shared)
-    }
-
-    fn upgrade(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
-        self.state = State::Upgrading;
-        let mut out = std::mem::take(&mut shared.out);
-        out.clear();
-        self.request.write(shared.key(self.number), &mut out);
-        let sent = self.send(&out);
-        shared.out = out;
-        sent?;
-        // Over TLS the answer may have come with the handshake's last bytes.
-        match self.transport {
-            Transport::Plain(_) => Ok(Progress::Waits),
-            Transport::Tls(_) => self.receive(shared),
-        }
-    }
-
     fn receive(&mut self, shared: &mut Shared) -> Result<Progress, Failure> {
         let mut buffer = std::mem::take(&mut shared.buffer);
         let received = self.receive_into(&mut buffer, shared);
@@ -301,41 +239,6 @@ impl Attach {
         }
         // What opened is told first; whatever is left to read comes with its first echo.
         Ok(if opened { Progress::Opened } else { Progress::GoesOn })
-    }
-
-    /// Reads more of the upgrade's answer; says whether the terminal has opened.
-    fn answered(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<bool, Failure> {
-        let mut whole = std::mem::take(&mut self.rest);
-        let bytes = if whole.is_empty() {
-            bytes
-        } else {
-            whole.extend_from_slice(bytes);
-            &whole
-        };
-        match handshake::read(bytes, shared.key(self.number)) {
-            Answer::Part => {
-                self.rest = bytes.to_vec();
-                Ok(false)
-            }
-            Answer::Open(length) => {
-                self.phase_ends(Metric::Upgrade, shared);
-                let now = self.since;
-                shared
-                    .recorder
-                    .record(Metric::Attach, now.saturating_sub(self.intended), false);
-                self.state = State::Open;
-                self.frames(&bytes[length..], shared)?;
-                Ok(true)
-            }
-            Answer::Status(status) => {
-                self.rest = bytes[..bytes.len().min(SAID)].to_vec();
-                Err(Failure::Status(status))
-            }
-            Answer::Broken(what) => {
-                self.rest = bytes[..bytes.len().min(SAID)].to_vec();
-                Err(Failure::Handshake(what.into()))
-            }
-        }
     }
 
     fn frames(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<(), Failure> {
@@ -389,14 +292,6 @@ impl Attach {
         let elapsed = shared.clock.now().saturating_sub(self.intended);
         shared.recorder.record(Metric::Close, elapsed, false);
         Progress::Ended(None)
-    }
-
-    /// A phase ends and the next begins.
-    fn phase_ends(&mut self, metric: Metric, shared: &mut Shared) {
-        let now = shared.clock.now();
-        shared.recorder.record(metric, now.saturating_sub(self.since), false);
-        self.since = now;
-        self.until = now.saturating_add(shared.deadline);
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {

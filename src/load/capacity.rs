@@ -3,7 +3,8 @@
 //! As RFC 2544 §26.1 and the MLRsearch draft have it: a bracket by doubling, halved until it is as narrow as asked,
 //! and then both of its ends tried again until a majority of their trials is certain. An end that doesn't bear that
 //! out moves the bracket, so that a lucky or unlucky trial doesn't decide. What is given is the bracket with how
-//! often each end kept its objectives, not a number with digits that nobody measured.
+//! often each end kept its objectives, and between which shares that would come to lie in more trials (an interval of
+//! confidence), not a number with digits that nobody measured.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -66,6 +67,37 @@ pub struct Found {
     pub broken: Option<u32>,
     pub trials: BTreeMap<u32, Tally>,
 }
+
+/// Between which loads the capacity is, and how sure that is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// Of the shares: 0.95.
+    pub confidence: f64,
+    /// The largest load that is kept.
+    pub kept: Option<Bound>,
+    /// The smallest above it that is broken.
+    pub broken: Option<Bound>,
+    /// Whether the search has come to its end, and most trials of either load would come out the same, with this
+    /// confidence.
+    pub confirmed: bool,
+}
+
+/// An end of the interval.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bound {
+    pub load: u32,
+    pub trials: u32,
+    /// Of them those that kept the objectives.
+    pub kept: u32,
+    /// Between which the share of kept trials is, with the confidence.
+    pub share: [f64; 2],
+}
+
+/// How sure an interval is, and the quantile of the normal distribution that belongs to it on two sides.
+const CONFIDENCE: f64 = 0.95;
+const QUANTILE: f64 = 1.959_964;
 
 /// Trials at most, for each that the bracket and its ends would take.
 const PATIENCE: u32 = 4;
@@ -137,6 +169,21 @@ impl Search {
 }
 
 impl Tally {
+    /// Wilson's interval of the share that is kept (Journal of the American Statistical Association 22, 1927, pages
+    /// 209 to 212): it also holds for few trials, and where all of them agree.
+    fn share(self) -> [f64; 2] {
+        let trials = f64::from(self.kept + self.broken);
+        if trials < 1.0 {
+            return [0.0, 1.0];
+        }
+        let share = f64::from(self.kept) / trials;
+        let square = QUANTILE * QUANTILE;
+        let middle = share + square / (2.0 * trials);
+        let reach = QUANTILE * (share * (1.0 - share) / trials + square / (4.0 * trials * trials)).sqrt();
+        let all = 1.0 + square / trials;
+        [((middle - reach) / all).max(0.0), ((middle + reach) / all).min(1.0)]
+    }
+
     fn is_kept(self) -> bool {
         self.kept > self.broken
     }
@@ -144,6 +191,32 @@ impl Tally {
     /// Whether further trials up to this many can't change what the majority says.
     fn is_certain(self, trials: u32) -> bool {
         2 * self.kept.max(self.broken) > trials
+    }
+}
+
+impl Found {
+    /// Both ends, with how sure they are.
+    pub fn interval(&self) -> Interval {
+        let bound = |load: u32| {
+            let tally = self.trials.get(&load).copied().unwrap_or_default();
+            Bound {
+                load,
+                trials: tally.kept + tally.broken,
+                kept: tally.kept,
+                share: tally.share(),
+            }
+        };
+        let (kept, broken) = (self.kept.map(bound), self.broken.map(bound));
+        let is_over = matches!(self.end, End::Found | End::KeptAtMost | End::BrokenAtOne);
+        let confirmed = is_over
+            && kept.as_ref().is_none_or(|kept| kept.share[0] > 0.5)
+            && broken.as_ref().is_none_or(|broken| broken.share[1] < 0.5);
+        Interval {
+            confidence: CONFIDENCE,
+            kept,
+            broken,
+            confirmed,
+        }
     }
 }
 
@@ -225,6 +298,44 @@ mod tests {
                 prop_assert!(kept.abs_diff(limit) <= limit / 4, "{:?}", found);
             }
         }
+    }
+
+    /// By hand, and as statistics packages have it.
+    #[test]
+    fn shares_have_wilsons_interval() {
+        for (kept, broken, low, high) in [
+            (0, 0, 0.0, 1.0),
+            (2, 0, 0.342_4, 1.0),
+            (0, 2, 0.0, 0.657_6),
+            (4, 0, 0.510_1, 1.0),
+            (4, 1, 0.375_5, 0.963_8),
+            (8, 2, 0.490_2, 0.943_3),
+        ] {
+            let share = Tally { kept, broken }.share();
+            assert!(
+                (share[0] - low).abs() < 1e-4 && (share[1] - high).abs() < 1e-4,
+                "{kept}, {broken}: {share:?}"
+            );
+        }
+    }
+
+    /// Two trials of each end that agree may well be chance; four may not.
+    #[test]
+    fn an_interval_says_how_sure_it_is() {
+        for (trials, each, confirmed) in [(3, 2, false), (6, 4, true)] {
+            let (found, _) = run(Search { trials, ..SEARCH }, up_to(137));
+            let interval = found.interval();
+            let (kept, broken) = (interval.kept.expect("kept"), interval.broken.expect("broken"));
+            assert!(kept.load <= 137 && 137 < broken.load, "{found:?}");
+            assert_eq!((kept.kept, kept.trials), (each, each));
+            assert_eq!((broken.kept, broken.trials), (0, each));
+            assert_eq!(interval.confirmed, confirmed, "{found:?}");
+        }
+        let (stopped, _) = run(Search { trials: 6, ..SEARCH }, |load| {
+            if load < 1000 { Trial::Kept } else { Trial::Stopped }
+        });
+        let interval = stopped.interval();
+        assert!(interval.kept.is_some() && interval.broken.is_none() && !interval.confirmed);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The load engine: one thread, one epoll set, queues of what is due. An attach costs the engine its socket and a
 //! few hundred bytes, an echo two system calls.
 
+mod closed;
+mod names;
 mod parts;
 mod settle;
 mod start;
 mod terminals;
+#[cfg(test)]
+mod tests;
 
 use std::iter::{Skip, StepBy};
 use std::num::NonZeroU64;
@@ -24,12 +28,16 @@ use super::clock::{Clock, nanoseconds};
 use super::control::Control;
 use super::cost::Cost;
 use super::fan_out::FanOut;
+use super::metric::Metric;
+use super::model::Model;
 use super::outcome::{Costs, Ending, Outcome};
 use super::plan::{Door, Plan};
 use super::recorder::Recorder;
+use super::resolution::Resolution;
 use super::schedule::Starts;
 use super::shared::{Shared, mix};
 use super::timers::{Due, Slot, Timers};
+use names::Names;
 
 /// Events that are taken at once.
 const EVENTS: usize = 1024;
@@ -78,6 +86,8 @@ struct Engine<'a> {
     epoll: OwnedFd,
     timers: Timers,
     attaches: Slab<Attach>,
+    /// Where each attach resolves the target's name.
+    names: Option<Names>,
     shared: Shared,
     /// The current targets of attaches, in turn.
     doors: Vec<Door>,
@@ -147,7 +157,19 @@ impl<'a> Engine<'a> {
         // Fifty microseconds of slack, which threads have otherwise, are as much as an echo takes. Where it can't be
         // set the lag shows it.
         let _set = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-        let recorder = Recorder::new().map_err(doing("making a histogram"))?;
+        let mut recorder = Recorder::new().map_err(doing("making a histogram"))?;
+        let names = match &plan.resolution {
+            Resolution::Nothing => None,
+            Resolution::Once(took) => {
+                recorder.record(Metric::Resolve, nanoseconds(*took), false);
+                None
+            }
+            Resolution::Each(named) => {
+                let names = Names::start(named, &epoll).map_err(doing("starting to resolve names"))?;
+                Some(names)
+            }
+        };
+        let every = plan.echo_every.map(nanoseconds);
         let attaches = Slab::with_capacity(expected + 16);
         let mean = plan.arrivals.mean(plan.attaches);
         let costs = Costs {
@@ -160,6 +182,7 @@ impl<'a> Engine<'a> {
             epoll,
             timers,
             attaches,
+            names,
             shared: Shared {
                 clock: Clock::start(),
                 recorder,
@@ -168,7 +191,11 @@ impl<'a> Engine<'a> {
                 steady_since: None,
                 secret: mix(plan.seed),
                 fan_out: plan.fan_out.then(|| FanOut::new(plan.first_tag)),
-                echo_every: plan.echo_every.map_or(u64::MAX, nanoseconds),
+                echo_every: match plan.model {
+                    Model::Open => every.unwrap_or(u64::MAX),
+                    Model::Closed(_) => 0,
+                },
+                think: every.filter(|_| plan.model != Model::Open),
                 deadline: nanoseconds(plan.deadline),
             },
             doors: plan.doors.clone(),
@@ -200,7 +227,10 @@ impl<'a> Engine<'a> {
 
     fn drive(&mut self) -> Result<Ending, EngineError> {
         let mut events = Vec::with_capacity(EVENTS);
-        self.next_start();
+        match self.plan.at_once() {
+            Some(_) => self.fill(),
+            None => self.next_start(),
+        }
         if let Some(every) = self.plan.probe_every {
             let first =
                 nanoseconds(every) / 2 + nanoseconds(every) * u64::from(self.plan.turn) / u64::from(self.plan.workers);
@@ -217,7 +247,7 @@ impl<'a> Engine<'a> {
                 let _told = taken.send(());
             }
             let ahead = self.work_off();
-            if self.part == Part::Close && self.attaches.is_empty() {
+            if self.part == Part::Close && self.attaches.is_empty() && !self.is_resolving() {
                 return Ok(Ending::Complete);
             }
             events.clear();
@@ -234,6 +264,9 @@ impl<'a> Engine<'a> {
             }
             for slot in std::mem::take(&mut self.unread) {
                 self.ready(slot, false);
+            }
+            if self.names.is_some() {
+                self.resolved();
             }
             let over = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
             for Event { flags, data } in events.drain(..) {
@@ -294,8 +327,10 @@ impl<'a> Engine<'a> {
         if ending == Ending::Stopped {
             // Handshakes under way are neither opened nor failed: they were not attempted to their end.
             let counts = &mut self.shared.recorder.counts;
-            for (_, attach) in &self.attaches {
-                match attach.credential {
+            let resolving = self.names.iter().flat_map(Names::credentials);
+            let handshakes = self.attaches.iter().map(|(_, attach)| attach.credential);
+            for credential in handshakes.chain(resolving) {
+                match credential {
                     Credential::Right => {}
                     Credential::Unsettled => counts.unsettled -= 1,
                     _ => counts.probes -= 1,

@@ -13,6 +13,8 @@ use super::metric::Metric;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
+    /// The target's name led nowhere, or where no load may go.
+    Resolve(Cow<'static, str>),
     /// Nobody listens (RST to a SYN).
     ConnectionRefused,
     /// The connection was reset.
@@ -110,6 +112,7 @@ impl Lack {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Failure::Resolve(why) => write!(f, "resolve: {why}"),
             Failure::ConnectionRefused => f.write_str("connection refused"),
             Failure::Reset => f.write_str("connection reset"),
             Failure::Unreachable(why) => write!(f, "unreachable: {why}"),

@@ -20,6 +20,8 @@ pub enum Metric {
     SessionFirstByte,
     /// From the intended start until the terminal is open (101).
     Attach,
+    /// The target's name, from when it was asked for until its addresses were there.
+    Resolve,
     /// TCP, from the real start.
     Connect,
     /// The TLS handshake, in full.
@@ -43,11 +45,12 @@ pub enum Metric {
 }
 
 impl Metric {
-    pub const ALL: [Metric; 14] = [
+    pub const ALL: [Metric; 15] = [
         Metric::SessionCreate,
         Metric::SessionReady,
         Metric::SessionFirstByte,
         Metric::Attach,
+        Metric::Resolve,
         Metric::Connect,
         Metric::Tls,
         Metric::TlsResumed,
@@ -67,6 +70,7 @@ impl Metric {
             Metric::SessionReady => "session-ready",
             Metric::SessionFirstByte => "session-first-byte",
             Metric::Attach => "attach",
+            Metric::Resolve => "resolve",
             Metric::Connect => "connect",
             Metric::Tls => "tls",
             Metric::TlsResumed => "tls-resumed",

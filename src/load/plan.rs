@@ -9,6 +9,8 @@ use rustls::pki_types::ServerName;
 
 use super::attach::Credential;
 use super::handshake::Request;
+use super::model::Model;
+use super::resolution::Resolution;
 use super::schedule::Arrivals;
 
 /// One way to a terminal, with the requests for it.
@@ -74,8 +76,9 @@ pub fn with_token(path: &str, token: &str) -> String {
 /// A load.
 #[derive(Clone)]
 pub struct Plan {
-    /// Where connections go, in turn.
+    /// Where connections go, in turn; with [`Resolution::Each`] what the name led to before the load.
     pub addresses: Vec<SocketAddr>,
+    pub resolution: Resolution,
     /// Where they come from, in turn; empty if the kernel chooses.
     pub sources: Vec<IpAddr>,
     /// Over TLS, with this name in the handshake.
@@ -83,10 +86,12 @@ pub struct Plan {
     /// The targets of attaches, in turn.
     pub doors: Vec<Door>,
     pub attaches: u32,
+    pub model: Model,
+    /// When they start in the open model; in the closed one only how fast they are closed again.
     pub arrivals: Arrivals,
     /// How long all are held from when they are open.
     pub hold: Duration,
-    /// How often each types.
+    /// How often each types; in the closed model, how long it waits after an answer.
     pub echo_every: Option<Duration>,
     /// Only one of them does, and all have to see it: they share one terminal.
     pub fan_out: bool,
@@ -106,6 +111,11 @@ impl Plan {
     /// Attaches of this worker.
     pub fn share(&self) -> u32 {
         (self.attaches - self.turn.min(self.attaches)).div_ceil(self.workers)
+    }
+
+    /// Attaches that this worker may be opening at once; none if the schedule decides.
+    pub fn at_once(&self) -> Option<u32> {
+        self.model.at_once(self.turn, self.workers)
     }
 
     /// Whether there are other workers, who are waited for.

@@ -1,5 +1,9 @@
 //! A load's result: a document to keep, to merge and to compare.
 
+mod judge;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -8,17 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::cluster::TargetSide;
 use super::cost::Cost;
 use super::http::HttpResult;
-use super::metric::{Histograms, Metric};
-use super::objective::{Judged, Kept, Measured, Objective};
-use super::outcome::{Ending, Outcome};
+use super::metric::Histograms;
+use super::objective::Judged;
 use super::recorder::{Counts, Example, Second};
 use super::reference::Counted;
-use super::summary::{attaches, times};
-
-/// Of the schedule's lag, the most that still leaves latencies the platform's: milliseconds, and the share of an
-/// objective's limit.
-const MOST_LAG: f64 = 10.0;
-const MOST_LAG_SHARE: f64 = 0.05;
 
 /// A load's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,17 +99,19 @@ pub struct Gauntlet {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {
     pub target: String,
-    /// How arrivals are scheduled: `open`.
+    /// What lets attaches and echoes begin: `open`, by a schedule, or `closed`, by answers.
     pub model: String,
     pub attaches: u32,
+    /// The schedule; in the closed model how many are being opened at once.
     pub arrivals: String,
     /// Milliseconds.
     pub hold: u64,
+    /// In the closed model, from an answer to the next echo.
     pub echo_every: Option<u64>,
     pub deadline: u64,
     pub probe_every: Option<u64>,
     pub seed: u64,
-    /// Milliseconds to resolve the name, once before the load.
+    /// Milliseconds until the target was found before the load.
     pub resolve: f64,
 }
 
@@ -202,157 +201,6 @@ impl Platform {
 }
 
 impl LoadResult {
-    /// Puts the result of a load together, and judges it.
-    pub fn new(
-        (gauntlet, started): (Gauntlet, String),
-        load: Load,
-        outcome: Outcome,
-        objectives: &[Objective],
-        platform: Option<Platform>,
-    ) -> LoadResult {
-        let recorder = outcome.recorder;
-        let lag = recorder.whole.of(Metric::Lag);
-        let lag_p99 = lag.value_at_quantile(0.99) as f64 / 1000.0;
-        let allowed = objectives
-            .iter()
-            .filter(|objective| objective.metric() != Some(Metric::Lag))
-            .filter_map(Objective::latency_limit)
-            .map(|limit| limit * MOST_LAG_SHARE)
-            .fold(MOST_LAG, f64::min);
-        let saturated = !lag.is_empty() && lag_p99 > allowed;
-        let measured = Measured {
-            counts: &recorder.counts,
-            whole: &recorder.whole,
-            steady: &recorder.steady,
-            saturated,
-        };
-        let objectives: Vec<Judged> = objectives.iter().map(|objective| objective.judge(&measured)).collect();
-        let costs = outcome.costs;
-        let per = |amount: f64, count: u64| (count > 0).then(|| amount / count as f64);
-        let held = costs.held.map(|held| held.since(&costs.before));
-        let echoed = costs.held.zip(costs.after).map(|(held, after)| after.since(&held));
-        let counts = &recorder.counts;
-        let generator = Generator {
-            processes: outcome.processes,
-            lag_p99,
-            saturated,
-            before: costs.before,
-            end: costs.end,
-            bytes_per_attach: held.and_then(|held| per(held.resident as f64, outcome.most_open)),
-            milliseconds_per_attach: held.and_then(|held| per(held.processor().as_secs_f64() * 1e3, counts.opened)),
-            milliseconds_per_tls: per(counts.tls_full_nanoseconds as f64 / 1e6, counts.tls_full),
-            milliseconds_per_tls_resumed: per(counts.tls_resumed_nanoseconds as f64 / 1e6, counts.tls_resumed),
-            microseconds_per_echo: echoed
-                .and_then(|used| per(used.processor().as_secs_f64() * 1e6, recorder.steady_echoes)),
-            user_microseconds_per_echo: echoed
-                .and_then(|used| per(used.user.as_secs_f64() * 1e6, recorder.steady_echoes)),
-        };
-        let local: u64 = recorder
-            .failures
-            .iter()
-            .chain(&recorder.probe_failures)
-            .filter(|(failure, _)| failure.is_local())
-            .map(|(_, count)| count)
-            .sum();
-        let mut reasons = outcome.lost_workers;
-        let lost = !reasons.is_empty();
-        let mut verdict = match outcome.ending {
-            Ending::Complete => Verdict::Pass,
-            Ending::Stopped => Verdict::Interrupted,
-        };
-        if saturated {
-            reasons.push(format!(
-                "the generator was itself the limit: its lag has a p99 of {lag_p99:.1} ms, {allowed:.1} ms is the most; \
-                 latencies are none of the platform's"
-            ));
-        }
-        if local > 0 {
-            reasons.push(format!(
-                "this machine was the limit {}: see the failures that begin with `local`",
-                times(local)
-            ));
-        }
-        let could_not_tell = objectives.iter().any(|judged| judged.kept == Kept::CouldNotTell);
-        // A late generator has made the same attaches: what became of them stands, and only latencies don't.
-        if (local > 0 || could_not_tell || lost) && verdict == Verdict::Pass {
-            verdict = Verdict::Error;
-        }
-        // A load that ended early left handshakes under way, of which the platform may have counted some.
-        let whole = outcome.ending == Ending::Complete && outcome.aborted.is_none() && !lost;
-        if let Some(difference) = platform.as_ref().and_then(|platform| differs(platform, counts))
-            && whole
-        {
-            reasons.push(difference);
-            if verdict == Verdict::Pass {
-                verdict = Verdict::Error;
-            }
-        }
-        let mut wrong = Vec::new();
-        if let Some(aborted) = &outcome.aborted {
-            wrong.push(format!("ended early by --abort-on {aborted}"));
-        }
-        if counts.probes_opened > 0 {
-            wrong.push(format!(
-                "the door opened {} without the right token",
-                times(counts.probes_opened)
-            ));
-        }
-        let unanswered: u64 = recorder
-            .probe_failures
-            .iter()
-            .filter(|(failure, _)| !failure.is_local())
-            .map(|(_, count)| count)
-            .sum();
-        if unanswered > 0 {
-            wrong.push(format!(
-                "{} without the right token got another answer than 401",
-                attaches(unanswered)
-            ));
-        }
-        if let Some(refused) = recorder.failures.get(&super::failure::Failure::Status(401)) {
-            wrong.push(format!("the right token was refused {} with 401", times(*refused)));
-        }
-        // What this machine lacked is counted with the errors but doesn't count against the platform; nor do a lost worker's.
-        let broken = |judged: &&Judged| matches!(judged.kept, Kept::No | Kept::NotEnoughSamples) && local == 0 && !lost;
-        for judged in objectives.iter().filter(broken) {
-            wrong.push(format!("{}: {}", judged.objective, judged.found));
-        }
-        // Whatever else is: a platform that is wrong is wrong.
-        let fails = !wrong.is_empty() && (verdict != Verdict::Interrupted || counts.probes_opened > 0);
-        if fails {
-            verdict = Verdict::Fail;
-        }
-        reasons.splice(0..0, wrong);
-        LoadResult {
-            api_version: "gauntlet/v1".into(),
-            kind: "LoadResult".into(),
-            gauntlet,
-            started,
-            load,
-            verdict,
-            reasons,
-            objectives,
-            counts: counts.clone(),
-            failures: named(&recorder.failures),
-            probe_failures: named(&recorder.probe_failures),
-            examples: recorder.examples,
-            latencies: latencies(&recorder.whole),
-            steady: latencies(&recorder.steady),
-            most_open: outcome.most_open,
-            ramped: outcome.ramped,
-            steady_part: outcome.steady,
-            ended: outcome.ended,
-            seconds: recorder.seconds,
-            generator,
-            fan_out: FannedOut::of(counts),
-            platform,
-            target_side: None,
-            http: None,
-            histograms: recorder.whole.encode(),
-            steady_histograms: recorder.steady.encode(),
-        }
-    }
-
     /// With what others made of it: texts of servers as they may be shown, at most so long.
     pub fn with_texts(mut self, shown: impl Fn(&str) -> String) -> LoadResult {
         for example in &mut self.examples {
@@ -396,28 +244,6 @@ impl LoadResult {
     }
 }
 
-/// Where the platform's own count is another one.
-fn differs(platform: &Platform, counts: &Counts) -> Option<String> {
-    let Some((opened, refused)) = platform.opened.zip(platform.refused) else {
-        return Some("the platform ended before it could say what it has counted".into());
-    };
-    let ours = counts.opened + counts.probes_opened + counts.unsettled_opened;
-    let shut = counts.probes_refused + counts.unsettled_refused;
-    (opened != ours || refused < shut).then(|| {
-        format!(
-            "the counts differ: the platform has opened {opened} attaches and refused {refused}, and {ours} were \
-             opened and {shut} refused here"
-        )
-    })
-}
-
-fn named(failures: &BTreeMap<super::failure::Failure, u64>) -> BTreeMap<String, u64> {
-    failures
-        .iter()
-        .map(|(failure, count)| (failure.to_string(), *count))
-        .collect()
-}
-
 pub(super) fn latencies(histograms: &Histograms) -> BTreeMap<String, Latency> {
     histograms
         .with_samples()
@@ -439,83 +265,5 @@ impl Latency {
             p9999: quantile(0.9999),
             max: histogram.max() as f64 / 1000.0,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::failure::{Failure, Lack};
-    use super::super::outcome::Costs;
-    use super::super::recorder::Recorder;
-    use super::*;
-
-    /// The verdict on a load whose generator was a second late.
-    fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
-        let mut recorder = Recorder::new().expect("histograms");
-        recorder.counts.attempted = 20;
-        recorder.counts.opened = 20;
-        for _ in 0..20 {
-            recorder.record(Metric::Lag, 1_000_000_000, false);
-            recorder.record(Metric::Attach, 1_000_000, false);
-        }
-        if let Some(failure) = failure {
-            recorder.counts.failed += 1;
-            recorder.fail(failure, |failure| Example {
-                failure,
-                at: 0.0,
-                attach: "1".into(),
-                local: None,
-                said: None,
-            });
-        }
-        let outcome = Outcome {
-            recorder,
-            ending: Ending::Complete,
-            most_open: 20,
-            ramped: 1.0,
-            steady: None,
-            ended: 2.0,
-            costs: Costs::default(),
-            processes: 1,
-            lost_workers: Vec::new(),
-            aborted: None,
-        };
-        let gauntlet = Gauntlet {
-            version: "1".into(),
-            commit: None,
-        };
-        let load = Load {
-            target: "a door".into(),
-            model: "open".into(),
-            attaches: 20,
-            arrivals: "20/s".into(),
-            hold: 1000,
-            echo_every: None,
-            deadline: 1000,
-            probe_every: None,
-            seed: 1,
-            resolve: 0.0,
-        };
-        let objectives = [objective.parse().expect("an objective")];
-        let result = LoadResult::new((gauntlet, String::new()), load, outcome, &objectives, None);
-        assert!(result.generator.saturated);
-        assert!(
-            result
-                .reasons
-                .iter()
-                .any(|reason| reason.starts_with("the generator was itself the limit"))
-        );
-        result.verdict
-    }
-
-    #[test]
-    fn a_late_generator_says_nothing_against_counts() {
-        assert_eq!(verdict("errors == 0", None), Verdict::Pass);
-        assert_eq!(verdict("attach.p50 < 1s", None), Verdict::Error);
-        assert_eq!(verdict("opened >= 21", None), Verdict::Fail);
-        assert_eq!(
-            verdict("opened >= 1", Some(Failure::Local(Lack::Ports))),
-            Verdict::Error
-        );
     }
 }

@@ -82,6 +82,15 @@ pub fn passed() -> LoadResult {
     measured(rising(), rising())
 }
 
+/// The same of the closed model.
+pub fn closed() -> LoadResult {
+    let mut result = passed();
+    result.load.model = "closed".into();
+    result.load.arrivals = "10 at once".into();
+    result.generator.lag_p99 = 0.0;
+    result
+}
+
 /// The same with a door that didn't hold, whose server says what no browser may obey.
 pub fn failed() -> LoadResult {
     let mut result = passed();
@@ -161,6 +170,7 @@ pub fn target_side() -> TargetSide {
         processor: Some(2.5),
         peak_working_set: Some(51_000_000),
         processes: Some(3),
+        peak_descriptors: Some(120),
         restarts: 1,
     };
     TargetSide {

@@ -15,7 +15,10 @@ pub struct Shared {
     pub secret: u64,
     /// Where one types for all.
     pub fan_out: Option<FanOut>,
+    /// Between two echoes of the schedule; 0 in the closed model, which has none.
     pub echo_every: u64,
+    /// In the closed model, between an answer and the next echo; none where nobody types, and in the open model.
+    pub think: Option<u64>,
     pub deadline: u64,
 }
 

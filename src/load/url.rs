@@ -160,7 +160,14 @@ pub async fn resolve(host: &str, port: u16, owned: bool) -> Result<Vec<SocketAdd
             host: host.to_owned(),
             source,
         })?;
-    let addresses: Vec<SocketAddr> = found.collect();
+    permitted(host, found.collect(), owned)
+}
+
+/// A host's addresses, where a load may go there.
+///
+/// # Errors
+/// There are none, or one is on a public network without `--i-own-this-target`.
+pub fn permitted(host: &str, addresses: Vec<SocketAddr>, owned: bool) -> Result<Vec<SocketAddr>, ResolveError> {
     if addresses.is_empty() {
         let host = host.to_owned();
         return Err(ResolveError::NoAddress { host });

@@ -21,7 +21,7 @@ pub mod handshake;
 pub mod http;
 pub mod jwt;
 mod limits;
-mod load;
+pub mod load;
 mod lock;
 mod log_files;
 mod login;

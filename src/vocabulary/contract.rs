@@ -26,8 +26,8 @@ impl Contract {
         }
     }
 
-    /// The contract of that name, as ids of scenarios begin with it. Ids of others, as a person may give
-    /// them, are about the first.
+    /// The contract of that name, as ids of scenarios begin with it. Ids that begin otherwise, as with `capacity`
+    /// or as a person may give them, are about the first.
     pub fn named(name: &str) -> Contract {
         let mut all = Contract::ALL.into_iter();
         all.find(|contract| contract.name() == name).unwrap_or_default()

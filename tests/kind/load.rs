@@ -51,6 +51,7 @@ async fn two_pods_make_one_load() {
     let terminal = &pods["terminal-0"];
     assert!(terminal["processor"].as_f64() > Some(0.0), "{terminal}");
     assert!(terminal["peakWorkingSet"].as_u64() > Some(1 << 20), "{terminal}");
+    assert!(terminal["peakDescriptors"].as_u64() > Some(0), "{terminal}");
     assert_eq!(terminal["restarts"].as_u64(), Some(0));
     assert!(
         ran.stdout

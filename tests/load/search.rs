@@ -5,7 +5,7 @@ use crate::binary::{folder, json, run_in};
 /// `gauntlet capacity` of a door with a limit that is known.
 fn capacity(limit: &[&str], arguments: &[&str]) -> (u64, u64) {
     let folder = folder();
-    let all = [&["capacity", "--out", "found.json"], limit, arguments].concat();
+    let all = [&["capacity", "--out", "found.json", "--trials", "3"], limit, arguments].concat();
     let ran = run_in(folder.path(), &all).exits(0);
     let document = json(&folder.path().join("found.json"));
     assert_eq!(document["gauntlet"]["version"], env!("CARGO_PKG_VERSION"), "{document}");
@@ -15,6 +15,10 @@ fn capacity(limit: &[&str], arguments: &[&str]) -> (u64, u64) {
     );
     let found = &document["found"];
     assert_eq!(found["end"], "found", "{}\n{}", ran.stdout, ran.stderr);
+    let interval = &document["interval"];
+    for end in ["kept", "broken"] {
+        assert_eq!(interval[end]["load"], found[end], "{document}");
+    }
     (
         found["kept"].as_u64().expect("kept"),
         found["broken"].as_u64().expect("broken"),
@@ -103,6 +107,16 @@ fn a_door_without_a_limit_is_kept_at_the_most() {
         "{}",
         ran.stdout
     );
+    let sure = "  80 attaches: kept in 4 of 4 trials, so in 51 to 100 % of all (95 % confidence)\n";
+    assert!(ran.stdout.ends_with(sure), "{}", ran.stdout);
+    let few = [&arguments[..], &["--trials", "3", "--out", "found.json"]].concat();
+    let ran = run_in(folder.path(), &few).exits(0);
+    let unsure =
+        "  80 attaches: kept in 2 of 2 trials, so in 34 to 100 % of all (95 % confidence)\n  not 95 % sure that ";
+    assert!(ran.stdout.contains(unsure), "{}", ran.stdout);
+    let document = json(&folder.path().join("found.json"));
+    assert_eq!(document["interval"]["confirmed"], false, "{document}");
+    assert_eq!(document["interval"]["broken"], serde_json::Value::Null, "{document}");
     let ran = run_in(
         folder.path(),
         &[&arguments[..], &["--mutant", "empty-token-opens"]].concat(),

@@ -7,8 +7,10 @@ mod door;
 mod drive;
 mod http;
 mod live;
+mod model;
 mod platform;
 mod reports;
+pub mod scenario;
 mod sessions;
 mod workers;
 
@@ -35,6 +37,7 @@ use cluster::{ClusterOptions, Found};
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 pub use live::View;
+use model::ModelOptions;
 use reports::Reports;
 use sessions::SessionOptions;
 pub use workers::work;
@@ -42,6 +45,10 @@ use workers::{Crew, CrewError};
 
 #[derive(Clone, Debug, Args)]
 pub struct LoadOptions {
+    /// Take flags that aren't given from the `load` step of this scenario: its id, with a case of its matrix in brackets,
+    /// or its file
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: Option<String>,
     /// Number of attaches held at once
     #[arg(long, short = 'n', value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub attaches: u32,
@@ -51,6 +58,8 @@ pub struct LoadOptions {
     /// How long all are held once they are open
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = time)]
     pub hold: Duration,
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// Only one attach types, once all are open, and all must see each key: they share one terminal
     #[arg(long)]
     pub fan_out: bool,
@@ -80,6 +89,7 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Rejects meaningless combinations of flags.
     fn check(&self) -> Result<(), UsageError> {
+        self.model.check(self)?;
         let apart = [
             ("--workers", self.workers > 1, "all attaches are in one process"),
             (
@@ -150,6 +160,7 @@ pub async fn run(mut options: LoadOptions, mut process: Process) -> Result<u8, U
     let size = Size {
         attaches,
         arrivals: options.ramp,
+        model: options.model.model(),
         hold: options.hold,
         fan_out: options.fan_out,
     };

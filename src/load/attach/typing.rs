@@ -68,6 +68,39 @@ impl Attach {
     /// Begins the echoes; the first is due at this moment.
     pub fn echo_from(&mut self, first: u64) {
         self.first_echo = first;
+        self.thinking = true;
+    }
+
+    /// In the closed model: types the next echo's nonce. The echo counts from now.
+    pub fn echo_now(&mut self, now: u64, shared: &mut Shared) -> Result<(), Failure> {
+        self.thinking = false;
+        self.first_echo = now;
+        let steady = shared.is_steady(now);
+        shared.recorder.counts.echoes_sent += 1;
+        shared.recorder.steady_echoes += u64::from(steady);
+        let number = self.sent;
+        self.sent += 1;
+        self.type_nonce(self.tag, number, shared)
+    }
+
+    /// In the closed model: whether the last echo is answered and the next has no timer yet, which it gets now.
+    pub fn begins_to_think(&mut self) -> bool {
+        let begins = self.is_open() && self.counted && !self.thinking && self.unanswered() == 0;
+        self.thinking |= begins;
+        begins
+    }
+
+    /// In the closed model: gives an echo up that is unanswered for too long; gives when to look again.
+    pub fn give_up_late(&mut self, now: u64, shared: &mut Shared) -> u64 {
+        if self.unanswered() > 0 {
+            let until = self.first_echo.saturating_add(shared.deadline);
+            if now < until {
+                return until;
+            }
+            self.settled += 1;
+            self.unanswered_for(1, &Failure::TimedOut(Metric::Echo), shared);
+        }
+        now.saturating_add(shared.deadline)
     }
 
     /// Types the next echo's nonce, which is due by now; gives when the one after it is.

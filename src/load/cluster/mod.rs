@@ -1,7 +1,9 @@
 //! Loads that involve a cluster: workers in its pods, the reference platform on it, and the cost to its pods.
 
+mod descriptors;
 mod figures;
 mod job;
+mod kubelet;
 mod reference;
 mod target;
 mod watch;

@@ -28,6 +28,8 @@ pub struct PodCost {
     pub peak_working_set: Option<u64>,
     /// The most processes.
     pub processes: Option<u64>,
+    /// The most open descriptors of all its containers; none if the kubelet doesn't tell them.
+    pub peak_descriptors: Option<u64>,
     /// Restarts of its containers during the load.
     pub restarts: u32,
 }
@@ -59,6 +61,7 @@ impl PodCost {
             processor: sum(self.processor, other.processor),
             peak_working_set: self.peak_working_set.max(other.peak_working_set),
             processes: self.processes.max(other.processes),
+            peak_descriptors: self.peak_descriptors.max(other.peak_descriptors),
             restarts: self.restarts + other.restarts,
         }
     }
@@ -76,6 +79,10 @@ impl PodCost {
             Some(processes) => parts.push(format!("{processes} processes")),
             None => {}
         }
+        parts.push(match self.peak_descriptors {
+            Some(descriptors) => format!("{descriptors} descriptors at most"),
+            None => "descriptors not told".to_owned(),
+        });
         parts.push(match self.restarts {
             0 => "no restart".to_owned(),
             1 => "1 RESTART".to_owned(),
@@ -103,22 +110,24 @@ mod tests {
             processor: Some(12.34),
             peak_working_set: Some(51_300_000),
             processes: Some(3),
+            peak_descriptors: Some(120),
             restarts: 2,
         };
         assert_eq!(
             known.text(),
-            "12.3 s of processor, 51.3 MB at most, 3 processes, 2 RESTARTS"
+            "12.3 s of processor, 51.3 MB at most, 3 processes, 120 descriptors at most, 2 RESTARTS"
         );
-        assert_eq!(PodCost::default().text(), "no restart");
+        assert_eq!(PodCost::default().text(), "descriptors not told, no restart");
         let both = known.and(PodCost {
             processor: Some(1.0),
             peak_working_set: Some(60_000_000),
             processes: None,
+            peak_descriptors: Some(90),
             restarts: 1,
         });
         assert_eq!(
             both.text(),
-            "13.3 s of processor, 60.0 MB at most, 3 processes, 3 RESTARTS"
+            "13.3 s of processor, 60.0 MB at most, 3 processes, 120 descriptors at most, 3 RESTARTS"
         );
     }
 }

@@ -4,32 +4,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::figures::{Figures, read};
+use super::figures::Figures;
+use super::kubelet::{ANSWER_WITHIN, Silent, counted, summary};
 use super::target::{PodCost, TargetSide};
 use crate::world::kube_error::kube_error;
 use crate::world::labels;
 
+#[cfg(test)]
+mod tests;
+
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Longest time of a call.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A kubelet looks each 10 to 15 s: so long the look is waited for that sees the load's end.
 const LAST_LOOK_WITHIN: Duration = Duration::from_secs(20);
 
 /// Time between two tries to find it.
 const LAST_LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The permission needed to query kubelets.
-const PROXY_RULE: &str = "a ClusterRole with `get` on `nodes/proxy` would allow it";
 
 /// The permission needed to list pods.
 const PODS_RULE: &str = "a Role with `list` on `pods` would allow it";
@@ -56,6 +54,7 @@ struct Seen {
     used: Option<u64>,
     working_set: Option<u64>,
     processes: Option<u64>,
+    descriptors: Option<u64>,
     looked: Option<String>,
     /// It ran at the last look.
     there: bool,
@@ -71,6 +70,8 @@ struct Side {
     begun: bool,
     /// Kubelets may not be asked.
     forbidden: bool,
+    /// They don't tell descriptors.
+    uncounted: bool,
     notes: BTreeSet<String>,
 }
 
@@ -123,6 +124,7 @@ impl Side {
             seen: BTreeMap::new(),
             begun: false,
             forbidden: false,
+            uncounted: false,
             notes: BTreeSet::new(),
         }
     }
@@ -171,8 +173,10 @@ impl Side {
         };
         if !self.forbidden {
             let (client, namespace) = (&self.of.client, &self.of.namespace);
-            let asking: Vec<_> = nodes.iter().map(|node| ask(client, node, namespace)).collect();
-            let answers = join_all(asking).await;
+            let summaries: Vec<_> = nodes.iter().map(|node| summary(client, node, namespace)).collect();
+            let asked = nodes.iter().filter(|_| !self.uncounted);
+            let counts: Vec<_> = asked.map(|node| counted(client, node, namespace)).collect();
+            let (answers, counts) = join(join_all(summaries), join_all(counts)).await;
             for answer in answers {
                 match answer {
                     Ok(figures) => figures.into_iter().for_each(|figures| self.add(figures)),
@@ -180,11 +184,12 @@ impl Side {
                         self.forbidden = true;
                         self.notes.insert(why);
                     }
-                    Err(Silent::Failed(why)) => {
+                    Err(Silent::Absent(why) | Silent::Failed(why)) => {
                         self.notes.insert(why);
                     }
                 }
             }
+            counts.into_iter().for_each(|answer| self.count(answer));
         }
         self.begun = true;
     }
@@ -239,6 +244,26 @@ impl Side {
         }
     }
 
+    /// Takes a kubelet's count of descriptors.
+    fn count(&mut self, answer: Result<BTreeMap<String, u64>, Silent>) {
+        match answer {
+            Ok(pods) => {
+                for seen in self.seen.values_mut().filter(|seen| seen.there) {
+                    seen.descriptors = seen.descriptors.max(pods.get(&seen.name).copied());
+                }
+            }
+            // It is said of the rest already.
+            Err(_) if self.forbidden => {}
+            Err(Silent::Forbidden(why) | Silent::Absent(why)) => {
+                self.uncounted = true;
+                self.notes.insert(why);
+            }
+            Err(Silent::Failed(why)) => {
+                self.notes.insert(why);
+            }
+        }
+    }
+
     fn told(self) -> TargetSide {
         let mut pods: BTreeMap<String, PodCost> = BTreeMap::new();
         for seen in self.seen.into_values() {
@@ -246,6 +271,7 @@ impl Side {
                 processor: seen.used.map(|used| used as f64 / 1e9),
                 peak_working_set: seen.working_set,
                 processes: seen.processes,
+                peak_descriptors: seen.descriptors,
                 restarts: u32::try_from(seen.restarts.1 - seen.restarts.0).unwrap_or_default(),
             };
             let before = pods.remove(&seen.name).unwrap_or_default();
@@ -280,30 +306,6 @@ impl Seen {
     }
 }
 
-/// Why a kubelet says nothing.
-enum Silent {
-    Forbidden(String),
-    Failed(String),
-}
-
-/// What a node's kubelet says of a namespace's pods.
-async fn ask(client: &kube::Client, node: &str, namespace: &str) -> Result<Vec<Figures>, Silent> {
-    let doing = "processor time and memory of pods could not be read";
-    let failed = |why: &dyn std::fmt::Display| Silent::Failed(format!("{doing} from node {node}: {why}"));
-    let request = http::Request::get(format!("/api/v1/nodes/{node}/proxy/stats/summary"))
-        .body(Vec::new())
-        .map_err(|error| failed(&error))?;
-    match timeout(ANSWER_WITHIN, client.request_text(request)).await {
-        Ok(Ok(text)) => read(&text, namespace).map_err(|why| failed(&why)),
-        // The same of all nodes, and so without the node's name.
-        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(Silent::Forbidden(format!("{doing} (403 Forbidden); {PROXY_RULE}")))
-        }
-        Ok(Err(error)) => Err(failed(&kube_error(&error))),
-        Err(_) => Err(failed(&format!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
-    }
-}
-
 /// Of all containers of a pod.
 fn restarts(pod: &Pod) -> i32 {
     let statuses = pod
@@ -311,61 +313,4 @@ fn restarts(pod: &Pod) -> i32 {
         .iter()
         .flat_map(|status| status.container_statuses.iter().flatten());
     statuses.map(|status| status.restart_count).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn figures(processor: u64, working_set: u64) -> Figures {
-        Figures {
-            uid: "u-1".into(),
-            looked: Some(processor.to_string()),
-            processor: Some(processor),
-            working_set: Some(working_set),
-            processes: Some(1),
-        }
-    }
-
-    fn used(looks: &[(u64, bool)]) -> Option<u64> {
-        let mut seen = Seen::default();
-        for (processor, begun) in looks {
-            seen.add(figures(*processor, 0), *begun);
-        }
-        seen.used
-    }
-
-    #[test]
-    fn what_was_used_before_the_load_is_not_the_loads() {
-        assert_eq!(used(&[(100, false), (130, true), (190, true)]), Some(90));
-        // It was made during the load.
-        assert_eq!(used(&[(40, true), (50, true)]), Some(50));
-        // It has begun anew.
-        assert_eq!(used(&[(100, false), (130, true), (10, true), (15, true)]), Some(45));
-        assert_eq!(used(&[]), None);
-    }
-
-    #[test]
-    fn the_peak_stands() {
-        let mut seen = Seen::default();
-        for working_set in [10, 30, 20] {
-            seen.add(figures(1, working_set), true);
-        }
-        assert_eq!((seen.working_set, seen.processes), (Some(30), Some(1)));
-    }
-
-    #[test]
-    fn restarts_are_those_of_all_containers() {
-        let container = |restarts: u32| json!({ "name": "a", "image": "", "imageID": "", "restartCount": restarts });
-        let pod: Pod = serde_json::from_value(json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {},
-            "status": { "containerStatuses": [container(2), container(1)] },
-        }))
-        .expect("a pod");
-        assert_eq!(restarts(&pod), 3);
-    }
 }

@@ -28,7 +28,7 @@ pub struct Comparison<'a> {
     b: &'a Saved,
     /// What weakens the comparison, in words.
     warnings: Vec<String>,
-    /// Whose generator was late, in words: it says nothing against counts.
+    /// Why latencies say nothing, in words: a generator was late, or the models differ. It says nothing against counts.
     late: Vec<String>,
     /// Why figures of the platform could not be told otherwise, in words.
     limits: Vec<String>,
@@ -93,7 +93,7 @@ impl<'a> Comparison<'a> {
         let both = Both {
             a,
             b,
-            saturated: a.result.generator.saturated || b.result.generator.saturated,
+            saturated: a.result.generator.saturated || b.result.generator.saturated || models(a, b).is_some(),
             lacked: a.result.lacked_here() + b.result.lacked_here() > 0,
         };
         let limited = limits.iter().map(|limit| {
@@ -105,7 +105,7 @@ impl<'a> Comparison<'a> {
             a,
             b,
             warnings: warnings(a, b),
-            late: [a, b].into_iter().filter_map(lateness).collect(),
+            late: [a, b].into_iter().filter_map(lateness).chain(models(a, b)).collect(),
             limits: [a, b].into_iter().flat_map(limits_of).collect(),
             rows: both.rows(),
             limited: limited.collect(),
@@ -130,7 +130,7 @@ impl<'a> Comparison<'a> {
 struct Both<'a> {
     a: &'a Saved,
     b: &'a Saved,
-    /// Whether a generator was the limit: latencies then say nothing about the platform.
+    /// Whether a generator was the limit, or the models differ: latencies then say nothing about the platform.
     saturated: bool,
     /// Whether a machine lacked something: then errors don't count against the platform.
     lacked: bool,
@@ -316,6 +316,17 @@ fn lateness(saved: &Saved) -> Option<String> {
             "the generator was itself the limit in {}: its lag has a p99 of {:.1} ms; latencies are none of the \
              platform's",
             saved.name, generator.lag_p99
+        )
+    })
+}
+
+/// Why latencies of two models can't be compared.
+fn models(a: &Saved, b: &Saved) -> Option<String> {
+    let (one, other) = (&a.result.load.model, &b.result.load.model);
+    (one != other).then(|| {
+        format!(
+            "{} is of the {one} model and {} of the {other} one: their latencies count from different moments",
+            a.name, b.name
         )
     })
 }

@@ -207,3 +207,17 @@ fn what_only_one_has_is_missing() {
     assert_eq!(said(&comparison, "echo.p50"), Said::Missing);
     assert_eq!(comparison.exit_code(), 0);
 }
+
+#[test]
+fn latencies_of_two_models_are_not_compared() {
+    let open = saved("a.json", sample::passed());
+    let closed = saved("b.json", sample::closed());
+    let comparison = Comparison::new(&open, &closed, &[]);
+    assert_eq!(said(&comparison, "attach.p50"), Said::CouldNotTell);
+    assert_eq!(
+        comparison.late,
+        ["a.json is of the open model and b.json of the closed one: their latencies count from different moments"]
+    );
+    assert_eq!(comparison.exit_code(), 3);
+    assert_eq!(Comparison::new(&closed, &closed, &[]).exit_code(), 0);
+}

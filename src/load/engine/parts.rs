@@ -15,6 +15,9 @@ impl Engine<'_> {
     /// Goes on to the load's next part where this one is over.
     pub(super) fn turn(&mut self) {
         let before = self.part;
+        if before == Part::Ramp {
+            self.fill();
+        }
         self.turn_once();
         if self.part != before {
             self.turn_once();

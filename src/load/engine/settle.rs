@@ -1,6 +1,7 @@
 //! Accounts for attaches while the platform changes, and for failed handshakes.
 
 use super::Engine;
+use super::names::Names;
 use crate::load::attach::Credential;
 use crate::load::control::Course;
 use crate::load::failure::Failure;
@@ -16,6 +17,7 @@ impl Engine<'_> {
                 for (_, attach) in &mut self.attaches {
                     attach.unsettled = !attach.is_open();
                 }
+                self.names.iter_mut().for_each(Names::unsettle);
             }
             Course::Settled(doors) => {
                 self.unsettled = false;
@@ -103,7 +105,9 @@ mod tests {
     use super::*;
     use crate::load::control::Control;
     use crate::load::engine::run;
+    use crate::load::model::Model;
     use crate::load::plan::{Door, Plan, Target};
+    use crate::load::resolution::Resolution;
     use crate::load::schedule::Arrivals;
 
     /// A server that opens for the token of the moment. Without one it hangs up, and counts to whom.
@@ -193,10 +197,12 @@ mod tests {
     fn plan(server: &Arc<Server>, attaches: u32, hold: Duration) -> Plan {
         Plan {
             addresses: vec![server.listen()],
+            resolution: Resolution::Nothing,
             sources: Vec::new(),
             tls: None,
             doors: vec![door("before", None)],
             attaches,
+            model: Model::Open,
             arrivals: Arrivals::Constant(200.0),
             hold,
             echo_every: None,

@@ -17,6 +17,17 @@ use crate::load::metric::Metric;
 use crate::load::recorder::Example;
 use crate::load::timers::{Due, Slot};
 
+/// An attach before it connects.
+pub(super) struct Beginning {
+    pub request: Arc<Request>,
+    pub credential: Credential,
+    pub number: u32,
+    pub tag: u32,
+    pub intended: u64,
+    /// The platform changes, or did while its name was resolved.
+    pub unsettled: bool,
+}
+
 impl Engine<'_> {
     pub(super) fn next_start(&mut self) {
         if let Some(start) = self.starts.next() {
@@ -34,6 +45,12 @@ impl Engine<'_> {
         if let Some(meant) = self.waits.take() {
             self.waited += intended - meant;
         }
+        self.start_one(intended);
+        self.next_start();
+    }
+
+    /// Starts the next attach with the right token.
+    pub(super) fn start_one(&mut self, intended: u64) {
         self.shared.recorder.counts.attempted += 1;
         // Of all workers' attaches, so that the doors have the same number of them.
         let turn = self.plan.turn + self.started * self.plan.workers;
@@ -43,7 +60,6 @@ impl Engine<'_> {
         self.started += 1;
         self.pending += 1;
         self.begin(request, Credential::Right, tag, intended);
-        self.next_start();
     }
 
     /// Starts an attach that the door has to refuse.
@@ -71,9 +87,35 @@ impl Engine<'_> {
     pub(super) fn begin(&mut self, request: Arc<Request>, credential: Credential, tag: u32, intended: u64) {
         let number = self.numbers;
         self.numbers = self.numbers.wrapping_add(1);
+        let one = Beginning {
+            request,
+            credential,
+            number,
+            tag,
+            intended,
+            unsettled: self.unsettled,
+        };
+        if self.names.is_some() {
+            return self.resolve(one);
+        }
+        let plan = self.plan;
+        self.connect(one, &plan.addresses);
+    }
+
+    /// Connects to one of these addresses, in turn.
+    pub(super) fn connect(&mut self, one: Beginning, addresses: &[SocketAddr]) {
+        let Beginning {
+            request,
+            credential,
+            number,
+            tag,
+            intended,
+            unsettled,
+        } = one;
         let now = self.shared.clock.now();
         let until = now.saturating_add(self.shared.deadline);
-        let begun = self.socket(number).map_err(Failure::from_errno).and_then(|socket| {
+        let socket = self.socket(number, addresses).map_err(Failure::from_errno);
+        let begun = socket.and_then(|socket| {
             let tls = self.plan.tls.as_ref().map(|(config, name)| (config, name));
             Attach::new(socket, tls, request, (credential, number, tag), (intended, now, until))
         });
@@ -87,10 +129,10 @@ impl Engine<'_> {
                     local: None,
                     said: None,
                 };
-                return self.failed((credential, self.unsettled), failure, example);
+                return self.failed((credential, unsettled), failure, example);
             }
         };
-        attach.unsettled = self.unsettled;
+        attach.unsettled = unsettled;
         let entry = self.attaches.vacant_entry();
         let slot = Slot {
             key: entry.key() as u32,
@@ -110,9 +152,9 @@ impl Engine<'_> {
     }
 
     /// A socket that has begun to connect.
-    pub(super) fn socket(&self, number: u32) -> rustix::io::Result<TcpStream> {
+    fn socket(&self, number: u32, addresses: &[SocketAddr]) -> rustix::io::Result<TcpStream> {
         let turn = number as usize;
-        let address = self.plan.addresses[turn % self.plan.addresses.len()];
+        let address = addresses[turn % addresses.len()];
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -122,7 +164,7 @@ impl Engine<'_> {
         // Keystrokes are small and must not wait for one another.
         sockopt::set_tcp_nodelay(&socket, true)?;
         if !self.plan.sources.is_empty() {
-            let source = self.plan.sources[turn / self.plan.addresses.len() % self.plan.sources.len()];
+            let source = self.plan.sources[turn / addresses.len() % self.plan.sources.len()];
             bind(socket.as_fd(), &SocketAddr::new(source, 0))?;
         }
         match connect(socket.as_fd(), &address) {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use slab::Slab;
 
+use super::names::RESOLVING;
 use super::{Engine, Part};
 use crate::load::attach::{Attach, Credential, Progress};
 use crate::load::failure::Failure;
@@ -21,6 +22,9 @@ impl Engine<'_> {
             Progress::GoesOn => self.unread.push(slot),
             Progress::Opened => self.opened(slot),
             Progress::Ended(failure) => self.ended(slot, failure),
+        }
+        if let Some(think) = self.shared.think {
+            self.think(slot, think);
         }
     }
 
@@ -50,7 +54,8 @@ impl Engine<'_> {
         let echoes = self.plan.echo_every.is_some() && !self.plan.fan_out;
         if echoes && matches!(self.part, Part::Ramp | Part::Gather | Part::Hold) {
             // Somewhere in the first interval: those that open together don't type together.
-            let first = self.shared.clock.now() + mix(u64::from(slot.number)) % self.shared.echo_every;
+            let every = self.shared.think.unwrap_or(self.shared.echo_every);
+            let first = self.shared.clock.now() + mix(u64::from(slot.number)) % every;
             attach.echo_from(first);
             self.timers.add(first, Due::Echo(slot));
         }
@@ -63,8 +68,14 @@ impl Engine<'_> {
         let Some(attach) = attach(&mut self.attaches, slot) else {
             return;
         };
-        match attach.echo(now, &mut self.shared) {
-            Ok(next) => self.timers.add(next, Due::Echo(slot)),
+        let next = match self.shared.think {
+            None => attach.echo(now, &mut self.shared).map(Some),
+            // The next follows its answer.
+            Some(_) => attach.echo_now(now, &mut self.shared).map(|()| None),
+        };
+        match next {
+            Ok(Some(next)) => self.timers.add(next, Due::Echo(slot)),
+            Ok(None) => {}
             Err(failure) => self.ended(slot, Some(failure)),
         }
     }
@@ -98,11 +109,14 @@ impl Engine<'_> {
 
     /// A phase's deadline has come; the attach may have gone on to another phase, which has its own.
     pub(super) fn deadline(&mut self, slot: Slot, at: u64) {
+        if slot.key == RESOLVING {
+            return self.unresolved(slot.number);
+        }
         let Some(attach) = attach(&mut self.attaches, slot) else {
             return;
         };
         if attach.is_open() {
-            return;
+            return self.echo_deadline(slot);
         }
         if at < attach.until {
             return self.timers.add(attach.until, Due::Deadline(slot));
@@ -148,7 +162,7 @@ impl Engine<'_> {
 }
 
 /// The attach of a slot, where it is still there.
-fn attach(attaches: &mut Slab<Attach>, slot: Slot) -> Option<&mut Attach> {
+pub(super) fn attach(attaches: &mut Slab<Attach>, slot: Slot) -> Option<&mut Attach> {
     attaches
         .get_mut(slot.key as usize)
         .filter(|attach| attach.number == slot.number)

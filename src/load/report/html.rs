@@ -11,7 +11,7 @@ use crate::load::metric::decode;
 use crate::load::objective::Kept;
 use crate::load::recorder::Second;
 use crate::load::result::{LoadResult, Verdict};
-use crate::load::summary::{generator, latencies, milliseconds, platform, share, word};
+use crate::load::summary::{closed, generator, latencies, milliseconds, platform, share, titled, word};
 use crate::report::page::{STYLE, text};
 
 const CHARTS: &str = include_str!("charts.css");
@@ -46,6 +46,9 @@ fn write(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             writeln!(out, "<li>{}</li>", text(reason))?;
         }
         writeln!(out, "</ul>")?;
+    }
+    if let Some(closed) = closed(result) {
+        writeln!(out, "<p>{}</p>", text(closed))?;
     }
     objectives(result, out)?;
     writeln!(out, "<h2>Over time</h2>\n<div class=\"charts\">")?;
@@ -205,7 +208,8 @@ fn percentiles(result: &LoadResult, out: &mut String) -> std::fmt::Result {
     if drawn.is_empty() {
         return Ok(());
     }
-    writeln!(out, "<h2>Percentiles</h2>\n<div class=\"charts\">\n{drawn}</div>")
+    let title = titled("Percentiles", result);
+    writeln!(out, "<h2>{title}</h2>\n<div class=\"charts\">\n{drawn}</div>")
 }
 
 /// Values by the nines of their percentiles, as far as there is a sample beyond.
@@ -229,7 +233,7 @@ fn table_of_latencies(result: &LoadResult, out: &mut String) -> std::fmt::Result
     let columns = [
         "", "count", "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max",
     ];
-    head("Latencies", &columns, out)?;
+    head(&titled("Latencies", result), &columns, out)?;
     for (name, latency) in latencies(result) {
         let values = [
             latency.min,
@@ -417,7 +421,7 @@ mod tests {
         let page = render(&sample::passed().with_target_side(Some(sample::target_side())));
         for part in [
             "<p>those of namespace agents with app in (web, worker)</p>",
-            "<tr><th>web-1</th><td>2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART</td></tr>",
+            "<tr><th>web-1</th><td>2.5 s of processor, 51.0 MB at most, 3 processes, 120 descriptors at most, 1 RESTART</td></tr>",
             "<tr><th></th><td>node &lt;a&gt; did not answer</td></tr>",
         ] {
             assert!(page.contains(part), "{part}\nis not in\n{page}");

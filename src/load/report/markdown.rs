@@ -6,7 +6,7 @@ use crate::load::http::{COLUMNS, HttpResult, TITLE};
 use crate::load::objective::Kept;
 use crate::load::recorder::Example;
 use crate::load::result::LoadResult;
-use crate::load::summary::{fan_out, generator, latencies, milliseconds, platform, share, word};
+use crate::load::summary::{closed, fan_out, generator, latencies, milliseconds, platform, share, titled, word};
 use crate::report::{cell, code, escape, fence};
 
 /// Lines shown of what a server said.
@@ -26,6 +26,9 @@ pub fn render(result: &LoadResult) -> String {
     }
     if !result.reasons.is_empty() {
         text.push('\n');
+    }
+    if let Some(closed) = closed(result) {
+        text += &format!("{}\n\n", escape(closed));
     }
     text += &objectives(result);
     text += &counts(result);
@@ -88,7 +91,10 @@ fn counts(result: &LoadResult) -> String {
 }
 
 fn table(result: &LoadResult) -> String {
-    let mut text = String::from("| latency | count | p50 | p90 | p99 | p99.9 | max |\n|---|--:|--:|--:|--:|--:|--:|\n");
+    let mut text = format!(
+        "| {} | count | p50 | p90 | p99 | p99.9 | max |\n|---|--:|--:|--:|--:|--:|--:|\n",
+        titled("latency", result)
+    );
     let head = text.len();
     for (name, latency) in latencies(result) {
         text += &format!(
@@ -249,8 +255,8 @@ mod tests {
         let text = render(&sample::passed().with_target_side(Some(sample::target_side())));
         let part = "Generator: lag p99 0.50 ms\n\n\
                     Pods of the target: those of namespace agents with app in (web, worker)\n\n\
-                    - `web-1`: 2.5 s of processor, 51.0 MB at most, 3 processes, 1 RESTART\n\
-                    - `worker-1`: no restart\n";
+                    - `web-1`: 2.5 s of processor, 51.0 MB at most, 3 processes, 120 descriptors at most, 1 RESTART\n\
+                    - `worker-1`: descriptors not told, no restart\n";
         assert!(text.contains(part), "{text}");
         assert!(!text.contains("<a>"), "{text}");
     }

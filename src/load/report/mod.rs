@@ -7,7 +7,9 @@ mod markdown;
 
 use std::collections::BTreeMap;
 
+use super::model::is_closed;
 use super::result::LoadResult;
+use super::summary::{attaches, begins, echoes};
 use crate::redact::Redactor;
 use crate::report::{Formats, Spec};
 
@@ -122,12 +124,22 @@ fn redacted(result: &LoadResult, redactor: &Redactor) -> LoadResult {
 fn plan(result: &LoadResult) -> Vec<(&'static str, String)> {
     let load = &result.load;
     let every = |every: Option<u64>| every.map_or("never".to_owned(), duration);
+    let (begins, echo) = match is_closed(&load.model) {
+        true => (
+            ("closed model (--model, --concurrency)", load.arrivals.clone()),
+            "an echo after each answer (--echo-every)",
+        ),
+        false => (
+            ("arrivals (--ramp)", load.arrivals.clone()),
+            "an echo each (--echo-every)",
+        ),
+    };
     vec![
         ("target", load.target.clone()),
         ("attaches (-n)", load.attaches.to_string()),
-        ("arrivals (--ramp)", load.arrivals.clone()),
+        begins,
         ("held (--hold)", duration(load.hold)),
-        ("an echo each (--echo-every)", every(load.echo_every)),
+        (echo, every(load.echo_every)),
         ("a probe each (--probe-every)", every(load.probe_every)),
         ("longest phase (--deadline)", duration(load.deadline)),
         ("seed (--seed)", load.seed.to_string()),
@@ -154,14 +166,12 @@ fn duration(milliseconds: u64) -> String {
 /// What was loaded, in a line.
 pub(super) fn what(result: &LoadResult) -> String {
     let load = &result.load;
-    let echo = load.echo_every.map_or("no echo".to_owned(), |every| {
-        format!("an echo every {}", duration(every))
-    });
     format!(
-        "{} at {}, held {}, {echo}",
-        super::summary::attaches(load.attaches.into()),
-        load.arrivals,
-        duration(load.hold)
+        "{}{}, held {}, {}",
+        attaches(load.attaches.into()),
+        begins(load),
+        duration(load.hold),
+        echoes(load, duration)
     )
 }
 
@@ -223,6 +233,48 @@ mod tests {
                     assert!(!text.contains(part), "{format:?}: {text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_report_names_the_closed_model() {
+        let render =
+            |format: LoadFormat, result: &LoadResult| render(format, result, &Redactor::new()).expect("a report");
+        for (format, parts) in [
+            (
+                LoadFormat::Html,
+                &[
+                    "10 at once (closed model), held 10s, an echo 1500ms after each answer",
+                    "<p>closed model: the next attach or echo begins only after an answer",
+                    "<h2>Latencies (closed model)</h2>",
+                    "<h2>Percentiles (closed model)</h2>",
+                ][..],
+            ),
+            (
+                LoadFormat::Markdown,
+                &[
+                    "10 at once (closed model), held 10s, ",
+                    "| latency (closed model) | count |",
+                    "Generator: no schedule, and so no lag\n",
+                    "closed model (--model, --concurrency): 10 at once, ",
+                ],
+            ),
+            (
+                LoadFormat::Junit,
+                &[
+                    "<property name=\"closed model\" value=\"10 at once\"/>",
+                    "10 at once (closed model)",
+                ],
+            ),
+        ] {
+            let text = render(format, &sample::closed());
+            for part in parts {
+                assert!(text.contains(part), "{part}\nin\n{text}");
+            }
+            assert!(
+                !render(format, &sample::passed()).contains("closed model"),
+                "{format:?}"
+            );
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
+use crate::load::model::Model;
 use crate::load::plan::{Door, Plan, Target};
+pub use crate::load::resolution::Named;
+use crate::load::resolution::Resolution;
 use crate::load::schedule::Arrivals;
 use crate::load::url::{ResolveError, resolve};
 use crate::trust::{Trust, TrustError};
@@ -17,8 +20,9 @@ use crate::trust::{Trust, TrustError};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Assignment {
     pub addresses: Vec<SocketAddr>,
-    /// The name that the worker resolves itself, instead of addresses.
+    /// The name that the worker resolves itself, instead of addresses: names of a cluster lead somewhere only there.
     pub named: Option<Named>,
+    pub resolution: Resolution,
     pub sources: Vec<IpAddr>,
     pub tls: Option<Tls>,
     /// As the `Host` field has it.
@@ -29,6 +33,7 @@ pub struct Assignment {
     pub wrong: String,
     pub old: Option<String>,
     pub attaches: u32,
+    pub model: Model,
     pub arrivals: Arrivals,
     pub hold: Duration,
     pub echo_every: Option<Duration>,
@@ -38,16 +43,6 @@ pub struct Assignment {
     pub seed: u64,
     pub turn: u32,
     pub workers: u32,
-}
-
-/// A host that is looked up where the worker is: names of a cluster lead somewhere only there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Named {
-    pub host: String,
-    pub port: u16,
-    /// It may be on a public network.
-    pub owned: bool,
 }
 
 /// A terminal, with the token for it.
@@ -88,7 +83,11 @@ impl Assignment {
     /// A name that leads nowhere, or where no load may go; certificates that can't be judged.
     pub async fn located(mut self) -> Result<Plan, PlanError> {
         if let Some(Named { host, port, owned }) = self.named.take() {
+            let began = Instant::now();
             self.addresses = resolve(&host, port, owned).await?;
+            if let Resolution::Once(took) = &mut self.resolution {
+                *took = began.elapsed();
+            }
         }
         self.plan()
     }
@@ -107,10 +106,12 @@ impl Assignment {
         };
         Ok(Plan {
             addresses: self.addresses.clone(),
+            resolution: self.resolution.clone(),
             sources: self.sources.clone(),
             tls: self.tls.as_ref().map(Tls::client).transpose()?,
             doors: self.terminals.iter().map(door).collect(),
             attaches: self.attaches,
+            model: self.model,
             arrivals: self.arrivals.clone(),
             hold: self.hold,
             echo_every: self.echo_every,
@@ -127,7 +128,13 @@ impl Assignment {
 
     /// The part of one of several workers.
     pub fn part(&self, turn: u32, workers: u32) -> Assignment {
+        let resolution = match &self.resolution {
+            // It was resolved here, and the first worker tells it for all.
+            Resolution::Once(_) if turn > 0 && self.named.is_none() => Resolution::Nothing,
+            other => other.clone(),
+        };
         Assignment {
+            resolution,
             turn,
             workers,
             ..self.clone()

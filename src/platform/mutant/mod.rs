@@ -19,11 +19,13 @@ macro_rules! mutants {
 use crate::vocabulary::Road;
 
 mod agent_service;
+mod capacity;
 mod codex_auth;
 mod gateways;
 mod harness_token;
 
 pub use agent_service::*;
+pub use capacity::*;
 pub use codex_auth::*;
 pub use gateways::*;
 pub use harness_token::*;
@@ -67,6 +69,7 @@ pub fn by_name(name: &str) -> Option<&'static Mutant> {
 pub fn all() -> impl Iterator<Item = &'static Mutant> + Clone {
     HARNESS_TOKEN
         .iter()
+        .chain(CAPACITY)
         .chain(CODEX_AUTH)
         .chain(AGENT_SERVICE)
         .chain(NGINX)
@@ -144,6 +147,9 @@ mod tests {
             "harness-token/load/holds",
             "harness-token/load/refuses",
             "harness-token/load/returns",
+            "capacity/terminal/attaches",
+            "capacity/terminal/ramp",
+            "capacity/terminal/fan-out",
             "codex-auth/pod/shape",
             "codex-auth/pod/codex-installed",
             "codex-auth/pod/no-login-boots",

@@ -16,6 +16,9 @@ const KEPT: Duration = Duration::from_millis(200);
 /// How long a target lies where all connections have theirs: several handshakes of a load.
 const LIES: Duration = Duration::from_millis(20);
 
+/// What an upgrade takes while the others wait for it.
+const TURN: Duration = Duration::from_millis(20);
+
 pub struct Busy {
     pod: Pod,
     capacity: Arc<Capacity>,
@@ -23,6 +26,8 @@ pub struct Busy {
     decisions: Mutex<HashMap<IpAddr, (Instant, bool)>>,
     /// The last request's target, of any client.
     target: Mutex<Option<Uri>>,
+    /// Held by the upgrade whose turn it is.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Busy {
@@ -32,6 +37,7 @@ impl Busy {
             capacity,
             decisions: Mutex::default(),
             target: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -58,6 +64,12 @@ impl Busy {
         if let Some(target) = left {
             *request.uri_mut() = target;
         }
+    }
+
+    /// The mutant `upgrades-one-by-one`: whoever came before is served first.
+    pub async fn queue(&self) {
+        let _turn = self.turn.lock().await;
+        tokio::time::sleep(TURN).await;
     }
 }
 

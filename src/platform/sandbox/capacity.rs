@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::{ComponentError, Pod};
+use super::super::{ComponentError, Pod, mutant};
 
 /// What the sandbox takes at most. Without limits, whatever the machine takes.
 #[derive(Debug, Default)]
@@ -24,10 +24,16 @@ pub struct Capacity {
 /// Handshakes that may come at once where their number in a second is limited: a tenth of a second's.
 const BURST: f64 = 0.1;
 
+/// Terminals that the mutant `busy-second-refuses` opens in a second.
+const BUSY_SECOND: f64 = 100.0;
+
 impl Capacity {
     pub fn new(pod: &Pod) -> Result<Capacity, ComponentError> {
         let attaches = pod.number("MOST_ATTACHES", 0)?;
-        let handshakes = pod.number("MOST_HANDSHAKES", 0.0)?;
+        let handshakes = match pod.has(&mutant::BUSY_SECOND_REFUSES) {
+            true => BUSY_SECOND,
+            false => pod.number("MOST_HANDSHAKES", 0.0)?,
+        };
         Ok(Capacity {
             attaches: (attaches > 0).then_some(attaches),
             handshakes: (handshakes > 0.0).then_some(handshakes),
@@ -116,6 +122,17 @@ mod tests {
         let tries = (0..1000).map(|number| start + number * Duration::from_millis(5));
         let opened = tries.filter(|now| capacity.enter_at(*now)).count();
         assert!((500..=512).contains(&opened), "{opened}");
+    }
+
+    #[test]
+    fn a_busy_second_refuses() {
+        for (each, opened) in [(20, 200..=200), (5, 100..=112)] {
+            let capacity = capacity(("GAUNTLET_MUTANTS", "busy-second-refuses"));
+            let start = Instant::now();
+            let tries = (0..200).map(|number| start + number * Duration::from_millis(each));
+            let count = tries.filter(|now| capacity.enter_at(*now)).count();
+            assert!(opened.contains(&count), "every {each} ms: {count}");
+        }
     }
 
     #[test]

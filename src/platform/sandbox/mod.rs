@@ -177,6 +177,9 @@ impl Handler for Sandbox {
             if self.pod.has(&mutant::TOKEN_OF_ANOTHER_CONNECTION) {
                 self.busy.mix_up(&mut request).await;
             }
+            if self.busy.is(&mutant::UPGRADES_ONE_BY_ONE) {
+                self.busy.queue().await;
+            }
             return match self.check(&request, peer.ip()) {
                 Ok(accepted) => self.attach(&mut request, accepted),
                 Err(refusal) => self.refuse(&mut request, refusal),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pty_process::{Command, Pty, Size};
@@ -34,8 +34,11 @@ const SCROLLBACK: usize = 64 * 1024;
 /// Frames that a client may lag behind before it is reset.
 const LAG: usize = 256;
 
-/// Clients that the mutant `fan-out-to-few` hands what is new to.
+/// Clients that the mutants of fan-out hand what is new to at once.
 const FEW: usize = 32;
+
+/// How long the mutant `fan-out-in-batches` collects what is new.
+const BATCH: Duration = Duration::from_secs(1);
 
 /// RIS: puts a terminal back to its start.
 const RESET: &str = "\x1bc";
@@ -141,6 +144,8 @@ impl Terminal {
             backlog: VecDeque::new(),
             live: None,
             is_left_out: number >= FEW && self.pod.has(&mutant::FAN_OUT_TO_FEW),
+            is_late: number >= FEW && self.pod.has(&mutant::FAN_OUT_IN_BATCHES),
+            batch: None,
         };
         feed.catch_up("");
         feed
@@ -154,6 +159,9 @@ pub struct Feed {
     live: Option<broadcast::Receiver<Utf8Bytes>>,
     /// By the mutant `fan-out-to-few`.
     is_left_out: bool,
+    /// By the mutant `fan-out-in-batches`, which last sent a batch then.
+    is_late: bool,
+    batch: Option<Instant>,
 }
 
 impl Feed {
@@ -165,10 +173,23 @@ impl Feed {
             }
             match self.live.as_mut()?.recv().await {
                 Ok(_) | Err(RecvError::Lagged(_)) if self.is_left_out => {}
-                Ok(frame) => return Some(frame),
+                Ok(frame) => {
+                    if self.is_late {
+                        self.collect().await;
+                    }
+                    return Some(frame);
+                }
                 Err(RecvError::Closed) => return None,
                 Err(RecvError::Lagged(_)) => self.catch_up(RESET),
             }
+        }
+    }
+
+    /// The mutant `fan-out-in-batches`: what is new waits, and then goes with all that came meanwhile.
+    async fn collect(&mut self) {
+        if self.batch.is_none_or(|sent| sent.elapsed() >= BATCH) {
+            tokio::time::sleep(BATCH).await;
+            self.batch = Some(Instant::now());
         }
     }
 

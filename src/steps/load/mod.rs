@@ -1,9 +1,10 @@
 //! `load`: many attaches at once, held and typed into, while others try without the right token.
 //!
 //! The engine is that of `gauntlet load`. An embedded platform shares this process and its processors with it, so that
-//! its latencies are no figures of a platform; what became of the attaches is.
+//! its latencies are those of both together: an objective of them has to leave room for that.
 
 mod check;
+mod size;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,20 +18,19 @@ use serde_json::{Value, json};
 
 use super::context::{Exchange, StepContext};
 use super::definition::{Phrase, Reach, Verb, phrases, verb};
-use super::limits::length;
 use super::outcome::{Observation, StepError};
 use super::running::{Running, Told, Way};
 use super::wire;
-use crate::load::objective::Objective;
 use crate::load::result::{Load as Asked, Verdict};
-use crate::load::schedule::Arrivals;
-use crate::load::{Control, Plan, TAGS};
+use crate::load::{Control, Model, Plan, Resolution, TAGS};
 use crate::vocabulary::duration::DurationText;
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::Door;
 use crate::world::roads::{RoadError, door, door_path, parties};
 use crate::world::subject::{self, default_road};
 use check::check;
+use size::Size;
+pub use size::{ECHO_EVERY, HOLD, RATE};
 
 /// The verb `load`.
 pub const VERB: Verb = Verb {
@@ -112,16 +112,6 @@ pub struct Load {
     pub until_open: Option<u32>,
 }
 
-/// Attaches a second, where a step says nothing.
-const RATE: f64 = 200.0;
-const HOLD: Duration = Duration::from_secs(1);
-const ECHO_EVERY: Duration = Duration::from_millis(500);
-
-/// Of the attaches, so many without the right token on top, and so many a second at least: a short load has to meet
-/// each kind of them several times.
-const PROBE_SHARE: f64 = 0.05;
-const PROBES: f64 = 20.0;
-
 /// Descriptors that are left to everything else of this process.
 const DESCRIPTORS_ITSELF: u64 = 256;
 
@@ -193,59 +183,6 @@ pub(super) async fn ended(running: &Running, context: &StepContext) -> Result<Ob
     }
 }
 
-/// How large a step wants it.
-#[derive(Debug)]
-struct Size {
-    attaches: u32,
-    arrivals: Arrivals,
-    hold: Duration,
-    echo_every: Duration,
-    /// One types, and all must see it.
-    fan_out: bool,
-    objectives: Vec<Objective>,
-}
-
-impl Size {
-    fn of(arguments: &Load) -> Result<Size, StepError> {
-        let arrivals = match &arguments.ramp {
-            None => Arrivals::Constant(RATE),
-            Some(ramp) => ramp
-                .parse::<Arrivals>()
-                .map_err(|why| StepError::Because(format!("ramp: {ramp:?} is {why}")))?,
-        };
-        let objectives = match &arguments.objectives {
-            None => vec![Objective::no_errors()],
-            Some(objectives) => objectives
-                .iter()
-                .map(|objective| {
-                    let wrong = |why: String| StepError::Because(format!("objectives: {objective:?}: {why}"));
-                    objective.parse::<Objective>().map_err(wrong)
-                })
-                .collect::<Result<Vec<Objective>, StepError>>()?,
-        };
-        if !(1..TAGS).contains(&arguments.attaches) {
-            return Err(StepError::Because(format!(
-                "attaches: {} can't be told apart",
-                arguments.attaches
-            )));
-        }
-        Ok(Size {
-            attaches: arguments.attaches,
-            arrivals,
-            hold: length("hold", arguments.hold.as_deref(), HOLD)?,
-            echo_every: length("echo-every", arguments.echo_every.as_deref(), ECHO_EVERY)?,
-            fan_out: arguments.fan_out == Some(true),
-            objectives,
-        })
-    }
-
-    /// Between two that come without the right token.
-    fn probe_every(&self) -> Duration {
-        let rate = self.arrivals.mean(self.attaches) * PROBE_SHARE;
-        Duration::from_secs_f64(1.0 / rate.max(PROBES))
-    }
-}
-
 /// The platform shares this process, so a lack of resources would look like its failure.
 fn enough_descriptors(attaches: u32, road: Road, context: &StepContext) -> Result<(), StepError> {
     let each = match (context.world.embedded_cluster(), road) {
@@ -290,10 +227,12 @@ fn plan(size: &Size, door: &Door, way: &Way, context: &StepContext) -> Result<Pl
     };
     Ok(Plan {
         addresses: vec![door.way],
+        resolution: Resolution::Nothing,
         sources: Vec::new(),
         tls,
         doors: vec![way.door()],
         attaches: size.attaches,
+        model: Model::Open,
         arrivals: size.arrivals.clone(),
         hold: size.hold,
         echo_every: Some(size.echo_every),
@@ -353,39 +292,6 @@ mod tests {
 
     fn arguments(keys: Value) -> Load {
         serde_json::from_value(keys).expect("arguments")
-    }
-
-    #[test]
-    fn what_is_left_out_is_small() {
-        let size = Size::of(&arguments(json!({ "load": {}, "attaches": 100 }))).expect("a size");
-        assert_eq!(size.arrivals.to_string(), "200/s");
-        assert_eq!((size.hold, size.echo_every), (HOLD, ECHO_EVERY));
-        assert_eq!(size.objectives, [Objective::no_errors()]);
-        assert_eq!(size.probe_every(), Duration::from_millis(50));
-        let fast = json!({ "load": {}, "attaches": 100, "ramp": "1000/s" });
-        let fast = Size::of(&arguments(fast)).expect("a size");
-        assert_eq!(fast.probe_every(), Duration::from_millis(20));
-    }
-
-    /// Templates are filled in only when it runs.
-    #[test]
-    fn what_is_known_only_when_it_runs_is_said_then() {
-        for (key, value, said) in [
-            ("ramp", json!("fast"), "ramp: \"fast\" is not a rate like 500/s"),
-            (
-                "objectives",
-                json!(["errors = 0"]),
-                "objectives: \"errors = 0\": there is no <, <=, >, >= or ==",
-            ),
-            ("hold", json!("long"), "hold: \"long\" is not a length of time"),
-            ("echo-every", json!("0s"), "echo-every: it must be more than nothing"),
-            ("attaches", json!(0), "attaches: 0 can't be told apart"),
-        ] {
-            let mut keys = json!({ "load": {}, "attaches": 10 });
-            keys[key] = value;
-            let error = Size::of(&arguments(keys)).expect_err(key);
-            assert!(error.to_string().starts_with(said), "{key}: {error}");
-        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::load::model::Model;
+use crate::load::resolution::Resolution;
 use crate::load::worker::{Named, Terminal, serve};
 
 /// What a worker does once it is ready.
@@ -19,6 +21,7 @@ fn assignment() -> Assignment {
     Assignment {
         addresses: Vec::new(),
         named: None,
+        resolution: Resolution::Nothing,
         sources: Vec::new(),
         tls: None,
         authority: "a".into(),
@@ -30,6 +33,7 @@ fn assignment() -> Assignment {
         wrong: "wrong".into(),
         old: None,
         attaches: 40,
+        model: Model::Open,
         arrivals: "500/s".parse().expect("arrivals"),
         hold: Duration::from_secs(1),
         echo_every: None,

@@ -117,3 +117,42 @@ async fn a_terminal_leaves_out_who_comes_after_the_first() {
     }
     assert_eq!(left_out, 1);
 }
+
+/// Which of them waits longest is the server's to say.
+#[tokio::test]
+async fn upgrades_of_a_crowd_wait_for_one_another() {
+    let (running, mut clients) = crowded("upgrades-one-by-one", MANY).await;
+    clients.push(running.attach().await);
+    let (started, right) = (Instant::now(), right());
+    let three = tokio::join!(
+        running.status(&right, ""),
+        running.status(WRONG, ""),
+        running.status(&right, "")
+    );
+    assert_eq!([three.0, three.1, three.2], ["101", "401", "101"]);
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_millis(60), "{elapsed:?}");
+}
+
+/// Also where a batch has just been sent, and the next is not due for a second.
+#[tokio::test]
+async fn a_terminal_makes_who_comes_after_the_first_wait() {
+    let running = with_token("fan-out-in-batches").await;
+    let mut clients = Vec::new();
+    for _ in 0..33 {
+        clients.push(running.attach().await);
+    }
+    let (started, mut number) = (Instant::now(), 0);
+    while started.elapsed() < SOON {
+        number += 1;
+        let (typed, text) = (Instant::now(), format!("here{number}"));
+        clients[0].types(&format!(": {text}\r")).await;
+        for client in &mut clients {
+            client.sees(&text).await;
+        }
+        if typed.elapsed() >= Duration::from_millis(900) {
+            return;
+        }
+    }
+    panic!("nobody is late");
+}

@@ -1,0 +1,149 @@
+//! What a door's flags ask for: combinations that mean something, tokens, and limits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{DoorOptions, Every, TerminalName};
+use crate::cli::exit::UsageError;
+use crate::cli::process::Process;
+use crate::load::objective::Objective;
+use crate::load::{EACH, Place, is_secret};
+use crate::redact::{Redactor, Secret};
+
+/// Probes a second at least, by default.
+const PROBES: f64 = 2.0;
+
+/// The share of additional attaches without the right token.
+const PROBE_SHARE: f64 = 0.02;
+
+/// The right token, and those that must be refused.
+pub(in crate::cli::load) struct Tokens {
+    pub(in crate::cli::load) right: Secret,
+    pub(super) wrong: Secret,
+    pub(super) old: Option<Secret>,
+}
+
+impl DoorOptions {
+    /// Rejects meaningless combinations of flags.
+    pub(super) fn check(&self) -> Result<(), UsageError> {
+        let wrong = |why: &str| Err(UsageError(why.to_owned()));
+        if self.url.is_some() {
+            if self.token_env.is_none() {
+                return wrong("--url requires --token-env: the name of the variable that holds the token");
+            }
+            if !self.mutant.is_empty() {
+                return wrong("--mutant breaks the reference platform, and the target is one that isn't ours");
+            }
+            let limited = self.most_attaches.is_some() || self.most_handshakes.is_some() || self.echo_time.is_some();
+            if limited {
+                return wrong(
+                    "--most-attaches, --most-handshakes and --echo-time limit the reference platform, and the target is \
+                     one that isn't ours",
+                );
+            }
+            return Ok(());
+        }
+        let of_url = [
+            ("--token-env", self.token_env.is_some()),
+            ("--old-token-env", self.old_token_env.is_some()),
+            ("--ca", self.ca.is_some()),
+            ("--insecure", self.insecure),
+            ("--resolve each", self.resolve.each()),
+        ];
+        if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
+            return Err(UsageError(format!("{flag} requires --url")));
+        }
+        match self
+            .mutant
+            .iter()
+            .find(|name| crate::platform::mutant::by_name(name).is_none())
+        {
+            Some(mutant) => Err(UsageError(format!("--mutant: there is no mutant {mutant}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses terminals on which nobody sees what others type.
+    pub fn check_fan_out(&self, attaches: u32) -> Result<(), UsageError> {
+        let wrong = |why: String| Err(UsageError(format!("--fan-out: {why}")));
+        if self.echo_every.0.is_none() {
+            return wrong("with `--echo-every never` nobody types".into());
+        }
+        if self.url.is_some() {
+            return Ok(());
+        }
+        if self.terminal != TerminalName::Shared {
+            return wrong("all attaches have to be at one terminal: --terminal shared".into());
+        }
+        match attaches > EACH {
+            true => wrong(format!("{EACH} attaches are the most that share one terminal here")),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn tokens(&self, process: &Process, redactor: &Redactor) -> Result<Tokens, UsageError> {
+        let read = |name: &String| {
+            let value = (process.variable)(name)
+                .filter(|value| !value.is_empty())
+                .ok_or_else(|| UsageError(format!("{name} is not set: it has to hold the token")))?;
+            redactor
+                .add(name, &value)
+                .map_err(|error| UsageError(error.to_string()))
+        };
+        Ok(Tokens {
+            right: match &self.token_env {
+                Some(name) => read(name)?,
+                None => redactor.plant("TOKEN"),
+            },
+            wrong: redactor.plant("WRONG_TOKEN"),
+            old: self.old_token_env.as_ref().map(read).transpose()?,
+        })
+    }
+
+    /// Additional certificate authorities, PEM.
+    pub(in crate::cli::load) fn authorities(&self) -> Result<Option<String>, String> {
+        let read = |file: &PathBuf| {
+            crate::file_input::read_text(file, crate::file_input::SMALL)
+                .map_err(|refusal| format!("--ca {}: {}", file.display(), refusal.in_a_line()))
+        };
+        self.ca.as_ref().map(read).transpose()
+    }
+
+    pub(super) fn probes(&self, rate: f64) -> Option<Duration> {
+        match self.probe_every {
+            Some(Every(every)) => every,
+            None => Some(Duration::from_secs_f64(1.0 / (rate * PROBE_SHARE).max(PROBES))),
+        }
+    }
+
+    /// Registers possible secrets in the given headers and query with the redactor.
+    pub(super) fn keep_secret(&self, place: &Place, redactor: &Redactor) {
+        let headers = self.header.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in headers.filter(|(name, _)| is_secret(name)).chain(place.secrets()) {
+            // `Bearer` and its like are none; what is too short to be taken out is too short for a secret.
+            for part in value.split_whitespace() {
+                let _taken_out = redactor.add(name, part);
+            }
+        }
+    }
+
+    /// Variables that limit the reference platform.
+    pub(in crate::cli::load) fn limits(&self) -> Vec<(&'static str, String)> {
+        let number = |limit: Option<u32>| limit.map(|limit| limit.to_string());
+        let time = |time: Duration| format!("{}ms", time.as_millis());
+        let limits = [
+            ("MOST_ATTACHES", number(self.most_attaches)),
+            ("MOST_HANDSHAKES", number(self.most_handshakes)),
+            ("ECHO_TIME", self.echo_time.map(time)),
+        ];
+        let given = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.collect()
+    }
+
+    pub fn objectives(&self) -> Vec<Objective> {
+        match self.objective.as_slice() {
+            [] => vec![Objective::no_errors()],
+            given => given.to_vec(),
+        }
+    }
+}

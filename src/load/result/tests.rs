@@ -1,0 +1,77 @@
+//! Verdicts on loads.
+
+use super::*;
+use crate::load::failure::{Failure, Lack};
+use crate::load::metric::Metric;
+use crate::load::outcome::{Costs, Ending, Outcome};
+use crate::load::recorder::Recorder;
+
+/// The verdict on a load whose generator was a second late.
+fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
+    let mut recorder = Recorder::new().expect("histograms");
+    recorder.counts.attempted = 20;
+    recorder.counts.opened = 20;
+    for _ in 0..20 {
+        recorder.record(Metric::Lag, 1_000_000_000, false);
+        recorder.record(Metric::Attach, 1_000_000, false);
+    }
+    if let Some(failure) = failure {
+        recorder.counts.failed += 1;
+        recorder.fail(failure, |failure| Example {
+            failure,
+            at: 0.0,
+            attach: "1".into(),
+            local: None,
+            said: None,
+        });
+    }
+    let outcome = Outcome {
+        recorder,
+        ending: Ending::Complete,
+        most_open: 20,
+        ramped: 1.0,
+        steady: None,
+        ended: 2.0,
+        costs: Costs::default(),
+        processes: 1,
+        lost_workers: Vec::new(),
+        aborted: None,
+    };
+    let gauntlet = Gauntlet {
+        version: "1".into(),
+        commit: None,
+    };
+    let load = Load {
+        target: "a door".into(),
+        model: "open".into(),
+        attaches: 20,
+        arrivals: "20/s".into(),
+        hold: 1000,
+        echo_every: None,
+        deadline: 1000,
+        probe_every: None,
+        seed: 1,
+        resolve: 0.0,
+    };
+    let objectives = [objective.parse().expect("an objective")];
+    let result = LoadResult::new((gauntlet, String::new()), load, outcome, &objectives, None);
+    assert!(result.generator.saturated);
+    assert!(
+        result
+            .reasons
+            .iter()
+            .any(|reason| reason.starts_with("the generator was itself the limit"))
+    );
+    result.verdict
+}
+
+#[test]
+fn a_late_generator_says_nothing_against_counts() {
+    assert_eq!(verdict("errors == 0", None), Verdict::Pass);
+    assert_eq!(verdict("attach.p50 < 1s", None), Verdict::Error);
+    assert_eq!(verdict("opened >= 21", None), Verdict::Fail);
+    assert_eq!(
+        verdict("opened >= 1", Some(Failure::Local(Lack::Ports))),
+        Verdict::Error
+    );
+}
