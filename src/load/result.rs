@@ -137,9 +137,9 @@ pub struct Latency {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Generator {
     pub processes: u32,
-    /// Of the schedule's lag, milliseconds.
+    /// Of the schedule's lag, milliseconds; 0 in the closed model, which has no schedule.
     pub lag_p99: f64,
-    /// Whether it was the limit itself; latencies then say nothing about the platform.
+    /// Whether it was the limit itself; latencies then say nothing about the platform. In the closed model nothing tells.
     pub saturated: bool,
     pub before: Cost,
     pub end: Cost,

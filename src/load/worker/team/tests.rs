@@ -230,3 +230,21 @@ async fn a_worker_goes_to_no_public_network() {
         "{said}"
     );
 }
+
+/// Resolved here it took its time once; in pods each has resolved it.
+#[test]
+fn a_resolution_is_told_by_those_who_made_it() {
+    let mut assignment = assignment();
+    assignment.resolution = Resolution::Once(Duration::from_millis(3));
+    let tell = |assignment: &Assignment| {
+        let parts = (0..3).map(|turn| assignment.part(turn, 3).resolution);
+        parts.map(|part| part != Resolution::Nothing).collect::<Vec<bool>>()
+    };
+    assert_eq!(tell(&assignment), [true, false, false]);
+    assignment.named = Some(Named {
+        host: "web".into(),
+        port: 80,
+        owned: true,
+    });
+    assert_eq!(tell(&assignment), [true; 3]);
+}
