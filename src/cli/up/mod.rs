@@ -2,6 +2,7 @@
 
 mod doors;
 mod embedded;
+mod error;
 mod instructions;
 mod kind;
 mod kubeconfig;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use kind::{context, down, status};
 pub use kubeconfig::EMBEDDED;
 
+use error::UpError;
 use kubeconfig::KubeconfigFile;
 
 use super::conclude::tell;
@@ -140,17 +142,13 @@ fn spec(contract: Contract) -> WorldSpec {
 }
 
 /// Makes an agent, with which a person's sessions can be made, and those of a run that makes none.
-async fn with_agent(world: &Arc<World>) -> Result<(), String> {
+async fn with_agent(world: &Arc<World>) -> Result<(), UpError> {
     if world.contract != Contract::HarnessToken {
         return Ok(());
     }
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());
     let made = agent::make_agent(&context).await;
-    made.map(drop).map_err(|error| failed("starting the platform", &error))
-}
-
-fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
-    format!("{what}: {error}")
+    made.map(drop).map_err(UpError::starting)
 }
 
 #[cfg(test)]
