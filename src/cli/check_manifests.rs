@@ -11,7 +11,7 @@ use super::target::installation::kubeconfig;
 use super::{CheckManifests, ListFormat, TargetName, profile};
 use crate::cli::exit::UsageError;
 use crate::manifests::{self, Finding, Manifests, Verdict};
-use crate::world::installation::{Place, connect};
+use crate::world::installation::{InstallationError, Place, connect};
 
 /// Exit codes, as `--help` has them.
 const PASSED: u8 = 0;
@@ -42,7 +42,7 @@ pub async fn check_manifests(
     };
     let has = |verdict: Verdict| findings.iter().any(|finding| finding.verdict == verdict);
     if let Err(why) = &asked {
-        tell(why);
+        tell(&why.to_string());
     }
     let code = match () {
         () if has(Verdict::Fail) => FAILED,
@@ -60,16 +60,26 @@ async fn dry_run(
     options: &CheckManifests,
     manifests: &Manifests,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Finding>, String> {
+) -> Result<Vec<Finding>, NotAsked> {
     let place = Place {
         kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable),
         context: options.context.clone(),
         namespace: options.namespace.clone(),
     };
-    let cluster = connect(&place).await.map_err(|error| error.to_string())?;
+    let cluster = connect(&place).await?;
     manifests::dry_run(manifests, &cluster.client, &cluster.namespace)
         .await
-        .map_err(|error| manifests.mask(&error.to_string()))
+        .map_err(|error| NotAsked::Masked(manifests.mask(&error.to_string())))
+}
+
+/// The API server could not be asked: that says nothing of the manifests.
+#[derive(Debug, thiserror::Error)]
+enum NotAsked {
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// What came back, the manifests' secrets masked; the error itself would show them.
+    #[error("{0}")]
+    Masked(String),
 }
 
 /// How many findings have each verdict.
