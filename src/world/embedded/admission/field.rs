@@ -1,0 +1,47 @@
+//! A field of an object that the API server does not take, and what is wrong with it, in its words.
+
+/// Which field is wrong, and why: `spec.volumes[0].name: Required value`.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct FieldError {
+    path: String,
+    problem: Problem,
+}
+
+/// What can be wrong with a field.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("Required value")]
+    Required,
+    #[error("Invalid value: {value}: {why}")]
+    Invalid {
+        /// As JSON has it.
+        value: String,
+        why: &'static str,
+    },
+    #[error("Duplicate value: \"{0}\"")]
+    Duplicate(String),
+    #[error("Not found: \"{0}\"")]
+    NotFound(String),
+    #[error("Forbidden: {0}")]
+    Forbidden(&'static str),
+}
+
+impl FieldError {
+    pub fn new(path: impl Into<String>, problem: Problem) -> FieldError {
+        FieldError {
+            path: path.into(),
+            problem,
+        }
+    }
+
+    pub fn required(path: impl Into<String>) -> FieldError {
+        FieldError::new(path, Problem::Required)
+    }
+
+    /// A text that can't be the field's value.
+    pub fn invalid(path: impl Into<String>, text: &str, why: &'static str) -> FieldError {
+        let value = format!("\"{text}\"");
+        FieldError::new(path, Problem::Invalid { value, why })
+    }
+}
