@@ -265,7 +265,7 @@ impl Gateway {
             Ok(Err(_)) if self.pod.has(&mutant::OPEN_WHERE_GONE) => return Ok(HeaderMap::new()),
             Err(_) if self.pod.has(&mutant::OPEN_WHERE_SLOW) => return Ok(HeaderMap::new()),
             Ok(Err(why)) => return Err(self.unauthorizable(&why)),
-            Err(_) => return Err(self.unauthorizable("no answer in time")),
+            Err(_) => return Err(self.unauthorizable(&NotJudged::Late)),
         };
         match answer.status() {
             StatusCode::OK => Ok(TRUSTED
@@ -281,30 +281,27 @@ impl Gateway {
             StatusCode::FORBIDDEN => Err(error(StatusCode::FORBIDDEN, "Forbidden").closing()),
             _ if self.pod.has(&mutant::OPEN_ON_ERROR) => Ok(HeaderMap::new()),
             other if other.as_u16() < 300 && self.pod.has(&mutant::OPEN_ON_ANY_SUCCESS) => Ok(HeaderMap::new()),
-            other => Err(self.unauthorizable(&format!("it answered {other}"))),
+            other => Err(self.unauthorizable(&NotJudged::Status(other))),
         }
     }
 
     /// Nobody is let through whom nobody has judged.
-    fn unauthorizable(&self, why: &str) -> Refusal {
+    fn unauthorizable(&self, why: &NotJudged) -> Refusal {
         self.pod.log.line(format!("asking access control: {why}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").closing()
     }
 
-    async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {
+    async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, NotJudged> {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let question = format!("{}{target}", self.paths.auth);
         let stream = relay::connect(&self.pod, &self.backends, &question).await;
-        let stream = stream.and_then(Result::ok).ok_or("it can't be reached")?;
-        let said = |error: &dyn std::fmt::Display| error.to_string();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| said(&error))?;
+        let stream = stream.and_then(Result::ok).ok_or(NotJudged::Unreachable)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let answer = sender.send_request(question_of(request, &question)?).await;
-        let (parts, body) = answer.map_err(|error| said(&error))?.into_parts();
+        let (parts, body) = answer?.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| said(&error))?;
+        let body = body.map_err(NotJudged::Body)?;
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
@@ -338,6 +335,25 @@ impl Gateway {
     }
 }
 
+/// Why access control has not judged a request.
+#[derive(Debug, thiserror::Error)]
+enum NotJudged {
+    #[error("it can't be reached")]
+    Unreachable,
+    #[error("no answer in time")]
+    Late,
+    #[error("it answered {0}")]
+    Status(StatusCode),
+    #[error("it is not asked about CONNECT")]
+    Connect,
+    #[error(transparent)]
+    Question(#[from] http::Error),
+    #[error(transparent)]
+    Exchange(#[from] hyper::Error),
+    #[error("{0}")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// The length that a request says its body has; 0 where it says none.
 fn length_of(headers: &HeaderMap) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
@@ -345,10 +361,10 @@ fn length_of(headers: &HeaderMap) -> u64 {
 }
 
 /// The question has the request's method and its token, and no body.
-fn question_of(request: &Request<Incoming>, target: &str) -> Result<Request<Empty<Bytes>>, String> {
+fn question_of(request: &Request<Incoming>, target: &str) -> Result<Request<Empty<Bytes>>, NotJudged> {
     // CONNECT has no path, and is nothing that a service of this kind answers.
     if request.method() == Method::CONNECT {
-        return Err("it is not asked about CONNECT".into());
+        return Err(NotJudged::Connect);
     }
     let mut question = Request::builder().method(request.method()).uri(target);
     if let Some(headers) = question.headers_mut() {
@@ -360,7 +376,7 @@ fn question_of(request: &Request<Incoming>, target: &str) -> Result<Request<Empt
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    question.body(Empty::new()).map_err(|error| error.to_string())
+    Ok(question.body(Empty::new())?)
 }
 
 #[cfg(test)]
