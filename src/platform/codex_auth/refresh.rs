@@ -3,6 +3,7 @@
 //! A refresh token is good for one use. So there is one refresh of a login at a time, under a lock that other
 //! processes respect as well, and the new pair is kept before anybody uses it.
 
+use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::super::{Pod, mutant};
 use super::account::Account;
-use super::folder::{Folder, PRIVATE};
-use super::login::Login;
+use super::folder::{Folder, PRIVATE, ReadError};
+use super::login::{Invalid, Login};
 use super::outgoing::Post;
 
 /// How long the identity provider may take.
@@ -66,7 +67,7 @@ impl Issuer {
             patience: PATIENCE,
             ..Post::json(&url, &asked)
         };
-        let answer = post.read().await.map_err(Failure::Unavailable)?;
+        let answer = post.read().await.map_err(|why| Failure::Unavailable(why.to_string()))?;
         let body = answer.json();
         match answer.status {
             StatusCode::OK => {}
@@ -90,18 +91,29 @@ fn code(body: &Value) -> &str {
     error["code"].as_str().or(error.as_str()).unwrap_or("no reason")
 }
 
+/// Why the login of an account can't be used: it can't be read, or is none.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
 /// The login that an account has now.
-pub fn current(pod: &Pod, folder: &Folder, account: Account, source: Source) -> Result<Option<Login>, String> {
+pub fn current(pod: &Pod, folder: &Folder, account: Account, source: Source) -> Result<Option<Login>, Unusable> {
     match source {
-        Source::File => folder
-            .read(&account.file())?
-            .map(|bytes| Login::parse(pod, &bytes).map_err(|why| why.to_string()))
-            .transpose(),
+        Source::File => {
+            let Some(bytes) = folder.read(&account.file())? else {
+                return Ok(None);
+            };
+            Ok(Some(Login::parse(pod, &bytes)?))
+        }
         Source::Environment => {
             let Some(given) = Login::of_env(pod, account) else {
                 return Ok(None);
             };
-            let given = given.map_err(|why| why.to_string())?;
+            let given = given?;
             Ok(Some(renewed(pod, folder, account, &given).unwrap_or(given)))
         }
     }
@@ -137,7 +149,7 @@ pub async fn renew(
         .map_err(|_| unavailable("another process is refreshing it".to_owned()))?;
     let gone = || unavailable("its login is gone".to_owned());
     let login = current(pod, folder, account, source)
-        .map_err(unavailable)?
+        .map_err(|why| unavailable(why.to_string()))?
         .ok_or_else(gone)?;
     // Whoever had the lock before may have done it.
     if !login.is_expired(end) {
@@ -165,6 +177,15 @@ pub async fn renew(
     Ok(fresh)
 }
 
+/// Why new tokens are not kept where the old ones were.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
 async fn keep(
     pod: &Pod,
     folder: &Folder,
@@ -172,7 +193,7 @@ async fn keep(
     source: Source,
     old: &Login,
     fresh: &Login,
-) -> Result<(), String> {
+) -> Result<(), KeepError> {
     let (name, document) = match source {
         Source::File => {
             let file = folder.read(&account.file())?.unwrap_or_default();
@@ -191,6 +212,5 @@ async fn keep(
         }
     };
     let bytes = document.to_string().into_bytes();
-    let kept = folder.replace(&name, bytes, PRIVATE).await;
-    kept.map_err(|error| error.to_string())
+    Ok(folder.replace(&name, bytes, PRIVATE).await?)
 }
