@@ -2,16 +2,30 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde::Serialize;
 
-use super::LevelName;
 use super::selection::select;
+use super::{LevelName, ListFormat};
 use crate::cli::exit::UsageError;
 use crate::platform::Mutant;
 use crate::platform::mutant::{all, by_name};
 use crate::scenario::Scenario;
 use crate::vocabulary::similar::nearest;
+
+#[derive(Clone, Debug, Args)]
+pub struct Mutants {
+    /// Which mutants: their names, or selectors of the scenarios whose rows they break; without any, all of them
+    #[arg(value_name = "NAME|SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
 
 /// A mutant as the list has it.
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! `gauntlet up`, `down` and `status`: a platform for a person to work with by hand.
 
+mod arguments;
 mod doors;
 mod embedded;
 mod error;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
+pub use arguments::{Down, Standing, Status, Up};
 pub use kind::{context, down, status};
 pub use kubeconfig::EMBEDDED;
 
@@ -22,7 +24,7 @@ use kubeconfig::KubeconfigFile;
 use super::conclude::tell;
 use super::profile::{Effective, effective};
 use super::target::{GATEWAYS, Goes};
-use super::{MadeTarget, TargetName, Up};
+use super::{MadeTarget, TargetName};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::cli::run::mutants;
