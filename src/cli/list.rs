@@ -6,7 +6,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{LevelName, ListFormat, Selection};
-
 use crate::scenario::{Scenario, select::level_name};
 use crate::vocabulary::{Intrusion, Level};
 
