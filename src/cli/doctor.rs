@@ -11,7 +11,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::world::codex::CodexProgram;
 use crate::world::gateways::{ENVOY, NGINX, Program};
-use crate::world::kind::cluster;
+use crate::world::kind::machine::check_machine;
 use crate::world::on_path;
 
 #[derive(Clone, Debug, Args)]
@@ -109,7 +109,7 @@ fn embedded(process: &Process) -> Finding {
 }
 
 async fn kind() -> Finding {
-    let found = cluster::check_machine().await.map_err(|error| error.to_string());
+    let found = check_machine().await.map_err(|error| error.to_string());
     Finding {
         name: "kind",
         found: found.map(|machine| {

@@ -20,6 +20,7 @@ use crate::vocabulary::Contract;
 use crate::world::World;
 use crate::world::installation::changes::fingerprint;
 use crate::world::kind::cluster::{self, KindCluster, Options};
+use crate::world::kind::machine::check_machine;
 use crate::world::kind::making::Making;
 use crate::world::kind::namespace::{self, Namespace};
 use crate::world::kubeconfig;
@@ -236,7 +237,7 @@ fn remove(file: &Path) -> Result<(), UpError> {
 pub async fn down(options: &Down) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = async {
-        cluster::check_machine().await?;
+        check_machine().await?;
         let is_there = cluster::exists(name).await?;
         // Before kind takes the cluster out of it, where `KUBECONFIG` names it.
         let leads_there = leads_to(&options.kubeconfig, name);
@@ -262,7 +263,7 @@ pub async fn down(options: &Down) -> u8 {
 pub async fn status(options: &Status, mut out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let looked = async {
-        cluster::check_machine().await?;
+        check_machine().await?;
         if !cluster::exists(name).await? {
             return Ok((format!("there is no cluster {name}\n"), false));
         }
