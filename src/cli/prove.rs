@@ -12,7 +12,7 @@ use super::selection::select;
 use super::target::{self, CodexOptions, GatewayOptions, KindOptions, NotStarted, TargetOptions};
 use super::{MadeTarget, Selection, parse};
 use crate::cli::exit::{INTERRUPTED, UsageError};
-use crate::cli::process::Process;
+use crate::cli::process::{IN_PROOFS, Process};
 use crate::cli::run::{mutants, shared, through};
 use crate::events::matrix::Matrix;
 use crate::events::seed;
@@ -49,7 +49,7 @@ pub struct Prove {
     /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Scenarios run at once [default: 4 per processor, 2 on kind]
+    /// Scenarios run at once [default: 8 per processor, 2 on kind]
     #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
@@ -128,7 +128,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         codex: codex.clone(),
         ..shared(&started.target, &process, &redactor, seed, names)
     };
-    let jobs = started.jobs(options.jobs, &process);
+    let jobs = started.jobs(options.jobs, IN_PROOFS, &process);
     let progress = progress(process.console.stderr_terminal && !options.quiet);
     let matrix = prove(&planned, &chosen, make, jobs, progress).await;
     let stdout = std::mem::replace(&mut process.stdout, Box::new(io::sink()));
