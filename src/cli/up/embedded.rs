@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::doors::Doors;
 use super::error::UpError;
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, instructions, spec, with_agent};
+use super::{instructions, spec, with_agent};
 use crate::cli::process::Process;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
@@ -20,10 +20,7 @@ use crate::world::running::Setup;
 pub async fn run(file: KubeconfigFile, setup: Setup, place: Place, process: &Process, out: impl Write) -> u8 {
     match up(file, setup, place, process, out).await {
         Ok(()) => 0,
-        Err(why) => {
-            crate::cli::conclude::tell(&why.to_string());
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 

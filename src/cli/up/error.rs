@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
+use super::FAILED;
 use super::kind::NAMESPACE;
+use crate::cli::conclude::tell;
 use crate::world::kind::cluster::KindError;
 use crate::world::kind::namespace::NamespaceError;
 use crate::world::kind::tool::ToolError;
@@ -58,6 +60,12 @@ impl UpError {
             doing: doing.into(),
             source: Box::new(source),
         }
+    }
+
+    /// Says it; returns the exit code that follows from it.
+    pub fn told(&self) -> u8 {
+        tell(&self.to_string());
+        FAILED
     }
 
     /// The platform does not start.

@@ -39,10 +39,7 @@ pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Proc
     };
     let making = match making {
         Ok(making) => making,
-        Err(error) => {
-            tell(&error.to_string());
-            return FAILED;
-        }
+        Err(error) => return UpError::from(error).told(),
     };
     let done = tokio::select! {
         done = bring_up(options, file, name, setup, process, &making, out) => done,
@@ -56,10 +53,7 @@ pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Proc
     };
     match done {
         Ok(()) => 0,
-        Err(why) => {
-            tell(&why.to_string());
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
@@ -252,10 +246,7 @@ pub async fn down(options: &Down) -> u8 {
     };
     match done.await {
         Ok(()) => 0,
-        Err(why) => {
-            tell(&why.to_string());
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
@@ -280,10 +271,7 @@ pub async fn status(options: &Status, mut out: impl Write) -> u8 {
             let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             if serves { 0 } else { FAILED }
         }
-        Err(why) => {
-            tell(&why.to_string());
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
