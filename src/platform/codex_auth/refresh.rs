@@ -14,7 +14,7 @@ use super::super::{Pod, mutant};
 use super::account::Account;
 use super::folder::{Folder, PRIVATE, ReadError};
 use super::login::{Invalid, Login};
-use super::outgoing::Post;
+use super::outgoing::{Post, PostError};
 
 /// How long the identity provider may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,8 +33,29 @@ pub enum Failure {
     #[error("the identity provider refuses its refresh token: {0}")]
     Refused(String),
     /// For now.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a login can't be refreshed at the moment.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error(transparent)]
+    Post(#[from] PostError),
+    #[error("POST {url}: it answered {status}")]
+    Status { url: String, status: StatusCode },
+    #[error("POST {url}: of its answer {source}")]
+    Answer { url: String, source: Invalid },
+    #[error("opening its lock: {0}")]
+    Lock(#[source] io::Error),
+    #[error("another process is refreshing it")]
+    Locked,
+    #[error("its login is gone")]
+    Gone,
+    #[error(transparent)]
+    Login(#[from] Unusable),
+    #[error("keeping its new tokens: {0}")]
+    Keep(#[source] KeepError),
 }
 
 /// The identity provider.
@@ -67,21 +88,20 @@ impl Issuer {
             patience: PATIENCE,
             ..Post::json(&url, &asked)
         };
-        let answer = post.read().await.map_err(|why| Failure::Unavailable(why.to_string()))?;
+        let answer = post.read().await.map_err(Unavailable::Post)?;
         let body = answer.json();
         match answer.status {
             StatusCode::OK => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(Failure::Refused(code(&body).to_owned()));
             }
-            other => return Err(Failure::Unavailable(format!("POST {url}: it answered {other}"))),
+            status => return Err(Unavailable::Status { url, status }.into()),
         }
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         let access = text("access_token").unwrap_or_default();
         // One that gives no new refresh token goes on with the old one (RFC 6749 §6).
         let refresh = text("refresh_token").unwrap_or_else(|| token.to_owned());
-        Login::new(access, Some(refresh), text("id_token"))
-            .map_err(|why| Failure::Unavailable(format!("POST {url}: of its answer {why}")))
+        Login::new(access, Some(refresh), text("id_token")).map_err(|source| Unavailable::Answer { url, source }.into())
     }
 }
 
@@ -141,21 +161,18 @@ pub async fn renew(
     source: Source,
     end: f64,
 ) -> Result<Login, Failure> {
-    let unavailable = Failure::Unavailable;
     let lock = folder.lock_file(&format!(".{account}.lock"));
-    let lock = lock.map_err(|error| unavailable(format!("opening its lock: {error}")))?;
+    let lock = lock.map_err(Unavailable::Lock)?;
     // Held until the file is closed, also by a process that is killed.
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| unavailable("another process is refreshing it".to_owned()))?;
-    let gone = || unavailable("its login is gone".to_owned());
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| Unavailable::Locked)?;
     let login = current(pod, folder, account, source)
-        .map_err(|why| unavailable(why.to_string()))?
-        .ok_or_else(gone)?;
+        .map_err(Unavailable::Login)?
+        .ok_or(Unavailable::Gone)?;
     // Whoever had the lock before may have done it.
     if !login.is_expired(end) {
         return Ok(login);
     }
-    let token = login.refresh_token().ok_or_else(gone)?;
+    let token = login.refresh_token().ok_or(Unavailable::Gone)?;
     let fresh = if pod.has(&mutant::REFRESH_UNLOCKED) {
         let (one, other) = tokio::join!(issuer.refresh(token), issuer.refresh(token));
         one.or(other)?
@@ -172,14 +189,14 @@ pub async fn renew(
     if !is_lost {
         keep(pod, folder, account, source, &login, &fresh)
             .await
-            .map_err(|why| unavailable(format!("keeping its new tokens: {why}")))?;
+            .map_err(Unavailable::Keep)?;
     }
     Ok(fresh)
 }
 
 /// Why new tokens are not kept where the old ones were.
 #[derive(Debug, thiserror::Error)]
-enum KeepError {
+pub enum KeepError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
