@@ -45,8 +45,8 @@ pub struct Up {
     /// Start the reference platform with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
-    /// Of a process that starts it: the session API's key is the first line of standard input, and with its end the
-    /// platform ends
+    /// Of a process that starts it: the session API's key, or agent-service's JWT secret, is the first line of standard
+    /// input, and with its end the platform ends
     #[arg(long, hide = true)]
     pub held: bool,
 }
