@@ -57,3 +57,26 @@ pub fn seed(text: &str) -> Result<u64, InvalidValue> {
         .filter(|seed| *seed <= LARGEST)
         .ok_or(InvalidValue::NoSeed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_is_said() {
+        let count = |text: &str| at_least_one::<NonZeroU32>(text).map_err(|error| error.to_string());
+        assert_eq!(count("1").map(NonZeroU32::get), Ok(1));
+        for text in ["0", "-1", "x", ""] {
+            assert_eq!(count(text), Err("not a whole number from 1 on".to_owned()), "{text}");
+        }
+        assert_eq!(count("4294967296"), Err("more than can be counted".to_owned()));
+        assert!(matches!(duration("0s"), Err(InvalidValue::NoTime)));
+        assert!(matches!(duration("soon"), Err(InvalidValue::NoDuration)));
+        assert_eq!(duration("2s").ok(), Some(Duration::from_secs(2)));
+        let said = seed("9007199254740992").map_err(|error| error.to_string());
+        assert_eq!(said, Err("not a whole number from 0 to 9007199254740991".to_owned()));
+        assert_eq!(seed("9007199254740991").ok(), Some(LARGEST));
+    }
+}

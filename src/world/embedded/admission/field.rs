@@ -45,3 +45,32 @@ impl FieldError {
         FieldError::new(path, Problem::Invalid { value, why })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_wrong_in_the_api_servers_words() {
+        let mode = Problem::Invalid {
+            value: "512".to_owned(),
+            why: "too large",
+        };
+        for (error, said) in [
+            (FieldError::required("a.b"), "a.b: Required value"),
+            (FieldError::invalid("a.b", "x", "no"), "a.b: Invalid value: \"x\": no"),
+            (FieldError::new("a.b", mode), "a.b: Invalid value: 512: too large"),
+            (
+                FieldError::new("a.b", Problem::Duplicate("x".to_owned())),
+                "a.b: Duplicate value: \"x\"",
+            ),
+            (
+                FieldError::new("a.b", Problem::NotFound("x".to_owned())),
+                "a.b: Not found: \"x\"",
+            ),
+            (FieldError::new("a.b", Problem::Forbidden("no")), "a.b: Forbidden: no"),
+        ] {
+            assert_eq!(error.to_string(), said);
+        }
+    }
+}

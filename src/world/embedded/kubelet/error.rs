@@ -60,3 +60,20 @@ fn missing(error: &ApiError) -> String {
         .replacen("configmaps ", "configmap ", 1)
         .replacen("persistentvolumeclaims ", "persistentvolumeclaim ", 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::embedded::kinds::Kind;
+
+    #[test]
+    fn one_object_is_missing_in_a_kubelets_words() {
+        let said = |kind| SetUpError::Missing(ApiError::not_found(kind, "x")).to_string();
+        assert_eq!(said(Kind::Secret), "secret \"x\" not found");
+        assert_eq!(said(Kind::ConfigMap), "configmap \"x\" not found");
+        assert_eq!(
+            said(Kind::PersistentVolumeClaim),
+            "persistentvolumeclaim \"x\" not found"
+        );
+    }
+}
