@@ -1,12 +1,12 @@
 //! `gauntlet run`: verdicts, reports, evidence, and an end by a signal that leaves nothing behind.
 
-use std::collections::BTreeMap;
-use std::os::unix::process::ExitStatusExt;
+mod interrupted;
+mod secrets;
+
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::binary::{MINE, Ran, Running, files_below, folder, gauntlet, gauntlet_with_signals, json, run_in, until};
-use rustix::process::Signal;
+use crate::binary::{MINE, Ran, files_below, folder, gauntlet, json, run_in};
 use serde_json::Value;
 
 const ACCEPT: &str = "harness-token/token/accept";
@@ -192,28 +192,6 @@ fn reports_are_written_and_can_be_read() {
 }
 
 #[test]
-fn no_token_in_anything_that_leaks_it() {
-    let folder = folder();
-    let leaks = "token-in-access-log,token-in-error-body,token-in-event,token-in-argv";
-    for mutant in [leaks, "tty-token-made-up"] {
-        let arguments = [
-            "run",
-            "harness-token/leak",
-            "harness-token/token",
-            "--mutant",
-            mutant,
-            "--level",
-            "all",
-        ];
-        let reports = [
-            "--report", "console", "--report", "json", "--report", "junit", "--report", "markdown",
-        ];
-        let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(1);
-        assert_no_token(&ran, folder.path());
-    }
-}
-
-#[test]
 fn a_report_that_cannot_be_written_is_said_and_is_no_pass() {
     let folder = folder();
     std::fs::write(folder.path().join("file"), "").expect("written");
@@ -371,86 +349,6 @@ fn a_road_that_the_world_lacks_is_an_error() {
     }
 }
 
-/// Tokens of sessions in a list, seen and used again.
-#[test]
-fn no_token_of_a_list_of_sessions() {
-    let folder = folder();
-    let arguments = [
-        "run",
-        "--scenarios",
-        MINE,
-        "mine/leak/list",
-        "--mutant",
-        "tty-token-made-up",
-        "--verbose",
-    ];
-    let reports = [
-        "--report", "console", "--report", "json", "--report", "junit", "--report", "markdown",
-    ];
-    let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(1);
-    assert!(ran.stdout.contains("expected  text \"$TTY_TOKEN\""), "{}", ran.stdout);
-    assert_no_token(&ran, folder.path());
-}
-
-/// The redactor doesn't know the form; the search for the run's own secrets finds it all the same.
-#[test]
-fn a_secret_in_an_unknown_form_is_found_and_is_no_pass() {
-    let folder = folder();
-    let arguments = ["run", "--scenarios", MINE, "mine/leak/half-escaped", "--seed", "7"];
-    let reports = ["--report", "console", "--report", "json=r.json"];
-    let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(3);
-    let evidence = "/evidence/mine__leak__half-escaped/wire.txt:";
-    for place in ["gauntlet: standard output:", "gauntlet: r.json:", evidence] {
-        let line = ran.stderr.lines().find(|line| line.contains(place));
-        let line = line.unwrap_or_else(|| panic!("{place} in\n{}", ran.stderr));
-        assert!(
-            line.ends_with(": contains the secret $HARNESS_AUTH_TOKEN (in an unusual encoding)"),
-            "{line}"
-        );
-    }
-    assert!(
-        ran.stderr.ends_with("delete what is named above, or keep it private\n"),
-        "{}",
-        ran.stderr
-    );
-    // A failure of the platform still has its own code.
-    let failing = ["run", "--scenarios", MINE, "mine/leak", "--seed", "7"];
-    let ran = run_in(folder.path(), &failing).exits(1);
-    assert!(ran.stderr.contains(evidence), "{}", ran.stderr);
-}
-
-/// Near misses are nearly the token.
-#[test]
-fn no_part_of_a_token() {
-    let part = regex::Regex::new("[0-9a-fA-F]{30}").expect("a pattern");
-    for (mutant, parts) in [
-        ("prefix-compare", &[":0:63}", ":0:32}"][..]),
-        ("case-insensitive-compare", &["^^}"]),
-    ] {
-        let folder = folder();
-        let near = [
-            "run",
-            "harness-token/token/near-misses",
-            "--level=all",
-            "--mutant",
-            mutant,
-        ];
-        let ran = run_in(folder.path(), &near).exits(1);
-        for part in parts {
-            let shown = format!("token=${{HARNESS_AUTH_TOKEN{part}");
-            assert!(ran.stdout.contains(&shown), "{shown} in\n{}", ran.stdout);
-        }
-        for (path, text) in files_below(folder.path()) {
-            assert!(
-                !part.is_match(&text),
-                "something like a part of a token in {}",
-                path.display()
-            );
-        }
-        assert!(!part.is_match(&ran.stdout), "{}", ran.stdout);
-    }
-}
-
 #[test]
 fn a_folder_of_ones_own() {
     let folder = folder();
@@ -512,153 +410,4 @@ fn parts_make_up_the_whole() {
         names,
         ["balancer", "direct", "proxy"].map(|road| format!("{ACCEPT}[{road}]"))
     );
-}
-
-/// All processes: number → (parent, state, start time).
-fn processes() -> BTreeMap<u32, (u32, char, u64)> {
-    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers
-        .filter_map(|number| {
-            // It may have ended since.
-            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-            let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-            let state = fields.first()?.chars().next()?;
-            Some((
-                number,
-                (fields.get(1)?.parse().ok()?, state, fields.get(19)?.parse().ok()?),
-            ))
-        })
-        .collect()
-}
-
-/// The processes below one, with their start times.
-fn below(ancestor: u32) -> Vec<(u32, u64)> {
-    let all = processes();
-    let is_below = |mut number: u32| {
-        while let Some((parent, ..)) = all.get(&number) {
-            if *parent == ancestor {
-                return true;
-            }
-            number = *parent;
-        }
-        false
-    };
-    all.iter()
-        .filter(|(number, _)| is_below(**number))
-        .map(|(number, (.., start))| (*number, *start))
-        .collect()
-}
-
-/// A signal in the middle: what ran is reported, and nothing that was started goes on.
-fn interrupted_by(signal: Signal) {
-    let folder = folder();
-    let mut command = gauntlet_with_signals();
-    command
-        .current_dir(folder.path())
-        .args(["run", "--scenarios", MINE, "mine/token/quick", "mine/token/long"]);
-    // Both places are taken by the long ones when the signal comes: a quick one waits.
-    command.args(["--verbose", "--jobs", "2", "--repeat", "2"]);
-    command.args([
-        "--report",
-        "console",
-        "--report",
-        "json=r.json",
-        "--report",
-        "junit=r.xml",
-        "--report",
-        "markdown=r.md",
-    ]);
-    let mut running = Running::start(&mut command).expect("gauntlet starts");
-    until(
-        "a quick scenario passes, and both long ones are at their last step",
-        || {
-            let out = running.stdout();
-            let lines = ["PASS", "3/3 mine/token/long#1", "3/3 mine/token/long#2"];
-            if lines.iter().all(|line| out.contains(line)) {
-                Ok(())
-            } else {
-                Err(out + &running.stderr())
-            }
-        },
-    );
-    let mut started = Vec::new();
-    until("the terminal's shell runs", || {
-        started = below(running.child.id());
-        if started.is_empty() {
-            Err(running.stdout())
-        } else {
-            Ok(())
-        }
-    });
-    running.signal(signal);
-    let status = running.ends();
-    assert_eq!(
-        (status.code(), status.signal()),
-        (Some(130), None),
-        "{}",
-        running.stderr()
-    );
-
-    let report = json(&folder.path().join("r.json"));
-    assert_eq!(report["summary"]["verdict"], "interrupted");
-    assert_eq!(report["summary"]["pass"], 1);
-    let scenarios = report["scenarios"].as_array().expect("a list");
-    let of = |id: &str| {
-        scenarios
-            .iter()
-            .find(|s| s["id"] == id)
-            .unwrap_or_else(|| panic!("{id} is not in the report"))
-    };
-    assert_eq!(of("mine/token/quick")["verdict"], "pass");
-    assert_eq!(of("mine/token/long")["verdict"], "error");
-    let long = of("mine/token/long");
-    assert_eq!(long["interrupted"], true);
-    assert_eq!(long["reason"], "interrupted in step 3 of 3 (`terminal`)");
-    let evidence: Vec<_> = long["evidence"].as_array().expect("a list").iter().collect();
-    let wire = evidence
-        .iter()
-        .find_map(|path| path.as_str().filter(|path| path.ends_with("/wire.txt")));
-    let wire = std::fs::read_to_string(folder.path().join(wire.expect("a transcript"))).expect("it is there");
-    assert!(wire.contains("attach to session"), "{wire}");
-    let summary = &report["summary"];
-    assert_eq!(
-        (&summary["interrupted"], &summary["error"], &summary["not_started"]),
-        (&2.into(), &0.into(), &1.into())
-    );
-    for said in [
-        "2 interrupted",
-        "INTR",
-        "of 4 scenarios, 1 finished, 2 were interrupted on the way and 1 never started",
-    ] {
-        let out = running.stdout().replace('\n', " ");
-        assert!(out.contains(said), "{said} in\n{out}");
-    }
-    let xml = std::fs::read_to_string(folder.path().join("r.xml")).expect("the report");
-    assert_well_formed(&xml);
-    assert!(xml.contains(r#"type="interrupted""#), "{xml}");
-    let markdown = std::fs::read_to_string(folder.path().join("r.md")).expect("the report");
-    assert!(markdown.contains("<summary>Interrupted (2)</summary>"), "{markdown}");
-    until("the terminal's processes are gone", || {
-        let all = processes();
-        let left = |(number, start): &&(u32, u64)| {
-            // One that ended and that nobody has asked for yet is gone.
-            all.get(number)
-                .is_some_and(|(_, state, since)| since == start && *state != 'Z')
-        };
-        match started.iter().find(left) {
-            None => Ok(()),
-            Some((number, _)) => Err(format!("process {number}")),
-        }
-    });
-}
-
-#[test]
-fn interrupted_by_ctrl_c() {
-    interrupted_by(Signal::INT);
-}
-
-#[test]
-fn interrupted_by_sigterm() {
-    interrupted_by(Signal::TERM);
 }

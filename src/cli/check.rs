@@ -4,10 +4,19 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
+
 use crate::expected::{ExpectedFailures, is_expected_failures};
 use crate::profile::{Profile, is_profile};
 use crate::scenario::{self};
 use crate::yaml::{Problems, Source};
+
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Files of scenarios, profiles or expected failures, or folders of scenarios [default: the built-in scenarios]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
 
 /// Checks files, folders of scenarios, or without any the built-in scenarios. What is wrong is
 /// told all at once; what was checked is written to `out`.

@@ -4,14 +4,42 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use clap::Args;
 use serde::Serialize;
 
 use super::conclude::tell;
 use super::target::installation::kubeconfig;
-use super::{CheckManifests, ListFormat, TargetName, profile};
+use super::{ListFormat, TargetName, profile};
 use crate::cli::exit::UsageError;
 use crate::manifests::{self, Finding, Manifests, Verdict};
-use crate::world::installation::{Place, connect};
+use crate::world::installation::{InstallationError, Place, connect};
+
+#[derive(Clone, Debug, Args)]
+pub struct CheckManifests {
+    /// Rendered manifests, as `helm template` prints them; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The installation's names [default: the contracts' names]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name on top of the profile: secret.name=my-env
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+    /// Also ask a cluster's API server whether it accepts each object; nothing is applied
+    #[arg(long)]
+    pub server_dry_run: bool,
+    /// The kubeconfig of that cluster [default: $KUBECONFIG, or kubectl's]
+    #[arg(long, value_name = "FILE", requires = "server_dry_run")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, requires = "server_dry_run")]
+    pub context: Option<String>,
+    /// The namespace of objects without one [default: the context's]
+    #[arg(long, short, value_name = "NAME", requires = "server_dry_run")]
+    pub namespace: Option<String>,
+}
 
 /// Exit codes, as `--help` has them.
 const PASSED: u8 = 0;
@@ -42,7 +70,7 @@ pub async fn check_manifests(
     };
     let has = |verdict: Verdict| findings.iter().any(|finding| finding.verdict == verdict);
     if let Err(why) = &asked {
-        tell(why);
+        tell(&why.to_string());
     }
     let code = match () {
         () if has(Verdict::Fail) => FAILED,
@@ -60,16 +88,26 @@ async fn dry_run(
     options: &CheckManifests,
     manifests: &Manifests,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Vec<Finding>, String> {
+) -> Result<Vec<Finding>, NotAsked> {
     let place = Place {
         kubeconfig: kubeconfig(options.kubeconfig.as_deref(), variable),
         context: options.context.clone(),
         namespace: options.namespace.clone(),
     };
-    let cluster = connect(&place).await.map_err(|error| error.to_string())?;
+    let cluster = connect(&place).await?;
     manifests::dry_run(manifests, &cluster.client, &cluster.namespace)
         .await
-        .map_err(|error| manifests.mask(&error.to_string()))
+        .map_err(|error| NotAsked::Masked(manifests.mask(&error.to_string())))
+}
+
+/// The API server could not be asked: that says nothing of the manifests.
+#[derive(Debug, thiserror::Error)]
+enum NotAsked {
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// What came back, the manifests' secrets masked; the error itself would show them.
+    #[error("{0}")]
+    Masked(String),
 }
 
 /// How many findings have each verdict.

@@ -39,14 +39,24 @@ pub enum FailOn {
     Load(Limit),
 }
 
-impl FromStr for FailOn {
-    type Err = String;
+/// What is no limit of either kind.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLimit {
+    #[error("did you mean `{NEW_FAILURES}`?")]
+    Misspelt,
+    /// What is wrong with a limit of loads.
+    #[error("{0}")]
+    Load(<Limit as FromStr>::Err),
+}
 
-    fn from_str(text: &str) -> Result<FailOn, String> {
+impl FromStr for FailOn {
+    type Err = NoLimit;
+
+    fn from_str(text: &str) -> Result<FailOn, NoLimit> {
         match text.trim() {
             NEW_FAILURES => Ok(FailOn::NewFailures),
-            near if nearest(near, [NEW_FAILURES]).is_some() => Err(format!("did you mean `{NEW_FAILURES}`?")),
-            limit => limit.parse().map(FailOn::Load),
+            near if nearest(near, [NEW_FAILURES]).is_some() => Err(NoLimit::Misspelt),
+            limit => limit.parse().map(FailOn::Load).map_err(NoLimit::Load),
         }
     }
 }
@@ -113,9 +123,10 @@ mod tests {
     #[test]
     fn limits_of_both_kinds() {
         let read = |text: &str| text.parse::<FailOn>();
-        assert_eq!(read("new-failures"), Ok(FailOn::NewFailures));
-        assert_eq!(read("new-failure"), Err("did you mean `new-failures`?".to_owned()));
+        assert_eq!(read("new-failures").expect("a limit"), FailOn::NewFailures);
+        let misspelt = read("new-failure").expect_err("near");
+        assert_eq!(misspelt.to_string(), "did you mean `new-failures`?");
         assert!(matches!(read("attach.p99 > +10%"), Ok(FailOn::Load(_))));
-        assert!(read("attach.p99").is_err_and(|why| why.contains("there is no >")));
+        assert!(read("attach.p99").is_err_and(|why| why.to_string().contains("there is no >")));
     }
 }

@@ -11,7 +11,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::{IN_RUNS, Process};
 use crate::world::codex::CodexProgram;
 use crate::world::gateways::{ENVOY, NGINX, Program};
-use crate::world::kind::cluster;
+use crate::world::kind::machine::check_machine;
 use crate::world::on_path;
 
 #[derive(Clone, Debug, Args)]
@@ -53,8 +53,25 @@ impl Doctor {
 /// What is found out of a target, or of what one can use.
 struct Finding {
     name: &'static str,
-    /// What it has, or why it can't run.
-    found: Result<String, String>,
+    found: Found,
+}
+
+/// Whether a target can run here.
+enum Found {
+    /// It can, with this.
+    Ready(String),
+    /// It can't: why, and what to do.
+    Missing(String),
+}
+
+impl Found {
+    /// What was found, or the error that tells what is missing.
+    fn of(found: Result<String, impl std::fmt::Display>) -> Found {
+        match found {
+            Ok(found) => Found::Ready(found),
+            Err(error) => Found::Missing(error.to_string()),
+        }
+    }
 }
 
 /// Descriptors below which scenarios run one after another.
@@ -72,8 +89,8 @@ pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
     ];
     for Finding { name, found } in &findings {
         let (state, told) = match found {
-            Ok(told) => ("ready", told),
-            Err(why) => ("missing", why),
+            Found::Ready(told) => ("ready", told),
+            Found::Missing(why) => ("missing", why),
         };
         writeln!(
             out,
@@ -81,7 +98,11 @@ pub async fn doctor(process: &Process, out: &mut impl Write) -> io::Result<u8> {
             told.replace('\n', "\n                   ")
         )?;
     }
-    Ok(if findings[0].found.is_ok() { 0 } else { 3 })
+    Ok(if matches!(findings[0].found, Found::Ready(_)) {
+        0
+    } else {
+        3
+    })
 }
 
 fn embedded(process: &Process) -> Finding {
@@ -96,12 +117,12 @@ fn embedded(process: &Process) -> Finding {
     Finding {
         name: "embedded",
         found: match (terminal, process.jobs(None, IN_RUNS)) {
-            (Ok(()), Ok(jobs)) => Ok(format!(
+            (Ok(()), Ok(jobs)) => Found::Ready(format!(
                 "{} processors, {descriptors}; {jobs} scenarios at once",
                 process.processors,
             )),
-            (Ok(()), Err(few)) => Err(few.to_string()),
-            (Err(error), _) => Err(format!(
+            (Ok(()), Err(few)) => Found::Missing(few.to_string()),
+            (Err(error), _) => Found::Missing(format!(
                 "pseudo-terminals, of which each sandbox has one: /dev/ptmx: {error}; mount devpts at /dev/pts"
             )),
         },
@@ -109,15 +130,15 @@ fn embedded(process: &Process) -> Finding {
 }
 
 async fn kind() -> Finding {
-    let found = cluster::check_machine().await.map_err(|error| error.to_string());
+    let found = check_machine().await.map(|machine| {
+        format!(
+            "kind {}, container engine {}; the node's image is pulled, or given by `--image`",
+            machine.kind, machine.engine
+        )
+    });
     Finding {
         name: "kind",
-        found: found.map(|machine| {
-            format!(
-                "kind {}, container engine {}; the node's image is pulled, or given by `--image`",
-                machine.kind, machine.engine
-            )
-        }),
+        found: Found::of(found),
     }
 }
 
@@ -133,7 +154,7 @@ async fn gateway(program: Program, process: &Process) -> Finding {
     };
     Finding {
         name: program.name,
-        found: found.map_err(|error| error.to_string()),
+        found: Found::of(found),
     }
 }
 
@@ -143,9 +164,12 @@ fn k6(process: &Process) -> Finding {
     let found = on_path::find("k6", path.as_deref());
     Finding {
         name: "k6",
-        found: found
-            .map(|file| format!("{}; `make bench-load` compares with it", file.display()))
-            .ok_or_else(|| "no k6 on PATH: only `make bench-load` uses it; `benches/load/install` gets it".to_owned()),
+        found: match found {
+            Some(file) => Found::Ready(format!("{}; `make bench-load` compares with it", file.display())),
+            None => Found::Missing(
+                "no k6 on PATH: only `make bench-load` uses it; `benches/load/install` gets it".to_owned(),
+            ),
+        },
     }
 }
 
@@ -153,11 +177,11 @@ fn k6(process: &Process) -> Finding {
 async fn codex(process: &Process) -> Finding {
     let path = (process.variable)("PATH");
     let found = match CodexProgram::of_path(path.as_deref()).await {
-        Ok(Some(program)) => Ok(format!("{}, {}", program.version, program.file.display())),
-        Ok(None) => {
-            Err("no codex on PATH: gauntlet's stand-in is used; `tests/codex/install` gets the real one".into())
-        }
-        Err(error) => Err(error.to_string()),
+        Ok(Some(program)) => Found::Ready(format!("{}, {}", program.version, program.file.display())),
+        Ok(None) => Found::Missing(
+            "no codex on PATH: gauntlet's stand-in is used; `tests/codex/install` gets the real one".to_owned(),
+        ),
+        Err(error) => Found::Missing(error.to_string()),
     };
     Finding { name: "codex", found }
 }

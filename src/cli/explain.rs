@@ -1,7 +1,9 @@
 //! `gauntlet explain`: a scenario in words.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::platform::mutant;
@@ -11,6 +13,15 @@ use crate::scenario::{Claim, Scenario, Step};
 use crate::vocabulary::ExpectationKind;
 use crate::vocabulary::duration::show;
 use crate::vocabulary::policy::policy;
+
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The scenario's id
+    pub id: String,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
 
 /// The rule, where it comes from, the steps, the policies that it depends on, and the mutants
 /// that it is there to catch.

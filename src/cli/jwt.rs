@@ -2,11 +2,26 @@
 
 use std::io::Write;
 
+use clap::Args;
 use serde_json::Value;
 
-use super::Jwt;
 use crate::cli::exit::UsageError;
 use crate::steps::jwt::{Jwt as Arguments, make, now};
+
+#[derive(Clone, Debug, Args)]
+pub struct Jwt {
+    /// The role to claim: INACTIVE, RESTRICTED, REGULAR, ADMIN
+    pub role: String,
+    /// Seconds until it expires; may be negative [default: 7 days]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub expires_in: Option<f64>,
+    /// Other keys of a scenario's `jwt` step, as JSON: {"claims":{"exp":null}}
+    #[arg(long, value_name = "JSON")]
+    pub with: Option<String>,
+    /// The environment variable that holds the signing secret
+    #[arg(long, value_name = "NAME", default_value = "AUTH_JWT_SECRET")]
+    pub secret_from: String,
+}
 
 /// Prints a token. `variable` gives variables of the environment; the secret is never an argument, which all
 /// processes of a machine see.

@@ -2,10 +2,23 @@
 
 use std::io::{self, Write};
 
+use clap::Args;
 use serde::Serialize;
 
+use super::{LevelName, ListFormat, Selection};
 use crate::scenario::{Scenario, select::level_name};
 use crate::vocabulary::{Intrusion, Level};
+
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Which levels
+    #[arg(long, value_enum, default_value = "all")]
+    pub level: LevelName,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
 
 /// A scenario as the list has it.
 #[derive(Serialize)]

@@ -2,16 +2,30 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
+use clap::Args;
 use serde::Serialize;
 
-use super::LevelName;
 use super::selection::select;
+use super::{LevelName, ListFormat};
 use crate::cli::exit::UsageError;
 use crate::platform::Mutant;
 use crate::platform::mutant::{all, by_name};
 use crate::scenario::Scenario;
 use crate::vocabulary::similar::nearest;
+
+#[derive(Clone, Debug, Args)]
+pub struct Mutants {
+    /// Which mutants: their names, or selectors of the scenarios whose rows they break; without any, all of them
+    #[arg(value_name = "NAME|SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
 
 /// A mutant as the list has it.
 #[derive(Serialize)]
@@ -88,17 +102,17 @@ mod tests {
     use super::*;
     use crate::scenario::load;
 
-    fn names(selectors: &[&str]) -> Result<Vec<&'static str>, String> {
+    fn names(selectors: &[&str]) -> Result<Vec<&'static str>, UsageError> {
         let scenarios = load(None).expect("the built-in ones are good");
         let selectors: Vec<String> = selectors.iter().map(|text| (*text).to_owned()).collect();
-        let chosen = chosen(&scenarios, &selectors).map_err(|error| error.to_string())?;
+        let chosen = chosen(&scenarios, &selectors)?;
         Ok(chosen.into_iter().map(|mutant| mutant.name).collect())
     }
 
     #[test]
     fn by_name_by_row_or_all() {
         assert_eq!(names(&[]).expect("all").len(), all().count());
-        assert_eq!(names(&["keystrokes-lost"]), Ok(vec!["keystrokes-lost"]));
+        assert_eq!(names(&["keystrokes-lost"]).expect("one"), ["keystrokes-lost"]);
         let of_row = names(&["harness-token/token/refuse"]).expect("some");
         assert!(of_row.contains(&"empty-token-opens"), "{of_row:?}");
         assert!(!of_row.contains(&"keystrokes-lost"), "{of_row:?}");
@@ -108,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_near_is_told() {
-        let said = names(&["keystroke-lost"]).expect_err("there is none");
+        let said = names(&["keystroke-lost"]).expect_err("there is none").to_string();
         assert!(said.ends_with("; there is a mutant keystrokes-lost"), "{said}");
     }
 }

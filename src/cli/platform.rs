@@ -5,14 +5,24 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::Args;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use super::Platform;
 use crate::cli::exit::UsageError;
 use crate::platform::pod::Log;
 use crate::platform::{self, Component, ComponentError, Mounts, Pod};
 use crate::world::embedded::Program;
+
+#[derive(Clone, Debug, Args)]
+pub struct Platform {
+    /// web, worker, seed, sandbox, sandbox-controller, balancer, probe, …
+    pub component: String,
+
+    /// Arguments for codex and auth-login
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]
+    pub arguments: Vec<String>,
+}
 
 /// Where a pod has its service account's token, unless `automountServiceAccountToken` is false.
 const ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";

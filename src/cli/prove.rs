@@ -1,14 +1,16 @@
 //! `gauntlet prove`.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::Args;
 use globset::Glob;
 
-use super::Prove;
 use super::conclude::{not_run, refuse, settle, tell};
 use super::selection::select;
-use super::target::{self, NotStarted, TargetOptions};
+use super::target::{self, CodexOptions, GatewayOptions, KindOptions, NotStarted, TargetOptions};
+use super::{MadeTarget, Selection, parse};
 use crate::cli::exit::{INTERRUPTED, UsageError};
 use crate::cli::process::{IN_PROOFS, Process};
 use crate::cli::run::{mutants, shared, through};
@@ -24,6 +26,39 @@ use crate::runner::plan::Planned;
 use crate::runner::prove::prove;
 use crate::scenario::Scenario;
 use crate::vocabulary::names;
+
+#[derive(Clone, Debug, Args)]
+pub struct Prove {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Where to run
+    #[arg(long, value_enum, default_value_t)]
+    pub target: MadeTarget,
+    #[command(flatten)]
+    pub kind: KindOptions,
+    #[command(flatten)]
+    pub gateways: GatewayOptions,
+    #[command(flatten)]
+    pub codex: CodexOptions,
+    /// Only these mutants, globs too, and the rows that they break [default: all of the selected rows]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub mutant: Vec<String>,
+    /// Print only what is not shown to hold, and the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Write the matrix to this file: JSON if it ends in .json, else Markdown
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Scenarios run at once [default: 8 per processor, 2 on kind]
+    #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Seed of random values
+    #[arg(long, value_name = "N", value_parser = parse::seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Time limit of a scenario without one of its own [default: embedded 60s, kind 300s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+}
 
 /// Runs the matrix; returns the exit code: 0 where every mutant is dead and every row has a killer.
 pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process) -> Result<u8, UsageError> {

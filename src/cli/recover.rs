@@ -1,11 +1,12 @@
 //! `gauntlet recover`: restores what interrupted runs changed.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Recover;
+use clap::Args;
+
 use super::conclude::tell;
 use super::target::installation::{journals, trust};
 use super::target::sessions::delete_sessions;
@@ -21,6 +22,16 @@ use crate::world::installation::changes::Changes;
 use crate::world::installation::journal::{Head, Journal, JournalError};
 use crate::world::installation::lease::Held;
 use crate::world::installation::{Installation, InstallationError, Place};
+
+#[derive(Clone, Debug, Args)]
+pub struct Recover {
+    /// Only restore changes made in this context of a kubeconfig
+    #[arg(long)]
+    pub context: Option<String>,
+    /// Where the undo journals are [default: as for `run`]
+    #[arg(long, value_name = "DIR")]
+    pub journal: Option<PathBuf>,
+}
 
 /// Longest time that a deployment may take to be as it was.
 const ROLLOUTS_WITHIN: Duration = Duration::from_secs(300);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -11,19 +12,19 @@ use super::conclude::{conclude, not_run, refuse, tell};
 use super::profile::{self, Effective};
 use super::rerun::Rerun;
 use super::selection::select;
-use super::target::{self, Goes, NotStarted};
-use super::{FlakyName, LevelName, Run, TargetName, reproduce_flags};
+use super::target::{self, Goes, NotStarted, TargetOptions};
+use super::{FlakyName, LevelName, Selection, TargetName, parse, reproduce_flags};
 use crate::cli::exit::{UsageError, exit_code};
 use crate::cli::process::{IN_RUNS, Process};
 use crate::events::seed;
 use crate::events::{RunInfo, RunVerdict};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
-use crate::report::{Reporters, RunFolder, Settings, Streams, clash};
+use crate::report::{Format, ReportSpec, Reporters, RunFolder, Settings, Streams, clash};
 use crate::runner::context::Flags;
 use crate::runner::context::RunContext;
 use crate::runner::eligibility::gateways;
-use crate::runner::plan::{Levels, Planned, part};
+use crate::runner::plan::{Levels, Partition, Planned, part};
 use crate::runner::run::{Terms, run as run_all};
 use crate::runner::shared_worlds::SharedWorlds;
 use crate::scenario::{self, Scenario};
@@ -33,6 +34,78 @@ use crate::vocabulary::names;
 use crate::world::Target;
 use crate::world::codex::Codex;
 use crate::yaml::{Problem, Problems};
+
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
+    pub target: TargetOptions,
+    /// Which levels [default: core; all with --rerun-failed]
+    #[arg(long, value_enum)]
+    pub level: Option<LevelName>,
+    /// The installation's names and policies [default: the reference platform's]
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Set a name or policy on top of the profile: secret.name=my-env, token.precedence=reject
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Repeat the failures and errors of this JSON report, with a new seed
+    #[arg(long, value_name = "REPORT")]
+    pub rerun_failed: Option<PathBuf>,
+    /// Known failures, each with a reason and an expiry date: they don't fail the run, but it fails if one passes
+    #[arg(long, value_name = "FILE")]
+    pub expected_failures: Option<PathBuf>,
+    /// A report beside what is printed: junit, json, markdown, html, sarif, tap or openmetrics, into the run's folder, to
+    /// =FILE, or to =- for standard output; github for GitHub Actions, on standard output; console=FILE writes a copy of
+    /// what is printed
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse::report_spec::<Format>())]
+    pub report: Vec<ReportSpec>,
+    /// The folder for reports and evidence: each run creates its own folder there, and the link `latest` leads to the
+    /// run that started last [default: reports]
+    #[arg(long, value_name = "DIR")]
+    pub reports: Option<PathBuf>,
+    /// Keep only the newest N runs there, this one included, and remove what gauntlet wrote for older ones [default:
+    /// remove nothing]
+    #[arg(long, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
+    pub keep_reports: Option<std::num::NonZeroUsize>,
+    /// Scenarios run at once [default: 4 per processor, 2 on kind; one in all on a platform that isn't ours]
+    #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Run everything N times
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse::at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
+    pub repeat: std::num::NonZeroU32,
+    /// Try what failed or could not be told up to N times again; what passes then is flaky
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
+    pub retries: u32,
+    /// What becomes of a run with flaky scenarios
+    #[arg(long, value_enum, default_value_t)]
+    pub flaky: FlakyName,
+    /// Start no more scenarios after a failure
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Seed of random values; reports contain the one used
+    #[arg(long, value_name = "N", value_parser = parse::seed, allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+    /// Time limit of a scenario without one of its own [default: 60s; on a cluster 5m]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+    /// Run only the I-th of N parts
+    #[arg(long, value_name = "I/N")]
+    pub partition: Option<Partition>,
+    /// Exit with 0 even though core scenarios were skipped
+    #[arg(long)]
+    pub allow_partial: bool,
+    /// Start the reference platform with these defects
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub mutant: Vec<String>,
+    /// Print only failures and the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print every step; twice (`-vv`): also what gauntlet itself does, on standard error
+    #[arg(long, short, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+}
 
 /// Longest time of a scenario on the embedded target, where neither it nor the command line says one.
 pub const TIMEOUT: Duration = Duration::from_secs(60);

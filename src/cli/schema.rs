@@ -2,8 +2,27 @@
 
 use std::io::{self, Write};
 
-use super::Document;
+use clap::{Args, ValueEnum};
+
 use crate::{expected, profile, report, scenario};
+
+#[derive(Clone, Debug, Args)]
+pub struct Schema {
+    /// Which document
+    #[arg(value_enum, default_value_t)]
+    pub document: Document,
+}
+
+/// A kind of document that gauntlet reads or writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    #[default]
+    Scenario,
+    Profile,
+    ExpectedFailures,
+    /// The JSON report
+    Report,
+}
 
 /// Writes the schema of a kind of document.
 pub fn schema(document: Document, out: &mut impl Write) -> io::Result<()> {

@@ -1,13 +1,28 @@
 //! The runs that a command's selectors and level choose.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use clap::Args;
 
 use super::LevelName;
 use crate::cli::exit::UsageError;
 use crate::runner::plan::{Levels, Planned, plan};
 use crate::scenario::Scenario;
 use crate::scenario::select::{Selectable, select as select_runs};
+
+/// Which scenarios.
+#[derive(Clone, Debug, Args)]
+pub struct Selection {
+    /// Which scenarios: an id, the beginning of one up to a /, or a glob, each optionally with a case of the matrix in
+    /// brackets; tag:NAME; level:core; ! excludes; without any, all of them
+    #[arg(value_name = "SELECTOR")]
+    pub selectors: Vec<String>,
+    /// Read scenarios from this folder instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub scenarios: Option<PathBuf>,
+}
 
 /// What selectors and a level choose.
 #[derive(Debug)]

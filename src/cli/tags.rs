@@ -3,14 +3,25 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use clap::Args;
+
+use super::{ListFormat, Selection};
 use crate::scenario::Scenario;
 
+#[derive(Clone, Debug, Args)]
+pub struct Tags {
+    #[command(flatten)]
+    pub selection: Selection,
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ListFormat,
+}
+
 /// The ids of the scenarios that have a tag, by the tag.
-pub type Tags<'s> = BTreeMap<&'s str, Vec<&'s str>>;
+pub type ByTag<'s> = BTreeMap<&'s str, Vec<&'s str>>;
 
 /// The tags of scenarios.
-pub fn tags<'s>(scenarios: &[&'s Scenario]) -> Tags<'s> {
-    let mut tags: Tags<'s> = BTreeMap::new();
+pub fn tags<'s>(scenarios: &[&'s Scenario]) -> ByTag<'s> {
+    let mut tags: ByTag<'s> = BTreeMap::new();
     for scenario in scenarios {
         for tag in &scenario.tags {
             tags.entry(tag).or_default().push(&scenario.id);
@@ -20,7 +31,7 @@ pub fn tags<'s>(scenarios: &[&'s Scenario]) -> Tags<'s> {
 }
 
 /// A line for each tag: as it is selected, and how many scenarios have it.
-pub fn text(tags: &Tags<'_>, out: &mut impl Write) -> io::Result<()> {
+pub fn text(tags: &ByTag<'_>, out: &mut impl Write) -> io::Result<()> {
     let width = tags.keys().map(|tag| tag.chars().count()).max().unwrap_or(0);
     for (tag, ids) in tags {
         let scenarios = if ids.len() == 1 { "scenario" } else { "scenarios" };
@@ -30,7 +41,7 @@ pub fn text(tags: &Tags<'_>, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A JSON object: the ids for each tag.
-pub fn json(tags: &Tags<'_>, out: &mut impl Write) -> io::Result<()> {
+pub fn json(tags: &ByTag<'_>, out: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, tags)?;
     out.write_all(b"\n")
 }

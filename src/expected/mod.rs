@@ -130,7 +130,7 @@ fn read(root: &Node, checker: &mut Checker) -> ExpectedFailures {
         let pattern = text("scenario").and_then(|(text, span)| match Pattern::parse(text) {
             Ok(pattern) => Some((pattern, span)),
             Err(wrong) => {
-                checker.report(span, wrong);
+                checker.report(span, wrong.to_string());
                 None
             }
         });

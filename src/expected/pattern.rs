@@ -22,20 +22,35 @@ enum Id {
     Glob(GlobMatcher),
 }
 
+/// A text that means no runs.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    #[error("`scenario` is an id, an id with a case as `a/b/c[proxy]`, or a glob")]
+    NoId,
+    #[error("`{id}` isn't a pattern: {}", .source.kind())]
+    Glob { id: String, source: globset::Error },
+}
+
 impl Pattern {
     /// Brackets at the end contain a case of the matrix, never a character class.
-    pub fn parse(text: &str) -> Result<Pattern, String> {
+    ///
+    /// # Errors
+    /// There is no id, or a glob that is none.
+    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         let (id, case) = match text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
             Some((id, case)) => (id, Some(case.to_owned())),
             None => (text, None),
         };
         if id.is_empty() {
-            return Err("`scenario` is an id, an id with a case as `a/b/c[proxy]`, or a glob".to_owned());
+            return Err(PatternError::NoId);
         }
         let matcher = match id.contains(['*', '?', '[', '{']) {
             false => Id::Exact(id.to_owned()),
             true => {
-                let glob = Glob::new(id).map_err(|error| format!("`{id}` isn't a pattern: {}", error.kind()))?;
+                let glob = Glob::new(id).map_err(|source| PatternError::Glob {
+                    id: id.to_owned(),
+                    source,
+                })?;
                 Id::Glob(glob.compile_matcher())
             }
         };

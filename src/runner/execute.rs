@@ -1,31 +1,32 @@
 //! One run of one scenario: its world, its steps, its verdict.
 
-use std::borrow::Cow;
+mod broken;
+mod variables;
+mod world;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{Instrument, debug, info_span};
 
 use super::context::RunContext;
-use super::eligibility::{Fit, real_gateways};
+use super::eligibility::Fit;
 use super::evidence;
 use super::plan::Planned;
 use super::reproduce::reproduce;
 use super::sharing::need;
-use super::story::{Record, Story, StoryError};
-use crate::events::{Event, RunOf, ScenarioResult, Verdict};
-use crate::redact::{RedactError, Redactor};
-use crate::scenario::variables::set_built_in;
-use crate::steps::{StepContext, StepError, session};
-use crate::template::{Scope, TemplateError, render, render_string};
-use crate::vocabulary::{Contract, Policies, duration};
-use crate::world::installation::InstallationError;
+use super::story::{Record, Story};
+use crate::events::{Event, ScenarioResult, Verdict};
+use crate::redact::Redactor;
+use crate::steps::{StepContext, session};
+use crate::template::Scope;
 use crate::world::operations::prepare;
-use crate::world::running::{Setup, WorldError};
 use crate::world::{Target, World};
+use broken::Broken;
+use variables::{seed_of, variables};
+use world::{end, know, setup, world_of};
 
 /// Longest time that the taking of evidence may take.
 const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
@@ -35,9 +36,6 @@ const FINALLY_WITHIN: Duration = Duration::from_secs(15);
 
 /// Longest time that a look at what else happened meanwhile may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
-
-/// Longest time that a world may take to end.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// Runs a scenario to its verdict. `tell` hears of the steps, `secrets` of what must not be told.
 pub async fn execute(
@@ -111,60 +109,6 @@ fn unfit(planned: &Planned, shared: &RunContext) -> Option<String> {
 /// The steps that a run does without on the target, each with why.
 fn left_out(planned: &Planned, shared: &RunContext) -> BTreeMap<usize, String> {
     fit(shared).map(|fit| fit.left_out(planned)).unwrap_or_default()
-}
-
-/// Why a run did not come to its end. All but the last: the harness could not tell.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    #[error(transparent)]
-    MadeUp(#[from] TemplateError),
-    #[error("a secret of the world: {0}")]
-    Secret(#[source] RedactError),
-    #[error("starting a world: {0}")]
-    Start(#[source] Box<WorldError>),
-    #[error("preparing the platform: {0}")]
-    Prepare(#[source] InstallationError),
-    #[error("the variable {name}: {source}")]
-    Variable {
-        name: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error(transparent)]
-    Story(#[from] StoryError),
-    /// It ended in the middle of something.
-    #[error("the scenario ran over its time of {} {meanwhile}", duration::show(*limit))]
-    Late { limit: Duration, meanwhile: String },
-    #[error("`finally` was not done within {FINALLY_WITHIN:?}")]
-    FinallyLate,
-    #[error(transparent)]
-    Sweep(StepError),
-    #[error("deleting the sessions that were made took too long")]
-    SweepLate,
-    #[error("putting back what was changed: {0}; `gauntlet recover` tries again")]
-    PutBack(#[source] InstallationError),
-    #[error("ending its world: {0}")]
-    Stop(#[source] Box<WorldError>),
-    #[error("its world did not end within {STOP_WITHIN:?}")]
-    StopLate,
-    /// Somebody wanted the whole run to end; where that met this one.
-    #[error("interrupted {0}")]
-    Interrupted(String),
-}
-
-impl Broken {
-    fn late(limit: Duration, meanwhile: &str) -> Broken {
-        Broken::Late {
-            limit,
-            meanwhile: meanwhile.to_owned(),
-        }
-    }
-
-    fn variable(name: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Broken {
-        Broken::Variable {
-            name: name.to_owned(),
-            source: source.into(),
-        }
-    }
 }
 
 /// The world's life around the steps. `Err` says why the harness could not tell.
@@ -250,49 +194,6 @@ async fn live(
     ended.and(stopped)
 }
 
-/// Ends a world that nobody works in any more, or leaves it to be looked at.
-async fn end(world: Arc<World>, is_bad: bool, shared: &RunContext) -> Result<(), Broken> {
-    match Arc::into_inner(world) {
-        Some(world) if shared.keep_failed && world.can_stay() && is_bad => {
-            world.leave();
-            Ok(())
-        }
-        Some(world) => match timeout(STOP_WITHIN, stop(world)).await {
-            Ok(stopped) => stopped,
-            Err(_) => Err(Broken::StopLate),
-        },
-        None => Err(Broken::StopLate),
-    }
-}
-
-/// Starts the world of a run.
-async fn world_of(planned: &Planned, shared: &RunContext, setup: Setup) -> Result<World, Broken> {
-    let start = async {
-        debug!("the world starts");
-        let world = shared.target.world(&planned.scenario.world, setup).await;
-        match &world {
-            Ok(world) => debug!(namespace = world.namespace, "the world has started"),
-            Err(error) => debug!(%error, "the world did not start"),
-        }
-        world.map_err(|error| Broken::Start(Box::new(error)))
-    };
-    start.instrument(info_span!("start")).await
-}
-
-/// Ends a world.
-async fn stop(world: World) -> Result<(), Broken> {
-    let stop = async {
-        debug!("the world ends");
-        let stopped = world.stop().await;
-        match &stopped {
-            Ok(()) => debug!("the world has ended"),
-            Err(error) => debug!(%error, "the world did not end"),
-        }
-        stopped.map_err(|error| Broken::Stop(Box::new(error)))
-    };
-    stop.instrument(info_span!("stop")).await
-}
-
 /// Brings a platform that isn't ours into the state that the scenario requires.
 async fn prepared(
     world: &World,
@@ -323,37 +224,6 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
         }
         Err(error) => Err(Broken::PutBack(error)),
     }
-}
-
-/// The parts of a world; its secrets are known to the redactor.
-fn setup(scope: &Scope, planned: &Planned, shared: &RunContext, secrets: &Redactor) -> Result<Setup, Broken> {
-    let random = || render_string("${token()}", scope);
-    let setup = Setup {
-        names: shared.names.clone(),
-        mutants: shared.mutants.clone(),
-        token: random()?,
-        master_key: random()?,
-        jwt_secret: random()?,
-        contract: planned.contract(),
-        gateways: real_gateways(planned),
-        binary: shared.binary.clone(),
-        codex: shared.codex.clone(),
-    };
-    let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
-    know(secrets, setup.contract, own.map(String::as_str))?;
-    Ok(setup)
-}
-
-/// Token, master key and JWT secret; empty is what a contract has none of.
-fn know(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), Broken> {
-    let names = match contract {
-        Contract::HarnessToken | Contract::AgentService => ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"],
-        Contract::CodexAuth => ["LITELLM_API_KEY", "LITELLM_MASTER_KEY", "RUNTIME_TOKEN"],
-    };
-    for (name, value) in names.into_iter().zip(secrets).filter(|(_, value)| !value.is_empty()) {
-        redactor.add(name, value).map_err(Broken::Secret)?;
-    }
-    Ok(())
 }
 
 /// The steps, the evidence of what went wrong in them, and what is done whatever came before.
@@ -387,70 +257,4 @@ async fn keep_evidence(story: &mut Story<'_>) {
         Err(_) => vec![evidence::late(EVIDENCE_WITHIN)],
     };
     story.record.reproduce = reproduce(story.planned, story.shared, Some(story.context), story.last);
-}
-
-/// Each run has its own seed, so that it can be repeated alone.
-fn seed_of(run: &RunOf, seed: u64) -> u64 {
-    // FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
-    run.case()
-        .bytes()
-        .fold(run.seed(seed) ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
-}
-
-/// What templates can name: the secret, the names, the matrix, the scenario's own variables.
-fn variables(
-    scope: &mut Scope,
-    planned: &Planned,
-    shared: &RunContext,
-    world: &World,
-    redactor: &Redactor,
-) -> Result<(), Broken> {
-    let (names, policies) = (&world.names, policies(planned, shared, world));
-    set_built_in(
-        scope,
-        names,
-        &policies,
-        &world.token,
-        &world.master_key,
-        &world.jwt_secret,
-    );
-    let given = planned.parameters.iter().map(|(name, value)| (name, value));
-    for (name, template) in given.chain(&planned.scenario.vars) {
-        let value = render(template, scope).map_err(|error| Broken::variable(name, error))?;
-        // One made of the world's token is known as that already.
-        let unknown = |text: &&str| matches!(redactor.redact(text), Cow::Borrowed(_));
-        if let Some(token) = value.as_str().filter(|text| looks_secret(text)).filter(unknown) {
-            let label = name.to_uppercase().replace('-', "_");
-            redactor
-                .add(&label, token)
-                .map_err(|error| Broken::variable(name, error))?;
-        }
-        scope.set(name, value);
-    }
-    Ok(())
-}
-
-/// The policies that templates name: in a world of the scenario's own, what it asks for and the reference platform does.
-fn policies(planned: &Planned, shared: &RunContext, world: &World) -> Policies {
-    if world.installation().is_some() {
-        return shared.policies.clone();
-    }
-    let (mut policies, spec) = (Policies::reference(), &planned.scenario.world);
-    for (name, asked) in [
-        ("rotation.interval", &spec.rotation_interval),
-        ("rotation.poll", &spec.rotation_poll),
-        ("park.transient", &spec.park_transient),
-    ] {
-        if let Some(asked) = asked {
-            policies.declare(name, asked);
-        }
-    }
-    policies
-}
-
-/// Whether a value could be a token: 64 hexadecimal digits, as the contract makes them.
-fn looks_secret(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

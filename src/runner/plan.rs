@@ -90,16 +90,23 @@ pub struct Partition {
     pub of: usize,
 }
 
-impl std::str::FromStr for Partition {
-    type Err = String;
+/// A text that names no part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a part like 2/5: from 1/N to N/N")]
+pub struct NoPartition {
+    text: String,
+}
 
-    fn from_str(text: &str) -> Result<Partition, String> {
+impl std::str::FromStr for Partition {
+    type Err = NoPartition;
+
+    fn from_str(text: &str) -> Result<Partition, NoPartition> {
         let numbers = text
             .split_once('/')
             .and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
         match numbers {
             Some((part, of)) if part >= 1 && part <= of => Ok(Partition { part, of }),
-            _ => Err(format!("{text:?} is not a part like 2/5: from 1/N to N/N")),
+            _ => Err(NoPartition { text: text.to_owned() }),
         }
     }
 }

@@ -179,6 +179,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::future::join_all;
@@ -194,7 +195,7 @@ mod tests {
     }
 
     impl Maker {
-        async fn make(&self) -> Result<usize, String> {
+        async fn make(&self) -> Result<usize, Infallible> {
             // So that another one could come in between.
             tokio::task::yield_now().await;
             Ok(self.made.fetch_add(1, Ordering::SeqCst) + 1)

@@ -51,7 +51,7 @@ impl StepRunner<'_> {
     /// of it stands in `attempts`, also where it ends in an error.
     pub async fn run(&self, scope: &mut Scope, attempts: &mut Vec<Attempt>) -> Result<(), StepError> {
         let verb =
-            verb(self.step.verb).ok_or_else(|| StepError::Because(format!("there is no verb {}", self.step.verb)))?;
+            verb(self.step.verb).ok_or_else(|| StepError::Arguments(format!("there is no verb {}", self.step.verb)))?;
         let mut last = Value::Null;
         for keys in self.each(verb, scope).await? {
             let (attempt, observed) = self.until(verb, keys, scope).await?;

@@ -245,7 +245,7 @@ fn base(arguments: &Jwt, now: f64) -> Result<(Fields, Fields), StepError> {
         }
         _ => {
             let expected = "a role (`REGULAR`), or a token that a `jwt` was bound to with `as`";
-            return Err(StepError::Because(format!("`jwt` takes {expected}")));
+            return Err(StepError::Arguments(format!("`jwt` takes {expected}")));
         }
     };
     for (claim, from_now) in [("exp", arguments.expires_in), ("nbf", arguments.valid_in)] {

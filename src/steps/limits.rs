@@ -51,11 +51,11 @@ pub fn length(key: &str, text: Option<&str>, default: Duration) -> Result<Durati
     let length = match text {
         None => default,
         Some(text) => duration::parse(text).ok_or_else(|| {
-            StepError::Because(format!("{key}: {text:?} is not a length of time: {}", duration::FORM))
+            StepError::Arguments(format!("{key}: {text:?} is not a length of time: {}", duration::FORM))
         })?,
     };
     match length.is_zero() {
-        true => Err(StepError::Because(format!("{key}: it must be more than nothing"))),
+        true => Err(StepError::Arguments(format!("{key}: it must be more than nothing"))),
         false => Ok(length),
     }
 }

@@ -16,7 +16,10 @@ type Cause = Box<dyn Error + Send + Sync>;
 /// Why a step could not be carried out: the harness could not tell.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// What the step itself sees to be wrong; no other error stands behind it.
+    /// What the scenario asks for can't be done: its file has to be put right.
+    #[error("{0}")]
+    Arguments(String),
+    /// What the step itself sees to be wrong with the platform or its surroundings; no other error stands behind it.
     #[error("{0}")]
     Because(String),
     #[error("{doing}: {source}")]

@@ -231,7 +231,7 @@ pub async fn delete_pods(arguments: DeletePods, context: &StepContext) -> Result
 fn only_pods(verb: &str, subject: &Value) -> Result<Vec<Value>, StepError> {
     let pods = subject::each(subject).cloned().unwrap_or_else(|| vec![subject.clone()]);
     match pods.iter().find(|pod| pod["kind"] != "pod") {
-        Some(other) => Err(StepError::Because(format!(
+        Some(other) => Err(StepError::Arguments(format!(
             "{verb}: {} isn't a pod; it takes the result that a `pods` step got with `as` (`delete-session` ends a session)",
             subject::name(other)
         ))),

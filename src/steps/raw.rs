@@ -141,7 +141,7 @@ pub async fn run(arguments: Raw, context: &StepContext) -> Result<Observation, S
     let read_for = match arguments.read_for.as_deref() {
         None => READ_FOR,
         Some(text) => duration::parse(text)
-            .ok_or_else(|| StepError::Because(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
+            .ok_or_else(|| StepError::Arguments(format!("read-for: {text:?} is not a duration like 500ms or 2s")))?,
     };
     let bytes = Bytes {
         until_closed: arguments.until_closed == Some(true),
@@ -240,7 +240,7 @@ fn frame_bytes(of: &RawFrame) -> Result<Vec<u8>, StepError> {
         (None, Some(hex)) => unhex(hex)?,
         (None, None) => Vec::new(),
         (Some(_), Some(_)) => {
-            return Err(StepError::Because("a frame has `text` or `hex`, not both".into()));
+            return Err(StepError::Arguments("a frame has `text` or `hex`, not both".into()));
         }
     };
     let payload = repeat(&payload, of.times.unwrap_or(1))?;
@@ -261,7 +261,7 @@ const REPEATED: u64 = 64 << 20;
 fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
     match (bytes.len() as u64).checked_mul(times) {
         Some(size) if size <= REPEATED => Ok(bytes.repeat(times as usize)),
-        _ => Err(StepError::Because(format!(
+        _ => Err(StepError::Arguments(format!(
             "{} bytes {times} times are more than the {REPEATED} that are sent",
             bytes.len()
         ))),
@@ -270,7 +270,7 @@ fn repeat(bytes: &[u8], times: u64) -> Result<Vec<u8>, StepError> {
 
 fn unhex(text: &str) -> Result<Vec<u8>, StepError> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let wrong = || StepError::Because(format!("{text:?} is not an even number of hexadecimal digits"));
+    let wrong = || StepError::Arguments(format!("{text:?} is not an even number of hexadecimal digits"));
     if !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }

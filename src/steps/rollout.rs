@@ -77,7 +77,7 @@ pub async fn restart(arguments: Restart, context: &StepContext) -> Result<Observ
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect(),
         other => {
-            return Err(StepError::Because(format!(
+            return Err(StepError::Arguments(format!(
                 "restart: {other} is not a deployment's name or a list of names"
             )));
         }

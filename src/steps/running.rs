@@ -111,7 +111,7 @@ impl Running {
     pub async fn ends(&self) -> Result<LoadResult, StepError> {
         let what = &self.told.what;
         let Some(engine) = lock(&self.engine).take() else {
-            return Err(StepError::Because(format!(
+            return Err(StepError::Arguments(format!(
                 "{what}: an earlier step has already waited for its end"
             )));
         };

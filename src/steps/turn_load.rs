@@ -65,7 +65,7 @@ fn course(running: &Running, arguments: &TurnLoad, context: &StepContext) -> Res
     let others = arguments.to.is_some() || arguments.token.is_some() || arguments.old_token.is_some();
     if arguments.unsettled == Some(true) {
         return match others {
-            true => Err(StepError::Because(
+            true => Err(StepError::Arguments(
                 "turn-load: what comes while the platform changes is as before; `to`, `token` and `old-token` are \
                  for when it has changed"
                     .into(),
@@ -75,7 +75,7 @@ fn course(running: &Running, arguments: &TurnLoad, context: &StepContext) -> Res
     }
     let mut way = running.way();
     if arguments.to.is_some() && way.road == Road::Direct {
-        return Err(StepError::Because(
+        return Err(StepError::Arguments(
             "turn-load: `to` is by the road of the load, and `direct` leads to one pod alone".into(),
         ));
     }

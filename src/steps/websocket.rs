@@ -85,7 +85,7 @@ pub async fn run(arguments: Websocket, context: &StepContext) -> Result<Observat
         Err(error) => return Err(StepError::doing(&what, error)),
     };
     let quiet_for = arguments.quiet_for.as_deref().map(|text| {
-        let wrong = || StepError::Because(format!("quiet-for: {text:?} is not a duration like 500ms or 60s"));
+        let wrong = || StepError::Arguments(format!("quiet-for: {text:?} is not a duration like 500ms or 60s"));
         duration::parse(text).ok_or_else(wrong)
     });
     let quiet_for = quiet_for.transpose()?;

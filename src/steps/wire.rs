@@ -185,8 +185,8 @@ pub async fn connect(door: &Door, trust: &Trust, limits: &Limits) -> Result<Conn
     let inner = match door.tls {
         false => Connection::Plain(tcp),
         true => match tls(tcp, door, trust, limits).await? {
-            Ok(stream) => Connection::Tls(Box::new(stream)),
-            Err(refused) => return Ok(Connected::Refused(refused)),
+            Tls::Open(stream) => Connection::Tls(stream),
+            Tls::Refused(said) => return Ok(Connected::Refused(said)),
         },
     };
     Ok(Connected::Yes(Box::new(Recorded {
@@ -203,12 +203,14 @@ pub fn tls_config(trust: &Trust) -> Result<rustls::ClientConfig, StepError> {
     trust.client_config().map_err(failed)
 }
 
-async fn tls(
-    tcp: TcpStream,
-    door: &Door,
-    trust: &Trust,
-    limits: &Limits,
-) -> Result<Result<tokio_rustls::client::TlsStream<TcpStream>, String>, StepError> {
+/// The outcome of TLS over a connection.
+enum Tls {
+    Open(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// What the other side said, which is for the step to observe.
+    Refused(String),
+}
+
+async fn tls(tcp: TcpStream, door: &Door, trust: &Trust, limits: &Limits) -> Result<Tls, StepError> {
     let doing = format!("TLS with {}", door.address);
     let config = tls_config(trust)?;
     let name = rustls::pki_types::ServerName::try_from(door.name().to_owned())
@@ -216,7 +218,7 @@ async fn tls(
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     match timeout(limits.connect, connector.connect(name, tcp)).await {
         Err(_) => Err(StepError::doing(doing, format!("not done within {:?}", limits.connect))),
-        Ok(Ok(stream)) => Ok(Ok(stream)),
+        Ok(Ok(stream)) => Ok(Tls::Open(Box::new(stream))),
         // Whom this machine trusts says nothing of the platform.
         Ok(Err(error)) if matches!(trust, Trust::Machine { .. }) && is_distrust(&error) => Err(StepError::doing(
             doing,
@@ -224,7 +226,7 @@ async fn tls(
         )),
         Ok(Err(error)) => {
             StepError::unless_exhausted(&doing, &error)?;
-            Ok(Err(format!("{doing}: {error}")))
+            Ok(Tls::Refused(format!("{doing}: {error}")))
         }
     }
 }

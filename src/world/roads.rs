@@ -63,8 +63,14 @@ pub enum RoadError {
     NoPod { selector: String },
     #[error("the {0} road needs a session or a pod")]
     NoSubject(&'static str),
-    #[error("{0}")]
-    NotAPod(String),
+    #[error("{subject} gives no address of its pod")]
+    NoPodAddress { subject: String },
+    #[error("{name} has no address yet (sandbox_url is {url})")]
+    NoAddressYet {
+        name: String,
+        /// As JSON.
+        url: String,
+    },
     #[error("a way from this machine to {address}: {source}")]
     NoWay { address: SocketAddr, source: WayError },
     #[error("this installation has no road {}", .0.name())]
@@ -222,7 +228,9 @@ async fn at(address: &Address, road: Road) -> Result<Door, RoadError> {
 
 /// The address of a session's pod, or of a pod.
 fn own_address(world: &World, subject: &Value) -> Result<Address, RoadError> {
-    let unknown = || RoadError::NotAPod(format!("{} gives no address of its pod", subject::name(subject)));
+    let unknown = || RoadError::NoPodAddress {
+        subject: subject::name(subject),
+    };
     let usual = port(world, "sandbox.port");
     if let Some(url) = subject["sandbox_url"].as_str() {
         let address: Address = url.trim_end_matches('/').parse().map_err(|_| unknown())?;
@@ -267,10 +275,10 @@ fn pod_address(subject: &Value) -> Result<(String, IpAddr), RoadError> {
     }
     match subject::host(subject).parse() {
         Ok(ip) => Ok((name, ip)),
-        Err(_) => Err(RoadError::NotAPod(format!(
-            "{name} has no address yet (sandbox_url is {})",
-            subject["sandbox_url"]
-        ))),
+        Err(_) => Err(RoadError::NoAddressYet {
+            name,
+            url: subject["sandbox_url"].to_string(),
+        }),
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustError};
 use crate::vocabulary::Road;
-use crate::world::forward::Forwards;
+use crate::world::forward::{Forwards, WayError};
 use crate::world::kube_error::kube_error;
 use crate::world::pod::is_ready;
 
@@ -21,7 +21,31 @@ pub struct Door {
     /// As the profile says it.
     pub way: String,
     /// The status of an answer, or why there was none.
-    pub answer: Result<u16, String>,
+    pub answer: Result<u16, NoAnswer>,
+}
+
+/// Why a door did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("{}", kube_error(.0.as_ref()))]
+    List(#[source] Box<kube::Error>),
+    #[error("no pod with {selector} is ready")]
+    NoPod { selector: String },
+    #[error(transparent)]
+    Way(#[from] WayError),
+    #[error("the pod went away")]
+    Gone,
+    #[error("{}", kube_error(.0))]
+    Request(#[source] reqwest::Error),
+}
+
+/// Why this machine has no client to try doors with.
+#[derive(Debug, thiserror::Error)]
+pub enum NoClient {
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("making an HTTP client: {0}")]
+    Http(#[source] reqwest::Error),
 }
 
 /// Tries doors.
@@ -34,7 +58,7 @@ pub struct Doors {
 impl Doors {
     /// # Errors
     /// There can be no client: the machine has no certificates.
-    pub fn new(pods: Api<Pod>, trust: &Trust) -> Result<Doors, String> {
+    pub fn new(pods: Api<Pod>, trust: &Trust) -> Result<Doors, NoClient> {
         // A door without TLS needs no authority.
         let tls = trust.client_config().or_else(|_| Trust::Nothing.client_config());
         let http = reqwest::Client::builder()
@@ -43,10 +67,10 @@ impl Doors {
             .retry(reqwest::retry::never())
             .http1_only()
             .timeout(ANSWERS_WITHIN)
-            .tls_backend_preconfigured(tls.map_err(|error| error.to_string())?)
+            .tls_backend_preconfigured(tls?)
             .build();
         Ok(Doors {
-            http: http.map_err(|error| format!("making an HTTP client: {error}"))?,
+            http: http.map_err(NoClient::Http)?,
             forwards: Forwards::new(pods.clone()),
             pods,
         })
@@ -70,22 +94,21 @@ impl Doors {
         }
     }
 
-    async fn pod(&self, selector: &str, port: u16) -> Result<u16, String> {
+    async fn pod(&self, selector: &str, port: u16) -> Result<u16, NoAnswer> {
         let listed = self.pods.list(&ListParams::default().labels(selector)).await;
-        let listed = listed.map_err(|error| kube_error(&error))?;
+        let listed = listed.map_err(|error| NoAnswer::List(Box::new(error)))?;
         let ready = listed.items.iter().find(|pod| is_ready(pod));
         let ip = ready.and_then(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse::<IpAddr>().ok());
-        let ip = ip.ok_or_else(|| format!("no pod with {selector} is ready"))?;
-        let to = self.forwards.to(SocketAddr::new(ip, port)).await;
-        let local = to.map_err(|error| error.to_string())?;
-        let local = local.ok_or_else(|| "the pod went away".to_owned())?;
+        let ip = ip.ok_or_else(|| NoAnswer::NoPod {
+            selector: selector.to_owned(),
+        })?;
+        let local = self.forwards.to(SocketAddr::new(ip, port)).await?;
+        let local = local.ok_or(NoAnswer::Gone)?;
         self.get(&format!("http://{local}")).await
     }
 
-    async fn get(&self, address: &str) -> Result<u16, String> {
-        match self.http.get(address).send().await {
-            Ok(answer) => Ok(answer.status().as_u16()),
-            Err(error) => Err(kube_error(&error)),
-        }
+    async fn get(&self, address: &str) -> Result<u16, NoAnswer> {
+        let answer = self.http.get(address).send().await.map_err(NoAnswer::Request)?;
+        Ok(answer.status().as_u16())
     }
 }

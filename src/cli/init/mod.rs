@@ -112,7 +112,7 @@ pub async fn init(options: &Init, process: &Process, answers: impl BufRead) -> R
     let pods = Api::namespaced(client, &namespace);
     let doors = match Doors::new(pods, &trust) {
         Ok(doors) => tried(&doors, &found, known).await,
-        Err(error) => return Ok(could_not(&error)),
+        Err(error) => return Ok(could_not(&error.to_string())),
     };
     let head = Head {
         file: &file,

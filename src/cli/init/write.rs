@@ -123,7 +123,11 @@ fn roads(out: &mut String, doors: &[Door]) -> std::fmt::Result {
         let (name, way) = (door.road.name(), scalar(&door.way));
         match &door.answer {
             Ok(status) => writeln!(out, "  {name}: {way}  # answered {status}")?,
-            Err(why) => writeln!(out, "  # {name}: {way}  # did not answer: {}", one_line(why))?,
+            Err(why) => writeln!(
+                out,
+                "  # {name}: {way}  # did not answer: {}",
+                one_line(&why.to_string())
+            )?,
         }
     }
     Ok(())
@@ -147,12 +151,13 @@ fn scalar(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::init::doors::NoAnswer;
     use crate::cli::init::find::Name;
     use crate::profile::Profile;
     use crate::vocabulary::Road;
     use crate::yaml::Source;
 
-    fn door(road: Road, way: &str, answer: Result<u16, String>) -> Door {
+    fn door(road: Road, way: &str, answer: Result<u16, NoAnswer>) -> Door {
         let way = way.to_owned();
         Door { road, way, answer }
     }
@@ -175,7 +180,7 @@ mod tests {
         }];
         let doors = [
             door(Road::Proxy, "port-forward", Ok(404)),
-            door(Road::Balancer, "https://a.example:8443", Err("no".to_owned())),
+            door(Road::Balancer, "https://a.example:8443", Err(NoAnswer::Gone)),
         ];
         let head = Head {
             file: "p.yaml",
@@ -191,7 +196,7 @@ mod tests {
         assert_eq!(read.roads.len(), 1, "what did not answer is left out");
         assert!(text.contains("  proxy: port-forward  # answered 404\n"), "{text}");
         assert!(
-            text.contains("  # balancer: https://a.example:8443  # did not answer: no\n"),
+            text.contains("  # balancer: https://a.example:8443  # did not answer: the pod went away\n"),
             "{text}"
         );
         assert!(

@@ -126,7 +126,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// A time in a load.
 pub fn time(text: &str) -> Result<Duration, String> {
-    match super::duration(text)? {
+    match super::duration(text).map_err(|error| error.to_string())? {
         time if time > LONGEST => Err("longer than a day".to_owned()),
         time => Ok(time),
     }

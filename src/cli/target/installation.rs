@@ -361,13 +361,31 @@ pub fn trust(ca: Option<&Path>, insecure: bool) -> Result<Trust, UsageError> {
     Ok(Trust::Machine { and: Some(pem) })
 }
 
+/// Why a run can't begin on a platform that was found.
+#[derive(Debug, thiserror::Error)]
+enum NotReady {
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    #[error(
+        "in namespace {namespace} the cluster does not let this user:\n{}all that this run needs, as a Role (`kubectl \
+         apply -f -`, and a RoleBinding to the user):\n{role}",
+        .missing.iter().map(|permission| format!("  {permission}\n")).collect::<String>()
+    )]
+    Forbidden {
+        namespace: String,
+        missing: Vec<Permission>,
+        /// All permissions of the run.
+        role: String,
+    },
+}
+
 /// Before anything is done: whether it may be, and whether the secrets are there. Gives the most that is
 /// done, none if nothing is.
 async fn check(
     installation: &Installation,
     profile: &Profile,
     planned: &[Planned],
-) -> Result<Option<Intrusion>, String> {
+) -> Result<Option<Intrusion>, NotReady> {
     let fit = Fit {
         installation,
         policies: &profile.policies,
@@ -379,23 +397,17 @@ async fn check(
         return Ok(None);
     }
     let wanted = permissions(&fit, profile, runs.iter().copied());
-    let missing = preflight::missing(installation, &wanted)
-        .await
-        .map_err(|error| error.to_string())?;
+    let missing = preflight::missing(installation, &wanted).await?;
     if !missing.is_empty() {
-        let missing: Vec<String> = missing.iter().map(|permission| format!("  {permission}\n")).collect();
-        return Err(format!(
-            "in namespace {} the cluster does not let this user:\n{}all that this run needs, as a Role \
-             (`kubectl apply -f -`, and a RoleBinding to the user):\n{}",
-            installation.namespace,
-            missing.concat(),
-            access::role(&installation.namespace, &wanted)
-        ));
+        return Err(NotReady::Forbidden {
+            namespace: installation.namespace.clone(),
+            missing,
+            role: access::role(&installation.namespace, &wanted),
+        });
     }
     // Of the agent service's it was looked whether they are known.
     if runs.iter().any(|planned| planned.contract() == Contract::HarnessToken) {
-        let secrets = installation.secrets(&profile.names, Contract::HarnessToken).await;
-        secrets.map_err(|error| error.to_string())?;
+        installation.secrets(&profile.names, Contract::HarnessToken).await?;
     }
     Ok(most)
 }

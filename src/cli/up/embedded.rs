@@ -4,8 +4,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::doors::Doors;
+use super::error::UpError;
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, instructions, spec, with_agent};
+use super::{instructions, spec, with_agent};
 use crate::cli::process::Process;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
@@ -19,10 +20,7 @@ use crate::world::running::Setup;
 pub async fn run(file: KubeconfigFile, setup: Setup, place: Place, process: &Process, out: impl Write) -> u8 {
     match up(file, setup, place, process, out).await {
         Ok(()) => 0,
-        Err(why) => {
-            crate::cli::conclude::tell(&why);
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
@@ -32,8 +30,7 @@ async fn up(
     place: Place,
     process: &Process,
     mut out: impl Write,
-) -> Result<(), String> {
-    let starting = |error: &dyn std::fmt::Display| failed("starting the platform", error);
+) -> Result<(), UpError> {
     let gateways = Gateways::new(Settings {
         slots: 1,
         names: setup.names.clone(),
@@ -45,7 +42,7 @@ async fn up(
         [] => None,
         // What is being started ends with the future that starts it.
         roads => tokio::select! {
-            slot = gateways.slot(roads, true) => Some(slot.map_err(|error| starting(&error))?),
+            slot = gateways.slot(roads, true) => Some(slot.map_err(UpError::starting)?),
             () = process.stop.cancelled() => return Ok(()),
         },
     };
@@ -53,7 +50,7 @@ async fn up(
     let spec = spec(setup.contract);
     let world = World::embedded_with_kubectl(&spec, setup, process.program.clone(), slot)
         .await
-        .map_err(|error| starting(&error))?;
+        .map_err(UpError::starting)?;
     let world = Arc::new(world);
     with_agent(&world).await?;
     let open = Doors::new(world.clone());
@@ -62,11 +59,11 @@ async fn up(
         // What leads nowhere is said now, not by the first connection.
         door(&world, road, None)
             .await
-            .map_err(|error| failed(&format!("finding {name}"), &error))?;
+            .map_err(|error| UpError::doing(format!("finding {name}"), error))?;
         let address = open
             .open(road)
             .await
-            .map_err(|error| failed(&format!("opening a port of loopback for {name}"), &error))?;
+            .map_err(|error| UpError::doing(format!("opening a port of loopback for {name}"), error))?;
         addresses.push((name, format!("http://{address}")));
     }
     let kubeconfig = world.embedded_cluster().map(Cluster::kubeconfig).unwrap_or_default();
@@ -85,7 +82,10 @@ async fn up(
     drop(world);
     let world = open.end().await;
     match Arc::into_inner(world) {
-        Some(world) => world.stop().await.map_err(|e| failed("ending the platform", &e)),
+        Some(world) => world
+            .stop()
+            .await
+            .map_err(|error| UpError::doing("ending the platform", error)),
         None => Ok(()),
     }
 }

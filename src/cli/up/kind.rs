@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::config::Kubeconfig;
 
+use super::error::UpError;
 use super::kubeconfig::KubeconfigFile;
-use super::{FAILED, failed, instructions, spec, with_agent};
+use super::{FAILED, instructions, spec, with_agent};
 use crate::cli::conclude::tell;
 use crate::cli::process::Process;
 use crate::cli::target::{REUSED, kind_cluster, tell_of_failure};
@@ -19,15 +20,15 @@ use crate::vocabulary::Contract;
 use crate::world::World;
 use crate::world::installation::changes::fingerprint;
 use crate::world::kind::cluster::{self, KindCluster, Options};
+use crate::world::kind::machine::check_machine;
 use crate::world::kind::making::Making;
 use crate::world::kind::namespace::{self, Namespace};
-use crate::world::kube_error::kube_error;
 use crate::world::kubeconfig;
 use crate::world::pod::is_ready;
 use crate::world::running::Setup;
 
 /// The namespace that the platform is in.
-const NAMESPACE: &str = "gauntlet";
+pub(super) const NAMESPACE: &str = "gauntlet";
 
 /// Brings the platform up; returns the exit code.
 pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Process, out: impl Write) -> u8 {
@@ -38,10 +39,7 @@ pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Proc
     };
     let making = match making {
         Ok(making) => making,
-        Err(error) => {
-            tell(&error.to_string());
-            return FAILED;
-        }
+        Err(error) => return UpError::from(error).told(),
     };
     let done = tokio::select! {
         done = bring_up(options, file, name, setup, process, &making, out) => done,
@@ -55,10 +53,7 @@ pub async fn up(options: &Up, file: KubeconfigFile, setup: Setup, process: &Proc
     };
     match done {
         Ok(()) => 0,
-        Err(why) => {
-            tell(&why);
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
@@ -70,8 +65,8 @@ async fn bring_up(
     process: &Process,
     making: &Making,
     mut out: impl Write,
-) -> Result<(), String> {
-    let binary = process.binary.clone()?;
+) -> Result<(), UpError> {
+    let binary = process.binary.clone().map_err(UpError::NoProgram)?;
     let wanted = Options {
         node_image: options.image.clone(),
         base_image: options.base_image.clone(),
@@ -79,23 +74,16 @@ async fn bring_up(
         reuse: true,
         gateway_images: options.gateways.images(),
     };
-    let cluster = kind_cluster(&wanted, name, binary, making)
-        .await
-        .map_err(|error| error.to_string())?;
+    let cluster = kind_cluster(&wanted, name, binary, making).await?;
     file.write(&kubeconfig(&cluster)?)?;
-    cluster
-        .bring_gateways(&setup.gateways)
-        .await
-        .map_err(|error| error.to_string())?;
+    cluster.bring_gateways(&setup.gateways).await?;
     let (names, contract) = (setup.names.clone(), setup.contract);
     let of = |what: &str| names.get(what).cloned().unwrap_or_default();
     match there(&cluster.client, &setup).await? {
         There::Platform => tell("the platform already exists: it is left unchanged"),
         There::Part(missing) => {
             tell(&format!("the existing platform lacks {missing}: it is recreated"));
-            namespace::delete_and_wait(&cluster.client, NAMESPACE)
-                .await
-                .map_err(|error| error.to_string())?;
+            namespace::delete_and_wait(&cluster.client, NAMESPACE).await?;
             make(&cluster, setup).await?;
         }
         There::Nothing => make(&cluster, setup).await?,
@@ -136,32 +124,21 @@ enum There {
     Part(String),
 }
 
-async fn there(client: &kube::Client, setup: &Setup) -> Result<There, String> {
-    let found = Namespace::find(client, NAMESPACE).await;
-    match found.map_err(|error| error.to_string())? {
+async fn there(client: &kube::Client, setup: &Setup) -> Result<There, UpError> {
+    match Namespace::find(client, NAMESPACE).await? {
         None => return Ok(There::Nothing),
         Some(found) if found.is_ending => return Ok(There::Part("all".into())),
-        Some(found) if !found.is_ours => {
-            return Err(format!(
-                "the namespace {NAMESPACE} exists and was not created by gauntlet, so it is left alone; delete it (`kubectl delete namespace {NAMESPACE}`) and `gauntlet up` creates one"
-            ));
-        }
+        Some(found) if !found.is_ours => return Err(UpError::NotOurs),
         Some(found) => match found.complete {
             None => return Ok(There::Part("what an `up` that was interrupted did not make".into())),
-            Some(with) if with != made_with(setup) => {
-                return Err(
-                    "the platform that is on the cluster is of another contract, or was made with other names: `gauntlet down` ends it, \
-                            cluster and all"
-                        .into(),
-                );
-            }
+            Some(with) if with != made_with(setup) => return Err(UpError::OtherPlatform),
             Some(_) => {}
         },
     }
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     for name in deployments_of(setup) {
         let found = deployments.get_opt(&name).await;
-        let found = found.map_err(|error| failed(&format!("looking for deployment {name}"), &kube_error(&error)))?;
+        let found = found.map_err(|error| UpError::asking(format!("looking for deployment {name}"), error))?;
         if found.is_none() {
             return Ok(There::Part(format!("deployment {name}")));
         }
@@ -206,17 +183,14 @@ fn made_with(setup: &Setup) -> String {
         .collect()
 }
 
-async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), String> {
+async fn make(cluster: &KindCluster, setup: Setup) -> Result<(), UpError> {
     tell("starting the platform");
     let with = made_with(&setup);
-    let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE)
-        .await
-        .map_err(|error| error.to_string())?;
+    let namespace = Namespace::named(&cluster.client, cluster.controller, NAMESPACE).await?;
     let world = World::in_namespace(&spec(setup.contract), setup, namespace, cluster).await;
-    let world = Arc::new(world.map_err(|error| error.to_string())?);
+    let world = Arc::new(world?);
     with_agent(&world).await?;
-    let complete = Namespace::complete(&cluster.client, NAMESPACE, &with).await;
-    complete.map_err(|error| error.to_string())?;
+    Namespace::complete(&cluster.client, NAMESPACE, &with).await?;
     // It stays: what goes with this value are only ways to it from this process.
     drop(world);
     Ok(())
@@ -236,8 +210,9 @@ fn named(name: &str) -> String {
 }
 
 /// Kind's kubeconfig, its context in the platform's namespace.
-fn kubeconfig(cluster: &KindCluster) -> Result<Kubeconfig, String> {
-    let mut config = Kubeconfig::read_from(&cluster.kubeconfig).map_err(|error| failed("the kubeconfig", &error))?;
+fn kubeconfig(cluster: &KindCluster) -> Result<Kubeconfig, UpError> {
+    let read = Kubeconfig::read_from(&cluster.kubeconfig);
+    let mut config = read.map_err(|error| UpError::doing("the kubeconfig", error))?;
     for context in config.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
         context.namespace = Some(NAMESPACE.to_owned());
     }
@@ -248,20 +223,20 @@ fn leads_to(kubeconfig: &Path, cluster: &str) -> bool {
     kubeconfig::read(kubeconfig).is_ok_and(|config| config.current_context == Some(context(cluster)))
 }
 
-fn remove(file: &Path) -> Result<(), String> {
-    std::fs::remove_file(file).map_err(|error| failed(&format!("removing {}", file.display()), &error))
+fn remove(file: &Path) -> Result<(), UpError> {
+    std::fs::remove_file(file).map_err(|error| UpError::doing(format!("removing {}", file.display()), error))
 }
 
 /// Deletes the cluster, and the kubeconfig that leads to it; returns the exit code.
 pub async fn down(options: &Down) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let done = async {
-        cluster::check_machine().await.map_err(|error| error.to_string())?;
-        let is_there = cluster::exists(name).await.map_err(|error| error.to_string())?;
+        check_machine().await?;
+        let is_there = cluster::exists(name).await?;
         // Before kind takes the cluster out of it, where `KUBECONFIG` names it.
         let leads_there = leads_to(&options.kubeconfig, name);
         match is_there {
-            true => cluster::delete(name).await.map_err(|error| error.to_string())?,
+            true => cluster::delete(name).await?,
             false => tell(&format!("there is no cluster {name}")),
         }
         match leads_there {
@@ -271,10 +246,7 @@ pub async fn down(options: &Down) -> u8 {
     };
     match done.await {
         Ok(()) => 0,
-        Err(why) => {
-            tell(&why);
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 
@@ -282,27 +254,24 @@ pub async fn down(options: &Down) -> u8 {
 pub async fn status(options: &Status, mut out: impl Write) -> u8 {
     let name = options.cluster_name.as_deref().unwrap_or(REUSED);
     let looked = async {
-        cluster::check_machine().await.map_err(|error| error.to_string())?;
-        if !cluster::exists(name).await.map_err(|error| error.to_string())? {
+        check_machine().await?;
+        if !cluster::exists(name).await? {
             return Ok((format!("there is no cluster {name}\n"), false));
         }
-        let client = cluster::client(name).await.map_err(|error| error.to_string())?;
+        let client = cluster::client(name).await?;
         let pods: Api<Pod> = Api::namespaced(client, NAMESPACE);
         let listed = pods
             .list(&ListParams::default())
             .await
-            .map_err(|error| failed("listing pods", &kube_error(&error)))?;
-        Ok::<_, String>(shown(name, &listed.items))
+            .map_err(|error| UpError::asking("listing pods", error))?;
+        Ok::<_, UpError>(shown(name, &listed.items))
     };
     match looked.await {
         Ok((text, serves)) => {
             let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             if serves { 0 } else { FAILED }
         }
-        Err(why) => {
-            tell(&why);
-            FAILED
-        }
+        Err(error) => error.told(),
     }
 }
 

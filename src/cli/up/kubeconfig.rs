@@ -1,6 +1,6 @@
 //! The kubeconfig that `up` writes.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::config::Kubeconfig;
 use tokio::net::TcpStream;
 
+use super::error::UpError;
 use crate::cli::exit::UsageError;
 use crate::file_input;
 use crate::world::kubeconfig;
@@ -56,17 +57,21 @@ impl KubeconfigFile {
     }
 
     /// Writes it, whole or not at all. A kubeconfig contains a token, so only its owner may read it.
-    pub fn write(&mut self, config: &Kubeconfig) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| format!("writing {}: {error}", self.path.display());
-        let text = serde_saphyr::to_string(config).map_err(|error| failed(&error))?;
+    pub fn write(&mut self, config: &Kubeconfig) -> Result<(), UpError> {
+        let doing = || format!("writing {}", self.path.display());
+        let text = serde_saphyr::to_string(config).map_err(|error| UpError::doing(doing(), error))?;
+        self.put(&text).map_err(|error| UpError::doing(doing(), error))?;
+        self.written = text;
+        Ok(())
+    }
+
+    fn put(&self, text: &str) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let mut file = tempfile::Builder::new()
             .prefix(".gauntlet-kubeconfig-")
-            .tempfile_in(folder)
-            .map_err(|error| failed(&error))?;
-        file.write_all(text.as_bytes()).map_err(|error| failed(&error))?;
-        file.persist(&self.path).map_err(|error| failed(&error.error))?;
-        self.written = text;
+            .tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(&self.path).map_err(|error| error.error)?;
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! `gauntlet up`, `down` and `status`: a platform for a person to work with by hand.
 
+mod arguments;
 mod doors;
 mod embedded;
+mod error;
 mod instructions;
 mod kind;
 mod kubeconfig;
@@ -12,15 +14,17 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
+pub use arguments::{Down, Standing, Status, Up};
 pub use kind::{context, down, status};
 pub use kubeconfig::EMBEDDED;
 
+use error::UpError;
 use kubeconfig::KubeconfigFile;
 
 use super::conclude::tell;
 use super::profile::{Effective, effective};
 use super::target::{GATEWAYS, Goes};
-use super::{MadeTarget, TargetName, Up};
+use super::{MadeTarget, TargetName};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::cli::run::mutants;
@@ -146,17 +150,13 @@ fn spec(contract: Contract) -> WorldSpec {
 }
 
 /// Makes an agent, with which a person's sessions can be made, and those of a run that makes none.
-async fn with_agent(world: &Arc<World>) -> Result<(), String> {
+async fn with_agent(world: &Arc<World>) -> Result<(), UpError> {
     if world.contract != Contract::HarnessToken {
         return Ok(());
     }
     let context = StepContext::new(world.clone(), Redactor::new(), Limits::of_a_cluster());
     let made = agent::make_agent(&context).await;
-    made.map(drop).map_err(|error| failed("starting the platform", &error))
-}
-
-fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
-    format!("{what}: {error}")
+    made.map(drop).map_err(UpError::starting)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::process::Command;
 use super::super::{ComponentError, Pod, mutant};
 use super::account::Account;
 use super::folder::{Folder, PRIVATE};
-use super::login::Login;
+use super::login::{Login, NoLogin};
 
 const USAGE: &str = "usage: auth-login N, where N is the account: 1, 2 or 3";
 
@@ -124,18 +124,18 @@ async fn codex(pod: &Pod, home: &Path) -> Result<ExitStatus, ComponentError> {
 }
 
 /// What codex has left, where that is a login.
-fn login(pod: &Pod, made: &Folder) -> Result<Vec<u8>, String> {
+fn login(pod: &Pod, made: &Folder) -> Result<Vec<u8>, NoLogin> {
     let read = made.read("auth.json");
     if pod.has(&mutant::LOGIN_WRITES_EMPTY) {
         return Ok(read.ok().flatten().unwrap_or_default());
     }
-    let bytes = read?.ok_or("there is no auth.json")?;
+    let bytes = read?.ok_or(NoLogin::Missing)?;
     // The rotator takes both shapes; a mutant that doesn't is not this program's.
     let shapes = Pod {
         env: Default::default(),
         ..pod.clone()
     };
-    Login::parse(&shapes, &bytes).map_err(|why| format!("of auth.json {why}"))?;
+    Login::parse(&shapes, &bytes)?;
     Ok(bytes)
 }
 

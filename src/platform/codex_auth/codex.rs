@@ -193,18 +193,24 @@ struct Config {
     env_key: String,
 }
 
+/// A name that a configuration lacks.
+#[derive(Debug, thiserror::Error)]
+#[error("it has no {0}")]
+struct MissingName(String);
+
 impl Config {
     fn read(home: &Path) -> Result<Config, ComponentError> {
         let wrong = |why: &str| ComponentError(format!("ERROR: {}/config.toml: {why}", home.display()));
-        let file = Folder::at(home).read("config.toml").map_err(|why| wrong(&why))?;
+        let file = Folder::at(home)
+            .read("config.toml")
+            .map_err(|why| wrong(&why.to_string()))?;
         let file = file.ok_or_else(|| wrong("there is none, and the stand-in has no provider of its own"))?;
         let texts = toml::texts(&String::from_utf8_lossy(&file));
-        Config::of(&texts).map_err(|name| wrong(&format!("it has no {name}")))
+        Config::of(&texts).map_err(|missing| wrong(&missing.to_string()))
     }
 
-    /// Or the name that is missing.
-    fn of(texts: &BTreeMap<String, String>) -> Result<Config, String> {
-        let text = |name: String| texts.get(&name).cloned().ok_or(name);
+    fn of(texts: &BTreeMap<String, String>) -> Result<Config, MissingName> {
+        let text = |name: String| texts.get(&name).cloned().ok_or(MissingName(name));
         let provider = text("model_provider".to_owned())?;
         let of_provider = |name: &str| text(format!("model_providers.{provider}.{name}"));
         Ok(Config {

@@ -102,7 +102,7 @@ impl Exchange<'_> {
 }
 
 async fn read(post: Post<'_>) -> Result<Whole, ComponentError> {
-    post.read().await.map_err(|why| wrong(&why))
+    post.read().await.map_err(|why| wrong(&why.to_string()))
 }
 
 fn accepted(answer: &Whole, what: &str) -> Result<Value, ComponentError> {

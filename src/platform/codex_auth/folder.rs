@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{FlockOperation, flock};
 
 use super::super::Pod;
-use crate::file_input;
+use crate::file_input::{self, Refusal};
 
 /// The login that LiteLLM uses.
 pub const AUTH: &str = "auth.json";
@@ -31,6 +31,30 @@ const HOME: &str = ".login-";
 /// A write takes less; what is older was left by something that is gone.
 const LEFT_OVER: Duration = Duration::from_secs(60);
 
+/// Why a file of the folder isn't read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{said}")]
+    System {
+        /// The error in words.
+        said: String,
+        source: io::Error,
+    },
+    #[error("is a link that leads out of the folder")]
+    LeadsOut,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl ReadError {
+    fn system(path: &Path, source: io::Error) -> ReadError {
+        ReadError::System {
+            said: file_input::because(path, &source),
+            source,
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Folder(PathBuf);
 
@@ -51,12 +75,12 @@ impl Folder {
     /// All of a file; none where there is nothing by its name.
     ///
     /// # Errors
-    /// Why it isn't read: no regular file, too long, or a link that leads out of the folder.
-    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+    /// It is no regular file, too long, or a link that leads out of the folder.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         let path = self.0.join(name);
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(file_input::because(&path, &error)),
+            Err(error) => return Err(ReadError::system(&path, error)),
             Ok(found) if found.is_symlink() => self.within(&path)?,
             Ok(_) => {}
         }
@@ -64,16 +88,16 @@ impl Folder {
             Ok(bytes) => Ok(Some(bytes)),
             // It went between the look and the reading.
             Err(_) if fs::symlink_metadata(&path).is_err() => Ok(None),
-            Err(refusal) => Err(refusal.to_string()),
+            Err(refusal) => Err(refusal.into()),
         }
     }
 
     /// A link is followed only within the folder: whoever can write here must not have other files read.
-    fn within(&self, path: &Path) -> Result<(), String> {
-        let real = |path: &Path| fs::canonicalize(path).map_err(|error| file_input::because(path, &error));
+    fn within(&self, path: &Path) -> Result<(), ReadError> {
+        let real = |path: &Path| fs::canonicalize(path).map_err(|error| ReadError::system(path, error));
         match real(path)?.starts_with(real(&self.0)?) {
             true => Ok(()),
-            false => Err("is a link that leads out of the folder".to_owned()),
+            false => Err(ReadError::LeadsOut),
         }
     }
 
@@ -248,18 +272,22 @@ mod tests {
         let path = temporary.path().join("volume");
         fs::create_dir(&path).expect("made");
         let folder = Folder::at(&path);
-        assert_eq!(folder.read("none"), Ok(None));
+        assert_eq!(folder.read("none").expect("nothing is no error"), None);
         std::os::unix::fs::symlink(&outside, path.join("link")).expect("made");
-        assert!(folder.read("link").is_err_and(|why| why.contains("out of the folder")));
+        assert!(matches!(folder.read("link"), Err(ReadError::LeadsOut)));
         fs::write(path.join("own"), "own").expect("written");
         std::os::unix::fs::symlink("own", path.join("inner")).expect("made");
-        assert_eq!(folder.read("inner"), Ok(Some(b"own".to_vec())));
+        assert_eq!(folder.read("inner").expect("read"), Some(b"own".to_vec()));
         std::os::unix::fs::symlink("nothing", path.join("dangling")).expect("made");
         assert!(folder.read("dangling").is_err());
         fs::create_dir(path.join("folder")).expect("made");
-        assert!(folder.read("folder").is_err_and(|why| why.contains("folder")));
+        assert!(
+            folder
+                .read("folder")
+                .is_err_and(|why| why.to_string().contains("folder"))
+        );
         fs::write(path.join("huge"), vec![b'x'; LONGEST as usize + 1]).expect("written");
-        assert!(folder.read("huge").is_err_and(|why| why.contains("bytes")));
+        assert!(folder.read("huge").is_err_and(|why| why.to_string().contains("bytes")));
         folder.remove("folder").expect("removed");
         folder.remove("link").expect("removed");
         folder.remove("none").expect("nothing to remove");

@@ -34,7 +34,7 @@ use super::super::http::{Answer, Body, Handler, Passed, Server};
 use super::super::{ComponentError, Pod, litellm, mutant};
 use super::clock::now;
 use super::folder::{AUTH, Folder, PRIVATE, SIGNAL};
-use super::login::Login;
+use super::login::{Login, NoLogin};
 use super::outgoing::{self, Post};
 use super::signal;
 use answers::{Form, Problem};
@@ -298,7 +298,7 @@ impl LiteLlm {
     }
 
     /// The login in auth.json, where it is one and hasn't expired.
-    fn login(&self) -> Result<Login, String> {
+    fn login(&self) -> Result<Login, NoLogin> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(login), true) = (&*kept, self.pod.has(&mutant::LITELLM_CACHES_LOGIN)) {
             return Ok(login.clone());
@@ -308,10 +308,10 @@ impl LiteLlm {
             env: Arc::default(),
             ..self.pod.clone()
         };
-        let bytes = self.folder.read(AUTH)?.ok_or("there is no auth.json")?;
-        let login = Login::parse(&plain, &bytes).map_err(|why| format!("of auth.json {why}"))?;
+        let bytes = self.folder.read(AUTH)?.ok_or(NoLogin::Missing)?;
+        let login = Login::parse(&plain, &bytes)?;
         if login.is_expired(now()) {
-            return Err("it has expired".to_owned());
+            return Err(NoLogin::Expired);
         }
         if self.pod.has(&mutant::LITELLM_CACHES_LOGIN) {
             *kept = Some(login.clone());

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Pod, mutant};
 use super::account::Account;
+use super::folder::ReadError;
 
 /// The tokens of one account.
 #[derive(Clone)]
@@ -30,6 +31,19 @@ pub enum Invalid {
     NoToken,
     #[error("its access_token is no JWT with exp")]
     NoExpiry,
+}
+
+/// Why `auth.json` has no login that is good.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLogin {
+    #[error("there is no auth.json")]
+    Missing,
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error("of auth.json {0}")]
+    Invalid(#[from] Invalid),
+    #[error("it has expired")]
+    Expired,
 }
 
 impl Login {

@@ -3,6 +3,7 @@
 //! They go where they were told: no redirect is followed, no proxy of the system is asked, nothing is tried
 //! twice.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +22,54 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// The longest answer that is read as a whole.
 const LONGEST: usize = 4 << 20;
+
+/// A POST that got no answer. Says where it was asked, and nothing of what was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("POST {url}: {why}")]
+pub struct PostError {
+    url: String,
+    #[source]
+    why: NoAnswer,
+}
+
+impl PostError {
+    fn new(url: &str, why: NoAnswer) -> PostError {
+        PostError {
+            url: url.to_owned(),
+            why,
+        }
+    }
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("this is no address")]
+    NoUri,
+    #[error("this is no address as http://vendor:9400")]
+    NoAddress,
+    #[error("no connection within {CONNECT:?}")]
+    NoConnection,
+    #[error(transparent)]
+    Connection(#[from] io::Error),
+    #[error("the token can't stand in a header")]
+    NoHeader,
+    #[error(transparent)]
+    Request(#[from] http::Error),
+    #[error(transparent)]
+    Exchange(#[from] hyper::Error),
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+    #[error("its answer {0}")]
+    Body(#[source] BodyError),
+    #[error("the answer didn't end within {0:?}")]
+    Endless(Duration),
+}
+
+/// A body that can't be read as a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("is too long or broken: {0}")]
+pub struct BodyError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// A POST as it is to be sent.
 pub struct Post<'a> {
@@ -71,13 +120,12 @@ impl<'a> Post<'a> {
     /// Gives the answer as soon as its head is there; its body comes as it comes.
     ///
     /// # Errors
-    /// Why there is no answer. Says where it was asked, and nothing of what was sent.
-    pub async fn send(self) -> Result<Response<Passed>, String> {
+    /// There is no answer.
+    pub async fn send(self) -> Result<Response<Passed>, PostError> {
         let (url, patience) = (self.url, self.patience);
         match tokio::time::timeout(patience, self.exchange()).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(why)) => Err(format!("POST {url}: {why}")),
-            Err(_) => Err(format!("POST {url}: no answer within {patience:?}")),
+            Ok(answer) => answer.map_err(|why| PostError::new(url, why)),
+            Err(_) => Err(PostError::new(url, NoAnswer::Late(patience))),
         }
     }
 
@@ -85,13 +133,13 @@ impl<'a> Post<'a> {
     ///
     /// # Errors
     /// As of [`Post::send`]; an answer that is too long or ends too early.
-    pub async fn read(self) -> Result<Whole, String> {
+    pub async fn read(self) -> Result<Whole, PostError> {
         let (url, patience) = (self.url, self.patience);
         let read = async {
             let (parts, body) = self.send().await?.into_parts();
             let body = read(body)
                 .await
-                .map_err(|why| format!("POST {url}: its answer {why}"))?;
+                .map_err(|why| PostError::new(url, NoAnswer::Body(why)))?;
             Ok(Whole {
                 status: parts.status,
                 body,
@@ -99,25 +147,21 @@ impl<'a> Post<'a> {
         };
         match tokio::time::timeout(patience, read).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("POST {url}: the answer didn't end within {patience:?}")),
+            Err(_) => Err(PostError::new(url, NoAnswer::Endless(patience))),
         }
     }
 
-    async fn exchange(self) -> Result<Response<Passed>, String> {
-        let uri: Uri = self.url.parse().map_err(|_| "this is no address".to_owned())?;
+    async fn exchange(self) -> Result<Response<Passed>, NoAnswer> {
+        let uri: Uri = self.url.parse().map_err(|_| NoAnswer::NoUri)?;
         let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
-        let authority = authority.ok_or("this is no address as http://vendor:9400")?;
+        let authority = authority.ok_or(NoAnswer::NoAddress)?;
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-        let said = |error: &dyn std::fmt::Display| error.to_string();
         let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(&address)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(said(&error)),
-            Err(_) => return Err(format!("no connection within {CONNECT:?}")),
+            Ok(connected) => connected?,
+            Err(_) => return Err(NoAnswer::NoConnection),
         };
         let _ = stream.set_nodelay(true);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| said(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = AbortOnDropHandle::new(tokio::spawn(connection));
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let mut request = Request::post(target)
@@ -130,24 +174,23 @@ impl<'a> Post<'a> {
             );
         if let Some(token) = self.bearer {
             let value = HeaderValue::from_str(&format!("Bearer {token}"));
-            let mut value = value.map_err(|_| "the token can't stand in a header".to_owned())?;
+            let mut value = value.map_err(|_| NoAnswer::NoHeader)?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
-        let request = request
-            .body(Full::new(Bytes::from(self.body)))
-            .map_err(|error| said(&error))?;
-        let answer = sender.send_request(request).await.map_err(|error| said(&error))?;
+        let request = request.body(Full::new(Bytes::from(self.body)))?;
+        let answer = sender.send_request(request).await?;
         Ok(answer.map(|body| Passed { body, connection }))
     }
 }
 
 /// All of a body that isn't too long.
-pub async fn read(body: Passed) -> Result<Bytes, String> {
+///
+/// # Errors
+/// It is too long, or ends too early.
+pub async fn read(body: Passed) -> Result<Bytes, BodyError> {
     let body = Limited::new(body, LONGEST).collect().await;
-    Ok(body
-        .map_err(|error| format!("is too long or broken: {error}"))?
-        .to_bytes())
+    Ok(body.map_err(BodyError)?.to_bytes())
 }
 
 /// A form's text of names and values.

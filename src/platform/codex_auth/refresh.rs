@@ -3,6 +3,7 @@
 //! A refresh token is good for one use. So there is one refresh of a login at a time, under a lock that other
 //! processes respect as well, and the new pair is kept before anybody uses it.
 
+use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::super::{Pod, mutant};
 use super::account::Account;
-use super::folder::{Folder, PRIVATE};
-use super::login::Login;
-use super::outgoing::Post;
+use super::folder::{Folder, PRIVATE, ReadError};
+use super::login::{Invalid, Login};
+use super::outgoing::{Post, PostError};
 
 /// How long the identity provider may take.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,8 +33,29 @@ pub enum Failure {
     #[error("the identity provider refuses its refresh token: {0}")]
     Refused(String),
     /// For now.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a login can't be refreshed at the moment.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error(transparent)]
+    Post(#[from] PostError),
+    #[error("POST {url}: it answered {status}")]
+    Status { url: String, status: StatusCode },
+    #[error("POST {url}: of its answer {source}")]
+    Answer { url: String, source: Invalid },
+    #[error("opening its lock: {0}")]
+    Lock(#[source] io::Error),
+    #[error("another process is refreshing it")]
+    Locked,
+    #[error("its login is gone")]
+    Gone,
+    #[error(transparent)]
+    Login(#[from] Unusable),
+    #[error("keeping its new tokens: {0}")]
+    Keep(#[source] KeepError),
 }
 
 /// The identity provider.
@@ -66,21 +88,20 @@ impl Issuer {
             patience: PATIENCE,
             ..Post::json(&url, &asked)
         };
-        let answer = post.read().await.map_err(Failure::Unavailable)?;
+        let answer = post.read().await.map_err(Unavailable::Post)?;
         let body = answer.json();
         match answer.status {
             StatusCode::OK => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 return Err(Failure::Refused(code(&body).to_owned()));
             }
-            other => return Err(Failure::Unavailable(format!("POST {url}: it answered {other}"))),
+            status => return Err(Unavailable::Status { url, status }.into()),
         }
         let text = |name: &str| body[name].as_str().map(str::to_owned);
         let access = text("access_token").unwrap_or_default();
         // One that gives no new refresh token goes on with the old one (RFC 6749 §6).
         let refresh = text("refresh_token").unwrap_or_else(|| token.to_owned());
-        Login::new(access, Some(refresh), text("id_token"))
-            .map_err(|why| Failure::Unavailable(format!("POST {url}: of its answer {why}")))
+        Login::new(access, Some(refresh), text("id_token")).map_err(|source| Unavailable::Answer { url, source }.into())
     }
 }
 
@@ -90,18 +111,29 @@ fn code(body: &Value) -> &str {
     error["code"].as_str().or(error.as_str()).unwrap_or("no reason")
 }
 
+/// Why the login of an account can't be used: it can't be read, or is none.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
 /// The login that an account has now.
-pub fn current(pod: &Pod, folder: &Folder, account: Account, source: Source) -> Result<Option<Login>, String> {
+pub fn current(pod: &Pod, folder: &Folder, account: Account, source: Source) -> Result<Option<Login>, Unusable> {
     match source {
-        Source::File => folder
-            .read(&account.file())?
-            .map(|bytes| Login::parse(pod, &bytes).map_err(|why| why.to_string()))
-            .transpose(),
+        Source::File => {
+            let Some(bytes) = folder.read(&account.file())? else {
+                return Ok(None);
+            };
+            Ok(Some(Login::parse(pod, &bytes)?))
+        }
         Source::Environment => {
             let Some(given) = Login::of_env(pod, account) else {
                 return Ok(None);
             };
-            let given = given.map_err(|why| why.to_string())?;
+            let given = given?;
             Ok(Some(renewed(pod, folder, account, &given).unwrap_or(given)))
         }
     }
@@ -129,21 +161,18 @@ pub async fn renew(
     source: Source,
     end: f64,
 ) -> Result<Login, Failure> {
-    let unavailable = Failure::Unavailable;
     let lock = folder.lock_file(&format!(".{account}.lock"));
-    let lock = lock.map_err(|error| unavailable(format!("opening its lock: {error}")))?;
+    let lock = lock.map_err(Unavailable::Lock)?;
     // Held until the file is closed, also by a process that is killed.
-    flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| unavailable("another process is refreshing it".to_owned()))?;
-    let gone = || unavailable("its login is gone".to_owned());
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| Unavailable::Locked)?;
     let login = current(pod, folder, account, source)
-        .map_err(unavailable)?
-        .ok_or_else(gone)?;
+        .map_err(Unavailable::Login)?
+        .ok_or(Unavailable::Gone)?;
     // Whoever had the lock before may have done it.
     if !login.is_expired(end) {
         return Ok(login);
     }
-    let token = login.refresh_token().ok_or_else(gone)?;
+    let token = login.refresh_token().ok_or(Unavailable::Gone)?;
     let fresh = if pod.has(&mutant::REFRESH_UNLOCKED) {
         let (one, other) = tokio::join!(issuer.refresh(token), issuer.refresh(token));
         one.or(other)?
@@ -160,9 +189,18 @@ pub async fn renew(
     if !is_lost {
         keep(pod, folder, account, source, &login, &fresh)
             .await
-            .map_err(|why| unavailable(format!("keeping its new tokens: {why}")))?;
+            .map_err(Unavailable::Keep)?;
     }
     Ok(fresh)
+}
+
+/// Why new tokens are not kept where the old ones were.
+#[derive(Debug, thiserror::Error)]
+pub enum KeepError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Write(#[from] io::Error),
 }
 
 async fn keep(
@@ -172,7 +210,7 @@ async fn keep(
     source: Source,
     old: &Login,
     fresh: &Login,
-) -> Result<(), String> {
+) -> Result<(), KeepError> {
     let (name, document) = match source {
         Source::File => {
             let file = folder.read(&account.file())?.unwrap_or_default();
@@ -191,6 +229,5 @@ async fn keep(
         }
     };
     let bytes = document.to_string().into_bytes();
-    let kept = folder.replace(&name, bytes, PRIVATE).await;
-    kept.map_err(|error| error.to_string())
+    Ok(folder.replace(&name, bytes, PRIVATE).await?)
 }

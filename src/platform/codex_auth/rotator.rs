@@ -217,7 +217,7 @@ impl Rotator {
         let login = match refresh::current(&self.pod, &self.folder, account, source) {
             Ok(None) => return Standing::Missing,
             Ok(Some(login)) => login,
-            Err(why) => return Standing::Bad(why),
+            Err(why) => return Standing::Bad(why.to_string()),
         };
         let login = match self.unkept.get(&account) {
             Some((of, successor)) if *of == login.fingerprint() => successor.clone(),

@@ -15,6 +15,7 @@
 //! the place of whatever a client says of itself (contract 3).
 
 mod busy;
+mod question;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,12 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, WWW_AUTHENTICATE};
+use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::backends::Backends;
 use super::http::{Answer, Handler, Refusal, Server, error};
@@ -36,6 +34,7 @@ use super::paths::Paths;
 use super::tunnel::Cut;
 use super::{ComponentError, Pod, mutant, relay};
 use busy::Busy;
+use question::NotJudged;
 
 const TARGETS: &str = r#"[
     {"path_prefix":"/api/auth/","selector":"app=access-control","port":9096},
@@ -44,9 +43,6 @@ const TARGETS: &str = r#"[
 
 /// What of the authorizer's answer the service is to see, and nobody else's.
 const TRUSTED: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
-
-/// The longest body that its answer may have; it is thrown away.
-const MAX_ANSWER: usize = 64 * 1024;
 
 /// How long a conversation may be quiet.
 const IDLE: Duration = Duration::from_secs(300);
@@ -273,7 +269,7 @@ impl Gateway {
             Ok(Err(_)) if self.pod.has(&mutant::OPEN_WHERE_GONE) => return Ok(HeaderMap::new()),
             Err(_) if self.pod.has(&mutant::OPEN_WHERE_SLOW) => return Ok(HeaderMap::new()),
             Ok(Err(why)) => return Err(self.unauthorizable(&why)),
-            Err(_) => return Err(self.unauthorizable("no answer in time")),
+            Err(_) => return Err(self.unauthorizable(&NotJudged::Late)),
         };
         match answer.status() {
             StatusCode::OK => Ok(TRUSTED
@@ -289,18 +285,18 @@ impl Gateway {
             StatusCode::FORBIDDEN => Err(error(StatusCode::FORBIDDEN, "Forbidden").closing()),
             _ if self.pod.has(&mutant::OPEN_ON_ERROR) => Ok(HeaderMap::new()),
             other if other.as_u16() < 300 && self.pod.has(&mutant::OPEN_ON_ANY_SUCCESS) => Ok(HeaderMap::new()),
-            other => Err(self.unauthorizable(&format!("it answered {other}"))),
+            other => Err(self.unauthorizable(&NotJudged::Status(other))),
         }
     }
 
     /// Nobody is let through whom nobody has judged.
-    fn unauthorizable(&self, why: &str) -> Refusal {
+    fn unauthorizable(&self, why: &NotJudged) -> Refusal {
         self.pod.log.line(format!("asking access control: {why}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").closing()
     }
 
     /// Asks access control; for a mutant, takes what it is just being asked about the same.
-    async fn hear(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {
+    async fn hear(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, NotJudged> {
         let about = format!("{} {}", request.method(), request.uri());
         if let Some((status, headers)) = self.busy.told(&about).await {
             let mut answer = Response::new(Bytes::new());
@@ -314,23 +310,6 @@ impl Gateway {
             awaited.came(answer.status(), answer.headers());
         }
         Ok(answer)
-    }
-
-    async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let question = format!("{}{target}", self.paths.auth);
-        let stream = relay::connect(&self.pod, &self.backends, &question).await;
-        let stream = stream.and_then(Result::ok).ok_or("it can't be reached")?;
-        let said = |error: &dyn std::fmt::Display| error.to_string();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| said(&error))?;
-        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-        let answer = sender.send_request(question_of(request, &question)?).await;
-        let (parts, body) = answer.map_err(|error| said(&error))?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| said(&error))?;
-        Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
     async fn forward(&self, mut request: Request<Incoming>) -> Answer {
@@ -367,25 +346,6 @@ impl Gateway {
 fn length_of(headers: &HeaderMap) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or_default()
-}
-
-/// The question has the request's method and its token, and no body.
-fn question_of(request: &Request<Incoming>, target: &str) -> Result<Request<Empty<Bytes>>, String> {
-    // CONNECT has no path, and is nothing that a service of this kind answers.
-    if request.method() == Method::CONNECT {
-        return Err("it is not asked about CONNECT".into());
-    }
-    let mut question = Request::builder().method(request.method()).uri(target);
-    if let Some(headers) = question.headers_mut() {
-        for name in [AUTHORIZATION, HOST] {
-            let values = request.headers().get_all(&name).iter().cloned();
-            headers.extend(values.map(|value| (name.clone(), value)));
-        }
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    question.body(Empty::new()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

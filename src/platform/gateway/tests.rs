@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use http::HeaderName;
 use reqwest::Method as Verb;
 use serde_json::{Value, json};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::Component;
 use super::super::agent_service::tests::{Running, access_control, good, service, start};

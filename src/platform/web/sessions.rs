@@ -1,4 +1,7 @@
-//! Agents and sessions: what the calls of the session API do.
+//! Sessions: what the calls of the session API do.
+
+mod agents;
+mod show;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -7,13 +10,12 @@ use http::{Response, StatusCode};
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::super::http::{Body, Refusal, error, json as answer};
 use super::super::objects::{Names, Purpose, Sandbox, fits_pods, has_code, is_pod_ready, is_reserved, new_id};
 use super::super::records::{Records, Session, Status, is_id};
 use super::super::{ComponentError, Pod, mutant};
-use super::forms::{NewAgent, NewSession, number, parameter, parse, show_agent};
+use super::forms::{NewSession, number, parameter, parse};
 use super::source::TokenSource;
 
 type Reply = Result<Response<Body>, Refusal>;
@@ -59,32 +61,6 @@ impl Sessions {
                 error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer").into()
             }
         }
-    }
-
-    pub async fn list_agents(&self, query: &str) -> Reply {
-        let agents = self.records.agents().await.map_err(|wrong| self.unavailable(&wrong))?;
-        let limit = number(query, "limit")?.unwrap_or(100);
-        let offset = number(query, "offset")?.unwrap_or(0);
-        let page: Vec<_> = agents.iter().skip(offset).take(limit).map(show_agent).collect();
-        Ok(answer(
-            StatusCode::OK,
-            &json!({ "data": page, "total": agents.len(), "limit": limit, "offset": offset }),
-        ))
-    }
-
-    pub async fn create_agent(&self, body: &[u8]) -> Reply {
-        let new: NewAgent = parse(body)?;
-        let Some(model) = new.model.filter(|model| !model.is_empty()) else {
-            return Err(error(StatusCode::BAD_REQUEST, "model is needed"));
-        };
-        let agent = self
-            .records
-            .create_agent(new.name.as_deref(), &model, new.harness_id.as_deref())
-            .await;
-        Ok(answer(
-            StatusCode::OK,
-            &show_agent(&agent.map_err(|wrong| self.unavailable(&wrong))?),
-        ))
     }
 
     /// A new session on a ready warm sandbox, or else on a cold one.
@@ -363,44 +339,6 @@ impl Sessions {
         }
     }
 
-    /// A session as clients see it. The token is the one that its pod was made
-    /// with; where there is no sandbox, the platform's.
-    async fn show_session(&self, session: &Session, sandbox: Option<&Sandbox>) -> Value {
-        let is_ready = session.status == Status::Ready;
-        let mut token = match sandbox {
-            Some(sandbox) => sandbox.token(),
-            None => self.token.now().await,
-        };
-        if self.pod.has(&mutant::TTY_TOKEN_MADE_UP) {
-            token = Some(
-                Sha256::digest(&session.id)
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect(),
-            );
-        }
-        if self.pod.has(&mutant::TTY_TOKEN_EMPTY_TEXT) {
-            token = Some(token.unwrap_or_default());
-        }
-        let url = sandbox
-            .and_then(Sandbox::pod_ip)
-            .map(|ip| format!("http://{ip}:{}", self.names.sandbox_port));
-        json!({
-            "id": session.id,
-            "agent_id": session.agent_id,
-            "title": session.title,
-            "status": session.status.name(),
-            "sandbox_url": url,
-            "tty_url": is_ready.then(|| format!("{}/{}/tty", self.tty_url_prefix, session.id)),
-            "tty_token": token,
-            "supports_tui": true,
-            "phase": sandbox.and_then(Sandbox::phase),
-            "failure_reason": session.failure_reason,
-            "created_at": session.created_at,
-            "last_seen_at": session.last_seen_at,
-        })
-    }
-
     fn unavailable(&self, wrong: &kube::Error) -> Refusal {
         self.pod.log.line(format!("kubernetes: {wrong}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "kubernetes doesn't answer")
@@ -408,38 +346,4 @@ impl Sessions {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::platform::pod::tests::pod;
-    use crate::world::embedded::{Cluster, Options};
-
-    /// The controller writes a Sandbox's status whenever it likes: that is no other session's claim.
-    #[tokio::test]
-    async fn only_another_claim_keeps_a_session_from_a_warm_sandbox() {
-        let nothing = |_, _| -> futures_util::future::BoxFuture<'static, _> { Box::pin(async { Ok(()) }) };
-        let cluster = Cluster::start(Options::new(Arc::new(nothing)))
-            .await
-            .expect("a cluster");
-        let mut pod = pod(&[("MASTER_KEY", "key"), ("HARNESS_AUTH_TOKEN", "token")]);
-        pod.kubernetes = Some(cluster.client());
-        let sessions = Sessions::new(&pod).await.expect("sessions");
-        let warm = sessions.names.sandbox(Purpose::Pool, None, &BTreeMap::new());
-        let seen = sessions
-            .sandboxes
-            .create(&PostParams::default(), &warm)
-            .await
-            .expect("made");
-        let status = Patch::Merge(json!({ "status": { "phase": "Running" } }));
-        sessions
-            .sandboxes
-            .patch_status(seen.name(), &PatchParams::default(), &status)
-            .await
-            .expect("its status written");
-        let first = sessions.claim(&seen, "first").await.expect("asked").expect("claimed");
-        assert_eq!(first.label("session"), Some("first"));
-        assert!(sessions.claim(&seen, "second").await.expect("asked").is_none());
-        cluster.stop().await;
-    }
-}
+mod tests;

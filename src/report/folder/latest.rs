@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::name::order;
 
@@ -18,19 +18,46 @@ enum Found {
     Foreign(String),
 }
 
-/// Leads the link to the folder `name`, unless it leads to that of a run that started later; says why it is
-/// somebody's own or can't be made.
-pub(super) fn lead(reports: &Path, name: &str) -> Result<(), String> {
-    let latest = reports.join(LATEST);
+/// Why the link does not lead to a run's folder.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error(
+        "{} {what}, and is left as it is: this run's folder is {}",
+        .link.display(),
+        .folder.display()
+    )]
+    Foreign {
+        link: PathBuf,
+        /// In words.
+        what: String,
+        folder: PathBuf,
+    },
+    #[error("cannot make {} a link to {name}: {source}", .link.display())]
+    Replace {
+        link: PathBuf,
+        name: String,
+        source: io::Error,
+    },
+}
+
+/// Leads the link to the folder `name`, unless it leads to that of a run that started later.
+///
+/// # Errors
+/// It is somebody's own or can't be made.
+pub(super) fn lead(reports: &Path, name: &str) -> Result<(), LinkError> {
+    let link = reports.join(LATEST);
     match found(reports) {
-        Found::Foreign(what) => Err(format!(
-            "{} {what}, and is left as it is: this run's folder is {}",
-            latest.display(),
-            reports.join(name).display()
-        )),
+        Found::Foreign(what) => Err(LinkError::Foreign {
+            link,
+            what,
+            folder: reports.join(name),
+        }),
         Found::Run(other) if reports.join(&other).is_dir() && order(&other) > order(name) => Ok(()),
-        Found::Run(_) | Found::Nothing => replace(reports, name)
-            .map_err(|error| format!("cannot make {} a link to {name}: {error}", latest.display())),
+        Found::Run(_) | Found::Nothing => replace(reports, name).map_err(|source| LinkError::Replace {
+            link,
+            name: name.to_owned(),
+            source,
+        }),
     }
 }
 

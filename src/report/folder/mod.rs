@@ -115,7 +115,9 @@ impl RunFolder {
         let turn = Turn::take(reports);
         let (name, path) = create(reports, &self.0.stamp).map_err(no_folder)?;
         made.mark = mark(&path);
-        made.notes.extend(latest::lead(reports, &name).err());
+        if let Err(error) = latest::lead(reports, &name) {
+            made.notes.push(error.to_string());
+        }
         drop(turn);
         made.folder = Some((name, path.clone()));
         Ok(path)

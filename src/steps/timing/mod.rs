@@ -166,7 +166,7 @@ impl Tokens {
                 far: with_wrong(token, first),
                 bytes: last - first,
             }),
-            _ => Err(StepError::Because(
+            _ => Err(StepError::Arguments(
                 "timing needs a token with at least two letters or digits".into(),
             )),
         }

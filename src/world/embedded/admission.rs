@@ -10,6 +10,7 @@ use super::kinds::Kind;
 use super::object::{self, text};
 use super::store::{DeleteOptions, Part, Propagation, object_mut};
 
+mod field;
 mod validate;
 mod volumes;
 
@@ -186,7 +187,7 @@ fn keep(from: &Value, to: &mut Value, field: &str) {
     }
 }
 
-fn undecodable(kind: Kind, why: &str) -> ApiError {
+fn undecodable(kind: Kind, why: &DecodeError) -> ApiError {
     let facts = kind.facts();
     ApiError::bad_request(format!(
         "{} in version \"{}\" cannot be handled as a {}: {why}",
@@ -194,8 +195,22 @@ fn undecodable(kind: Kind, why: &str) -> ApiError {
     ))
 }
 
-/// What a typed decoder of the kind would refuse, and `stringData` folded into `data`.
-pub fn decode(kind: Kind, value: &mut Value) -> Result<(), String> {
+/// What a typed decoder of a kind refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("illegal base64 data: {0}")]
+    Base64(#[from] base64::DecodeError),
+    #[error("json: cannot unmarshal {field}: not an object")]
+    NotAnObject { field: String },
+    #[error("json: cannot unmarshal {field}.{key}: not a string")]
+    NotAString { field: String, key: String },
+}
+
+/// Folds `stringData` into `data`, and drops empty maps.
+///
+/// # Errors
+/// What a typed decoder of the kind would refuse.
+pub fn decode(kind: Kind, value: &mut Value) -> Result<(), DecodeError> {
     match kind {
         Kind::Secret => {
             let plain = object_mut(value).shift_remove("stringData").unwrap_or_default();
@@ -204,9 +219,7 @@ pub fn decode(kind: Kind, value: &mut Value) -> Result<(), String> {
                 object_mut(&mut value["data"]).insert(key.clone(), encoded.into());
             }
             for (_, encoded) in strings(&value["data"], "data")? {
-                STANDARD
-                    .decode(encoded)
-                    .map_err(|why| format!("illegal base64 data: {why}"))?;
+                STANDARD.decode(encoded)?;
             }
             if value["data"].is_null() {
                 object_mut(value).shift_remove("data");
@@ -241,16 +254,23 @@ fn drop_empty(value: &mut Value, at: &str, field: &str) {
     }
 }
 
-fn strings<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a str)>, String> {
+fn strings<'a>(value: &'a Value, field: &str) -> Result<Vec<(&'a String, &'a str)>, DecodeError> {
     let map: &Map<String, Value> = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Object(map) => map,
-        _ => return Err(format!("json: cannot unmarshal {field}: not an object")),
+        _ => {
+            return Err(DecodeError::NotAnObject {
+                field: field.to_owned(),
+            });
+        }
     };
     map.iter()
         .map(|(key, value)| match value.as_str() {
             Some(text) => Ok((key, text)),
-            None => Err(format!("json: cannot unmarshal {field}.{key}: not a string")),
+            None => Err(DecodeError::NotAString {
+                field: field.to_owned(),
+                key: key.clone(),
+            }),
         })
         .collect()
 }

@@ -18,6 +18,13 @@ enum Requirement {
     Absent(String),
 }
 
+/// An operator of an expression that there is none of.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{operator}\" is not a valid label selector operator")]
+pub struct UnknownOperator {
+    operator: String,
+}
+
 impl LabelSelector {
     /// Parses the query form: `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
     pub fn parse(selector: &str) -> Result<LabelSelector, ApiError> {
@@ -34,7 +41,7 @@ impl LabelSelector {
     }
 
     /// Reads the object form: `matchLabels` and `matchExpressions`.
-    pub fn from_object(selector: &Value) -> Result<LabelSelector, String> {
+    pub fn from_object(selector: &Value) -> Result<LabelSelector, UnknownOperator> {
         let mut all = Vec::new();
         for (label, value) in selector["matchLabels"].as_object().into_iter().flatten() {
             all.push(Requirement::In(label.clone(), vec![text(value).to_string()]));
@@ -50,7 +57,9 @@ impl LabelSelector {
                 "Exists" => Requirement::Exists(label),
                 "DoesNotExist" => Requirement::Absent(label),
                 other => {
-                    return Err(format!("\"{other}\" is not a valid label selector operator"));
+                    return Err(UnknownOperator {
+                        operator: other.to_owned(),
+                    });
                 }
             });
         }

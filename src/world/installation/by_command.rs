@@ -145,7 +145,7 @@ impl Changes {
                     match put_back(key, net, &found) {
                         Ok(Some(value)) => drop(back.insert((*key).to_owned(), value)),
                         Ok(None) => {}
-                        Err(why) => left.push(why),
+                        Err(why) => left.push(why.to_string()),
                     }
                 }
             }
@@ -188,14 +188,19 @@ impl Changes {
     }
 }
 
-/// The value to put back for a key; none if it is already there. `Err` says why it is left alone.
-fn put_back(key: &str, net: &Net, found: &Keys) -> Result<Option<Option<String>>, String> {
+/// Why a key is left as it is.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum LeftAlone {
+    #[error("the old {key} is no longer kept in the secret: it is not put back")]
+    NotKept { key: String },
+    #[error("{key} of the secret was changed by somebody else since: it is left as it is")]
+    Changed { key: String },
+}
+
+/// The value to put back for a key; none if it is already there.
+fn put_back(key: &str, net: &Net, found: &Keys) -> Result<Option<Option<String>>, LeftAlone> {
     let kept = match (net.was_there, found.get(&kept_under(key))) {
-        (true, None) => {
-            return Err(format!(
-                "the old {key} is no longer kept in the secret: it is not put back"
-            ));
-        }
+        (true, None) => return Err(LeftAlone::NotKept { key: key.to_owned() }),
         (true, Some(kept)) => Some(kept),
         (false, _) => None,
     };
@@ -206,9 +211,7 @@ fn put_back(key: &str, net: &Net, found: &Keys) -> Result<Option<Option<String>>
     let wrote = now.map_or(GONE.to_owned(), |now| fingerprint(now.as_bytes()));
     match net.wrote.contains(&wrote) || net.wrote.contains(ANY) {
         true => Ok(Some(kept.cloned())),
-        false => Err(format!(
-            "{key} of the secret was changed by somebody else since: it is left as it is"
-        )),
+        false => Err(LeftAlone::Changed { key: key.to_owned() }),
     }
 }
 
@@ -249,8 +252,8 @@ mod tests {
         let wrote = fingerprint(b"new");
         let kept = ("GAUNTLET_KEPT_OLD_T", "old");
         let theirs = put_back("T", &net(true, &[&wrote]), &keys(&[kept, ("T", "theirs")]));
-        assert!(theirs.is_err_and(|why| why.contains("by somebody else")));
+        assert_eq!(theirs, Err(LeftAlone::Changed { key: "T".to_owned() }));
         let lost = put_back("T", &net(true, &[&wrote]), &keys(&[("T", "new")]));
-        assert!(lost.is_err_and(|why| why.contains("no longer kept")));
+        assert_eq!(lost, Err(LeftAlone::NotKept { key: "T".to_owned() }));
     }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::base::{BaseError, OnBase};
+use super::base::BaseError;
 use super::data_plane;
 use super::image::{Image, ImageError};
+use super::load_image::{bring, bring_on, has_image, load};
+use super::machine::{OLDEST, check_machine, dotted};
 use super::making::Making;
 use super::namespace::{Controller, Made, NamespaceError, define_sandbox};
 use super::tool::{DOCKER, KIND, ToolError, last_lines};
@@ -25,14 +27,8 @@ const NODE_READY_WITHIN: &str = "180s";
 /// Lines of the node's log that an error shows.
 const LOG_LINES: usize = 8;
 
-/// The oldest `kind` that starts a node of a current Kubernetes: its nodes have a containerd configuration of version 3.
-const OLDEST: [u64; 3] = [0, 27, 0];
-
 /// kind's message that a cluster already exists.
 const ALREADY: &str = "already exist for a cluster with the name";
-
-/// The progress message while the image is loaded.
-const BRINGING: &str = "bringing the platform's image to its node";
 
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
@@ -193,47 +189,6 @@ pub fn free_name() -> String {
     format!("gauntlet-{:06x}", rand::random::<u32>() & 0x00ff_ffff)
 }
 
-/// Versions of what makes clusters here.
-#[derive(Clone, Debug)]
-pub struct Machine {
-    pub kind: String,
-    pub engine: String,
-}
-
-/// The programs that are needed are there, new enough, and answer.
-pub async fn check_machine() -> Result<Machine, KindError> {
-    let version = KIND.ask(["version", "--quiet"]).await.map_err(KindError::Machine)?;
-    let found = version.trim().trim_start_matches('v');
-    if numbers(found) < OLDEST {
-        return Err(KindError::Old {
-            found: found.to_owned(),
-        });
-    }
-    match DOCKER.ask(["version", "--format", "{{.Server.Version}}"]).await {
-        Ok(engine) => Ok(Machine {
-            kind: found.to_owned(),
-            engine: engine.trim().to_owned(),
-        }),
-        Err(missing @ ToolError::Missing { .. }) => Err(KindError::Machine(missing)),
-        Err(error) => Err(KindError::NoEngine(error)),
-    }
-}
-
-/// The first three numbers of a version; what is none counts as 0.
-fn numbers(version: &str) -> [u64; 3] {
-    let mut numbers = [0; 3];
-    let parts = version.split(|c: char| !c.is_ascii_digit());
-    for (number, part) in numbers.iter_mut().zip(parts) {
-        *number = part.parse().unwrap_or(0);
-    }
-    numbers
-}
-
-fn dotted(version: &[u64]) -> String {
-    let parts: Vec<String> = version.iter().map(u64::to_string).collect();
-    parts.join(".")
-}
-
 /// Whether there is a cluster of this name.
 pub async fn exists(name: &str) -> Result<bool, KindError> {
     Ok(clusters().await?.iter().any(|known| known == name))
@@ -342,42 +297,6 @@ async fn prepare(
     Ok((client, image, controller, gateway_class))
 }
 
-/// Brings the platform's image to a node that does not have it; returns its name.
-async fn bring(name: &str, image: Image, folder: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
-    if has_image(name, image.name()).await {
-        return Ok(image.name().to_owned());
-    }
-    tell(BRINGING);
-    let archive = folder.join("platform.tar");
-    image.write(&archive)?;
-    let file = archive.to_string_lossy();
-    load(name, ["image-archive", &file]).await?;
-    // It is as large as the program; a file that stays does no harm.
-    let _gone = std::fs::remove_file(&archive);
-    Ok(image.name().to_owned())
-}
-
-/// The same with one that is made on top of another.
-async fn bring_on(name: &str, base: &str, binary: &Path, tell: impl Fn(&str)) -> Result<String, KindError> {
-    let image = OnBase::find(base, binary).await?;
-    if !has_image(name, &image.name).await {
-        tell(BRINGING);
-        image.make().await?;
-        let loaded = load(name, ["docker-image", &image.name]).await;
-        image.remove().await;
-        loaded?;
-    }
-    Ok(image.name)
-}
-
-async fn load(name: &str, what: [&str; 2]) -> Result<(), KindError> {
-    let loading = KIND.run(["load"].into_iter().chain(what).chain(["--name", name]));
-    loading.await.map(drop).map_err(|source| KindError::Load {
-        name: name.to_owned(),
-        source,
-    })
-}
-
 /// A client of an existing cluster.
 pub async fn client(name: &str) -> Result<kube::Client, KindError> {
     let folder = tempfile::tempdir().map_err(KindError::Folder)?;
@@ -398,12 +317,6 @@ async fn client_with(name: &str, kubeconfig: &Path) -> Result<kube::Client, Kind
     kube::Client::try_from(config).map_err(|error| failed(error.into()))
 }
 
-/// Whether a cluster's node has an image. If unknown, the image is loaded again, which is harmless.
-async fn has_image(cluster: &str, image: &str) -> bool {
-    let node = format!("{cluster}-control-plane");
-    DOCKER.ask(["exec", &node, "crictl", "inspecti", image]).await.is_ok()
-}
-
 /// Deletes a cluster, even a partly created one.
 pub async fn delete(name: &str) -> Result<(), ToolError> {
     let deleting = KIND.run(["delete", "cluster", "--quiet", "--name", name]);
@@ -418,15 +331,6 @@ pub async fn delete(name: &str) -> Result<(), ToolError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_compared_by_their_numbers() {
-        assert!(numbers("0.33.0") > OLDEST);
-        assert!(numbers("0.27.0") == OLDEST);
-        assert!(numbers("0.9.1") < OLDEST);
-        assert!(numbers("1.0.0-alpha+abc") > OLDEST);
-        assert!(numbers("") < OLDEST);
-    }
 
     #[test]
     fn names_are_names_of_clusters() {

@@ -4,6 +4,8 @@ pub mod base;
 pub mod cluster;
 pub mod data_plane;
 pub mod image;
+mod load_image;
+pub mod machine;
 pub mod making;
 pub mod namespace;
 mod node;

@@ -45,6 +45,11 @@ pub struct Tokens {
     validation: Validation,
 }
 
+/// Why there is no JWT.
+#[derive(Debug, thiserror::Error)]
+#[error("signing a token: {0}")]
+pub struct SignError(#[from] jsonwebtoken::errors::Error);
+
 /// What an access token says.
 pub struct Claims {
     pub login: u64,
@@ -67,7 +72,7 @@ impl Tokens {
     }
 
     /// A JWT for an account's login.
-    pub fn sign(&self, account: &str, login: u64, now: f64, expires_at: f64) -> Result<String, String> {
+    pub fn sign(&self, account: &str, login: u64, now: f64, expires_at: f64) -> Result<String, SignError> {
         // Whole seconds: not every reader takes a fraction.
         let claims = json!({
             "sub": account,
@@ -80,8 +85,7 @@ impl Tokens {
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(&json!({ "alg": "HS256", "typ": "JWT" })), part(&claims));
-        let signature = hmac::sign(&message, self.secret.expose_secret(), Algorithm::HS256);
-        let signature = signature.map_err(|error| format!("signing a token: {error}"))?;
+        let signature = hmac::sign(&message, self.secret.expose_secret(), Algorithm::HS256)?;
         Ok(format!("{message}.{signature}"))
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::field::FieldError;
 use crate::world::embedded::error::ApiError;
 use crate::world::embedded::kinds::Kind;
 use crate::world::embedded::object::{items, text};
@@ -69,7 +70,8 @@ fn pod_spec(kind: Kind, name: &str, path: &str, spec: &Value) -> Result<(), ApiE
     if items(&spec["containers"]).next().is_none() {
         return invalid(format!("{path}.containers: Required value"));
     }
-    super::volumes::volumes(path, spec).or_else(invalid)?;
+    let wrong = |error: FieldError| ApiError::invalid(kind, name, &error.to_string());
+    super::volumes::volumes(path, spec).map_err(wrong)?;
     let mut seen = Vec::new();
     for field in ["initContainers", "containers"] {
         for (at, container) in items(&spec[field]).enumerate() {
@@ -83,7 +85,7 @@ fn pod_spec(kind: Kind, name: &str, path: &str, spec: &Value) -> Result<(), ApiE
                 ));
             }
             seen.push(container_name);
-            super::volumes::mounts(&format!("{path}.{field}[{at}]"), spec, container).or_else(invalid)?;
+            super::volumes::mounts(&format!("{path}.{field}[{at}]"), spec, container).map_err(wrong)?;
             let probe = &container["readinessProbe"];
             if probe.is_object() && !probe["httpGet"].is_object() && !probe["tcpSocket"].is_object() {
                 return invalid(format!(

@@ -62,11 +62,24 @@ pub enum Stdin {
     Terminal(pty_process::OwnedWritePty, bool),
 }
 
+/// Why a program could not be run, as a container runtime says it.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("exec: \"{program}\": stat {program}: no such file or directory")]
+    NoFile { program: String },
+    #[error("exec: \"{program}\": executable file not found in $PATH")]
+    NotOnPath { program: String },
+    #[error("exec: \"{program}\": permission denied")]
+    Denied { program: String },
+    #[error("exec: \"{program}\": {source}")]
+    System { program: String, source: io::Error },
+}
+
 impl Command {
     /// # Errors
-    /// Why the program could not be run, as a container runtime says it.
-    pub async fn start(&self) -> Result<Process, String> {
-        let program = &self.argv[0];
+    /// The program could not be run.
+    pub async fn start(&self) -> Result<Process, RunError> {
+        let program = self.argv[0].clone();
         let mut tries = 1;
         let spawned = loop {
             match self.spawn() {
@@ -77,15 +90,11 @@ impl Command {
                 spawned => break spawned,
             }
         };
-        spawned.map_err(|why| match why.kind() {
-            io::ErrorKind::NotFound if program.contains('/') => {
-                format!("exec: \"{program}\": stat {program}: no such file or directory")
-            }
-            io::ErrorKind::NotFound => {
-                format!("exec: \"{program}\": executable file not found in $PATH")
-            }
-            io::ErrorKind::PermissionDenied => format!("exec: \"{program}\": permission denied"),
-            _ => format!("exec: \"{program}\": {why}"),
+        spawned.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound if program.contains('/') => RunError::NoFile { program },
+            io::ErrorKind::NotFound => RunError::NotOnPath { program },
+            io::ErrorKind::PermissionDenied => RunError::Denied { program },
+            _ => RunError::System { program, source },
         })
     }
 

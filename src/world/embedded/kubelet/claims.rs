@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Kubelet, env};
+use super::Kubelet;
+use super::error::SetUpError;
 use crate::world::embedded::admission::CLAIM_IN_USE;
 use crate::world::embedded::error::ApiError;
 use crate::world::embedded::kinds::Kind;
@@ -25,9 +26,9 @@ impl Claims {
     ///
     /// # Errors
     /// If the claim isn't there, or is to go.
-    pub fn take(&self, store: &Store, pod: &Object, name: &str) -> Result<String, String> {
+    pub fn take(&self, store: &Store, pod: &Object, name: &str) -> Result<String, SetUpError> {
         let find = || store.get(Kind::PersistentVolumeClaim, pod.namespace(), name);
-        let claim = find().map_err(|error| env::missing(&error))?;
+        let claim = find().map_err(SetUpError::Missing)?;
         let uid = claim.uid();
         if self.has(uid, pod.uid()) {
             return Ok(uid.to_string());
@@ -38,7 +39,7 @@ impl Claims {
             return Ok(uid.to_string());
         }
         self.let_go(pod.uid());
-        Err(format!("persistentvolumeclaim \"{name}\" is being deleted"))
+        Err(SetUpError::ClaimEnds { name: name.to_owned() })
     }
 
     /// Lets go of all claims of a pod.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pod::{PodRun, State, Terminated};
-use super::probe::Probe;
+use super::probe::{Probe, ProbeError};
 use super::{COMPONENT, Kubelet, env};
 use crate::platform::ComponentError;
 use crate::platform::pod::{Log, Pod};
@@ -117,7 +117,7 @@ async fn environment(pod: &PodRun, kubelet: &Kubelet, at: usize, spec: &Value) -
         pod.change(store, at, |container| {
             container.state = State::Waiting {
                 reason: "CreateContainerConfigError",
-                message: why,
+                message: why.to_string(),
             };
         });
         let (Ok(mut secrets), Ok(mut maps)) = (
@@ -230,9 +230,9 @@ fn verdict(
 }
 
 /// Keeps a container's readiness up to date. Never ends.
-async fn probing(pod: &PodRun, kubelet: &Kubelet, at: usize, probe: Result<Option<Probe>, String>) -> Infallible {
+async fn probing(pod: &PodRun, kubelet: &Kubelet, at: usize, probe: Result<Option<Probe>, ProbeError>) -> Infallible {
     let store = &kubelet.store;
-    let unhealthy = |why: &str| {
+    let unhealthy = |why: &ProbeError| {
         let message = format!("Readiness probe failed: {why}");
         events::record(store, &pod.object, "Warning", "Unhealthy", &message, COMPONENT);
     };

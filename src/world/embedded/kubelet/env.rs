@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::world::embedded::error::ApiError;
+use super::error::SetUpError;
 use crate::world::embedded::kinds::Kind;
 use crate::world::embedded::object::{items, text};
 use crate::world::embedded::store::Store;
@@ -16,7 +16,12 @@ use crate::world::embedded::store::Store;
 /// # Errors
 /// What the kubelet writes into the container's status: a secret, ConfigMap or key
 /// that isn't there and isn't optional.
-pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Result<BTreeMap<String, String>, String> {
+pub fn resolve(
+    store: &Store,
+    pod: &Value,
+    ip: &str,
+    container: &Value,
+) -> Result<BTreeMap<String, String>, SetUpError> {
     let namespace = text(&pod["metadata"]["namespace"]);
     let mut env = BTreeMap::new();
     env.insert("HOSTNAME".to_string(), text(&pod["metadata"]["name"]).to_string());
@@ -36,7 +41,7 @@ pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Resul
                     }
                 }
                 Err(_) if reference["optional"] == true => {}
-                Err(error) => return Err(missing(&error)),
+                Err(error) => return Err(SetUpError::Missing(error)),
             }
         }
     }
@@ -54,56 +59,53 @@ pub fn resolve(store: &Store, pod: &Value, ip: &str, container: &Value) -> Resul
     Ok(env)
 }
 
-/// The kubelet's text for a missing object: `secret "x" not found`.
-pub fn missing(error: &ApiError) -> String {
-    error
-        .message
-        .replacen("secrets ", "secret ", 1)
-        .replacen("configmaps ", "configmap ", 1)
-        .replacen("persistentvolumeclaims ", "persistentvolumeclaim ", 1)
-}
-
 /// The value behind a `secretKeyRef` or `configMapKeyRef`; `None` if it is optional and missing.
-fn reference(store: &Store, namespace: &str, from: &Value) -> Result<Option<String>, String> {
+fn reference(store: &Store, namespace: &str, from: &Value) -> Result<Option<String>, SetUpError> {
     let (kind, reference) = if from["secretKeyRef"].is_object() {
         (Kind::Secret, &from["secretKeyRef"])
     } else if from["configMapKeyRef"].is_object() {
         (Kind::ConfigMap, &from["configMapKeyRef"])
     } else {
-        return Err(format!("unsupported valueFrom: {from}"));
+        return Err(SetUpError::ValueFrom { from: from.to_string() });
     };
     let (name, key) = (text(&reference["name"]), text(&reference["key"]));
     let optional = reference["optional"] == true;
     let object = match store.get(kind, namespace, name) {
         Ok(object) => object,
         Err(_) if optional => return Ok(None),
-        Err(error) => return Err(missing(&error)),
+        Err(error) => return Err(SetUpError::Missing(error)),
     };
     match data(kind, &object, key)? {
         Some(value) => Ok(Some(value)),
         None if optional => Ok(None),
-        None => {
-            let what = kind.facts().kind;
-            Err(format!("couldn't find key {key} in {what} {namespace}/{name}"))
-        }
+        None => Err(SetUpError::NoKey {
+            key: key.to_owned(),
+            kind: kind.facts().kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }),
     }
 }
 
-fn data(kind: Kind, object: &Value, key: &str) -> Result<Option<String>, String> {
+fn data(kind: Kind, object: &Value, key: &str) -> Result<Option<String>, SetUpError> {
     let Some(value) = object["data"][key].as_str() else {
         return Ok(None);
     };
     if kind == Kind::ConfigMap {
         return Ok(Some(value.to_string()));
     }
-    let bytes = STANDARD.decode(value).map_err(|why| format!("key {key}: {why}"))?;
+    let key = || key.to_owned();
+    let bytes = STANDARD
+        .decode(value)
+        .map_err(|source| SetUpError::NotBase64 { key: key(), source })?;
     // An environment can't hold a NUL, and components read text.
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|why| format!("key {key}: {why}"))
+    String::from_utf8(bytes).map(Some).map_err(|error| SetUpError::NotText {
+        key: key(),
+        source: error.utf8_error(),
+    })
 }
 
-fn field(pod: &Value, ip: &str, reference: &Value) -> Result<String, String> {
+fn field(pod: &Value, ip: &str, reference: &Value) -> Result<String, SetUpError> {
     let path = text(&reference["fieldPath"]);
     let metadata = &pod["metadata"];
     let of_map = |map: &str, rest: &str| {
@@ -128,7 +130,7 @@ fn field(pod: &Value, ip: &str, reference: &Value) -> Result<String, String> {
             }
         }
     };
-    value.ok_or_else(|| format!("field label not supported: {path}"))
+    value.ok_or_else(|| SetUpError::Field { path: path.to_owned() })
 }
 
 /// Replaces `$(NAME)` by variables that are there already; `$$` is a `$`, an unknown name stays.

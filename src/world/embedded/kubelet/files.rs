@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::env;
+use super::error::SetUpError;
 use super::volumes::{Volume, kind};
 use crate::world::embedded::error::ApiError;
 use crate::world::embedded::kinds::Kind;
@@ -33,7 +33,7 @@ pub type Files = BTreeMap<PathBuf, (Vec<u8>, u32)>;
 ///
 /// # Errors
 /// What the kubelet says: an object or a key that isn't there and isn't optional.
-pub fn wanted(store: &Store, namespace: &str, volume: &Value) -> Result<Files, String> {
+pub fn wanted(store: &Store, namespace: &str, volume: &Value) -> Result<Files, SetUpError> {
     let (what, name) = match kind(volume) {
         "secret" => (Kind::Secret, "secretName"),
         _ => (Kind::ConfigMap, "name"),
@@ -43,7 +43,7 @@ pub fn wanted(store: &Store, namespace: &str, volume: &Value) -> Result<Files, S
     let object = match store.get(what, namespace, text(&source[name])) {
         Ok(object) => object,
         Err(_) if optional => return Ok(Files::new()),
-        Err(error) => return Err(env::missing(&error)),
+        Err(error) => return Err(SetUpError::Missing(error)),
     };
     let data = content(what, &object)?;
     let default = mode(&source["defaultMode"]).unwrap_or(MODE);
@@ -62,7 +62,7 @@ pub fn wanted(store: &Store, namespace: &str, volume: &Value) -> Result<Files, S
                 files.insert(PathBuf::from(text(&item["path"])), (bytes.clone(), mode));
             }
             None if optional => {}
-            None => return Err(format!("references non-existent config key: {key}")),
+            None => return Err(SetUpError::NoFile { key: key.to_owned() }),
         }
     }
     Ok(files)
@@ -73,13 +73,16 @@ fn mode(mode: &Value) -> Option<u32> {
 }
 
 /// The values of an object's keys.
-fn content(kind: Kind, object: &Value) -> Result<BTreeMap<String, Vec<u8>>, String> {
+fn content(kind: Kind, object: &Value) -> Result<BTreeMap<String, Vec<u8>>, SetUpError> {
     let mut content = BTreeMap::new();
     for (field, encoded) in [("data", kind == Kind::Secret), ("binaryData", true)] {
         for (key, value) in object[field].as_object().into_iter().flatten() {
             let value = text(value);
             let bytes = if encoded {
-                STANDARD.decode(value).map_err(|why| format!("key {key}: {why}"))?
+                STANDARD.decode(value).map_err(|source| SetUpError::NotBase64 {
+                    key: key.clone(),
+                    source,
+                })?
             } else {
                 value.as_bytes().to_vec()
             };

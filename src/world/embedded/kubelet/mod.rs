@@ -15,6 +15,7 @@ mod address;
 mod claims;
 mod container;
 mod env;
+mod error;
 mod files;
 mod pod;
 mod probe;

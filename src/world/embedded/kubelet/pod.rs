@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{Address, FIXED};
+use super::error::SetUpError;
 use super::volumes::{self, Volume};
 use super::{COMPONENT, Kubelet, container, files, status};
 use crate::platform::Mounts;
@@ -277,7 +278,14 @@ impl PodRun {
                 Ok(volumes) => return Some(volumes),
                 Err(why) => why,
             };
-            events::record(store, &self.object, "Warning", "FailedMount", &why, COMPONENT);
+            events::record(
+                store,
+                &self.object,
+                "Warning",
+                "FailedMount",
+                &why.to_string(),
+                COMPONENT,
+            );
             tokio::select! {
                 // What is too old to be waited for has happened.
                 _ = files::changed(store, version) => {}
@@ -287,7 +295,7 @@ impl PodRun {
     }
 
     /// Makes the volumes and tells the containers where they are.
-    fn mount(&self, kubelet: &Kubelet) -> Result<BTreeMap<String, Volume>, String> {
+    fn mount(&self, kubelet: &Kubelet) -> Result<BTreeMap<String, Volume>, SetUpError> {
         let volumes = kubelet.volumes.set_up(&kubelet.store, &self.object)?;
         for container in self.containers().iter_mut() {
             container.mounts = volumes::mounts(&volumes, &container.spec)?;

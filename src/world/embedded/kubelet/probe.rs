@@ -1,5 +1,6 @@
 //! Readiness probes.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +11,29 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::world::embedded::object::{items, text};
+
+/// Why a container isn't ready, as a person sees it in an Event.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error("unable to find port {port} of container {container}")]
+    NoPort {
+        /// As JSON.
+        port: String,
+        /// As JSON.
+        container: String,
+    },
+    #[error("{address}: no answer within {within:?}")]
+    Late { address: SocketAddr, within: Duration },
+    #[error("dial tcp {address}: {source}")]
+    Dial { address: SocketAddr, source: io::Error },
+    #[error("Get \"{url}\": {source}")]
+    Get {
+        url: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("HTTP probe failed with statuscode: {0}")]
+    Status(u16),
+}
 
 /// A readiness probe as the pod's spec describes it.
 pub struct Probe {
@@ -28,7 +52,7 @@ impl Probe {
     ///
     /// # Errors
     /// If the port has a name that the container doesn't declare.
-    pub fn of(container: &Value, ip: Ipv4Addr) -> Result<Option<Probe>, String> {
+    pub fn of(container: &Value, ip: Ipv4Addr) -> Result<Option<Probe>, ProbeError> {
         let spec = &container["readinessProbe"];
         if !spec.is_object() {
             return Ok(None);
@@ -59,26 +83,32 @@ impl Probe {
         }))
     }
 
-    /// Probes once; the error says what a person would see in an Event.
-    pub async fn check(&self) -> Result<(), String> {
+    /// Probes once.
+    pub async fn check(&self) -> Result<(), ProbeError> {
         match tokio::time::timeout(self.timeout, self.attempt()).await {
             Ok(result) => result,
-            Err(_) => Err(format!("{}: no answer within {:?}", self.address, self.timeout)),
+            Err(_) => Err(ProbeError::Late {
+                address: self.address,
+                within: self.timeout,
+            }),
         }
     }
 
-    async fn attempt(&self) -> Result<(), String> {
+    async fn attempt(&self) -> Result<(), ProbeError> {
         let address = self.address;
         let stream = TcpStream::connect(address)
             .await
-            .map_err(|why| format!("dial tcp {address}: {why}"))?;
+            .map_err(|source| ProbeError::Dial { address, source })?;
         let Some((path, headers)) = &self.http else {
             return Ok(());
         };
-        let failed = |why: &dyn std::fmt::Display| format!("Get \"http://{address}{path}\": {why}");
+        let failed = |source| ProbeError::Get {
+            url: format!("http://{address}{path}"),
+            source,
+        };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|why| failed(&why))?;
+            .map_err(|why| failed(why.into()))?;
         let mut request = http::Request::get(path)
             .header(http::header::HOST, address.to_string())
             .header(http::header::USER_AGENT, "kube-probe/1.34")
@@ -86,14 +116,14 @@ impl Probe {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|why| failed(&why))?;
+        let request = request.body(Empty::<Bytes>::new()).map_err(|why| failed(why.into()))?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|why| failed(&why))?;
+            let response = sender.send_request(request).await.map_err(|why| failed(why.into()))?;
             let status = response.status().as_u16();
             if (200..400).contains(&status) {
                 Ok(())
             } else {
-                Err(format!("HTTP probe failed with statuscode: {status}"))
+                Err(ProbeError::Status(status))
             }
         };
         tokio::pin!(exchange);
@@ -105,7 +135,7 @@ impl Probe {
     }
 }
 
-fn port(container: &Value, port: &Value) -> Result<u16, String> {
+fn port(container: &Value, port: &Value) -> Result<u16, ProbeError> {
     let number = match port.as_str() {
         None => port.as_u64(),
         Some(name) => items(&container["ports"])
@@ -115,5 +145,8 @@ fn port(container: &Value, port: &Value) -> Result<u16, String> {
     };
     number
         .and_then(|number| u16::try_from(number).ok())
-        .ok_or_else(|| format!("unable to find port {port} of container {}", container["name"]))
+        .ok_or_else(|| ProbeError::NoPort {
+            port: port.to_string(),
+            container: container["name"].to_string(),
+        })
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::claims::Claims;
+use super::error::SetUpError;
 use super::files::{self, Files};
 use crate::platform::Mounts;
 use crate::world::embedded::object::{Object, items, text};
@@ -62,22 +63,23 @@ impl Volumes {
     ///
     /// # Errors
     /// The kubelet's Event: which volume can't be mounted yet, and why.
-    pub fn set_up(&self, store: &Store, pod: &Object) -> Result<BTreeMap<String, Volume>, String> {
+    pub fn set_up(&self, store: &Store, pod: &Object) -> Result<BTreeMap<String, Volume>, SetUpError> {
         let mut volumes = BTreeMap::new();
         for spec in items(&pod["spec"]["volumes"]) {
             let name = text(&spec["name"]);
-            let volume = self
-                .volume(store, pod, spec)
-                .map_err(|why| format!("MountVolume.SetUp failed for volume \"{name}\" : {why}"))?;
+            let volume = self.volume(store, pod, spec).map_err(|source| SetUpError::Volume {
+                volume: name.to_owned(),
+                source: Box::new(source),
+            })?;
             volumes.insert(name.to_string(), volume);
         }
         Ok(volumes)
     }
 
-    fn volume(&self, store: &Store, pod: &Object, spec: &Value) -> Result<Volume, String> {
+    fn volume(&self, store: &Store, pod: &Object, spec: &Value) -> Result<Volume, SetUpError> {
         let own = |what: &str| {
             self.folder("pods", &format!("{}/{}", pod.uid(), text(&spec["name"])))
-                .map_err(|why| format!("making a folder for {what}: {why}"))
+                .map_err(|source| SetUpError::machine(format!("making a folder for {what}"), source))
         };
         match kind(spec) {
             "emptyDir" => Ok(Volume {
@@ -89,21 +91,19 @@ impl Volumes {
                 let uid = self.claims.take(store, pod, claim)?;
                 let folder = self
                     .folder("claims", &uid)
-                    .map_err(|why| format!("making a folder for claim {claim}: {why}"))?;
+                    .map_err(|source| SetUpError::machine(format!("making a folder for claim {claim}"), source))?;
                 Ok(Volume { folder, files: None })
             }
             "configMap" | "secret" => {
                 let files = files::wanted(store, pod.namespace(), spec)?;
                 let folder = own("its files")?;
-                files::write(&folder, &files).map_err(|why| format!("writing its files: {why}"))?;
+                files::write(&folder, &files).map_err(|source| SetUpError::machine("writing its files", source))?;
                 Ok(Volume {
                     folder,
                     files: Some(files),
                 })
             }
-            other => Err(format!(
-                "the embedded cluster has no volumes of type {other}, only emptyDir, persistentVolumeClaim, configMap and secret"
-            )),
+            other => Err(SetUpError::VolumeType { kind: other.to_owned() }),
         }
     }
 
@@ -142,14 +142,15 @@ pub fn kind(spec: &Value) -> &str {
 ///
 /// # Errors
 /// If a `subPath` isn't there and can't be made.
-pub fn mounts(volumes: &BTreeMap<String, Volume>, container: &Value) -> Result<Mounts, String> {
+pub fn mounts(volumes: &BTreeMap<String, Volume>, container: &Value) -> Result<Mounts, SetUpError> {
     let mut mounts = Vec::new();
     for mount in items(&container["volumeMounts"]) {
         let (name, path) = (text(&mount["name"]), text(&mount["mountPath"]));
         // That each mount has a volume was checked when the pod was made.
         let Some(volume) = volumes.get(name) else { continue };
-        let real = at(&volume.folder, text(&mount["subPath"]))
-            .map_err(|why| format!("failed to prepare subPath for volumeMount \"{name}\": {why}"))?;
+        let real = at(&volume.folder, text(&mount["subPath"])).map_err(|source| {
+            SetUpError::machine(format!("failed to prepare subPath for volumeMount \"{name}\""), source)
+        })?;
         mounts.push((path.to_string(), real));
     }
     Ok(Mounts::new(mounts))
