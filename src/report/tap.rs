@@ -153,12 +153,7 @@ fn block(diagnostics: &Diagnostics) -> String {
     }
     for (name, texts) in [("evidence", evidence), ("reproduce", reproduce)] {
         lines.push(list_named(name, texts.is_empty()));
-        // Perl takes a text of a list that has a colon and a space in it for a name, even in quotes.
-        lines.extend(
-            texts
-                .iter()
-                .map(|text| format!("  - {}", quoted(text).replace(": ", "\\x3a "))),
-        );
+        lines.extend(texts.iter().map(|text| format!("  - {}", in_list(text))));
     }
     let mut text = String::from("  ---\n");
     for line in lines {
@@ -171,6 +166,15 @@ fn list_named(name: &str, is_empty: bool) -> String {
     match is_empty {
         true => format!("{name}: []"),
         false => format!("{name}:"),
+    }
+}
+
+/// A text of a list. Perl's reader takes one whose first word ends with a colon for a name, even in quotes.
+fn in_list(text: &str) -> String {
+    let text = quoted(text);
+    match text.split_once(": ") {
+        Some((name, rest)) if !name.trim_end().contains(' ') => format!("{name}\\x3a {rest}"),
+        _ => text,
     }
 }
 
@@ -276,7 +280,7 @@ mod tests {
                 reason: None,
             }],
             evidence: Vec::new(),
-            reproduce: vec!["curl: a # b".to_owned()],
+            reproduce: vec!["curl: a # b".to_owned(), "curl a: b".to_owned()],
         });
         insta::assert_snapshot!(text, @r#"
           ---
@@ -294,6 +298,7 @@ mod tests {
           evidence: []
           reproduce:
             - "curl\x3a a # b"
+            - "curl a: b"
           ...
         "#);
         assert_eq!(blocks(&text)[0]["reproduce"][0], "curl: a # b");
