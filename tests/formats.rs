@@ -1,6 +1,7 @@
 //! The formats of reports: each of a run that fails, and made again of its JSON report.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::binary::{MINE, Ran, folder, gauntlet, json, run_in};
 
@@ -68,6 +69,34 @@ fn every_format_of_a_failure() {
         junit.contains(&format!("mine/token/wrong.yaml\" line=\"{LINE}\">")),
         "{junit}"
     );
+}
+
+#[test]
+fn perl_reads_the_tap() {
+    let is_there = Command::new("prove").arg("--version").output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        let message = "prove is not there; it comes with Perl";
+        assert!(std::env::var_os("CI").is_none(), "{message}");
+        eprintln!("skipped: {message}");
+        return;
+    }
+    let folder = folder();
+    let proved = || {
+        let mut prove = Command::new("prove");
+        prove
+            .current_dir(folder.path())
+            .args(["--exec", "cat", "reports/latest/report.tap"]);
+        Ran::of(prove.output().expect("prove starts"))
+    };
+    let run = |arguments: &[&str]| run_in(folder.path(), &[arguments, &["--report", "tap"]].concat());
+    run(&[&WRONG[..], &["mine/token/quick"]].concat()).exits(1);
+    // Had it not understood something it would say so, and count less.
+    let failed = proved();
+    assert!(failed.stdout.contains("Failed 1/2 subtests"), "{}", failed.stdout);
+    assert!(!failed.stdout.contains("Parse errors"), "{}", failed.stdout);
+    run(&QUICK).exits(0);
+    let passed = proved().exits(0);
+    assert!(passed.stdout.ends_with("Result: PASS\n"), "{}", passed.stdout);
 }
 
 #[test]
