@@ -73,6 +73,15 @@ async fn a_platform_is_judged_with_the_profile_that_was_written_of_it() {
         "use",
         "harness-token/token/accept",
     ];
+    // Where the session API is nobody can see from outside; a run says what is missing.
+    let unsaid = theirs.ran(&run).exits(3);
+    let words = unsaid.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("the platform has no session API at /api/v1/managed_agents")
+            && words.contains("say where it is as `api.path` in the profile"),
+        "{}",
+        unsaid.stdout
+    );
     let ran = theirs.ran(&[&run[..], &TOLD].concat()).exits(0);
     assert!(ran.stdout.contains("3 passed, 0 failed"), "{}", ran.stdout);
     // What is there stays, unless it is said otherwise.

@@ -25,6 +25,12 @@ pub(super) async fn agent(context: &StepContext) -> Result<Agent, StepError> {
     }
     if context.world.installation().is_some() {
         let path = context.world.name("api.path");
+        if listed["status"] == 404 {
+            return Err(StepError::Because(format!(
+                "the platform has no session API at {path} (GET {path}/agents: 404); say where it is as `api.path` in the \
+                 profile"
+            )));
+        }
         return Err(StepError::Because(format!(
             "the platform lists no agent (GET {path}/agents: {}) to make sessions with, and one that gauntlet made \
              could not be deleted again; make one: POST {path}/agents",

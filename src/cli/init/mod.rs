@@ -314,8 +314,11 @@ fn summary(head: &Head<'_>, looked: &[String], found: &[Found], doors: &[Door]) 
         .map(|context| format!(" --context {context}"))
         .unwrap_or_default();
     told += &format!(
-        "{} is written; what a run could judge with it: gauntlet doctor --profile {}{context} --namespace {}\n",
-        head.file, head.file, head.namespace
+        "{} is written; what a run could judge with it: gauntlet doctor {} --profile {}{context} --namespace {}\n",
+        head.file,
+        contracts.join(" "),
+        head.file,
+        head.namespace
     );
     told
 }

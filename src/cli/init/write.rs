@@ -62,7 +62,8 @@ fn write(out: &mut String, head: &Head<'_>, found: &[Found], doors: &[Door]) -> 
     writeln!(out, "#")?;
     writeln!(
         out,
-        "#   gauntlet doctor --profile {file}{context} --namespace {namespace}"
+        "#   gauntlet doctor {} --profile {file}{context} --namespace {namespace}",
+        contracts.join(" ")
     )?;
     writeln!(
         out,
@@ -208,7 +209,9 @@ mod tests {
             assert!(text.contains(comment), "{comment} in\n{text}");
         }
         assert!(
-            text.contains("\n#   gauntlet doctor --profile p.yaml --context staging --namespace agents\n"),
+            text.contains(
+                "\n#   gauntlet doctor harness-token --profile p.yaml --context staging --namespace agents\n"
+            ),
             "{text}"
         );
     }
