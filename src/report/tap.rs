@@ -282,25 +282,26 @@ mod tests {
             evidence: Vec::new(),
             reproduce: vec!["curl: a # b".to_owned(), "curl a: b".to_owned()],
         });
-        insta::assert_snapshot!(text, @r#"
-          ---
-          severity: fail
-          title: "it's: \"so\""
-          spec: ""
-          duration_ms: 7
-          at:
-            file: "a b.yaml"
-            line: 3
-          checks:
-            - what: "attach"
-              expected: "1: 2\n3"
-              got: "-"
-          evidence: []
-          reproduce:
-            - "curl\x3a a # b"
-            - "curl a: b"
-          ...
-        "#);
+        let expected = [
+            "  ---",
+            "  severity: fail",
+            r#"  title: "it's: \"so\"""#,
+            r#"  spec: """#,
+            "  duration_ms: 7",
+            "  at:",
+            r#"    file: "a b.yaml""#,
+            "    line: 3",
+            "  checks:",
+            r#"    - what: "attach""#,
+            r#"      expected: "1: 2\n3""#,
+            r#"      got: "-""#,
+            "  evidence: []",
+            "  reproduce:",
+            r#"    - "curl\x3a a # b""#,
+            r#"    - "curl a: b""#,
+            "  ...",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
         assert_eq!(blocks(&text)[0]["reproduce"][0], "curl: a # b");
     }
 
