@@ -115,9 +115,15 @@ mod tests {
         for (listed, said) in [
             (json!({ "status": 200 }), "make one: POST /api/agents"),
             (json!({ "status": 404 }), "`api.path`"),
-            (json!({ "status": 401 }), "refuses the master key (GET /api/agents: 401)"),
+            (
+                json!({ "status": 401 }),
+                "refuses the master key (GET /api/agents: 401)",
+            ),
             (json!({ "status": 502 }), "doesn't list agents (GET /api/agents: 502)"),
-            (json!({ "broken": "Connection refused" }), "(GET /api/agents: Connection refused)"),
+            (
+                json!({ "broken": "Connection refused" }),
+                "(GET /api/agents: Connection refused)",
+            ),
             (json!({ "no_answer_within": 5000 }), "no answer within 5000 ms"),
             (json!({ "connection": "refused" }), "{\"connection\":\"refused\"}"),
         ] {
