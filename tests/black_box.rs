@@ -21,6 +21,8 @@ mod installation;
 mod interop;
 mod kind;
 mod load;
+mod load_http_gateways;
+mod load_live;
 mod load_reports;
 mod log;
 mod manifests;

@@ -11,7 +11,7 @@ use crate::binary::{Ran, Running, folder, gauntlet, gauntlet_with_signals, json,
 use rustix::process::Signal;
 
 /// `PATH` with what was installed for the tests before all else.
-fn path() -> String {
+pub fn path() -> String {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let installed = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(target).join("gateways");
     format!("{}:{}", installed.display(), std::env::var("PATH").unwrap_or_default())
@@ -25,7 +25,7 @@ fn snapshot(name: &str, message: String) {
 }
 
 /// Whether a program is there; says so and is false where it isn't.
-fn is_there(program: &str) -> bool {
+pub fn is_there(program: &str) -> bool {
     let found = Command::new(program)
         .env("PATH", path())
         .arg(if program == "nginx" { "-v" } else { "--version" })

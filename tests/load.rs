@@ -8,7 +8,7 @@ mod http;
 mod search;
 mod session_failures;
 mod sessions;
-mod workers;
+pub mod workers;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::load::{DoorOptions, NotReady, Ready, Size, drive, refused, unless_gone, writable, write};
+use super::load::{DoorOptions, NotReady, Ready, Size, View, drive, refused, unless_gone, writable, write};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::capacity::{End, Found, Search, Trial};
@@ -209,7 +209,9 @@ async fn trial(
 ) -> Result<(Trial, Option<String>), NotReady> {
     let size = options.size(number);
     let plan = ready.assignment(&size, 1)?.plan()?;
-    let outcome = drive(plan, Arc::default(), &process.stop, |_| {}).await?;
+    let mut view = View::of_trial(options.door.quiet, &size, process);
+    let outcome = drive(plan, Arc::default(), &process.stop, |second| view.see(second)).await?;
+    drop(view);
     let result = ready.result(&size, outcome, None);
     let trial = match result.verdict {
         // Attaches that came late came at another rate.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::target::TargetOptions;
 use super::{LevelName, Selection, TargetName};
 use crate::cli::exit::UsageError;
-use crate::cli::process::Process;
+use crate::cli::process::{IN_RUNS, Process};
 use crate::world::codex::CodexProgram;
 use crate::world::gateways::{ENVOY, NGINX, Program};
 use crate::world::kind::cluster;
@@ -95,7 +95,7 @@ fn embedded(process: &Process) -> Finding {
     let terminal = std::fs::File::open("/dev/ptmx").map(drop);
     Finding {
         name: "embedded",
-        found: match (terminal, process.jobs(None)) {
+        found: match (terminal, process.jobs(None, IN_RUNS)) {
             (Ok(()), Ok(jobs)) => Ok(format!(
                 "{} processors, {descriptors}; {jobs} scenarios at once",
                 process.processors,

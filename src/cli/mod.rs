@@ -441,7 +441,7 @@ pub struct Prove {
     /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Scenarios run at once [default: 4 per processor, 2 on kind]
+    /// Scenarios run at once [default: 8 per processor, 2 on kind]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values
@@ -485,8 +485,8 @@ pub struct Up {
     /// Start the reference platform with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
-    /// Of a process that starts it: the session API's key is the first line of standard input, and with its end the
-    /// platform ends
+    /// Of a process that starts it: the session API's key, or agent-service's JWT secret, is the first line of standard
+    /// input, and with its end the platform ends
     #[arg(long, hide = true)]
     pub held: bool,
 }

@@ -43,6 +43,12 @@ const DESCRIPTORS_ITSELF: u64 = 24;
 /// Descriptors that a scenario's world has open at its busiest, and its clients.
 const DESCRIPTORS_EACH: u64 = 72;
 
+/// Scenarios at once for each processor, in runs: more would make the platform slow in checks of what it does in time.
+pub const IN_RUNS: usize = 4;
+
+/// The same in proofs, most of which wait until a check of a broken platform has run out of time.
+pub const IN_PROOFS: usize = 8;
+
 /// There are too few open files for what is to run: what a platform does without them says nothing of it.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -56,14 +62,14 @@ pub struct TooFewFiles {
 }
 
 impl Process {
-    /// How many scenarios run at once on the embedded target: as many as are asked for, or the processors are good
-    /// for, and the open files are enough for.
+    /// How many scenarios run at once on the embedded target: as many as are asked for, or `on_each` for each processor,
+    /// and no more than the open files are enough for.
     ///
     /// # Errors
     /// Too few open files for a single one.
-    pub fn jobs(&self, asked: Option<NonZeroUsize>) -> Result<usize, TooFewFiles> {
+    pub fn jobs(&self, asked: Option<NonZeroUsize>, on_each: usize) -> Result<usize, TooFewFiles> {
         self.files_for("a scenario")?;
-        let wanted = asked.map_or(self.processors * 4, NonZeroUsize::get);
+        let wanted = asked.map_or(self.processors * on_each, NonZeroUsize::get);
         let Some(most) = self.descriptors else {
             return Ok(wanted);
         };

@@ -10,7 +10,7 @@ use super::conclude::{not_run, refuse, settle, tell};
 use super::selection::select;
 use super::target::{self, NotStarted, TargetOptions};
 use crate::cli::exit::{INTERRUPTED, UsageError};
-use crate::cli::process::Process;
+use crate::cli::process::{IN_PROOFS, Process};
 use crate::cli::run::{mutants, shared, through};
 use crate::events::matrix::Matrix;
 use crate::events::seed;
@@ -93,7 +93,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
         codex: codex.clone(),
         ..shared(&started.target, &process, &redactor, seed, names)
     };
-    let jobs = started.jobs(options.jobs, &process);
+    let jobs = started.jobs(options.jobs, IN_PROOFS, &process);
     let progress = progress(process.console.stderr_terminal && !options.quiet);
     let matrix = prove(&planned, &chosen, make, jobs, progress).await;
     let stdout = std::mem::replace(&mut process.stdout, Box::new(io::sink()));

@@ -14,7 +14,7 @@ use super::selection::select;
 use super::target::{self, Goes, NotStarted};
 use super::{FlakyName, LevelName, Run, TargetName, reproduce_flags};
 use crate::cli::exit::{UsageError, exit_code};
-use crate::cli::process::Process;
+use crate::cli::process::{IN_RUNS, Process};
 use crate::events::seed;
 use crate::events::{RunInfo, RunVerdict};
 use crate::expected::{Expected, ExpectedFailures};
@@ -144,7 +144,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
             return Ok(exit_code(RunVerdict::Interrupted));
         }
     }
-    let jobs = started.jobs(options.jobs, &process);
+    let jobs = started.jobs(options.jobs, IN_RUNS, &process);
     if let Some(asked) = options.jobs.filter(|asked| asked.get() > jobs) {
         notes.push(format!(
             "{jobs} at once in place of --jobs {asked}: more would need more open files than `ulimit -n` allows"

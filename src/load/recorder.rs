@@ -209,6 +209,9 @@ pub struct Second {
     pub echo_p50: Option<f64>,
     pub echo_p99: Option<f64>,
     pub lag_p99: Option<f64>,
+    /// Failures of attaches with the right token, by kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
     /// Of a worker: its histograms of this second, to be added to the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histograms: Option<Encoded>,
@@ -225,6 +228,8 @@ pub struct Recorder {
     /// Of the current second.
     second: Histograms,
     before: Counts,
+    /// Failures of the current second.
+    second_failures: BTreeMap<Failure, u64>,
     /// A row of each second that has ended; none of a worker, whose rows are merged.
     pub seconds: Vec<Second>,
     /// Failures of attaches with the right token, by kind.
@@ -250,6 +255,7 @@ impl Recorder {
             steady: Histograms::new()?,
             second: Histograms::new()?,
             before: Counts::default(),
+            second_failures: BTreeMap::new(),
             seconds: Vec::new(),
             failures: BTreeMap::new(),
             probe_failures: BTreeMap::new(),
@@ -273,6 +279,7 @@ impl Recorder {
     /// Counts a failure of an attach with the right token.
     pub fn fail(&mut self, failure: Failure, example: impl FnOnce(String) -> Example) {
         self.keep(&failure.to_string(), example);
+        *self.second_failures.entry(failure.clone()).or_default() += 1;
         *self.failures.entry(failure).or_default() += 1;
     }
 
@@ -293,6 +300,7 @@ impl Recorder {
 
     /// Ends the row of a second.
     pub fn end_second(&mut self, at: f64, open: u64, encode: bool) -> Second {
+        let failures = std::mem::take(&mut self.second_failures);
         let (now, before) = (&self.counts, &self.before);
         let row = Second {
             at,
@@ -302,6 +310,10 @@ impl Recorder {
             opened: now.opened - before.opened,
             errors: now.errors() - before.errors(),
             echoes: now.echoes_answered - before.echoes_answered,
+            failures: failures
+                .into_iter()
+                .map(|(failure, count)| (failure.to_string(), count))
+                .collect(),
             histograms: encode.then(|| self.second.encode()),
             ..Second::default()
         }
@@ -396,6 +408,9 @@ impl Second {
             sum.opened += second.opened;
             sum.errors += second.errors;
             sum.echoes += second.echoes;
+            for (failure, count) in &second.failures {
+                *sum.failures.entry(failure.clone()).or_default() += count;
+            }
             histograms.add(second.histograms.as_ref().unwrap_or(&Encoded::new()))?;
         }
         Ok(sum.with_quantiles(&histograms))

@@ -219,6 +219,7 @@ fn second(number: u64) -> Second {
         echo_p50: Some(1.0),
         echo_p99: Some(2.0),
         lag_p99: Some(0.01),
+        failures: BTreeMap::new(),
         histograms: None,
     }
 }

@@ -42,7 +42,7 @@ use crate::events::Event;
 
 pub use atomic::write as write_file;
 pub use compare::ReportComparison;
-pub use console::{Color, ConsoleSettings, Verbosity, progress};
+pub use console::{Block, Color, ConsoleSettings, Verbosity, progress};
 pub use document::{Report, schema};
 pub use evidence::evidence_of;
 pub use fanout::{Finished, Problem, Reporters, Settings, Streams};
@@ -51,7 +51,7 @@ pub(crate) use markdown::{cell, code, escape, fence};
 pub(crate) use openmetrics::{family, sample as metric};
 pub use show::show;
 pub use spec::{Destination, Format, Formats, ReportSpec, Spec, clash, same_file};
-pub(crate) use text::{one_line, printable};
+pub(crate) use text::{cut, one_line, printable};
 pub use words::verdict_line;
 
 /// Tells somebody what happens in a run.

@@ -203,7 +203,7 @@ pub async fn send(
 }
 
 /// An error with its causes: reqwest's own text leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -248,7 +248,7 @@ async fn read(mut response: reqwest::Response) -> Result<(Value, String), reqwes
     Ok((value, received))
 }
 
-fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<reqwest::Client, StepError> {
+pub(super) fn client(door: &Door, from: Option<IpAddr>, context: &StepContext) -> Result<reqwest::Client, StepError> {
     let host = door.name();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -11,6 +11,7 @@ mod await_load;
 mod by_command;
 mod context;
 pub mod credentials;
+mod crowd;
 mod definition;
 mod exec;
 mod file;
@@ -61,6 +62,7 @@ pub const VERBS: &[Verb] = &[
     typing::TERMINAL,
     typing::CLOSE,
     http::VERB,
+    crowd::VERB,
     gateway::VERB,
     jwt::VERB,
     websocket::VERB,

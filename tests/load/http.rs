@@ -119,7 +119,8 @@ fn serve(stream: TcpStream, defect: Defect, seen: &Mutex<Seen>) {
 
 /// What was asked for, by its kind, with status and body.
 fn answer(method: &str, path: &str, token: Option<&str>, defect: Defect, seen: &Mutex<Seen>) -> (String, u16, String) {
-    if path == "/api/agents/models" {
+    if let "/api/agents/models" | "/api/agents" = path {
+        let what = if path == "/api/agents" { "agent-list" } else { "models" };
         let status = match token {
             Some(GOOD) => 200,
             Some(INACTIVE) if defect == Defect::InactiveIs401 => 401,
@@ -134,7 +135,7 @@ fn answer(method: &str, path: &str, token: Option<&str>, defect: Defect, seen: &
             }
             None => 401,
         };
-        return ("models".into(), status, r#"{"object":"list","data":[]}"#.into());
+        return (what.into(), status, r#"{"object":"list","data":[]}"#.into());
     }
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let ["api", "v1", "managed_agents", rest @ ..] = parts.as_slice() else {
@@ -248,6 +249,10 @@ fn its_counts_are_those_of_the_server() {
         "models-bad-jwt",
         "models-without-jwt",
         "models-inactive-jwt",
+        "agent-list",
+        "agent-list-bad-jwt",
+        "agent-list-without-jwt",
+        "agent-list-inactive-jwt",
     ] {
         let requests = &side["requests"][name];
         assert!(right(name) >= 1, "{name}: {requests}");
@@ -267,6 +272,12 @@ fn its_counts_are_those_of_the_server() {
         server.answered("models", 401)
     );
     assert_eq!(right("models-inactive-jwt"), server.answered("models", 403));
+    assert_eq!(right("agent-list"), server.answered("agent-list", 200));
+    assert_eq!(
+        right("agent-list-bad-jwt") + right("agent-list-without-jwt"),
+        server.answered("agent-list", 401)
+    );
+    assert_eq!(right("agent-list-inactive-jwt"), server.answered("agent-list", 403));
     assert_eq!(
         side["requests"]["models-bad-jwt"]["statuses"]["401"],
         right("models-bad-jwt")
@@ -383,7 +394,7 @@ fn what_has_no_meaning_is_refused() {
     for (arguments, why) in [
         (
             vec!["--http-users", "5"],
-            "--http-users requires --http-api or --http-models",
+            "--http-users requires --http-api, --http-models or --http-gateway",
         ),
         (vec!["--http-key-env", "THE_KEY"], "--http-api"),
         (models.to_vec(), "--http-jwt-env"),

@@ -34,7 +34,7 @@ fn workers_make_one_load() {
 }
 
 /// The processes that a process has started.
-pub(super) fn children(of: u32) -> Vec<i32> {
+pub fn children(of: u32) -> Vec<i32> {
     let listed = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
     let mut found: Vec<i32> = listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
     // Those that other threads have started.

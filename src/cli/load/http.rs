@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
+use super::agent_service::AgentService;
 use super::door::{DoorOptions, NotReady, resolve};
 use super::workers::start;
 use crate::cli::conclude::tell;
@@ -21,7 +22,7 @@ pub const WORKER: &str = "load-http-worker";
 
 /// Paths of the contracts, where a URL has none.
 const API_PATH: &str = "/api/v1/managed_agents";
-const AGENTS_PATH: &str = "/api/agents";
+pub(super) const AGENTS_PATH: &str = "/api/agents";
 
 /// Time limit for a worker's final report after its grace period.
 const LAST_WORD: Duration = Duration::from_secs(10);
@@ -47,10 +48,41 @@ pub struct HttpOptions {
     /// HTTP side: the variable that holds a JWT of role INACTIVE, which must get 403
     #[arg(long, value_name = "NAME", requires = "http_models")]
     pub http_inactive_jwt_env: Option<String>,
+    /// HTTP side: the reference platform's agent service behind this gateway, started for it, in place of --http-models;
+    /// nginx and envoy must be on PATH
+    #[arg(
+        long,
+        value_name = "GATEWAY",
+        value_enum,
+        requires = "http_users",
+        conflicts_with = "http_models"
+    )]
+    pub http_gateway: Option<HttpGateway>,
+}
+
+/// The gateway before the agent service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HttpGateway {
+    /// gauntlet's own gateway
+    Builtin,
+    /// nginx with auth_request
+    Nginx,
+    /// Envoy with ext_authz
+    Envoy,
+}
+
+impl HttpGateway {
+    pub fn name(self) -> &'static str {
+        match self {
+            HttpGateway::Builtin => "builtin",
+            HttpGateway::Nginx => "nginx",
+            HttpGateway::Envoy => "envoy",
+        }
+    }
 }
 
 impl HttpOptions {
-    /// What its worker is to do; none if there is no HTTP side.
+    /// What its worker is to do; none if there is no HTTP side. Models of the reference platform come when that is up.
     pub async fn task(
         &self,
         door: &DoorOptions,
@@ -63,8 +95,8 @@ impl HttpOptions {
         if let Some(why) = MISSING {
             return Err(UsageError(format!("--http-users: {why}")).into());
         }
-        if self.http_api.is_none() && self.http_models.is_none() {
-            let why = "--http-users requires --http-api or --http-models: what they ask";
+        if self.http_api.is_none() && self.http_models.is_none() && self.http_gateway.is_none() {
+            let why = "--http-users requires --http-api, --http-models or --http-gateway: what they ask";
             return Err(UsageError(why.into()).into());
         }
         let secret = |name: &String| secret(name, process, redactor);
@@ -102,6 +134,33 @@ impl HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// Starts the worker of a task, and before it the reference platform's agent service, where that is asked.
+    pub async fn start(
+        &self,
+        mut task: Task,
+        door: &DoorOptions,
+        process: &Process,
+        redactor: &Redactor,
+    ) -> Result<Side, NotReady> {
+        let Some(gateway) = self.http_gateway else {
+            return Ok(Side::start(task, process).await?);
+        };
+        let agents = AgentService::start(gateway, &door.mutant, process, redactor).await?;
+        task.models = Some(agents.models.clone());
+        match Side::start(task, process).await {
+            Ok(side) => Ok(Side {
+                agents: Some(agents),
+                ..side
+            }),
+            Err(why) => {
+                agents.end().await;
+                Err(why.into())
+            }
+        }
+    }
+}
+
 fn secret(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, UsageError> {
     let value = (process.variable)(name)
         .filter(|value| !value.is_empty())
@@ -114,7 +173,7 @@ fn secret(name: &str, process: &Process, redactor: &Redactor) -> Result<Secret, 
         .map_err(|error| UsageError(error.to_string()))
 }
 
-fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, UsageError> {
+pub(super) fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, UsageError> {
     let bad = with_bad_signature(jwt.expose()).ok_or_else(|| {
         UsageError(format!(
             "{name} doesn't hold a JWT: three parts, the last one its signature"
@@ -125,7 +184,7 @@ fn bad_jwt(name: &str, jwt: &Secret, redactor: &Redactor) -> Result<Secret, Usag
         .map_err(|error| UsageError(error.to_string()))
 }
 
-async fn site(flag: &str, url: &str, path: &str, owned: bool) -> Result<Site, NotReady> {
+pub(super) async fn site(flag: &str, url: &str, path: &str, owned: bool) -> Result<Site, NotReady> {
     let (place, path) = place(url, path).map_err(|why| UsageError(format!("{flag}: {why}")))?;
     let scheme = if place.tls { "https" } else { "http" };
     Ok(Site {
@@ -164,11 +223,13 @@ pub struct Side {
     child: Child,
     orders: ChildStdin,
     words: Lines<BufReader<ChildStdout>>,
+    /// What it asks, where that was started for it.
+    agents: Option<AgentService>,
 }
 
 impl Side {
     /// Starts it, and tells it what to do.
-    pub async fn start(task: Task, process: &Process) -> Result<Side, String> {
+    async fn start(task: Task, process: &Process) -> Result<Side, String> {
         let binary = process.binary.as_ref().map_err(String::clone)?;
         let (child, orders, words) =
             start(binary, WORKER).map_err(|why| format!("starting the HTTP side's worker: {why}"))?;
@@ -179,6 +240,7 @@ impl Side {
             child,
             orders,
             words: BufReader::new(words).lines(),
+            agents: None,
         };
         side.order(&line).await;
         Ok(side)
@@ -206,7 +268,12 @@ impl Side {
                 within.as_secs()
             )),
         };
-        HttpResult::new(&self.task, measured)
+        let mut result = HttpResult::new(&self.task, measured);
+        if let Some(agents) = self.agents {
+            result.models = result.models.map(|place| format!("{place}, {}", agents.what()));
+            agents.end().await;
+        }
+        result
     }
 
     /// One that doesn't hear says nothing at the end.

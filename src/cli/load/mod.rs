@@ -1,16 +1,18 @@
 //! `gauntlet load`.
 
+mod agent_service;
 mod changes;
 mod cluster;
 mod door;
 mod drive;
 mod http;
+mod live;
 mod platform;
 mod reports;
 mod sessions;
 mod workers;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +20,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use self::http::HttpOptions;
 pub use self::http::work as work_http;
-use self::http::{HttpOptions, Side};
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
@@ -32,6 +34,7 @@ use crate::report::printable;
 use cluster::{ClusterOptions, Found};
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
+pub use live::View;
 use reports::Reports;
 use sessions::SessionOptions;
 pub use workers::work;
@@ -242,14 +245,15 @@ async fn load(
     };
     let assignment = ready.assignment(size, crew.workers)?;
     let mut side = match task {
-        Some(task) => Some(Side::start(task, process).await?),
+        Some(task) => Some(http.start(task, options, process, redactor).await?),
         None => None,
     };
     if let Some(side) = &mut side {
         side.begin().await;
     }
     let watch = cluster::watch(on).await;
-    let outcome = make(&assignment, size, crew, process, options.quiet, Arc::default()).await;
+    let view = View::new(options.quiet, size, process);
+    let outcome = make(&assignment, size, crew, process, view, Arc::default()).await;
     let target_side = cluster::seen(watch, process).await;
     // Also where there is no outcome: it deletes the sessions that it made.
     let http = match side {
@@ -279,10 +283,9 @@ async fn make(
     size: &Size,
     crew: &Crew,
     process: &Process,
-    quiet: bool,
+    mut view: View,
     control: Arc<Control>,
 ) -> Result<(Outcome, Vec<String>), CrewError> {
-    let terminal = std::io::stderr().is_terminal();
     let stop = process.stop.child_token();
     let (mut watch, mut aborted) = (Watch::new(&crew.abort_on), None);
     let tell = |second: &Second| {
@@ -292,10 +295,7 @@ async fn make(
         if aborted.is_some() {
             stop.cancel();
         }
-        // Each on a terminal, where they are seen; elsewhere they would fill a log.
-        if !quiet && (terminal || (second.at as u64).is_multiple_of(5)) {
-            show(second);
-        }
+        view.see(second);
     };
     let (outcome, left) = match crew.workers {
         1 if crew.pods.is_none() => {
@@ -317,11 +317,6 @@ async fn make(
         _ => outcome,
     };
     Ok((outcome, left))
-}
-
-fn show(second: &Second) {
-    // Numbers alone: there is nothing to redact.
-    let _closed = writeln!(std::io::stderr(), "{}", crate::load::tick(second));
 }
 
 /// Says why nothing was loaded; returns the exit code.

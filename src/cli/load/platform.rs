@@ -1,4 +1,5 @@
-//! The reference platform for a load of sessions, in its own process: `gauntlet up`, which ends with this one.
+//! The reference platform for a load of sessions or of the agent service, in its own process: `gauntlet up`, which ends
+//! with this one.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -70,10 +71,37 @@ impl Platform {
         road: RoadName,
         mutants: &[String],
     ) -> Result<Platform, PlatformError> {
+        Platform::up(binary, &["harness-token"], road.door(), key, mutants).await
+    }
+
+    /// Starts that of the agent service behind a gateway, with this secret of its JWTs.
+    ///
+    /// # Errors
+    /// It can't be started, or doesn't come up.
+    pub async fn of_agents(
+        binary: &Path,
+        secret: &Secret,
+        gateway: &str,
+        mutants: &[String],
+    ) -> Result<Platform, PlatformError> {
+        let contract = ["agent-service", "--gateway", gateway];
+        Platform::up(binary, &contract, gateway, secret, mutants).await
+    }
+
+    /// Starts that of a contract, with what it is told first, and finds the address of a door.
+    async fn up(
+        binary: &Path,
+        contract: &[&str],
+        door: &str,
+        secret: &Secret,
+        mutants: &[String],
+    ) -> Result<Platform, PlatformError> {
         let folder = tempfile::tempdir().map_err(|error| PlatformError(error.into()))?;
         let mut command = Command::new(binary);
         command
-            .args(["up", "--no-config", "harness-token", "--held", "--kubeconfig"])
+            .args(["up", "--no-config", "--held"])
+            .args(contract)
+            .arg("--kubeconfig")
             .arg(folder.path().join(KUBECONFIG));
         if !mutants.is_empty() {
             command.arg("--mutant").arg(mutants.join(","));
@@ -93,7 +121,7 @@ impl Platform {
             .zip(child.stdout.take())
             .ok_or_else(|| PlatformError("it has no standard input and output".into()))?;
         // Not in its arguments nor its environment, where others could read it.
-        let line = format!("{}\n", key.expose());
+        let line = format!("{}\n", secret.expose());
         held.write_all(line.as_bytes())
             .await
             .map_err(|error| PlatformError(error.into()))?;
@@ -102,10 +130,9 @@ impl Platform {
         let up = async {
             let mut address = None;
             while let Ok(Some(line)) = said.next_line().await {
-                address = at(&line, road).or(address);
+                address = at(&line, door).or(address);
                 if line == IS_UP {
-                    return address
-                        .ok_or_else(|| PlatformError(format!("it names no address of {}", road.door()).into()));
+                    return address.ok_or_else(|| PlatformError(format!("it names no address of {door}").into()));
                 }
             }
             Err(PlatformError("it has ended".into()))
@@ -136,10 +163,10 @@ impl Platform {
 }
 
 /// The address of a door, where the line tells it: `web       http://127.0.0.1:40000`.
-fn at(line: &str, road: RoadName) -> Option<String> {
+fn at(line: &str, door: &str) -> Option<String> {
     let (name, address) = line.split_once(' ')?;
     let address = address.trim();
-    (name == road.door() && address.starts_with("http://")).then(|| address.to_owned())
+    (name == door && address.starts_with("http://")).then(|| address.to_owned())
 }
 
 #[cfg(test)]
@@ -154,8 +181,9 @@ mod tests {
             "balancer  http://127.0.0.1:2",
             "",
         ];
-        let found = |road| lines.iter().find_map(|line| at(line, road));
-        assert_eq!(found(RoadName::Proxy).as_deref(), Some("http://127.0.0.1:1"));
-        assert_eq!(found(RoadName::Balancer).as_deref(), Some("http://127.0.0.1:2"));
+        let found = |door| lines.iter().find_map(|line| at(line, door));
+        assert_eq!(found("web").as_deref(), Some("http://127.0.0.1:1"));
+        assert_eq!(found("balancer").as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!(found("nginx"), None);
     }
 }

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::changes::{Beside, Change, Changes, Planned};
 use super::door::{DoorOptions, NotReady, Ready, Size};
-use super::make;
 use super::platform::{Platform, RoadName};
 use super::workers::Crew;
+use super::{View, make};
 use crate::cli::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
@@ -319,8 +319,10 @@ impl Asked<'_> {
                 };
                 // Its workers are processes, of which none can stay.
                 let control = Arc::new(Control::default());
-                let (quiet, stop) = (self.door.quiet, &self.process.stop);
-                let making = make(&assignment, &size, self.crew, self.process, quiet, control.clone());
+                let (view, stop) = (View::new(self.door.quiet, &size, self.process), &self.process.stop);
+                // What is told of a change would be torn apart by what is drawn.
+                let view = if changes.is_some() { view.in_lines() } else { view };
+                let making = make(&assignment, &size, self.crew, self.process, view, control.clone());
                 let beside = Beside {
                     control: &control,
                     sessions,

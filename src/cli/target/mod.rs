@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::TargetName;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
-use crate::cli::process::Process;
+use crate::cli::process::{IN_PROOFS, Process};
 use crate::cli::run::TIMEOUT;
 use crate::profile::Profile;
 use crate::runner::eligibility::real_gateways;
@@ -212,7 +212,7 @@ pub async fn start(
     let (target, end) = match options.target {
         TargetName::Embedded => {
             let gateways = Gateways::new(GatewaySettings {
-                slots: process.jobs(None).map_err(NotStarted::failed)?,
+                slots: process.jobs(None, IN_PROOFS).map_err(NotStarted::failed)?,
                 names: Arc::new(profile.names.clone()),
                 path: (process.variable)("PATH"),
                 place: options.gateways.place(),
@@ -263,11 +263,11 @@ impl Started {
         drop(self.held);
     }
 
-    /// How many scenarios run at once, unless the command line says.
-    pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, process: &Process) -> usize {
+    /// How many scenarios run at once, unless the command line says: on the embedded target `on_each` processor.
+    pub fn jobs(&self, asked: Option<std::num::NonZeroUsize>, on_each: usize, process: &Process) -> usize {
         match (&self.target, asked) {
             // The target was not started where there are too few descriptors for one.
-            (Target::Embedded(..), asked) => process.jobs(asked).unwrap_or(1),
+            (Target::Embedded(..), asked) => process.jobs(asked, on_each).unwrap_or(1),
             (_, Some(asked)) => asked.get(),
             // Most have a platform of their own, in containers of its own, and wait for them.
             (Target::Kind(_), None) => (process.processors * 2).max(1),

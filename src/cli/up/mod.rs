@@ -66,15 +66,21 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
         }
     };
     let random = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    let held = match options.held {
+        true => Some(held(&process.stop).await?),
+        false => None,
+    };
+    let (master_key, jwt_secret) = match (held, contract) {
+        (Some(secret), Contract::AgentService) => (random(), secret),
+        (Some(key), Contract::HarnessToken | Contract::CodexAuth) => (key, random()),
+        (None, _) => (random(), random()),
+    };
     let setup = Setup {
         names: Arc::new(profile.names),
         mutants: mutants(&options.mutant)?,
         token: random(),
-        master_key: match options.held {
-            true => held(&process.stop).await?,
-            false => random(),
-        },
-        jwt_secret: random(),
+        master_key,
+        jwt_secret,
         contract,
         gateways,
         binary: process.binary.clone().ok(),
@@ -94,7 +100,7 @@ pub async fn up(options: Up, process: Process, out: impl Write) -> Result<u8, Us
     })
 }
 
-/// The key that whoever started this process says first; with whom the platform ends, however that one ends.
+/// The key or JWT secret that whoever started this process says first; with whom the platform ends, however that one ends.
 async fn held(stop: &CancellationToken) -> Result<String, UsageError> {
     let mut said = BufReader::new(tokio::io::stdin()).lines();
     let key = match said.next_line().await {

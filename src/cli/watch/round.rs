@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::tally::{Judged, Round};
 use crate::cli::conclude::tell;
 use crate::cli::exit::UsageError;
-use crate::cli::process::Process;
+use crate::cli::process::{IN_RUNS, Process};
 use crate::cli::run::shared;
 use crate::cli::target::{self, NotStarted, TargetOptions};
 use crate::events::{Event, RunInfo, RunVerdict, ScenarioResult, seed};
@@ -120,7 +120,7 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
         }
     }
     let terms = Terms {
-        jobs: found.jobs(watching.jobs, process),
+        jobs: found.jobs(watching.jobs, IN_RUNS, process),
         fail_fast: false,
         allow_partial: true,
         expected: Expected::default(),

@@ -102,7 +102,9 @@ fn attack(users: &Arc<Users>) -> Result<GooseAttack, String> {
     }
     if let Some(models) = &task.models {
         acts.extend(Act::OF_MODELS);
-        acts.extend(models.inactive.as_ref().map(|_| Act::OF_INACTIVE));
+        if models.inactive.is_some() {
+            acts.extend(Act::OF_INACTIVE);
+        }
     }
     let mut scenario = Scenario::new("load")
         .set_wait_time(PAUSE.0, PAUSE.1)

@@ -28,6 +28,10 @@ pub enum Call {
     ModelsBadJwt,
     ModelsWithoutJwt,
     ModelsInactive,
+    AgentList,
+    AgentListBadJwt,
+    AgentListWithoutJwt,
+    AgentListInactive,
 }
 
 /// The expected answer.
@@ -62,6 +66,18 @@ impl Call {
         Call::AgentsWithoutKey,
     ];
 
+    /// With a good JWT, and without one that opens.
+    pub const OF_MODELS: [Call; 6] = [
+        Call::Models,
+        Call::ModelsBadJwt,
+        Call::ModelsWithoutJwt,
+        Call::AgentList,
+        Call::AgentListBadJwt,
+        Call::AgentListWithoutJwt,
+    ];
+    /// Where there is a JWT of role INACTIVE.
+    pub const OF_INACTIVE: [Call; 2] = [Call::ModelsInactive, Call::AgentListInactive];
+
     /// As results name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,6 +93,10 @@ impl Call {
             Call::ModelsBadJwt => "models-bad-jwt",
             Call::ModelsWithoutJwt => "models-without-jwt",
             Call::ModelsInactive => "models-inactive-jwt",
+            Call::AgentList => "agent-list",
+            Call::AgentListBadJwt => "agent-list-bad-jwt",
+            Call::AgentListWithoutJwt => "agent-list-without-jwt",
+            Call::AgentListInactive => "agent-list-inactive-jwt",
         }
     }
 
@@ -90,6 +110,9 @@ impl Call {
             Call::RestartSession => ("POST", "/sessions/:id/restart"),
             Call::DeleteSession => ("DELETE", "/sessions/:id"),
             Call::Models | Call::ModelsBadJwt | Call::ModelsWithoutJwt | Call::ModelsInactive => ("GET", "/models"),
+            Call::AgentList | Call::AgentListBadJwt | Call::AgentListWithoutJwt | Call::AgentListInactive => {
+                ("GET", "")
+            }
         }
     }
 
@@ -97,10 +120,10 @@ impl Call {
     pub fn presented(self) -> &'static str {
         match self {
             Call::AgentsWithoutKey => "no key",
-            Call::Models => "a good JWT",
-            Call::ModelsBadJwt => "a JWT with a wrong signature",
-            Call::ModelsWithoutJwt => "no JWT",
-            Call::ModelsInactive => "a JWT of role INACTIVE",
+            Call::Models | Call::AgentList => "a good JWT",
+            Call::ModelsBadJwt | Call::AgentListBadJwt => "a JWT with a wrong signature",
+            Call::ModelsWithoutJwt | Call::AgentListWithoutJwt => "no JWT",
+            Call::ModelsInactive | Call::AgentListInactive => "a JWT of role INACTIVE",
             _ => "the key",
         }
     }
@@ -112,9 +135,13 @@ impl Call {
 
     fn expected(self) -> Expected {
         match self {
-            Call::Models => Expected::Exactly(200),
-            Call::AgentsWithoutKey | Call::ModelsBadJwt | Call::ModelsWithoutJwt => Expected::Shut(401),
-            Call::ModelsInactive => Expected::Shut(403),
+            Call::Models | Call::AgentList => Expected::Exactly(200),
+            Call::AgentsWithoutKey
+            | Call::ModelsBadJwt
+            | Call::ModelsWithoutJwt
+            | Call::AgentListBadJwt
+            | Call::AgentListWithoutJwt => Expected::Shut(401),
+            Call::ModelsInactive | Call::AgentListInactive => Expected::Shut(403),
             _ => Expected::Success,
         }
     }
@@ -267,7 +294,13 @@ mod tests {
 
     #[test]
     fn a_shut_door_says_so_and_never_opens() {
-        for call in [Call::AgentsWithoutKey, Call::ModelsBadJwt, Call::ModelsWithoutJwt] {
+        for call in [
+            Call::AgentsWithoutKey,
+            Call::ModelsBadJwt,
+            Call::ModelsWithoutJwt,
+            Call::AgentListBadJwt,
+            Call::AgentListWithoutJwt,
+        ] {
             assert_eq!(call.judge(401), Judgement::Right, "{call:?}");
             for open in [101, 200, 201, 204, 299] {
                 assert_eq!(call.judge(open), Judgement::Opened, "{call:?} {open}");
@@ -276,14 +309,17 @@ mod tests {
                 assert_eq!(call.judge(wrong), Judgement::Unexpected, "{call:?} {wrong}");
             }
         }
-        assert_eq!(Call::ModelsInactive.judge(403), Judgement::Right);
-        assert_eq!(Call::ModelsInactive.judge(401), Judgement::Unexpected);
-        assert_eq!(Call::ModelsInactive.judge(200), Judgement::Opened);
+        for call in Call::OF_INACTIVE {
+            assert_eq!(call.judge(403), Judgement::Right, "{call:?}");
+            assert_eq!(call.judge(401), Judgement::Unexpected, "{call:?}");
+            assert_eq!(call.judge(200), Judgement::Opened, "{call:?}");
+        }
     }
 
     #[test]
     fn an_open_door_answers_as_the_contract_has_it() {
         assert_eq!(Call::Models.judge(200), Judgement::Right);
+        assert_eq!(Call::AgentList.judge(200), Judgement::Right);
         assert_eq!(Call::Models.judge(204), Judgement::Unexpected);
         assert_eq!(Call::Models.judge(401), Judgement::Unexpected);
         assert_eq!(Call::CreateSession.judge(201), Judgement::Right);

@@ -21,8 +21,10 @@ mod drive;
 #[cfg(feature = "goose")]
 mod judge;
 mod result;
+mod table;
 #[cfg(feature = "goose")]
 mod users;
+mod verdict;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +33,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "goose")]
 pub use drive::serve;
-pub use result::{COLUMNS, Example, HttpResult, Measured, Requests, TITLE};
+pub use result::{Example, HttpResult, Measured, Requests};
+pub use table::{COLUMNS, TITLE};
 
 /// Why a build without goose has no HTTP side, and what has one; `None` if it is there.
 pub const MISSING: Option<&str> = if cfg!(feature = "goose") {

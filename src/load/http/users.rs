@@ -36,12 +36,19 @@ impl Act {
         (Act::Ask(Call::ListSessions), 4),
         (Act::Session, 1),
     ];
-    pub const OF_MODELS: [(Act, usize); 3] = [
-        (Act::Ask(Call::Models), 4),
+    /// As often without a JWT that opens as with one.
+    pub const OF_MODELS: [(Act, usize); 6] = [
+        (Act::Ask(Call::Models), 3),
         (Act::Ask(Call::ModelsBadJwt), 1),
         (Act::Ask(Call::ModelsWithoutJwt), 1),
+        (Act::Ask(Call::AgentList), 3),
+        (Act::Ask(Call::AgentListBadJwt), 1),
+        (Act::Ask(Call::AgentListWithoutJwt), 1),
     ];
-    pub const OF_INACTIVE: (Act, usize) = (Act::Ask(Call::ModelsInactive), 1);
+    pub const OF_INACTIVE: [(Act, usize); 2] = [
+        (Act::Ask(Call::ModelsInactive), 1),
+        (Act::Ask(Call::AgentListInactive), 1),
+    ];
 }
 
 /// Says of a user that it has the client of here.
@@ -83,8 +90,10 @@ impl Task {
         }
         if let Some(models) = &self.models {
             let path = models.site.path.as_str();
-            calls.extend([Call::Models, Call::ModelsBadJwt, Call::ModelsWithoutJwt].map(|call| (call, path)));
-            calls.extend(models.inactive.as_ref().map(|_| (Call::ModelsInactive, path)));
+            calls.extend(Call::OF_MODELS.map(|call| (call, path)));
+            if models.inactive.is_some() {
+                calls.extend(Call::OF_INACTIVE.map(|call| (call, path)));
+            }
         }
         calls
     }
@@ -184,10 +193,12 @@ impl Users {
                 keyed(api, client.delete(to(&api.site)))
             }
             Call::AgentsWithoutKey => client.get(to(&api?.site)),
-            Call::Models => client.get(to(&models?.site)).bearer_auth(&models?.jwt),
-            Call::ModelsBadJwt => client.get(to(&models?.site)).bearer_auth(&models?.bad),
-            Call::ModelsWithoutJwt => client.get(to(&models?.site)),
-            Call::ModelsInactive => client.get(to(&models?.site)).bearer_auth(models?.inactive.as_ref()?),
+            Call::Models | Call::AgentList => client.get(to(&models?.site)).bearer_auth(&models?.jwt),
+            Call::ModelsBadJwt | Call::AgentListBadJwt => client.get(to(&models?.site)).bearer_auth(&models?.bad),
+            Call::ModelsWithoutJwt | Call::AgentListWithoutJwt => client.get(to(&models?.site)),
+            Call::ModelsInactive | Call::AgentListInactive => {
+                client.get(to(&models?.site)).bearer_auth(models?.inactive.as_ref()?)
+            }
         })
     }
 

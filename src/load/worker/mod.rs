@@ -33,7 +33,7 @@ pub use serve::{WorkerError, serve};
 pub use team::{IfLost, Member, TeamError, run};
 
 /// The protocol's version: workers and coordinators of different versions don't work together.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// A coordinator's message.
 #[derive(Serialize, Deserialize)]

@@ -14,6 +14,8 @@
 //! first, by the same method, path and query; only its 200 lets a request through, with its `x-user-*` in
 //! the place of whatever a client says of itself (contract 3).
 
+mod busy;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +35,7 @@ use super::identity::Presented;
 use super::paths::Paths;
 use super::tunnel::Cut;
 use super::{ComponentError, Pod, mutant, relay};
+use busy::Busy;
 
 const TARGETS: &str = r#"[
     {"path_prefix":"/api/auth/","selector":"app=access-control","port":9096},
@@ -64,6 +67,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         backends: backends.clone(),
         trusted: Mutex::default(),
         let_in: Mutex::default(),
+        busy: Busy::new(&pod),
     });
     let serve = async { tokio::try_join!(server.serve(listener, gateway), health).map(drop) };
     tokio::select! {
@@ -96,6 +100,7 @@ struct Gateway {
     trusted: Mutex<HashSet<SocketAddr>>,
     /// Tokens that access control let in.
     let_in: Mutex<HashSet<Vec<u8>>>,
+    busy: Busy,
 }
 
 /// Where a path leads.
@@ -259,7 +264,10 @@ impl Gateway {
 
     /// What access control says of a request: the headers that go on with it.
     async fn authorize(&self, request: &Request<Incoming>) -> Result<HeaderMap, Refusal> {
-        let asked = tokio::time::timeout(self.patience, self.ask(request)).await;
+        let Some(_place) = self.busy.place() else {
+            return Ok(HeaderMap::new());
+        };
+        let asked = tokio::time::timeout(self.patience, self.hear(request)).await;
         let answer = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if self.pod.has(&mutant::OPEN_WHERE_GONE) => return Ok(HeaderMap::new()),
@@ -289,6 +297,23 @@ impl Gateway {
     fn unauthorizable(&self, why: &str) -> Refusal {
         self.pod.log.line(format!("asking access control: {why}"));
         error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").closing()
+    }
+
+    /// Asks access control; for a mutant, takes what it is just being asked about the same.
+    async fn hear(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {
+        let about = format!("{} {}", request.method(), request.uri());
+        if let Some((status, headers)) = self.busy.told(&about).await {
+            let mut answer = Response::new(Bytes::new());
+            *answer.status_mut() = status;
+            *answer.headers_mut() = headers;
+            return Ok(answer);
+        }
+        let awaited = self.busy.awaits(&about);
+        let answer = self.ask(request).await?;
+        if let Some(awaited) = awaited {
+            awaited.came(answer.status(), answer.headers());
+        }
+        Ok(answer)
     }
 
     async fn ask(&self, request: &Request<Incoming>) -> Result<Response<Bytes>, String> {

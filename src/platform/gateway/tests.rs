@@ -19,6 +19,7 @@ async fn gateway(pods: &[(&str, IpAddr, &str)]) -> Running {
     let listener = pod.listen(8000).await.expect("a port");
     let server = Server::new(&pod, Duration::from_secs(1)).expect("a server");
     let gateway = Arc::new(Gateway {
+        busy: Busy::new(&pod),
         pod: pod.clone(),
         patience: Duration::from_secs(5),
         paths: Paths::new(&pod),
@@ -154,6 +155,7 @@ fn left(mutants: &str) -> Vec<String> {
     .collect();
     let (pod, _log) = pod_at([127, 0, 0, 1], &[("GAUNTLET_MUTANTS", mutants)]);
     let gateway = Gateway {
+        busy: Busy::new(&pod),
         patience: Duration::ZERO,
         paths: Paths::new(&pod),
         backends: Arc::new(Backends::with(&pod, TARGETS, &[])),

@@ -78,6 +78,10 @@ mutants! { AGENT_SERVICE of "agent-service":
     LOCALHOST_UNASKED = "localhost-unasked" breaks "policy/attached": "The gateway doesn't ask access control about requests whose Host is localhost.";
     POLICY_STAYS = "policy-stays" breaks "policy/removed": "The gateway keeps asking access control after its policy is removed, so a missing policy goes unnoticed.";
 
+    // load
+    QUESTIONS_MERGED = "questions-merged" breaks "load/refuses": "Requests to one path that come while the gateway asks access control about it share the answer, whoever sent them.";
+    OPEN_WHERE_BUSY = "open-where-busy" breaks "load/refuses": "While 8 questions to access control are under way, the gateway lets further requests through.";
+
     // leak
     JWT_IN_LOG = "jwt-in-log" breaks "leak/log": "Access control logs the tokens that it refuses.";
     JWT_START_IN_LOG = "jwt-start-in-log" breaks "leak/log": "Access control logs the first characters of the tokens that it refuses.";

@@ -33,6 +33,37 @@ pub fn progress(terminal: bool) -> impl FnMut(usize, usize) {
     }
 }
 
+/// A few lines on standard error that are drawn again in place. Dropped, it takes them away.
+pub struct Block(ProgressBar);
+
+impl Block {
+    /// With nothing in it yet.
+    pub fn new() -> Block {
+        Block::on(ProgressDrawTarget::stderr())
+    }
+
+    pub(super) fn on(target: ProgressDrawTarget) -> Block {
+        Block(ProgressBar::with_draw_target(None, target).with_style(style("{msg}")))
+    }
+
+    /// Draws these lines in place of those before.
+    pub fn draw(&self, lines: &[String]) {
+        self.0.set_message(lines.join("\n"));
+    }
+}
+
+impl Default for Block {
+    fn default() -> Block {
+        Block::new()
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Shows on a terminal what is under way.
 pub(super) struct Live {
     all: MultiProgress,

@@ -22,7 +22,7 @@ use crate::events::{CheckResult, Event, RunInfo, RunResult, ScenarioResult, Verd
 use crate::vocabulary::ExpectationKind;
 pub(super) use copy::FileCopy;
 use live::Live;
-pub use live::progress;
+pub use live::{Block, progress};
 use style::Style;
 
 /// How much is printed.

@@ -204,6 +204,18 @@ fn what_is_under_way_is_shown_and_taken_away() {
     insta::assert_snapshot!(time.replace_all(&seen, "[TIME]"));
 }
 
+#[test]
+fn a_block_is_drawn_in_place_and_taken_away() {
+    let terminal = Terminal::default();
+    let block = live::Block::on(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+    block.draw(&["one".to_owned(), "of two".to_owned()]);
+    assert_eq!(terminal.screen(), "one\nof two");
+    block.draw(&["another".to_owned(), "of".to_owned(), "three".to_owned()]);
+    assert_eq!(terminal.screen(), "another\nof\nthree");
+    drop(block);
+    assert_eq!(terminal.screen(), "");
+}
+
 /// A terminal for both standard output and standard error.
 #[derive(Clone)]
 struct Terminal(Arc<Mutex<vt100::Parser>>);
