@@ -4,6 +4,7 @@ mod binary;
 
 mod agents;
 mod attempts;
+mod browser;
 mod codex;
 mod command_line;
 mod config;

@@ -1,10 +1,16 @@
 //! A profile of a platform that somebody else runs, written by looking at it.
 
+mod cluster;
+
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::binary::Ran;
+use serde_json::{Value, json};
+
+use crate::binary::{self, Ran, gauntlet};
 use crate::installation::theirs::Theirs;
+use cluster::{Cluster, Said};
 
 /// What nobody can see from outside.
 const TOLD: [&str; 6] = [
@@ -28,8 +34,16 @@ async fn a_platform_is_judged_with_the_profile_that_was_written_of_it() {
         "{}",
         ran.stdout
     );
+    // What the cluster has no kinds for is no error.
     assert!(
-        ran.stdout.contains("  proxy (port-forward) answered "),
+        ran.stdout
+            .contains("\n  the cluster knows no ingresses, no HTTPRoutes\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout
+            .contains("  proxy (port-forward, a pod with app=agents-web) answered "),
         "{}",
         ran.stdout
     );
@@ -59,6 +73,15 @@ async fn a_platform_is_judged_with_the_profile_that_was_written_of_it() {
         "use",
         "harness-token/token/accept",
     ];
+    // Where the session API is nobody can see from outside; a run says what is missing.
+    let unsaid = theirs.ran(&run).exits(3);
+    let words = unsaid.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("the platform has no session API at /api/v1/managed_agents")
+            && words.contains("say where it is as `api.path` in the profile"),
+        "{}",
+        unsaid.stdout
+    );
     let ran = theirs.ran(&[&run[..], &TOLD].concat()).exits(0);
     assert!(ran.stdout.contains("3 passed, 0 failed"), "{}", ran.stdout);
     // What is there stays, unless it is said otherwise.
@@ -140,4 +163,120 @@ async fn where_there_is_nothing_nothing_is_written() {
         ran.stderr
     );
     assert!(!theirs.path("none.yaml").exists());
+}
+
+/// A deployment with a service of its name.
+fn deployment(name: &str, variable: &str) -> Value {
+    let env = json!([{ "name": variable, "valueFrom": { "secretKeyRef": { "name": "env", "key": "KEY" } } }]);
+    let container = json!({ "name": "c", "env": env, "ports": [{ "containerPort": 3000 }] });
+    json!({
+        "metadata": { "name": name },
+        "spec": {
+            "selector": { "matchLabels": { "app": name } },
+            "template": { "metadata": { "labels": { "app": name } }, "spec": { "containers": [container] } },
+        },
+    })
+}
+
+#[test]
+fn the_roads_are_found_by_what_exposes_the_doors() {
+    let cluster = Cluster::serving(|port| {
+        let route = |name: &str, gateway: &str| {
+            json!({
+                "apiVersion": "gateway.networking.k8s.io/v1",
+                "kind": "HTTPRoute",
+                "metadata": { "name": name, "namespace": "agents" },
+                "spec": {
+                    "parentRefs": [{ "name": gateway, "namespace": "edge" }],
+                    "rules": [{ "backendRefs": [{ "name": name, "port": 80 }] }],
+                },
+            })
+        };
+        let public = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": { "name": "public", "namespace": "edge" },
+            "spec": {
+                "gatewayClassName": "envoy",
+                "listeners": [
+                    { "name": "plain", "port": port, "protocol": "HTTP" },
+                    { "name": "tls", "port": port, "protocol": "HTTPS",
+                      "tls": { "certificateRefs": [{ "name": "cert" }] } },
+                ],
+            },
+            "status": { "addresses": [{ "value": "127.0.0.1" }] },
+        });
+        let service = |name: &str, kind: &str| json!({ "metadata": { "name": name }, "spec": { "type": kind, "selector": { "app": name } } });
+        let deployments = json!([
+            deployment("web", "HARNESS_AUTH_TOKEN"),
+            deployment("agents", "AUTH_JWT_SECRET")
+        ]);
+        let services = json!([
+            service("web", "ClusterIP"),
+            service("agents", "ClusterIP"),
+            service("edge", "LoadBalancer"),
+        ]);
+        let routes = json!([
+            route("web", "public"),
+            route("agents", "public"),
+            route("web", "hidden")
+        ]);
+        BTreeMap::from([
+            ("/apis/apps/v1/namespaces/agents/deployments", Said::Items(deployments)),
+            ("/api/v1/namespaces/agents/services", Said::Items(services)),
+            ("/api/v1/namespaces/agents/secrets", Said::Forbidden),
+            ("/api/v1/namespaces/agents/pods", Said::Items(json!([]))),
+            (
+                "/apis/gateway.networking.k8s.io/v1/namespaces/agents/httproutes",
+                Said::Items(routes),
+            ),
+            (
+                "/apis/gateway.networking.k8s.io/v1/namespaces/edge/gateways/public",
+                Said::Object(public),
+            ),
+            (
+                "/apis/gateway.networking.k8s.io/v1/namespaces/edge/gateways/hidden",
+                Said::Forbidden,
+            ),
+        ])
+    });
+    let folder = binary::folder();
+    cluster.kubeconfig(&folder.path().join("k.yaml"));
+    let mut command = gauntlet();
+    let command = command.current_dir(folder.path()).env("KUBECONFIG", "k.yaml");
+    let ran = Ran::of(
+        command
+            .args(["init", "mine.yaml", "--yes"])
+            .output()
+            .expect("gauntlet runs"),
+    )
+    .exits(0);
+    let at = format!("127.0.0.1:{}", cluster.port);
+    for line in [
+        "looked at namespace agents: 2 deployments, 3 services, 3 HTTPRoutes\n",
+        "  the cluster knows no ingresses\n",
+        "  secrets may not be listed: nobody may list /api/v1/namespaces/agents/secrets (403 Forbidden)\n",
+        "  Gateway hidden of namespace edge can't be read: nobody may list ",
+        "  the service edge is a load balancer that has no address yet\n",
+        "found in namespace agents: harness-token, agent-service\n",
+        &format!("  balancer (http://{at}, HTTPRoute web, listener plain of the Gateway public) answered 401\n"),
+        &format!("  envoy (http://{at}, HTTPRoute agents, listener plain of the Gateway public) answered 401\n"),
+    ] {
+        assert!(ran.stdout.contains(line), "{line} in\n{}", ran.stdout);
+    }
+    let text = std::fs::read_to_string(folder.path().join("mine.yaml")).expect("a profile");
+    for line in [
+        format!("\n  balancer: http://{at}  # HTTPRoute web, listener plain of the Gateway public; answered 401\n"),
+        format!("\n  envoy: http://{at}  # HTTPRoute agents, listener plain of the Gateway public; answered 401\n"),
+        // It doesn't speak TLS.
+        format!(
+            "\n  # balancer: https://{at}  # HTTPRoute web, listener tls of the Gateway public, TLS by the secret cert; \
+             did not answer: "
+        ),
+    ] {
+        assert!(text.contains(&line), "{line} in\n{text}");
+    }
+    let mut check = gauntlet();
+    let check = check.current_dir(folder.path()).args(["check", "mine.yaml"]);
+    Ran::of(check.output().expect("gauntlet runs")).exits(0);
 }

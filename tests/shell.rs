@@ -90,8 +90,11 @@ fn a_man_page_for_each_command() {
     let whole = read("gauntlet.1");
     assert_eq!(run_in(folder.path(), &["man"]).exits(0).stdout, whole);
     assert!(whole.contains("could not tell"), "the exit codes in\n{whole}");
+    let head = format!(".TH gauntlet-run 1 \"\" \"gauntlet {}\"", env!("CARGO_PKG_VERSION"));
     // roff has hyphens escaped.
-    let run = read("gauntlet-run.1").replace("\\-", "-");
+    let run = read("gauntlet-run.1");
+    assert!(run.contains(&head), "{head} in\n{run}");
+    let run = run.replace("\\-", "-");
     for flag in ["--expected-failures", "--partition", "--allow-partial"] {
         assert!(run.contains(flag), "{flag} in\n{run}");
     }

@@ -78,6 +78,9 @@ fn render(command: &clap::Command) -> Result<Page, UsageError> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let mut roff = Vec::new();
     Man::new(command.clone())
+        // Without the quotes the next argument would be taken for the date.
+        .date("\"\"")
+        .source(concat!("gauntlet ", env!("CARGO_PKG_VERSION")))
         .render(&mut roff)
         .map_err(|error| UsageError(format!("making the page {name}: {error}")))?;
     Ok(Page {

@@ -41,7 +41,7 @@ pub enum Format {
     Html,
     /// For what collects findings of many tools.
     Sarif,
-    /// The Test Anything Protocol, version 14.
+    /// The Test Anything Protocol, version 13.
     Tap,
     /// Commands that GitHub Actions makes annotations of, on standard output.
     Github,

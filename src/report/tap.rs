@@ -1,9 +1,9 @@
-//! The Test Anything Protocol, version 14: a line for each scenario run, and why it is not good as YAML.
+//! The Test Anything Protocol, version 13: a line for each scenario run, and why it is not good as YAML.
+//!
+//! Version 14 would be refused by Perl's `prove` as most machines have it, and adds nothing that is needed here.
 
 use std::io;
 use std::path::Path;
-
-use serde::Serialize;
 
 use super::collect::Run;
 use super::evidence::evidence_paths;
@@ -12,44 +12,38 @@ use super::words::{self, Outcome};
 use crate::events::{RunVerdict, ScenarioResult};
 
 /// What a YAML block tells of a run that is not good.
-#[derive(Serialize)]
 struct Diagnostics {
-    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     severity: &'static str,
     title: String,
     spec: String,
     duration_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<Place>,
     checks: Vec<Check>,
     evidence: Vec<String>,
     reproduce: Vec<String>,
 }
 
-#[derive(Serialize)]
 struct Place {
     file: String,
     line: u32,
 }
 
-#[derive(Serialize)]
 struct Check {
     what: String,
     expected: String,
     got: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 /// The report of a run as text.
 pub(super) fn render(run: &Run, evidence: &Path) -> io::Result<String> {
     let Run { info, result, .. } = run;
-    let mut text = format!("TAP version 14\n1..{}\n", run.scenarios.len());
+    let mut text = format!("TAP version 13\n1..{}\n", run.scenarios.len());
     for (index, scenario) in run.scenarios.iter().enumerate() {
         text += &point(index + 1, scenario);
         if let Some(diagnostics) = diagnostics(scenario, evidence) {
-            text += &block(&diagnostics)?;
+            text += &block(&diagnostics);
         }
     }
     for note in &result.notes {
@@ -121,15 +115,72 @@ fn diagnostics(scenario: &ScenarioResult, folder: &Path) -> Option<Diagnostics> 
     })
 }
 
-/// A block of YAML, indented as TAP wants it. JSON is YAML, and has no text that could end the block or mean anything
-/// else to a reader of YAML.
-fn block(diagnostics: &Diagnostics) -> io::Result<String> {
-    let json = serde_json::to_string_pretty(diagnostics)?;
-    let mut text = String::from("  ---\n");
-    for line in json.lines() {
-        text += &format!("  {}\n", escaped(line));
+/// A block of YAML, indented as TAP wants it: names with texts, and lists of either, which is all that Perl's reader knows
+/// of YAML. Texts are as in JSON, so that none can end the block or mean anything else.
+fn block(diagnostics: &Diagnostics) -> String {
+    let Diagnostics {
+        message,
+        severity,
+        title,
+        spec,
+        duration_ms,
+        at,
+        checks,
+        evidence,
+        reproduce,
+    } = diagnostics;
+    let mut lines = Vec::new();
+    if let Some(message) = message {
+        lines.push(format!("message: {}", quoted(message)));
     }
-    Ok(text + "  ...\n")
+    lines.push(format!("severity: {severity}"));
+    lines.push(format!("title: {}", quoted(title)));
+    lines.push(format!("spec: {}", quoted(spec)));
+    lines.push(format!("duration_ms: {duration_ms}"));
+    if let Some(at) = at {
+        lines.push("at:".to_owned());
+        lines.push(format!("  file: {}", quoted(&at.file)));
+        lines.push(format!("  line: {}", at.line));
+    }
+    lines.push(list_named("checks", checks.is_empty()));
+    for check in checks {
+        lines.push(format!("  - what: {}", quoted(&check.what)));
+        lines.push(format!("    expected: {}", quoted(&check.expected)));
+        lines.push(format!("    got: {}", quoted(&check.got)));
+        if let Some(reason) = &check.reason {
+            lines.push(format!("    reason: {}", quoted(reason)));
+        }
+    }
+    for (name, texts) in [("evidence", evidence), ("reproduce", reproduce)] {
+        lines.push(list_named(name, texts.is_empty()));
+        lines.extend(texts.iter().map(|text| format!("  - {}", in_list(text))));
+    }
+    let mut text = String::from("  ---\n");
+    for line in lines {
+        text += &format!("  {line}\n");
+    }
+    text + "  ...\n"
+}
+
+fn list_named(name: &str, is_empty: bool) -> String {
+    match is_empty {
+        true => format!("{name}: []"),
+        false => format!("{name}:"),
+    }
+}
+
+/// A text of a list. Perl's reader takes one whose first word ends with a colon for a name, even in quotes.
+fn in_list(text: &str) -> String {
+    let text = quoted(text);
+    match text.split_once(": ") {
+        Some((name, rest)) if !name.trim_end().contains(' ') => format!("{name}\\x3a {rest}"),
+        _ => text,
+    }
+}
+
+/// A text in double quotes, as JSON and YAML have it.
+fn quoted(text: &str) -> String {
+    escaped(&serde_json::Value::from(text).to_string())
 }
 
 /// JSON with what isn't plain as escapes: what a terminal obeys, and what YAML takes for a line's end. What would need
@@ -198,7 +249,7 @@ mod tests {
         not ok 9 - harness-token/warm/stale
         "
         );
-        assert!(text.starts_with("TAP version 14\n1..9\n"), "{text}");
+        assert!(text.starts_with("TAP version 13\n1..9\n"), "{text}");
         let blocks = blocks(&text);
         assert_eq!(blocks.len(), 5);
         let stale = &blocks[4];
@@ -208,6 +259,50 @@ mod tests {
         // What upsets other formats comes through whole.
         let odd = blocks[3]["checks"][0]["got"].as_str().unwrap();
         assert!(odd.contains("::error::x | \u{202e}drowssap\n::set-env"), "{odd}");
+    }
+
+    #[test]
+    fn a_block_is_plain_enough_for_perl() {
+        let text = block(&Diagnostics {
+            message: None,
+            severity: "fail",
+            title: "it's: \"so\"".to_owned(),
+            spec: String::new(),
+            duration_ms: 7,
+            at: Some(Place {
+                file: "a b.yaml".to_owned(),
+                line: 3,
+            }),
+            checks: vec![Check {
+                what: "attach".to_owned(),
+                expected: "1: 2\n3".to_owned(),
+                got: "-".to_owned(),
+                reason: None,
+            }],
+            evidence: Vec::new(),
+            reproduce: vec!["curl: a # b".to_owned(), "curl a: b".to_owned()],
+        });
+        let expected = [
+            "  ---",
+            "  severity: fail",
+            r#"  title: "it's: \"so\"""#,
+            r#"  spec: """#,
+            "  duration_ms: 7",
+            "  at:",
+            r#"    file: "a b.yaml""#,
+            "    line: 3",
+            "  checks:",
+            r#"    - what: "attach""#,
+            r#"      expected: "1: 2\n3""#,
+            r#"      got: "-""#,
+            "  evidence: []",
+            "  reproduce:",
+            r#"    - "curl\x3a a # b""#,
+            r#"    - "curl a: b""#,
+            "  ...",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(blocks(&text)[0]["reproduce"][0], "curl: a # b");
     }
 
     #[test]

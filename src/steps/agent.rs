@@ -25,14 +25,42 @@ pub(super) async fn agent(context: &StepContext) -> Result<Agent, StepError> {
     }
     if context.world.installation().is_some() {
         let path = context.world.name("api.path");
-        return Err(StepError::Because(format!(
-            "the platform lists no agent (GET {path}/agents: {}) to make sessions with, and one that gauntlet made \
-             could not be deleted again; make one: POST {path}/agents",
-            listed["status"]
-        )));
+        return Err(StepError::Because(unlisted(&listed, path)));
     }
     let id = make_agent(context).await?;
     Ok(Agent { id, chosen: None })
+}
+
+/// Why the platform's list of agents has none.
+fn unlisted(listed: &Value, path: &str) -> String {
+    let asked = format!("GET {path}/agents");
+    match listed["status"].as_u64() {
+        Some(200..300) => format!(
+            "the platform lists no agent ({asked}: {}) to make sessions with, and one that gauntlet made could not be \
+             deleted again; make one: POST {path}/agents",
+            listed["status"]
+        ),
+        Some(404) => format!(
+            "the platform has no session API at {path} ({asked}: 404); say where it is as `api.path` in the profile"
+        ),
+        Some(status @ (401 | 403)) => format!(
+            "the session API refuses the master key ({asked}: {status}); `secret.master-key` in the profile says which \
+             key of the secret it is, or `secrets` where else it comes from"
+        ),
+        Some(status) => {
+            format!("the session API doesn't list agents ({asked}: {status}); the transcript has its answer")
+        }
+        None => {
+            let why = match (&listed["broken"], listed["no_answer_within"].as_u64()) {
+                (Value::String(why), _) => why.clone(),
+                (_, Some(waited)) => format!("no answer within {waited} ms"),
+                _ => listed.to_string(),
+            };
+            format!(
+                "the session API can't be reached ({asked}: {why}); is the platform up, and are the profile's roads right?"
+            )
+        }
+    }
 }
 
 /// The agent of this name or id; of any the first that doesn't say that it has no terminal.
@@ -81,6 +109,28 @@ pub async fn make_agent(context: &StepContext) -> Result<String, StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_without_agents_is_told_by_what_came_back() {
+        for (listed, said) in [
+            (json!({ "status": 200 }), "make one: POST /api/agents"),
+            (json!({ "status": 404 }), "`api.path`"),
+            (
+                json!({ "status": 401 }),
+                "refuses the master key (GET /api/agents: 401)",
+            ),
+            (json!({ "status": 502 }), "doesn't list agents (GET /api/agents: 502)"),
+            (
+                json!({ "broken": "Connection refused" }),
+                "(GET /api/agents: Connection refused)",
+            ),
+            (json!({ "no_answer_within": 5000 }), "no answer within 5000 ms"),
+            (json!({ "connection": "refused" }), "{\"connection\":\"refused\"}"),
+        ] {
+            let told = unlisted(&listed, "/api");
+            assert!(told.contains(said), "{said} in {told}");
+        }
+    }
 
     #[test]
     fn the_agent_is_one_with_a_terminal_or_the_one_that_is_named() {

@@ -1,5 +1,7 @@
 //! Connections that record their traffic.
 
+mod frames;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -15,6 +17,7 @@ use super::lock::lock;
 use super::outcome::StepError;
 use crate::trust::Trust;
 use crate::world::Door;
+use frames::Side;
 
 /// Bytes of each transcript that are kept; the rest is counted.
 const KEPT: usize = 16 * 1024;
@@ -63,18 +66,30 @@ impl Transcript {
             .collect()
     }
 
-    /// The transcript as text: `> ` what was sent, `< ` what was received.
+    /// The transcript as text: `> ` what was sent, `< ` what was received. Behind an upgrade each frame is a line.
     pub fn text(&self) -> String {
+        let received = self.received();
+        let is_upgraded = status(&received) == Some(101) && head_end(&received).is_some();
         let all = lock(&self.0);
         let mut text = String::new();
+        let (mut client, mut server) = (Side::client(), Side::server());
         for (direction, bytes) in &all.parts {
-            let mark = if *direction == Direction::Sent { "> " } else { "< " };
+            let (mark, side) = match direction {
+                Direction::Sent => ("> ", &mut client),
+                Direction::Received => ("< ", &mut server),
+            };
+            if is_upgraded {
+                text.push_str(&side.lines(bytes));
+                continue;
+            }
             for line in printable(bytes).lines() {
                 text.push_str(mark);
                 text.push_str(line);
                 text.push('\n');
             }
         }
+        text.push_str(&client.last());
+        text.push_str(&server.last());
         if all.left_out > 0 {
             text.push_str(&format!("({} more bytes)\n", all.left_out));
         }
@@ -84,12 +99,17 @@ impl Transcript {
 
 /// Bytes as text: what cannot be printed as `\xNN`, line ends kept.
 pub fn printable(bytes: &[u8]) -> String {
+    escaped(bytes, "\n", "")
+}
+
+/// Bytes as text, with these for a line's end and a carriage return.
+fn escaped(bytes: &[u8], line_end: &str, carriage_return: &str) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                '\n' => text.push(c),
-                '\r' => {}
+                '\n' => text.push_str(line_end),
+                '\r' => text.push_str(carriage_return),
                 c if c.is_control() => text.push_str(&format!("\\x{:02x}", c as u32)),
                 c => text.push(c),
             }

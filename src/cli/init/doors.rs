@@ -20,6 +20,8 @@ pub struct Door {
     pub road: Road,
     /// As the profile says it.
     pub way: String,
+    /// What says that there is this door.
+    pub seen: String,
     /// The status of an answer, or why there was none.
     pub answer: Result<u16, NoAnswer>,
 }
@@ -46,6 +48,21 @@ pub enum NoClient {
     Trust(#[from] TrustError),
     #[error("making an HTTP client: {0}")]
     Http(#[source] reqwest::Error),
+}
+
+impl Door {
+    /// It answers, and not only by sending people elsewhere.
+    fn serves(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|status| !(300..400).contains(status))
+    }
+}
+
+/// The door of each road that a profile names: the first that serves, else the first that answers.
+pub fn taken(doors: &[Door]) -> Vec<bool> {
+    let first = |road: Road, is_it: fn(&Door) -> bool| doors.iter().position(|door| door.road == road && is_it(door));
+    let of = |road: Road| first(road, Door::serves).or_else(|| first(road, |door| door.answer.is_ok()));
+    let taken = doors.iter().enumerate();
+    taken.map(|(at, door)| of(door.road) == Some(at)).collect()
 }
 
 /// Tries doors.
@@ -77,11 +94,12 @@ impl Doors {
     }
 
     /// Tries an address: `https://agents.example.com`.
-    pub async fn at(&self, road: Road, address: String) -> Door {
+    pub async fn at(&self, road: Road, address: String, seen: String) -> Door {
         Door {
             road,
             answer: self.get(&address).await,
             way: address,
+            seen,
         }
     }
 
@@ -90,6 +108,7 @@ impl Doors {
         Door {
             road,
             way: "port-forward".to_owned(),
+            seen: format!("a pod with {selector}"),
             answer: self.pod(selector, port).await,
         }
     }
@@ -110,5 +129,30 @@ impl Doors {
     async fn get(&self, address: &str) -> Result<u16, NoAnswer> {
         let answer = self.http.get(address).send().await.map_err(NoAnswer::Request)?;
         Ok(answer.status().as_u16())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_road_the_first_door_that_serves_is_taken() {
+        let door = |road: Road, answer: Result<u16, &str>| Door {
+            road,
+            way: String::new(),
+            seen: String::new(),
+            answer: answer.map_err(str::to_owned),
+        };
+        let doors = [
+            door(Road::Proxy, Ok(404)),
+            door(Road::Balancer, Err("no")),
+            door(Road::Balancer, Ok(308)),
+            door(Road::Balancer, Ok(401)),
+            door(Road::Balancer, Ok(200)),
+            door(Road::Envoy, Err("no")),
+            door(Road::Nginx, Ok(301)),
+        ];
+        assert_eq!(taken(&doors), [true, false, false, true, false, false, true]);
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Service};
 use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::DynamicObject;
 
+use super::exposed::{Exposed, before, gateways_before};
 use crate::vocabulary::Contract;
 
 /// The objects of a namespace.
@@ -17,6 +19,10 @@ pub struct Objects {
     pub secrets: BTreeMap<String, Vec<String>>,
     pub services: Vec<Service>,
     pub ingresses: Vec<Ingress>,
+    /// `HTTPRoute`s.
+    pub routes: Vec<DynamicObject>,
+    /// The gateways that these name, of any namespace.
+    pub gateways: Vec<DynamicObject>,
 }
 
 /// A contract that something in the namespace is about.
@@ -24,8 +30,8 @@ pub struct Objects {
 pub struct Found {
     pub contract: Contract,
     pub names: Vec<Name>,
-    /// Addresses before the cluster that lead to its web.
-    pub addresses: Vec<String>,
+    /// Addresses before the cluster that lead to its web, or to its agent service.
+    pub addresses: Vec<Exposed>,
 }
 
 /// A name of a profile, with where it was seen.
@@ -131,7 +137,7 @@ fn agents(objects: &Objects) -> Option<Found> {
     Some(Found {
         contract: Contract::AgentService,
         names,
-        addresses: Vec::new(),
+        addresses: gateways_before(objects, service),
     })
 }
 
@@ -215,65 +221,6 @@ fn references<'o>(objects: &'o Objects, variable: &str) -> Vec<Reference<'o>> {
 fn secret_of(env: &EnvVar) -> Option<(&str, &str)> {
     let reference = env.value_from.as_ref()?.secret_key_ref.as_ref()?;
     Some((reference.name.as_str(), reference.key.as_str()))
-}
-
-/// The addresses that lead to a deployment from before the cluster: of its load balancers, and of ingresses.
-fn before(objects: &Objects, web: &Deployment) -> Vec<String> {
-    let labels = web
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.metadata.as_ref()?.labels.clone());
-    let labels = labels.unwrap_or_default();
-    let leads = |service: &&Service| {
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        selector.is_some_and(|selector| {
-            !selector.is_empty() && selector.iter().all(|(label, value)| labels.get(label) == Some(value))
-        })
-    };
-    let services: Vec<&Service> = objects.services.iter().filter(leads).collect();
-    let mut addresses = Vec::new();
-    for ingress in &objects.ingresses {
-        let Some(spec) = &ingress.spec else { continue };
-        let secured: Vec<&String> = spec
-            .tls
-            .iter()
-            .flatten()
-            .flat_map(|tls| tls.hosts.iter().flatten())
-            .collect();
-        for rule in spec.rules.iter().flatten() {
-            let mut paths = rule.http.iter().flat_map(|http| &http.paths);
-            let is_its = paths.any(|path| {
-                let behind = path.backend.service.as_ref().map(|service| service.name.as_str());
-                services
-                    .iter()
-                    .any(|service| service.metadata.name.as_deref() == behind)
-            });
-            if let (true, Some(host)) = (is_its, &rule.host) {
-                let scheme = if secured.contains(&host) { "https" } else { "http" };
-                addresses.push(format!("{scheme}://{host}"));
-            }
-        }
-    }
-    for service in services {
-        let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-        let ports = service
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.ports.as_deref())
-            .unwrap_or_default();
-        for place in status.and_then(|status| status.ingress.as_ref()).into_iter().flatten() {
-            let Some(host) = place.hostname.as_ref().or(place.ip.as_ref()) else {
-                continue;
-            };
-            addresses.extend(ports.iter().map(|port| match port.port {
-                80 => format!("http://{host}"),
-                443 => format!("https://{host}"),
-                port => format!("http://{host}:{port}"),
-            }));
-        }
-    }
-    addresses.dedup();
-    addresses
 }
 
 fn named(name: &'static str, value: impl Into<String>, seen: String) -> Name {

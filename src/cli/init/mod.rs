@@ -3,7 +3,9 @@
 
 mod ask;
 mod doors;
+mod exposed;
 mod find;
+mod look;
 mod write;
 
 use std::collections::BTreeMap;
@@ -12,9 +14,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Secret, Service};
-use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{Api, ListParams, ObjectList};
+use kube::api::{Api, ListParams};
 
 use super::conclude::tell;
 use super::target::installation::{kubeconfig, trust};
@@ -28,8 +28,10 @@ use crate::world::installation::{Connected, Place, connect};
 use crate::world::kube_error::kube_error;
 use crate::yaml::{Problems, Source};
 use ask::Questions;
-use doors::{Door, Doors};
+use doors::{Door, Doors, taken};
+use exposed::open_questions;
 use find::{Found, Objects, find};
+use look::look;
 use write::Head;
 
 /// The exit code where nothing could be found out.
@@ -90,8 +92,8 @@ pub async fn init(options: &Init, process: &Process, answers: impl BufRead) -> R
         Ok(connected) => connected,
         Err(error) => return Ok(could_not(&error.to_string())),
     };
-    let objects = match objects(&client, &namespace).await {
-        Ok(objects) => objects,
+    let (objects, looks) = match look(&client, &namespace).await {
+        Ok(looked) => looked,
         Err(error) => {
             return Ok(could_not(&format!(
                 "looking at namespace {namespace}: {}",
@@ -125,7 +127,11 @@ pub async fn init(options: &Init, process: &Process, answers: impl BufRead) -> R
     Profile::parse(&source).map_err(|problems| UsageError(Problems(problems).render()))?;
     let kept = keep(options, text.as_bytes());
     kept.map_err(|error| UsageError(format!("writing {file}: {error}")))?;
-    let told = summary(&head, &found, &doors);
+    let addresses: Vec<_> = found.iter().flat_map(|found| &found.addresses).collect();
+    let mut looked = looks.lines(&namespace);
+    let open = open_questions(&objects, &addresses);
+    looked.extend(open.iter().map(|question| format!("  {question}")));
+    let told = summary(&head, &looked, &found, &doors);
     match std::io::stdout().lock().write_all(told.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(UsageError(format!("writing to standard output: {error}")))
@@ -162,35 +168,6 @@ fn known_roads(roads: &[String]) -> Result<BTreeMap<Road, String>, UsageError> {
         ))),
     });
     ways.collect()
-}
-
-/// What is in a namespace. What may not be listed, or isn't known to the cluster, is left out, all but deployments.
-async fn objects(client: &kube::Client, namespace: &str) -> Result<Objects, kube::Error> {
-    let all = ListParams::default();
-    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace)
-        .list(&all)
-        .await?;
-    let secrets = Api::<Secret>::namespaced(client.clone(), namespace).list(&all).await;
-    let services = Api::<Service>::namespaced(client.clone(), namespace).list(&all).await;
-    let ingresses = Api::<Ingress>::namespaced(client.clone(), namespace).list(&all).await;
-    let keys = |secret: Secret| {
-        let keys = secret.data.unwrap_or_default().into_keys().collect();
-        Some((secret.metadata.name?, keys))
-    };
-    Ok(Objects {
-        deployments: deployments.items,
-        secrets: where_allowed(secrets)?.into_iter().filter_map(keys).collect(),
-        services: where_allowed(services)?,
-        ingresses: where_allowed(ingresses)?,
-    })
-}
-
-fn where_allowed<T: Clone>(listed: Result<ObjectList<T>, kube::Error>) -> Result<Vec<T>, kube::Error> {
-    match listed {
-        Ok(listed) => Ok(listed.items),
-        Err(kube::Error::Api(status)) if status.code == 403 || status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Why there is nothing to write of, with the namespaces that have something.
@@ -279,21 +256,29 @@ async fn tried(doors: &Doors, found: &[Found], known: BTreeMap<Road, String>) ->
                 tried.push(doors.through_api_server(*road, &selector, port).await);
             }
         }
-        if one.contract == Contract::HarnessToken && !known.contains_key(&Road::Balancer) {
-            for address in &one.addresses {
-                let door = doors.at(Road::Balancer, address.clone()).await;
-                let answered = door.answer.is_ok();
-                tried.push(door);
-                if answered {
-                    break;
-                }
+        for exposed in &one.addresses {
+            let road = road_of(one.contract, &exposed.class);
+            if !known.contains_key(&road) {
+                tried.push(doors.at(road, exposed.address.clone(), exposed.seen.clone()).await);
             }
         }
     }
     for (road, address) in known {
-        tried.push(doors.at(road, address).await);
+        tried.push(doors.at(road, address, "as it was said".to_owned()).await);
     }
     tried
+}
+
+/// The road that an address before the cluster is, by the class of what has it.
+fn road_of(contract: Contract, class: &str) -> Road {
+    let class = class.to_lowercase();
+    match contract {
+        Contract::HarnessToken => Road::Balancer,
+        _ if class.contains("nginx") => Road::Nginx,
+        // Envoy Gateway's documents call its class `eg`.
+        _ if class.contains("envoy") || class == "eg" => Road::Envoy,
+        _ => Road::Builtin,
+    }
 }
 
 /// A name as it was found, else the contract's; none of what isn't there.
@@ -312,23 +297,28 @@ fn value(found: &Found, name: &str) -> Option<String> {
 }
 
 /// What was done, and what comes next.
-fn summary(head: &Head<'_>, found: &[Found], doors: &[Door]) -> String {
+fn summary(head: &Head<'_>, looked: &[String], found: &[Found], doors: &[Door]) -> String {
+    let mut told: String = looked.iter().map(|line| format!("{line}\n")).collect();
     let contracts: Vec<&str> = found.iter().map(|found| found.contract.name()).collect();
-    let mut told = format!("found in namespace {}: {}\n", head.namespace, contracts.join(", "));
-    for door in doors {
+    told += &format!("found in namespace {}: {}\n", head.namespace, contracts.join(", "));
+    for (door, is_taken) in doors.iter().zip(taken(doors)) {
         let answer = match &door.answer {
-            Ok(status) => format!("answered {status}"),
+            Ok(status) if is_taken => format!("answered {status}"),
+            Ok(status) => format!("answered {status}, as another did, and is left out"),
             Err(why) => format!("did not answer, and is left out: {why}"),
         };
-        told += &format!("  {} ({}) {answer}\n", door.road.name(), door.way);
+        told += &format!("  {} ({}, {}) {answer}\n", door.road.name(), door.way, door.seen);
     }
     let context = head
         .context
         .map(|context| format!(" --context {context}"))
         .unwrap_or_default();
     told += &format!(
-        "{} is written; what a run could judge with it: gauntlet doctor --profile {}{context} --namespace {}\n",
-        head.file, head.file, head.namespace
+        "{} is written; what a run could judge with it: gauntlet doctor {} --profile {}{context} --namespace {}\n",
+        head.file,
+        contracts.join(" "),
+        head.file,
+        head.namespace
     );
     told
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::doors::Door;
+use super::doors::{Door, taken};
 use super::find::Found;
 use crate::report::one_line;
 use crate::vocabulary::Contract;
@@ -62,7 +62,8 @@ fn write(out: &mut String, head: &Head<'_>, found: &[Found], doors: &[Door]) -> 
     writeln!(out, "#")?;
     writeln!(
         out,
-        "#   gauntlet doctor --profile {file}{context} --namespace {namespace}"
+        "#   gauntlet doctor {} --profile {file}{context} --namespace {namespace}",
+        contracts.join(" ")
     )?;
     writeln!(
         out,
@@ -117,17 +118,14 @@ fn roads(out: &mut String, doors: &[Door]) -> std::fmt::Result {
     if doors.is_empty() {
         return Ok(());
     }
-    let there = doors.iter().any(|door| door.answer.is_ok());
-    writeln!(out, "roads:{}", if there { "" } else { " {}" })?;
-    for door in doors {
-        let (name, way) = (door.road.name(), scalar(&door.way));
+    let taken = taken(doors);
+    writeln!(out, "roads:{}", if taken.contains(&true) { "" } else { " {}" })?;
+    for (door, is_taken) in doors.iter().zip(taken) {
+        let (name, way, seen) = (door.road.name(), scalar(&door.way), one_line(&door.seen));
         match &door.answer {
-            Ok(status) => writeln!(out, "  {name}: {way}  # answered {status}")?,
-            Err(why) => writeln!(
-                out,
-                "  # {name}: {way}  # did not answer: {}",
-                one_line(&why.to_string())
-            )?,
+            Ok(status) if is_taken => writeln!(out, "  {name}: {way}  # {seen}; answered {status}")?,
+            Ok(status) => writeln!(out, "  # {name}: {way}  # {seen}; answered {status}, as another did")?,
+            Err(why) => writeln!(out, "  # {name}: {way}  # {seen}; did not answer: {}", one_line(&why.to_string()))?,
         }
     }
     Ok(())
@@ -159,7 +157,13 @@ mod tests {
 
     fn door(road: Road, way: &str, answer: Result<u16, NoAnswer>) -> Door {
         let way = way.to_owned();
-        Door { road, way, answer }
+        let seen = "the ingress\nx".to_owned();
+        Door {
+            road,
+            way,
+            seen,
+            answer,
+        }
     }
 
     #[test]
@@ -181,6 +185,7 @@ mod tests {
         let doors = [
             door(Road::Proxy, "port-forward", Ok(404)),
             door(Road::Balancer, "https://a.example:8443", Err(NoAnswer::Gone)),
+            door(Road::Proxy, "http://a.example", Ok(401)),
         ];
         let head = Head {
             file: "p.yaml",
@@ -194,13 +199,20 @@ mod tests {
         assert_eq!(read.names["web.port"], "80");
         assert_eq!(read.names["web.selector"], "a=b,c in (d)");
         assert_eq!(read.roads.len(), 1, "what did not answer is left out");
-        assert!(text.contains("  proxy: port-forward  # answered 404\n"), "{text}");
         assert!(
-            text.contains("  # balancer: https://a.example:8443  # did not answer: the pod went away\n"),
+            text.contains("\n  proxy: port-forward  # the ingress x; answered 404\n"),
             "{text}"
         );
+        for comment in [
+            "  # balancer: https://a.example:8443  # the ingress x; did not answer: the pod went away\n",
+            "  # proxy: http://a.example  # the ingress x; answered 401, as another did\n",
+        ] {
+            assert!(text.contains(comment), "{comment} in\n{text}");
+        }
         assert!(
-            text.contains("\n#   gauntlet doctor --profile p.yaml --context staging --namespace agents\n"),
+            text.contains(
+                "\n#   gauntlet doctor harness-token --profile p.yaml --context staging --namespace agents\n"
+            ),
             "{text}"
         );
     }

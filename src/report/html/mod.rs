@@ -154,8 +154,10 @@ fn verdicts(run: &Run, out: &mut String) -> std::fmt::Result {
         "<output id=\"shown\"></output>\n</div>\n<table>\n<thead><tr><th>verdict</th><th>scenario</th>\
          <th class=\"number\">time</th></tr></thead>\n<tbody>"
     )?;
-    for (number, result) in run.scenarios.iter().enumerate() {
-        let outcome = Outcome::of(result);
+    let mut rows: Vec<_> = run.scenarios.iter().zip(outcomes).enumerate().collect();
+    // What has to be looked at stands above.
+    rows.sort_by_key(|(_, (_, outcome))| !outcome.is_bad());
+    for (number, (result, outcome)) in rows {
         let (word, class) = (outcome.word(), class(outcome));
         let name = text(&result.run.to_string());
         let name = match outcome.is_bad() {
@@ -302,8 +304,8 @@ mod tests {
             "<p>3 passed, 3 failed, 1 error, 1 skipped, 1 expected failure in 31.234s</p>",
             "<tr><th>selected</th><td>harness-token/**</td></tr>",
             "<label><input type=\"checkbox\" value=\"FAIL\" checked=\"\"/> FAIL (2)</label>",
-            "<tr data-verdict=\"SKIP\"><td class=\"skip\">SKIP</td><td><p>agent-service/jwt/rotate</p>",
             "<a href=\"#r8\">harness-token/warm/stale</a>",
+            "<tr data-verdict=\"SKIP\"><td class=\"skip\">SKIP</td><td><p>agent-service/jwt/rotate</p>",
             "<h2>Failures</h2>",
             "<details id=\"r1\" data-verdict=\"ERROR\" open=\"\">",
             "<tr><th>got</th><td>0 of 1 pods ready: ImagePullBackOff</td></tr>",

@@ -73,8 +73,9 @@ fn a_terminal_by_the_keys_of_a_whole_secret_and_its_addresses() {
             ("worker.selector", "app=runner"),
         ]
     );
+    let addresses = terminals.addresses.iter().map(|exposed| exposed.address.as_str());
     assert_eq!(
-        terminals.addresses,
+        addresses.collect::<Vec<_>>(),
         ["https://agents.example", "http://192.0.2.7", "http://192.0.2.7:8080"]
     );
 }
