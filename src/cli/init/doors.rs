@@ -138,19 +138,19 @@ mod tests {
 
     #[test]
     fn of_each_road_the_first_door_that_serves_is_taken() {
-        let door = |road: Road, answer: Result<u16, &str>| Door {
+        let door = |road: Road, answer: Result<u16, NoAnswer>| Door {
             road,
             way: String::new(),
             seen: String::new(),
-            answer: answer.map_err(str::to_owned),
+            answer,
         };
         let doors = [
             door(Road::Proxy, Ok(404)),
-            door(Road::Balancer, Err("no")),
+            door(Road::Balancer, Err(NoAnswer::Gone)),
             door(Road::Balancer, Ok(308)),
             door(Road::Balancer, Ok(401)),
             door(Road::Balancer, Ok(200)),
-            door(Road::Envoy, Err("no")),
+            door(Road::Envoy, Err(NoAnswer::Gone)),
             door(Road::Nginx, Ok(301)),
         ];
         assert_eq!(taken(&doors), [true, false, false, true, false, false, true]);

@@ -125,7 +125,11 @@ fn roads(out: &mut String, doors: &[Door]) -> std::fmt::Result {
         match &door.answer {
             Ok(status) if is_taken => writeln!(out, "  {name}: {way}  # {seen}; answered {status}")?,
             Ok(status) => writeln!(out, "  # {name}: {way}  # {seen}; answered {status}, as another did")?,
-            Err(why) => writeln!(out, "  # {name}: {way}  # {seen}; did not answer: {}", one_line(&why.to_string()))?,
+            Err(why) => writeln!(
+                out,
+                "  # {name}: {way}  # {seen}; did not answer: {}",
+                one_line(&why.to_string())
+            )?,
         }
     }
     Ok(())

@@ -115,6 +115,8 @@ pub fn index(pod: &k8s_openapi::api::core::v1::Pod) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::model::Model;
+    use crate::load::resolution::Resolution;
     use crate::load::worker::{Named, Terminal};
 
     fn assignment() -> Assignment {
@@ -125,6 +127,7 @@ mod tests {
                 port: 80,
                 owned: true,
             }),
+            resolution: Resolution::Nothing,
             sources: Vec::new(),
             tls: None,
             authority: "web".into(),
@@ -136,6 +139,7 @@ mod tests {
             wrong: "wrong-token".into(),
             old: Some("old-token".into()),
             attaches: 1000,
+            model: Model::Open,
             arrivals: "100/s".parse().expect("arrivals"),
             hold: Duration::from_secs(60),
             echo_every: None,

@@ -55,6 +55,8 @@ fn a_terminal_by_the_keys_of_a_whole_secret_and_its_addresses() {
             }))
             .expect("an ingress"),
         ],
+        routes: Vec::new(),
+        gateways: Vec::new(),
     };
     let found = find(&objects);
     let [terminals] = found.as_slice() else {
