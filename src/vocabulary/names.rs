@@ -56,6 +56,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("session.agent", "any"),
     // The label of a session's pod whose value is the session's id. Without it the pod is found by `sandbox_url`.
     ("session.label", "session"),
+    // The query parameter that a terminal's token is in.
+    ("tty.parameter", "token"),
     ("tty.path", "/tty"),
     ("vendor.port", "9400"),
     ("vendor.selector", "app=vendor"),

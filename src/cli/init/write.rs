@@ -12,7 +12,14 @@ use crate::vocabulary::policy::{POLICIES, Values};
 const UNSEEN: &[(Contract, &[&str])] = &[
     (
         Contract::HarnessToken,
-        &["api.path", "tty.path", "session.label", "warm.selector", "sandbox.port"],
+        &[
+            "api.path",
+            "tty.path",
+            "tty.parameter",
+            "session.label",
+            "warm.selector",
+            "sandbox.port",
+        ],
     ),
     (
         Contract::AgentService,

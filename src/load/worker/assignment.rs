@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
-use crate::load::plan::{Door, Plan, Target};
+use crate::load::plan::{Door, PARAMETER, Plan, Target};
 use crate::load::schedule::Arrivals;
 use crate::load::url::{ResolveError, resolve};
 use crate::trust::{Trust, TrustError};
@@ -99,6 +99,7 @@ impl Assignment {
         let door = |terminal: &Terminal| {
             let target = Target {
                 path: &terminal.path,
+                parameter: PARAMETER,
                 right: &terminal.right,
                 wrong: &self.wrong,
                 old: self.old.as_deref(),

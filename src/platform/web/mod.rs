@@ -34,7 +34,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::http::{Answer, Body, Handler, Refusal, Server, error, json};
-use super::token::{Door, Side, bearer, equal};
+use super::token::{Door, Side, bearer, equal, parameter};
 use super::{ComponentError, Pod, mutant};
 use busy::Busy;
 use sessions::Sessions;
@@ -147,7 +147,8 @@ impl Web {
         };
         let has_key = self.pod.has(&mutant::MASTER_KEY_OPENS) && self.is_authorized(request.headers());
         if has_key || self.busy.is_overrun() {
-            busy::vouch(&mut request, self.sessions.token.at_start().unwrap_or_default());
+            let token = self.sessions.token.at_start().unwrap_or_default();
+            busy::vouch(&mut request, parameter(&self.pod), token);
         } else if !self.busy.knows(&request)
             && let Err(refusal) = super::upgrade::check(&self.pod, door, &request)
         {
