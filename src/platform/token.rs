@@ -136,8 +136,8 @@ impl Door {
         query.split('&').filter_map(move |parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let name = self.decode(name);
-            let matches = *name == *right
-                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(right));
+            let matches =
+                *name == *right || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(right));
             matches.then(|| self.decode(value))
         })
     }

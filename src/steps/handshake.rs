@@ -55,10 +55,7 @@ pub fn token_query(parameter: &str, token: &str) -> String {
 /// The head of a correct upgrade request to a door, with changes; a token is in the query's `parameter`.
 pub fn upgrade_head(upgrade: &UpgradeHead, path: &str, parameter: &str, host: &str) -> String {
     let of_token = |token: &str| token_query(parameter, token);
-    let query = upgrade
-        .query
-        .clone()
-        .or_else(|| upgrade.token.as_deref().map(of_token));
+    let query = upgrade.query.clone().or_else(|| upgrade.token.as_deref().map(of_token));
     let target = upgrade.target.clone().unwrap_or_else(|| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),

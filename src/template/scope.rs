@@ -24,7 +24,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("percent_once", "percent-encodes what a URL's query needs encoded"),
     ("base64", "base64 of the text's bytes"),
     ("repeat", "the text so many times: `repeat(3)`"),
-    ("swap_case", "the text with small letters for capital ones, and the reverse"),
+    (
+        "swap_case",
+        "the text with small letters for capital ones, and the reverse",
+    ),
 ];
 
 /// Where random values come from.

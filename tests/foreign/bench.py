@@ -26,6 +26,8 @@ from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, 
 
 API = "/api/v1/managed_agents"
 COLUMNS, ROWS = 100, 30
+# The query parameter that a terminal's token is in.
+PARAMETER = "token"
 DEFECTS = set()
 UNAUTHORIZED = (("WWW-Authenticate", "Bearer"),)
 
@@ -67,7 +69,7 @@ class EnvFile:
 
 def authorised(request, right):
     """Whether a token is presented that opens a terminal. Header and query must not disagree."""
-    presented = request.parameters("token")
+    presented = request.parameters(PARAMETER)
     for value in request.all("authorization"):
         scheme, _, given = value.partition(" ")
         presented.append(given.encode() if scheme.lower() == "bearer" else None)
@@ -670,6 +672,7 @@ class Bench:
 
     async def operate(self, words, selector, stdin):
         """What an operator's command prints, and its exit code."""
+        global PARAMETER
         match words:
             case ["defects", *names]:
                 DEFECTS.clear()
@@ -717,6 +720,8 @@ class Bench:
                 wire.HEAD_WITHIN = float(seconds)
             case ["plus", meaning]:
                 wire.PLUS_IS_SPACE = meaning == "space"
+            case ["parameter", name]:
+                PARAMETER = name
             case ["idle", seconds]:
                 self.balancer.idle = float(seconds)
             case ["leeway", seconds]:

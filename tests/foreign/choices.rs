@@ -190,6 +190,68 @@ fn wrong_secrets_are_told_before_the_run() {
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
 }
 
+/// A platform whose terminals take their token in another parameter is judged as any other, if the profile names it.
+#[test]
+fn the_query_parameter_of_the_token_has_another_name() {
+    let bench = Bench::up();
+    bench.ops(&["parameter", "key"]);
+    let rules = [
+        "harness-token/token",
+        "harness-token/alb",
+        "harness-token/hardening/token-values",
+        "harness-token/hardening/duplicates",
+        "harness-token/hardening/places",
+        "harness-token/leak/log",
+    ];
+    let run = |rules: &[&str]| {
+        let flags = ["--allow", "attack", "--level", "all", "--set", "tty.parameter=key"];
+        bench.run(&[&flags[..], rules].concat())
+    };
+    let wrong = |ran: &Ran| {
+        let report = bench.report();
+        let results = report["scenarios"].as_array().expect("scenarios");
+        let failed = results.iter().filter(|result| result["verdict"] != "skip");
+        format!("{:#?}\n{}", bad(failed), ran.stderr)
+    };
+    let ran = run(&rules);
+    assert_eq!(ran.code, Some(0), "{}", wrong(&ran));
+    for (defect, rule) in [
+        ("token-prefix", "harness-token/token/near-misses"),
+        ("access-log-query", "harness-token/leak/log/refused"),
+    ] {
+        bench.ops(&["defects", defect]);
+        let ran = run(&[rule]);
+        assert_eq!(ran.code, Some(1), "{defect}: {}", wrong(&ran));
+    }
+}
+
+/// A parameter that isn't the platform's is the profile's fault: no scenario accuses the platform.
+#[test]
+fn a_wrong_query_parameter_is_told_before_the_run() {
+    let bench = Bench::up();
+    let accept = ["--allow", "use", "harness-token/token/accept"];
+    let ran = bench
+        .run(&[&accept[..], &["--set", "tty.parameter=secret"]].concat())
+        .exits(3);
+    assert_eq!(
+        ran.stderr,
+        "gauntlet: the platform's terminals take their token in the query parameter `token`, and not in `secret`: a \
+         new session's `tty_token` opens its terminal through the proxy in that one alone; correct `tty.parameter` in \
+         the profile\ngauntlet: nothing was run\n"
+    );
+    bench.ops(&["parameter", "key"]);
+    let ran = bench
+        .run(&[&accept[..], &["--set", "tty.parameter=secret"]].concat())
+        .exits(3);
+    assert!(
+        ran.stderr.contains("in the query parameter `key`, and not in `secret`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(bench.journals().is_empty());
+    assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
 /// What is known of a balancer with a door over TLS goes through that door; the plain one is asked only whether it
 /// opens.
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,12 @@ use crate::profile::Profile;
 use crate::profile::secret_source::{Needed, SecretSource};
 use crate::redact::Redactor;
 use crate::steps::attach::{self, Attach};
+use crate::steps::handshake::token_query;
 use crate::steps::http::{Request, send};
 use crate::steps::jwt::{self, Jwt};
 use crate::steps::session::{self, DeleteSession, Session};
 use crate::steps::{Limits, StepContext};
-use crate::vocabulary::{Contract, Intrusion, Road};
+use crate::vocabulary::{Contract, Intrusion, Road, names};
 use crate::world::installation::Installation;
 use crate::world::roads::{api_road, door, path_on};
 use crate::world::{Door, World};
@@ -31,6 +32,18 @@ const HOPS: [Road; 5] = [
     Road::Envoy,
 ];
 
+/// Other names of the query parameter that a terminal may take its token in.
+const PARAMETERS: [&str; 8] = [
+    "token",
+    "access_token",
+    "access-token",
+    "auth_token",
+    "tty_token",
+    "auth",
+    "key",
+    "api_key",
+];
+
 /// A secret that scenarios can't judge the platform with.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
@@ -44,6 +57,15 @@ pub enum NotTaken {
         needed: Needed,
         from: SecretSource,
         seen: String,
+    },
+    #[error(
+        "the platform's terminals take their token in the query parameter `{takes}`, and not in `{told}`: a new \
+         session's `tty_token` opens its terminal {way} in that one alone; correct `tty.parameter` in the profile"
+    )]
+    Parameter {
+        told: String,
+        takes: &'static str,
+        way: &'static str,
     },
 }
 
@@ -108,16 +130,39 @@ async fn terminals(
     }
     // Where each session has a token of its own, that which is handed out tells nothing of the platform's.
     let is_of_session = profile.policies.choice("token.scope") == Some("session");
-    if most < Intrusion::Use || is_of_session || installation.source(Needed::Token).is_none() {
+    let is_given = installation.source(Needed::Token).is_some() && !is_of_session;
+    let is_renamed = profile.names["tty.parameter"] != names::contract()["tty.parameter"];
+    if most < Intrusion::Use || !(is_given || is_renamed) {
         return None;
     }
     let new = Session { session: json!("new") };
     let made = session::session(new, context).await.ok()?.value;
     made["id"].as_str().filter(|id| !id.is_empty())?;
-    let seen = token_refused(&made, context, installation).await;
+    let mut wrong = another_parameter(&made, context, installation).await;
+    if wrong.is_none() && is_given {
+        let seen = token_refused(&made, context, installation).await;
+        wrong = seen.and_then(|seen| refused(Needed::Token, seen));
+    }
     // One that could not be deleted stands in the journal.
     let _deleted = session::delete(DeleteSession { delete_session: made }, context).await;
-    refused(Needed::Token, seen?)
+    wrong
+}
+
+/// The query parameter in which a terminal takes its token, if it is another than the profile's.
+async fn another_parameter(made: &Value, context: &StepContext, installation: &Installation) -> Option<NotTaken> {
+    let handed_out = made["tty_token"].as_str()?;
+    let road = api_road(|road| installation.has_road(road));
+    let told = context.world.name("tty.parameter");
+    if opens(made, &token_query(told, handed_out), road, context).await? {
+        return None;
+    }
+    for takes in PARAMETERS.into_iter().filter(|other| *other != told) {
+        if opens(made, &token_query(takes, handed_out), road, context).await? {
+            let (told, way) = (told.to_owned(), road.by());
+            return Some(NotTaken::Parameter { told, takes, way });
+        }
+    }
+    None
 }
 
 /// How the session API refuses its key, if it does.
@@ -135,9 +180,10 @@ async fn key_refused(context: &StepContext, installation: &Installation) -> Opti
 async fn token_refused(made: &Value, context: &StepContext, installation: &Installation) -> Option<String> {
     let (given, handed_out) = (context.world.token.as_str(), made["tty_token"].as_str()?);
     let road = api_road(|road| installation.has_road(road));
+    let query = |token: &str| token_query(context.world.name("tty.parameter"), token);
     let another = given != handed_out
-        && !opens(made, given, road, context).await?
-        && opens(made, handed_out, road, context).await?;
+        && !opens(made, &query(given), road, context).await?
+        && opens(made, &query(handed_out), road, context).await?;
     another.then(|| {
         format!(
             "a new session's terminal refuses it {} and opens with its `tty_token`",
@@ -146,12 +192,12 @@ async fn token_refused(made: &Value, context: &StepContext, installation: &Insta
     })
 }
 
-async fn opens(made: &Value, token: &str, road: Road, context: &StepContext) -> Option<bool> {
+async fn opens(made: &Value, query: &str, road: Road, context: &StepContext) -> Option<bool> {
     let attach = Attach {
         attach: made.clone(),
         road: Some(road),
-        token: Some(token.to_owned()),
-        query: None,
+        token: None,
+        query: Some(query.to_owned()),
         path: None,
         authorization: None,
         headers: None,
