@@ -4,6 +4,7 @@
 pub mod operations;
 mod refuse;
 pub mod route_address;
+mod routes;
 mod schema;
 pub mod secret_source;
 pub mod unsupported;
@@ -62,6 +63,8 @@ pub struct Profile {
     pub operations: Operations,
     /// Files of this machine that it logs to, by names for reports.
     pub logs: BTreeMap<String, PathBuf>,
+    /// Guarded routes of the agent service beside the contract's, each with a method: `GET /api/agents/usage`.
+    pub routes: Vec<String>,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -96,6 +99,7 @@ impl Default for Profile {
             secrets: BTreeMap::new(),
             operations: Operations::new(),
             logs: BTreeMap::new(),
+            routes: Vec::new(),
             policies: Policies::none(),
         }
     }
@@ -188,6 +192,9 @@ impl Profile {
         if !self.logs.is_empty() {
             canonical["logs"] = json!(self.logs);
         }
+        if !self.routes.is_empty() {
+            canonical["routes"] = json!(self.routes);
+        }
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -249,6 +256,7 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
     for (name, file, _) in texts(root, "logs") {
         profile.logs.insert(name, file.into());
     }
+    profile.routes = routes::read(root, checker);
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
         let Some(policy) = policy(&key.name) else { continue };

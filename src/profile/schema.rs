@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operations;
+use super::routes::METHODS;
 use super::secret_source::Needed;
 use crate::vocabulary::Road;
 use crate::vocabulary::names::NAMES;
@@ -77,6 +78,11 @@ pub fn schema() -> Value {
                 "type": "object",
                 "description": "Files of this machine that the platform and what is before it log to, as { nginx: /var/log/nginx/access.log }: they are searched with the other logs.",
                 "additionalProperties": { "type": "string" },
+            },
+            "routes": {
+                "type": "object",
+                "description": "Guarded routes of the agent service beside the contract's, as { /api/agents/usage: [GET, POST] }: each is tried with every bad token.",
+                "additionalProperties": { "type": "array", "minItems": 1, "items": { "enum": METHODS } },
             },
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
         },

@@ -424,6 +424,8 @@ class Gateway:
             return said(404, {"error": "not found"}, head_only=head_only)
         if broken("other-host-unguarded") and "internal" in request.all("host")[0]:
             return await self.pass_on(request, reader, writer, own)
+        if broken("usage-unguarded") and request.path == "/api/agents/usage":
+            return await self.pass_on(request, reader, writer, own)
         if broken("react-unguarded") and request.path.endswith("/react"):
             return await self.pass_on(request, reader, writer, own)
         who = await self.decided(request)
@@ -481,6 +483,8 @@ class AgentService:
                 said(405, {"error": "method not allowed"}, [("Allow", "GET, HEAD")])
         if not is_guarded(path):
             return said(404, {"error": "not found"}, head_only=head_only)
+        if path == "/api/agents/usage" and (broken("usage-unguarded") or broken("usage-unverified")):
+            return said(200, {"requests": len(self.seen)}, head_only=head_only)
         react = re.match("^/api/agents/([^/]+)/react$", path)
         expired = broken("expired-models") and path == "/api/agents/models"
         claims = self.bench.claims(request, self.secret, in_query=bool(react), lenient=expired)
@@ -514,6 +518,9 @@ class AgentService:
                 body = json.loads(request.body)
             except ValueError:
                 return said(400, {"error": "no JSON"})
+        if path == "/usage":
+            return said(200, {"requests": len(self.seen)}, head_only=head_only) if method in ("GET", "POST") else \
+                self.not_allowed("GET, HEAD, POST")
         if path == "/models" and method == "GET":
             return await self.models(head_only)
         if path in ("", "/"):

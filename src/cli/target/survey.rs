@@ -47,6 +47,7 @@ pub async fn survey(
         let fit = Fit {
             installation: &installation,
             policies: &profile.policies,
+            routes: &profile.routes,
         };
         let unfit: Vec<Option<String>> = planned.iter().map(|run| fit.unfit(run)).collect();
         let runs: Vec<&Planned> = planned
