@@ -1,6 +1,7 @@
 //! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
 //! them open.
 
+pub mod logs;
 pub mod operations;
 mod refuse;
 pub mod route_address;
@@ -10,12 +11,12 @@ pub mod secret_source;
 pub mod unsupported;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use logs::LogSource;
 use operations::Operations;
 use refuse::refuse_name;
 use route_address::{AddressError, Way};
@@ -61,8 +62,8 @@ pub struct Profile {
     pub secrets: BTreeMap<Needed, SecretSource>,
     /// The commands that operate it, if it has no Kubernetes.
     pub operations: Operations,
-    /// Files of this machine that it logs to, by names for reports.
-    pub logs: BTreeMap<String, PathBuf>,
+    /// Further logs of it, by names for reports.
+    pub logs: BTreeMap<String, LogSource>,
     /// Guarded routes of the agent service beside the contract's, each with a method: `GET /api/agents/usage`.
     pub routes: Vec<String>,
     /// What is declared; nothing else is assumed.
@@ -253,9 +254,7 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         profile.secrets.insert(needed, source);
     }
     profile.operations = operations::read(root, checker);
-    for (name, file, _) in texts(root, "logs") {
-        profile.logs.insert(name, file.into());
-    }
+    profile.logs = logs::read(root, checker);
     profile.routes = routes::read(root, checker);
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
@@ -322,16 +321,6 @@ mod tests {
         assert_eq!(profile.policies.choice("token.precedence"), Some("reject"));
         assert_eq!(profile.policies.choice("origin"), Some("listed"));
         assert_eq!(profile.policies.choice("token.scope"), None);
-    }
-
-    #[test]
-    fn files_that_it_logs_to() {
-        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
-        let profile = parse(&format!("{head}logs: {{ nginx: /var/log/nginx/access.log }}\n")).expect("good");
-        assert_eq!(profile.logs["nginx"], PathBuf::from("/var/log/nginx/access.log"));
-        assert_ne!(profile.digest(), Profile::default().digest());
-        let wrong = parse(&format!("{head}logs: [access.log]\n")).expect_err("no names");
-        assert!(wrong.contains("`logs` must be"), "{wrong}");
     }
 
     #[test]
