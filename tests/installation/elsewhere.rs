@@ -66,7 +66,9 @@ async fn logs_of_pods_that_the_profile_names_are_searched() {
     logs(&pods, "leaks", &leaks, "environment: ").await;
     let report = theirs.judged(1, &search);
     assert!(
-        report["scenarios"][0].to_string().contains("log of gateway, leaks/edge"),
+        report["scenarios"][0]
+            .to_string()
+            .contains("log of gateway, leaks/edge"),
         "{report:#}"
     );
 }
