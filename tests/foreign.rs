@@ -2,6 +2,7 @@
 //! by the commands of its profile.
 
 mod choices;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

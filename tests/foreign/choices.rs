@@ -113,6 +113,11 @@ fn what_is_declared_is_judged() {
         "{seen:#?}"
     );
 
+    let open = ["agent-service/ws/open/role[builtin]"];
+    assert_eq!(run("ws.open=kept", &open), right);
+    let (code, seen) = run("ws.open=closed", &open);
+    assert_eq!(code, Some(1), "it keeps them: {seen:#?}");
+
     let leeway = [
         "agent-service/jwt/leeway[service]",
         "agent-service/hardening/expiry/leeway[service]",
