@@ -16,6 +16,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("agent-service.selector", "app=agent-service"),
     ("agent-service.witness-port", "3002"),
     ("agents.health-path", "/api/healthcheck"),
+    // The query parameter that a conversation's token is in.
+    ("agents.parameter", "access-token"),
     ("agents.path", "/api/agents"),
     ("api.path", "/api/v1/managed_agents"),
     ("auth.claim", "litellm-chatgpt-auth"),

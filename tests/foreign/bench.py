@@ -28,6 +28,8 @@ API = "/api/v1/managed_agents"
 COLUMNS, ROWS = 100, 30
 # The query parameter that a terminal's token is in.
 PARAMETER = "token"
+# And that of a conversation's.
+JWT_PARAMETER = "access-token"
 DEFECTS = set()
 UNAUTHORIZED = (("WWW-Authenticate", "Bearer"),)
 
@@ -588,7 +590,7 @@ class Bench:
     def claims(self, request, secret, in_query=False, anywhere=False, lenient=False):
         """The claims of the one token that a request presents; None where it presents none that is good."""
         bearers = [value.split(" ", 1) for value in request.all("authorization")]
-        queried = request.parameters("access-token")
+        queried = request.parameters(JWT_PARAMETER)
         if broken("cookie-jwt") and not bearers:
             pairs = [pair.strip() for value in request.all("cookie") for pair in value.split(";")]
             queried += [pair[4:].encode() for pair in pairs if pair.startswith("jwt=")]
@@ -679,7 +681,7 @@ class Bench:
 
     async def operate(self, words, selector, stdin):
         """What an operator's command prints, and its exit code."""
-        global PARAMETER
+        global PARAMETER, JWT_PARAMETER
         match words:
             case ["defects", *names]:
                 DEFECTS.clear()
@@ -729,6 +731,8 @@ class Bench:
                 wire.PLUS_IS_SPACE = meaning == "space"
             case ["parameter", name]:
                 PARAMETER = name
+            case ["jwt-parameter", name]:
+                JWT_PARAMETER = name
             case ["idle", seconds]:
                 self.balancer.idle = float(seconds)
             case ["leeway", seconds]:

@@ -257,6 +257,39 @@ fn a_wrong_query_parameter_is_told_before_the_run() {
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
 }
 
+/// The same of the parameter that conversations take their token in.
+#[test]
+fn the_query_parameter_of_conversations_has_another_name() {
+    let bench = Bench::up();
+    let rules = [
+        "agent-service/ws",
+        "agent-service/rest",
+        "agent-service/leak/log",
+        "agent-service/headers/trusted/upgrades",
+        "agent-service/hardening/places",
+        "agent-service/hardening/handshakes",
+        "!agent-service/ws/open/secret",
+    ];
+    let run = |parameter: &str| {
+        let setting = format!("agents.parameter={parameter}");
+        let flags = ["--allow", "attack", "--level", "all", "--set", setting.as_str()];
+        bench.run(&[&flags[..], &rules].concat())
+    };
+    let ran = run("jwt").exits(3);
+    assert_eq!(
+        ran.stderr,
+        "gauntlet: the platform takes the token of conversations in the query parameter `access-token`, and not in `jwt`: \
+         as access control is asked, a good one gets another answer than 401 in that one alone; correct \
+         `agents.parameter` in the profile\ngauntlet: nothing was run\n"
+    );
+    bench.ops(&["jwt-parameter", "jwt"]);
+    let ran = run("jwt");
+    let report = bench.report();
+    let results = report["scenarios"].as_array().expect("scenarios");
+    let failed = results.iter().filter(|result| result["verdict"] != "skip");
+    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(failed), ran.stderr);
+}
+
 /// What is known of a balancer with a door over TLS goes through that door; the plain one is asked only whether it
 /// opens.
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,12 @@ const UNSEEN: &[(Contract, &[&str])] = &[
     ),
     (
         Contract::AgentService,
-        &["agents.path", "agents.health-path", "access-control.path"],
+        &[
+            "agents.path",
+            "agents.parameter",
+            "agents.health-path",
+            "access-control.path",
+        ],
     ),
     (
         Contract::CodexAuth,

@@ -227,7 +227,7 @@ impl Gateway {
     /// For a mutant that asks about a token once.
     fn remember(&self, request: &Request<Incoming>) {
         if self.pod.has(&mutant::TOKENS_REMEMBERED)
-            && let Presented::One(_, token) = Presented::of(request.headers(), request.uri().query())
+            && let Presented::One(_, token) = Presented::of(&self.pod, request.headers(), request.uri().query())
         {
             let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
             let_in.insert(token.into_owned());
@@ -236,7 +236,7 @@ impl Gateway {
 
     fn remembers(&self, request: &Request<Incoming>) -> bool {
         let let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
-        match Presented::of(request.headers(), request.uri().query()) {
+        match Presented::of(&self.pod, request.headers(), request.uri().query()) {
             Presented::One(_, token) => let_in.contains(token.as_ref()),
             Presented::Nothing | Presented::Several => false,
         }
