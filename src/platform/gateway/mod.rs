@@ -8,6 +8,7 @@
 //! | `POLICY` | true | whether access control is asked at all |
 //! | `AUTHORIZER_TIMEOUT` | 5s | how long access control may take |
 //! | `AGENTS_PATH`, `HEALTH_PATH`, `AUTH_PATH` | `/api/agents`, `/api/healthcheck`, `/api/auth` | |
+//! | `AGENTS_PARAMETER` | `access-token` | the query parameter that a conversation's token is in |
 //! | `HEALTH_PORT` | 8002 | its own `/healthz` and `/metrics`: all paths of the other are those behind it |
 //!
 //! `/api/healthcheck` goes to the service as it is. For all below `/api/agents` access control is asked

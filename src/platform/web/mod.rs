@@ -6,6 +6,7 @@
 //! | `API_PATH` | `/api/v1/managed_agents` | |
 //! | `MASTER_KEY` | | without it every call is 401 |
 //! | `HARNESS_AUTH_TOKEN` | | taken once, at start |
+//! | `TTY_PATH`, `TTY_PARAMETER` | `/tty`, `token` | the sandbox's path, and the query parameter that a token is in |
 //! | `RESTART_TIMEOUT` | 120s | how long a restart waits for its pod |
 //! | `DRAIN_TIMEOUT` | 60s | how long open terminals outlive the stop |
 //!
