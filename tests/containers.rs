@@ -225,13 +225,13 @@ fn holds(gateway: &str, mutants: &str) {
 #[test]
 #[ignore = "needs a container engine: `make test-kind`"]
 fn nginx_holds() {
-    holds("nginx", "nginx-open-on-error,nginx-email-not-set");
+    holds("nginx", "nginx-open-on-error,nginx-email-not-set,nginx-query-in-log");
 }
 
 #[test]
 #[ignore = "needs a container engine: `make test-kind`"]
 fn envoy_holds() {
-    holds("envoy", "envoy-open-on-error,envoy-user-headers-appended");
+    holds("envoy", "envoy-open-on-error,envoy-user-headers-appended,envoy-token-in-log");
 }
 
 /// Nothing is left when a run ends, also where it is interrupted.

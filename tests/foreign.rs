@@ -2,6 +2,7 @@
 //! by the commands of its profile.
 
 mod choices;
+mod reach;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -205,7 +206,7 @@ const OF_TERMINALS: [(&str, &str); 25] = [
 ];
 
 /// Those of its agent service.
-const OF_AGENTS: [(&str, &str); 15] = [
+const OF_AGENTS: [(&str, &str); 17] = [
     ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
     ("underscores-pass", "agent-service/headers/omitted[builtin]"),
     ("expired-models", "agent-service/jwt/expired/routes[service]"),
@@ -223,6 +224,14 @@ const OF_AGENTS: [(&str, &str); 15] = [
     ("jwt-in-log", "agent-service/leak/log[builtin]"),
     ("open-on-error", "agent-service/authz/down/error[builtin]"),
     ("down-is-empty", "agent-service/models/upstream-down[service]"),
+    (
+        "usage-unguarded",
+        "agent-service/hardening/every-route/further[builtin]",
+    ),
+    (
+        "usage-unverified",
+        "agent-service/hardening/every-route/further-service",
+    ),
     ("cuts-conversations", "agent-service/hardening/quiet[builtin]"),
 ];
 

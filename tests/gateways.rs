@@ -98,7 +98,7 @@ fn envoy_holds() {
         "envoy",
         "envoy-wrong-route,envoy-health-asked,envoy-conversations-unguarded,envoy-upgrade-lost,\
          envoy-user-headers-appended,envoy-user-role-kept,envoy-omitted-keeps-clients,envoy-other-host-unguarded,\
-         envoy-models-unguarded,envoy-quiet-cut,envoy-body-limit,envoy-open-on-error",
+         envoy-models-unguarded,envoy-token-in-log,envoy-quiet-cut,envoy-body-limit,envoy-open-on-error",
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod again;
 mod door;
+mod elsewhere;
 mod faults;
 mod foreseen;
 mod left;

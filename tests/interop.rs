@@ -187,7 +187,7 @@ async fn server_of(foreign: Foreign) {
         }
     }
 
-    let query = format!("?{}", token_query(TOKEN));
+    let query = format!("?{}", token_query("token", TOKEN));
     let terminal = Terminal::over(attach(address, &query).await.expect("the terminal opens"));
     assert!(shows(&terminal, "answered my ping").await, "{}", terminal.look());
     terminal.keys("käse\r\n").await;

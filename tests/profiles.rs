@@ -70,7 +70,7 @@ fn the_names_are_those_of_the_platform() {
         "get secret agents-env",
         "{.data.TERMINAL_TOKEN}",
         "$API/v2/agents/sessions/$SESSION",
-        "$DOOR/terminal?",
+        "$DOOR/terminal?access_token=",
     ] {
         assert!(out.contains(part), "{part} is missing in\n{out}");
     }

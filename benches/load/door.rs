@@ -27,6 +27,7 @@ pub fn address(line: &str) -> Option<SocketAddr> {
 pub fn plan(address: SocketAddr, attaches: u32, rate: f64, echo_every: Duration, hold: Duration) -> Plan {
     let target = Target {
         path: "/tty",
+        parameter: "token",
         right: TOKEN,
         wrong: "wrong",
         old: None,

@@ -199,6 +199,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     let shared = Arc::new(RunContext {
         names: names.clone(),
         policies: profile.policies,
+        routes: profile.routes,
         flags,
         limits: started.limits(),
         keep_failed: options.target.kind.keep || options.target.kind.keep_on_failure,
@@ -279,6 +280,7 @@ pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64
         worlds: SharedWorlds::default(),
         names: Arc::new(names::contract()),
         policies: Policies::reference(),
+        routes: Vec::new(),
         redactor: redactor.clone(),
         limits: Limits::default(),
         keep_failed: false,

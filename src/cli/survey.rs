@@ -32,7 +32,7 @@ struct Rule<'p> {
     id: &'p str,
     /// What has to be allowed for its cases that could be judged.
     intrusion: Option<Intrusion>,
-    /// Its cases that could not, with the reason.
+    /// Its cases that could not, or not by all of their steps, with the reason.
     left_out: Vec<(String, &'p str)>,
     cases: usize,
 }
@@ -91,7 +91,7 @@ pub async fn run(
 
 fn rules<'p>(planned: &'p [Planned], found: &'p Survey) -> Vec<Rule<'p>> {
     let mut rules: IndexMap<&str, Rule<'p>> = IndexMap::new();
-    for (run, unfit) in planned.iter().zip(&found.unfit) {
+    for ((run, unfit), without) in planned.iter().zip(&found.unfit).zip(&found.left_out) {
         let id = run.run.id.as_str();
         let rule = rules.entry(id).or_insert(Rule {
             id,
@@ -101,7 +101,11 @@ fn rules<'p>(planned: &'p [Planned], found: &'p Survey) -> Vec<Rule<'p>> {
         });
         rule.cases += 1;
         match unfit {
-            None => rule.intrusion = rule.intrusion.max(Some(intrusion(run, false))),
+            None => {
+                rule.intrusion = rule.intrusion.max(Some(intrusion(run, false)));
+                let reasons = without.iter().map(|why| (run.run.values(), why.as_str()));
+                rule.left_out.extend(reasons);
+            }
             Some(why) => rule.left_out.push((run.run.values(), why.as_str())),
         }
     }

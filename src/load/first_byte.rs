@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::frames::{self, Broken, Part, Reader};
 use super::handshake::{self, Answer, Request};
 use super::metric::Metric;
-use super::plan::with_token;
+use super::plan::{PARAMETER, with_token};
 use super::worker::{Assignment, PlanError, Terminal};
 
 /// The key typed into a silent terminal: a letter that no nonce contains.
@@ -70,7 +70,7 @@ impl FirstByte {
         let address = self.addresses[turn % self.addresses.len()];
         let stream = TcpStream::connect(address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        let target = with_token(&terminal.path, &terminal.right);
+        let target = with_token(&terminal.path, PARAMETER, &terminal.right);
         let request = Request::new(&self.authority, &target, &self.headers);
         match &self.tls {
             None => first(stream, &request).await,

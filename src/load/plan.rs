@@ -22,7 +22,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// The door of a URL's path and query, at which a token is given as `?token=`.
+    /// The door of a URL's path and query, at which a token is given as one of its parameters.
     pub fn new(host: &str, target: &Target<'_>, headers: &[(String, String)]) -> Door {
         let request = |token: Option<&str>| Arc::new(Request::new(host, &target.with(token), headers));
         let mut shut = vec![
@@ -44,6 +44,8 @@ impl Door {
 pub struct Target<'a> {
     /// With the query that it has without a token.
     pub path: &'a str,
+    /// The query parameter that a token is in.
+    pub parameter: &'a str,
     pub right: &'a str,
     pub wrong: &'a str,
     /// One that was valid once.
@@ -54,7 +56,7 @@ impl Door {
     /// With another terminal at which a token that was valid once has to be refused.
     #[must_use]
     pub fn with_old(mut self, host: &str, path: &str, old: &str) -> Door {
-        let request = Request::new(host, &with_token(path, old), &[]);
+        let request = Request::new(host, &with_token(path, PARAMETER, old), &[]);
         self.shut.push((Credential::Old, Arc::new(request)));
         self
     }
@@ -62,15 +64,21 @@ impl Door {
 
 impl Target<'_> {
     fn with(&self, token: Option<&str>) -> String {
-        token.map_or_else(|| self.path.to_owned(), |token| with_token(self.path, token))
+        token.map_or_else(
+            || self.path.to_owned(),
+            |token| with_token(self.path, self.parameter, token),
+        )
     }
 }
 
+/// The contract's query parameter for a token.
+pub const PARAMETER: &str = "token";
+
 /// A path with its query, and a token in it.
-pub fn with_token(path: &str, token: &str) -> String {
+pub fn with_token(path: &str, parameter: &str, token: &str) -> String {
     let separator = if path.contains('?') { '&' } else { '?' };
     let token = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
-    format!("{path}{separator}token={token}")
+    format!("{path}{separator}{parameter}={token}")
 }
 
 /// A load.

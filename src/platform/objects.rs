@@ -156,12 +156,13 @@ impl kube::Resource for Sandbox {
 pub const TOKEN: &str = "HARNESS_AUTH_TOKEN";
 
 /// Variables that web and worker hand on to the sandboxes that they make.
-const HANDED_ON: [&str; 6] = [
+const HANDED_ON: [&str; 7] = [
     "GAUNTLET_MUTANTS",
     "TERMINAL_COMMAND",
     "TERMINAL",
     "HEADER_TIMEOUT",
     "MAX_MESSAGE",
+    "TTY_PARAMETER",
     "TTY_PATH",
 ];
 

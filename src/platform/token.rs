@@ -6,7 +6,7 @@
 //! - The query is split at `&`, and name and value are percent-decoded exactly
 //!   once (RFC 3986 §2.1, §2.4). `+` is a plus: only HTML forms make it a
 //!   space, and this is a URI. A `%` without two hex digits stays what it is.
-//! - The first parameter with the name `token`, in this case, counts
+//! - The first parameter with the name `token` (`TTY_PARAMETER`), in this case, counts
 //!   [`token.duplicates: first`], and it wins over the header
 //!   [`token.precedence: query-wins`], an empty one too.
 //! - Without such a parameter, `Authorization: Bearer` counts (RFC 6750 §2.1).
@@ -36,6 +36,8 @@ pub enum Side {
 pub struct Door {
     pod: Pod,
     side: Side,
+    /// The query parameter that the token is in.
+    parameter: String,
     token: Option<String>,
     /// Known only to a door with the mutant `previous-token-accepted`.
     previous: Option<String>,
@@ -56,6 +58,7 @@ impl Door {
         Door {
             pod: pod.clone(),
             side,
+            parameter: parameter(pod).to_owned(),
             token,
             previous: None,
             opened: AtomicBool::new(false),
@@ -127,13 +130,14 @@ impl Door {
         None
     }
 
-    /// The values of all `token` parameters of a query, decoded once.
+    /// The values of all parameters of a query that the token may be in, decoded once.
     fn tokens<'a>(&self, query: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        let right = self.parameter.as_bytes();
         query.split('&').filter_map(move |parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let name = self.decode(name);
-            let matches = &*name == b"token"
-                || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(b"token"));
+            let matches =
+                *name == *right || (self.pod.has(&mutant::PARAMETER_CASE_IGNORED) && name.eq_ignore_ascii_case(right));
             matches.then(|| self.decode(value))
         })
     }
@@ -238,6 +242,11 @@ impl Door {
             .as_ref()
             .is_some_and(|token| self.tokens(query).any(|given| equal(&given, token.as_bytes())))
     }
+}
+
+/// The query parameter that a terminal's token is in.
+pub fn parameter(pod: &Pod) -> &str {
+    pod.var_or("TTY_PARAMETER", "token")
 }
 
 /// The credentials of a `Bearer` value.

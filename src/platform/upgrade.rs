@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::http::{Body, Refusal, error};
-use super::token::Door;
+use super::token::{Door, parameter};
 use super::{Pod, mutant};
 
 /// The answer `101`, or the refusal.
@@ -44,7 +44,8 @@ pub fn check<B>(pod: &Pod, door: &Door, request: &Request<B>) -> Result<Response
         return Err(unauthorized(pod, request));
     }
     if pod.has(&mutant::TOKEN_START_IN_LOG) {
-        let shown = request.uri().query().and_then(|query| query.split_once("token="));
+        let before = format!("{}=", parameter(pod));
+        let shown = request.uri().query().and_then(|query| query.split_once(&before));
         let start: String = shown.map_or("", |(_, token)| token).chars().take(8).collect();
         pod.log.line(format!("attached with {start}..."));
     }

@@ -1,20 +1,22 @@
 //! Profiles: a real installation's names, how to reach it, and its choices where the contract leaves
 //! them open.
 
+pub mod logs;
 pub mod operations;
 mod refuse;
 pub mod route_address;
+mod routes;
 mod schema;
 pub mod secret_source;
 pub mod unsupported;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use logs::LogSource;
 use operations::Operations;
 use refuse::refuse_name;
 use route_address::{AddressError, Way};
@@ -60,8 +62,10 @@ pub struct Profile {
     pub secrets: BTreeMap<Needed, SecretSource>,
     /// The commands that operate it, if it has no Kubernetes.
     pub operations: Operations,
-    /// Files of this machine that it logs to, by names for reports.
-    pub logs: BTreeMap<String, PathBuf>,
+    /// Further logs of it, by names for reports.
+    pub logs: BTreeMap<String, LogSource>,
+    /// Guarded routes of the agent service beside the contract's, each with a method: `GET /api/agents/usage`.
+    pub routes: Vec<String>,
     /// What is declared; nothing else is assumed.
     pub policies: Policies,
 }
@@ -96,6 +100,7 @@ impl Default for Profile {
             secrets: BTreeMap::new(),
             operations: Operations::new(),
             logs: BTreeMap::new(),
+            routes: Vec::new(),
             policies: Policies::none(),
         }
     }
@@ -188,6 +193,9 @@ impl Profile {
         if !self.logs.is_empty() {
             canonical["logs"] = json!(self.logs);
         }
+        if !self.routes.is_empty() {
+            canonical["routes"] = json!(self.routes);
+        }
         let digest = Sha256::digest(canonical.to_string());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -246,9 +254,8 @@ fn read(root: &Node, checker: &mut Checker) -> Profile {
         profile.secrets.insert(needed, source);
     }
     profile.operations = operations::read(root, checker);
-    for (name, file, _) in texts(root, "logs") {
-        profile.logs.insert(name, file.into());
-    }
+    profile.logs = logs::read(root, checker);
+    profile.routes = routes::read(root, checker);
     for (key, value) in root.get("policies").and_then(Node::as_map).unwrap_or_default() {
         // What is unknown was reported with the shape.
         let Some(policy) = policy(&key.name) else { continue };
@@ -314,16 +321,6 @@ mod tests {
         assert_eq!(profile.policies.choice("token.precedence"), Some("reject"));
         assert_eq!(profile.policies.choice("origin"), Some("listed"));
         assert_eq!(profile.policies.choice("token.scope"), None);
-    }
-
-    #[test]
-    fn files_that_it_logs_to() {
-        let head = "apiVersion: gauntlet/v1\nkind: Profile\n";
-        let profile = parse(&format!("{head}logs: {{ nginx: /var/log/nginx/access.log }}\n")).expect("good");
-        assert_eq!(profile.logs["nginx"], PathBuf::from("/var/log/nginx/access.log"));
-        assert_ne!(profile.digest(), Profile::default().digest());
-        let wrong = parse(&format!("{head}logs: [access.log]\n")).expect_err("no names");
-        assert!(wrong.contains("`logs` must be"), "{wrong}");
     }
 
     #[test]

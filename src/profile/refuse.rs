@@ -20,6 +20,9 @@ pub fn refuse_name(name: &str, value: &str) -> Option<String> {
         "name" | "deployment" if !is_kubernetes_name(value) => Some(format!(
             "`{name}` is a name in Kubernetes: lower case letters, digits, `-` and `.`, not `{value}`"
         )),
+        "parameter" if !value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c)) => Some(format!(
+            "`{name}` is the name of a query parameter: letters, digits, `-`, `_`, `.` and `~`, not `{value}`"
+        )),
         "label" if !value.chars().all(|c| c.is_ascii_alphanumeric() || "-._/".contains(c)) => Some(format!(
             "`{name}` is the name of a label: letters, digits, `-`, `_`, `.` and `/`, not `{value}`"
         )),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operations;
+use super::routes::METHODS;
 use super::secret_source::Needed;
 use crate::vocabulary::Road;
 use crate::vocabulary::names::NAMES;
@@ -75,10 +76,31 @@ pub fn schema() -> Value {
             "operations": map(operations::properties(), "The commands that operate a platform without Kubernetes. Undeclared: what needs one is skipped."),
             "logs": {
                 "type": "object",
-                "description": "Files of this machine that the platform and what is before it log to, as { nginx: /var/log/nginx/access.log }: they are searched with the other logs.",
-                "additionalProperties": { "type": "string" },
+                "description": "What else the platform and what is before it log to: files of this machine, as { nginx: /var/log/nginx/access.log }, and pods of the cluster. They are searched with the other logs.",
+                "additionalProperties": { "anyOf": [{ "type": "string" }, pods_that_log()] },
+            },
+            "routes": {
+                "type": "object",
+                "description": "Guarded routes of the agent service beside the contract's, as { /api/agents/usage: [GET, POST] }: each is tried with every bad token.",
+                "additionalProperties": { "type": "array", "minItems": 1, "items": { "enum": METHODS } },
             },
             "policies": map(policies, "Choices that the contract leaves open. Undeclared: its checks are skipped."),
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// Pods whose logs are searched.
+fn pods_that_log() -> Value {
+    let text = |meaning: &str| json!({ "type": "string", "description": meaning });
+    json!({
+        "type": "object",
+        "required": ["selector"],
+        "properties": {
+            "namespace": text("Their namespace; the platform's by default."),
+            "selector": text("The labels that they have."),
+            "container": text("The container of each; all by default."),
+            "delay": text("How long after a request its line may come; none by default."),
         },
         "additionalProperties": false,
     })

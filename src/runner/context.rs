@@ -23,6 +23,8 @@ pub struct RunContext {
     pub worlds: SharedWorlds,
     pub names: Arc<BTreeMap<String, String>>,
     pub policies: Policies,
+    /// Guarded routes of the agent service beside the contract's, each with a method: of a platform that isn't ours.
+    pub routes: Vec<String>,
     pub redactor: Redactor,
     pub limits: Limits,
     /// Worlds in which something went wrong stay, where they can.

@@ -96,6 +96,7 @@ fn fit(shared: &RunContext) -> Option<Fit<'_>> {
         Target::Installation(installation) => Some(Fit {
             installation,
             policies: &shared.policies,
+            routes: &shared.routes,
         }),
         Target::Embedded(..) | Target::Kind(_) => None,
     }

@@ -64,15 +64,36 @@ impl StepRunner<'_> {
         Ok(())
     }
 
-    /// The step's keys with their templates filled in, once for each pod that it is about.
+    /// The step's keys with their templates filled in, once for each text of its list and each pod that it is about.
     async fn each(&self, verb: &Verb, scope: &Scope) -> Result<Vec<Value>, StepError> {
         refuse_objects(verb, &self.step.args, scope)
             .map_err(|error| StepError::doing("filling in a template", error))?;
+        let Some(texts) = self.texts(verb, scope) else {
+            return self.each_subject(verb, &self.step.args, scope).await;
+        };
+        let mut all = Vec::new();
+        for text in texts {
+            let mut args = self.step.args.clone();
+            args[verb.name] = text.clone();
+            all.extend(self.each_subject(verb, &args, scope).await?);
+        }
+        Ok(all)
+    }
+
+    /// The list that the step's own key is the variable of, as in `http: ${routes}`.
+    fn texts<'s>(&self, verb: &Verb, scope: &'s Scope) -> Option<&'s Vec<Value>> {
+        let said = self.step.args.get(verb.name).filter(|_| verb.takes_list)?;
+        let name = said.as_str()?.strip_prefix("${")?.strip_suffix('}')?;
+        scope.get(name.trim())?.as_array()
+    }
+
+    /// Keys with their templates filled in, once for each pod that they are about.
+    async fn each_subject(&self, verb: &Verb, args: &Value, scope: &Scope) -> Result<Vec<Value>, StepError> {
         let filled = |template: &Value, scope: &Scope| {
             render(template, scope).map_err(|error| StepError::doing("filling in a template", error))
         };
-        let Some((key, template)) = verb.each.and_then(|key| Some((key, self.step.args.get(key)?))) else {
-            return Ok(vec![filled(&self.step.args, &self.with_door(scope, None).await?)?]);
+        let Some((key, template)) = verb.each.and_then(|key| Some((key, args.get(key)?))) else {
+            return Ok(vec![filled(args, &self.with_door(scope, None).await?)?]);
         };
         let about = filled(template, scope)?;
         let subjects = match subject::each(&about) {
@@ -85,7 +106,7 @@ impl StepRunner<'_> {
         let mut all = Vec::new();
         for subject in subjects {
             let scope = self.with_door(scope, Some(&subject)).await?;
-            let mut keys = self.step.args.clone();
+            let mut keys = args.clone();
             keys[key] = Value::Null;
             let mut keys = filled(&keys, &scope)?;
             keys[key] = subject;

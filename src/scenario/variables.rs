@@ -13,14 +13,16 @@ use crate::vocabulary::{Policies, names};
 /// `secret.key` say where; `master-key` is the session API's key, or that of LiteLLM behind the agent
 /// service, or that has the codex login; `agent-key` is what a codex agent calls it with; `jwt-secret` is what JWTs
 /// are signed with; `names` has every name of the installation, as `names.web.deployment`; `policies` has lengths of
-/// time and patterns that are declared, as `policies.rotation.interval`.
+/// time and patterns that are declared, as `policies.rotation.interval`; `routes` is the list of guarded routes that the
+/// profile names.
 pub fn built_in(
     names: &BTreeMap<String, String>,
     policies: &Policies,
+    routes: &[String],
     token: &str,
     master_key: &str,
     jwt_secret: &str,
-) -> [(&'static str, Value); 6] {
+) -> [(&'static str, Value); 7] {
     let name = |of: &str| names.get(of).cloned().unwrap_or_default();
     let secret = json!({ "name": name("secret.name"), "key": name("secret.key"), "token": token });
     let mut groups = Map::new();
@@ -39,6 +41,7 @@ pub fn built_in(
         ("jwt-secret", Value::String(jwt_secret.to_owned())),
         ("names", Value::Object(groups)),
         ("policies", policies.in_templates()),
+        ("routes", json!(routes)),
     ]
 }
 
@@ -47,18 +50,19 @@ pub fn set_built_in(
     scope: &mut Scope,
     names: &BTreeMap<String, String>,
     policies: &Policies,
+    routes: &[String],
     token: &str,
     master_key: &str,
     jwt_secret: &str,
 ) {
-    for (name, value) in built_in(names, policies, token, master_key, jwt_secret) {
+    for (name, value) in built_in(names, policies, routes, token, master_key, jwt_secret) {
         scope.set(name, value);
     }
 }
 
 /// The variables with the contract's names and the reference's policies: which there are is what matters.
 pub(super) fn example() -> Value {
-    let variables = built_in(&names::contract(), &Policies::reference(), "", "", "");
+    let variables = built_in(&names::contract(), &Policies::reference(), &[], "", "", "");
     Value::Object(
         variables
             .into_iter()

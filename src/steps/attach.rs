@@ -52,7 +52,7 @@ pub struct Attach {
     pub attach: Value,
     /// Default: `proxy` for a session, `direct` for a pod.
     pub road: Option<Road>,
-    /// Appended as `?token=<percent-encoded>`. Left out: no query.
+    /// Appended as `?token=<percent-encoded>`, or as the profile's `tty.parameter`. Left out: no query.
     pub token: Option<String>,
     /// The whole query as it goes over the wire, in place of `token`.
     pub query: Option<String>,
@@ -196,10 +196,11 @@ fn target(arguments: &Attach, context: &StepContext, road: Road) -> String {
         .path
         .clone()
         .unwrap_or_else(|| door_path(&context.world, road, Some(&arguments.attach)));
+    let of_token = |token: &str| token_query(context.world.name("tty.parameter"), token);
     let query = arguments
         .query
         .clone()
-        .or_else(|| arguments.token.as_deref().map(token_query));
+        .or_else(|| arguments.token.as_deref().map(of_token));
     if let Some(query) = query {
         target.push('?');
         target.push_str(&query);

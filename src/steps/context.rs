@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -78,6 +78,8 @@ pub struct StepContext {
     sessions: Mutex<Vec<String>>,
     terminals: Mutex<Vec<Arc<Terminal>>>,
     exchanges: Mutex<Vec<Exchange>>,
+    /// When the last of them was over.
+    exchanged: Mutex<Option<Instant>>,
     /// Loads that go on beside other steps.
     loads: Mutex<Vec<Arc<Running>>>,
     /// The result of the last load, as JSON.
@@ -106,6 +108,7 @@ impl StepContext {
             sessions: Mutex::default(),
             terminals: Mutex::default(),
             exchanges: Mutex::default(),
+            exchanged: Mutex::default(),
             loads: Mutex::default(),
             load: Mutex::default(),
             answers: Mutex::default(),
@@ -173,6 +176,12 @@ impl StepContext {
             exchanges.remove(0);
         }
         exchanges.push(exchange);
+        *lock(&self.exchanged) = Some(Instant::now());
+    }
+
+    /// How long ago the last exchange over the wire was; none if there was none.
+    pub fn since_last_exchange(&self) -> Option<Duration> {
+        lock(&self.exchanged).map(|at| at.elapsed())
     }
 
     /// Records that there was no way to a door, and says so as steps observe it.

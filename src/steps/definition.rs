@@ -33,6 +33,8 @@ pub struct Verb {
     pub takes_objects: &'static [&'static str],
     /// The key whose value, where it is a list of pods, makes the step run once for each of them.
     pub each: Option<&'static str>,
+    /// Whether its own key may be a variable with a list of texts, as `${routes}`: the step runs once for each of them.
+    pub takes_list: bool,
     /// The key that says its road, where it has one.
     pub road: &'static str,
     /// Whether `${door}` in its keys is the path of the terminal's door on its road, and `${authority}` what `Host` is
@@ -136,6 +138,7 @@ impl Verb {
             objects: &[],
             takes_objects: &[],
             each: None,
+            takes_list: false,
             road: "road",
             has_door: false,
             reach: Reach::Open,

@@ -46,17 +46,16 @@ pub struct UpgradeHead {
 /// What stays as it is in a query value (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What a client writes for a token: `?token=<percent-encoded>` (contract 1, clients).
-pub fn token_query(token: &str) -> String {
-    format!("token={}", utf8_percent_encode(token, UNRESERVED))
+/// What a client writes for a token: `?token=<percent-encoded>` (contract 1, clients), or another parameter where the
+/// profile names one.
+pub fn token_query(parameter: &str, token: &str) -> String {
+    format!("{parameter}={}", utf8_percent_encode(token, UNRESERVED))
 }
 
-/// The head of a correct upgrade request to a door, with changes.
-pub fn upgrade_head(upgrade: &UpgradeHead, path: &str, host: &str) -> String {
-    let query = upgrade
-        .query
-        .clone()
-        .or_else(|| upgrade.token.as_deref().map(token_query));
+/// The head of a correct upgrade request to a door, with changes; a token is in the query's `parameter`.
+pub fn upgrade_head(upgrade: &UpgradeHead, path: &str, parameter: &str, host: &str) -> String {
+    let of_token = |token: &str| token_query(parameter, token);
+    let query = upgrade.query.clone().or_else(|| upgrade.token.as_deref().map(of_token));
     let target = upgrade.target.clone().unwrap_or_else(|| match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),

@@ -27,6 +27,7 @@ pub const VERB: Verb = Verb {
     objects: &["header"],
     takes_objects: &["to", "body"],
     each: Some("to"),
+    takes_list: true,
     has_door: true,
     reach: Reach::Door { subject: None },
     intrusion,
@@ -37,7 +38,8 @@ pub const VERB: Verb = Verb {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Http {
-    /// `GET /path?query`. `${door}` is the path of a terminal's door on the road.
+    /// `GET /path?query`. `${door}` is the path of a terminal's door on the road. A variable with a list of requests, as
+    /// `${routes}`: each.
     pub http: String,
     /// For `direct`, or for `${door}`: the session or pod. A list of pods: each.
     pub to: Option<Value>,

@@ -220,9 +220,10 @@ impl Bytes {
                 RawPart::Line(line) => bytes.first.extend_from_slice(format!("{line}\r\n").as_bytes()),
                 RawPart::Upgrade { upgrade } => {
                     let path = door_path(&context.world, road, Some(&arguments.raw));
+                    let parameter = context.world.name("tty.parameter");
                     bytes
                         .first
-                        .extend_from_slice(upgrade_head(upgrade, &path, &door.host).as_bytes());
+                        .extend_from_slice(upgrade_head(upgrade, &path, parameter, &door.host).as_bytes());
                 }
                 RawPart::Hex { hex } => bytes.first.extend(unhex(hex)?),
                 RawPart::Text { text, times } => bytes.first.extend(repeat(text.as_bytes(), times.unwrap_or(1))?),

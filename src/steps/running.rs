@@ -25,6 +25,8 @@ pub struct Way {
     /// The name that the `Host` header has.
     pub host: String,
     pub path: String,
+    /// The query parameter that a token is in.
+    pub parameter: String,
     pub right: String,
     pub wrong: Secret,
     pub old: Option<String>,
@@ -34,6 +36,7 @@ impl Way {
     pub fn door(&self) -> Door {
         let target = Target {
             path: &self.path,
+            parameter: &self.parameter,
             right: &self.right,
             wrong: self.wrong.expose(),
             old: self.old.as_deref(),

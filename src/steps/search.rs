@@ -49,7 +49,7 @@ pub struct Search {
 #[serde(rename_all = "kebab-case")]
 pub enum Haystack {
     /// Logs of all pods of the platform, also of containers before they were started again; what gateways of this
-    /// machine write; files that the profile names.
+    /// machine write; files and pods that the profile names.
     Logs,
     Events,
     /// Deployments, pods and ConfigMaps, as they stand in the cluster, and what codex agents write for codex.

@@ -239,6 +239,7 @@ mod tests {
         assert_eq!(text("${'a b&' | percent_once}"), json!("a%20b%26"));
         assert_eq!(text("${'ab' | base64}"), json!("YWI="));
         assert_eq!(text("${'ab' | repeat(n)}"), json!("ababab"));
+        assert_eq!(text("${'aB-c' | swap_case}"), json!("Ab-C"));
         assert_eq!(text("${secret.token[1:] ~ 'x'}"), json!("bcdefx"));
     }
 

@@ -24,6 +24,10 @@ pub const FILTERS: &[(&str, &str)] = &[
     ("percent_once", "percent-encodes what a URL's query needs encoded"),
     ("base64", "base64 of the text's bytes"),
     ("repeat", "the text so many times: `repeat(3)`"),
+    (
+        "swap_case",
+        "the text with small letters for capital ones, and the reverse",
+    ),
 ];
 
 /// Where random values come from.
@@ -114,6 +118,7 @@ fn engine(generator: &Generator) -> Environment<'static> {
     engine.add_filter("base64", |text: &str| {
         base64::engine::general_purpose::STANDARD.encode(text)
     });
+    engine.add_filter("swap_case", swap_case);
     engine.add_filter("repeat", |text: &str, times: usize| {
         match text.len().checked_mul(times) {
             Some(length) if length <= MAX_REPEATED => Ok(text.repeat(times)),
@@ -134,6 +139,14 @@ fn engine(generator: &Generator) -> Environment<'static> {
         (0..12).map(|_| generator.random_range('a'..='z')).collect()
     });
     engine
+}
+
+fn swap_case(text: &str) -> String {
+    let swapped = |letter: char| match letter.is_ascii_uppercase() {
+        true => letter.to_ascii_lowercase(),
+        false => letter.to_ascii_uppercase(),
+    };
+    text.chars().map(swapped).collect()
 }
 
 /// A generator is good whatever happened to another holder of its lock.

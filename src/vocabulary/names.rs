@@ -16,6 +16,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("agent-service.selector", "app=agent-service"),
     ("agent-service.witness-port", "3002"),
     ("agents.health-path", "/api/healthcheck"),
+    // The query parameter that a conversation's token is in.
+    ("agents.parameter", "access-token"),
     ("agents.path", "/api/agents"),
     ("api.path", "/api/v1/managed_agents"),
     ("auth.claim", "litellm-chatgpt-auth"),
@@ -56,6 +58,8 @@ pub const NAMES: &[(&str, &str)] = &[
     ("session.agent", "any"),
     // The label of a session's pod whose value is the session's id. Without it the pod is found by `sandbox_url`.
     ("session.label", "session"),
+    // The query parameter that a terminal's token is in.
+    ("tty.parameter", "token"),
     ("tty.path", "/tty"),
     ("vendor.port", "9400"),
     ("vendor.selector", "app=vendor"),

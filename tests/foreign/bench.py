@@ -26,6 +26,10 @@ from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, 
 
 API = "/api/v1/managed_agents"
 COLUMNS, ROWS = 100, 30
+# The query parameter that a terminal's token is in.
+PARAMETER = "token"
+# And that of a conversation's.
+JWT_PARAMETER = "access-token"
 DEFECTS = set()
 UNAUTHORIZED = (("WWW-Authenticate", "Bearer"),)
 
@@ -67,7 +71,7 @@ class EnvFile:
 
 def authorised(request, right):
     """Whether a token is presented that opens a terminal. Header and query must not disagree."""
-    presented = request.parameters("token")
+    presented = request.parameters(PARAMETER)
     for value in request.all("authorization"):
         scheme, _, given = value.partition(" ")
         presented.append(given.encode() if scheme.lower() == "bearer" else None)
@@ -422,6 +426,8 @@ class Gateway:
             return said(404, {"error": "not found"}, head_only=head_only)
         if broken("other-host-unguarded") and "internal" in request.all("host")[0]:
             return await self.pass_on(request, reader, writer, own)
+        if broken("usage-unguarded") and request.path == "/api/agents/usage":
+            return await self.pass_on(request, reader, writer, own)
         if broken("react-unguarded") and request.path.endswith("/react"):
             return await self.pass_on(request, reader, writer, own)
         who = await self.decided(request)
@@ -479,6 +485,8 @@ class AgentService:
                 said(405, {"error": "method not allowed"}, [("Allow", "GET, HEAD")])
         if not is_guarded(path):
             return said(404, {"error": "not found"}, head_only=head_only)
+        if path == "/api/agents/usage" and (broken("usage-unguarded") or broken("usage-unverified")):
+            return said(200, {"requests": len(self.seen)}, head_only=head_only)
         react = re.match("^/api/agents/([^/]+)/react$", path)
         expired = broken("expired-models") and path == "/api/agents/models"
         claims = self.bench.claims(request, self.secret, in_query=bool(react), lenient=expired)
@@ -512,6 +520,9 @@ class AgentService:
                 body = json.loads(request.body)
             except ValueError:
                 return said(400, {"error": "no JSON"})
+        if path == "/usage":
+            return said(200, {"requests": len(self.seen)}, head_only=head_only) if method in ("GET", "POST") else \
+                self.not_allowed("GET, HEAD, POST")
         if path == "/models" and method == "GET":
             return await self.models(head_only)
         if path in ("", "/"):
@@ -579,7 +590,7 @@ class Bench:
     def claims(self, request, secret, in_query=False, anywhere=False, lenient=False):
         """The claims of the one token that a request presents; None where it presents none that is good."""
         bearers = [value.split(" ", 1) for value in request.all("authorization")]
-        queried = request.parameters("access-token")
+        queried = request.parameters(JWT_PARAMETER)
         if broken("cookie-jwt") and not bearers:
             pairs = [pair.strip() for value in request.all("cookie") for pair in value.split(";")]
             queried += [pair[4:].encode() for pair in pairs if pair.startswith("jwt=")]
@@ -670,6 +681,7 @@ class Bench:
 
     async def operate(self, words, selector, stdin):
         """What an operator's command prints, and its exit code."""
+        global PARAMETER, JWT_PARAMETER
         match words:
             case ["defects", *names]:
                 DEFECTS.clear()
@@ -717,6 +729,10 @@ class Bench:
                 wire.HEAD_WITHIN = float(seconds)
             case ["plus", meaning]:
                 wire.PLUS_IS_SPACE = meaning == "space"
+            case ["parameter", name]:
+                PARAMETER = name
+            case ["jwt-parameter", name]:
+                JWT_PARAMETER = name
             case ["idle", seconds]:
                 self.balancer.idle = float(seconds)
             case ["leeway", seconds]:

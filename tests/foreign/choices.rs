@@ -113,6 +113,11 @@ fn what_is_declared_is_judged() {
         "{seen:#?}"
     );
 
+    let open = ["agent-service/ws/open/role[builtin]"];
+    assert_eq!(run("ws.open=kept", &open), right);
+    let (code, seen) = run("ws.open=closed", &open);
+    assert_eq!(code, Some(1), "it keeps them: {seen:#?}");
+
     let leeway = [
         "agent-service/jwt/leeway[service]",
         "agent-service/hardening/expiry/leeway[service]",
@@ -188,6 +193,101 @@ fn wrong_secrets_are_told_before_the_run() {
     }
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
+/// A platform whose terminals take their token in another parameter is judged as any other, if the profile names it.
+#[test]
+fn the_query_parameter_of_the_token_has_another_name() {
+    let bench = Bench::up();
+    bench.ops(&["parameter", "key"]);
+    let rules = [
+        "harness-token/token",
+        "harness-token/alb",
+        "harness-token/hardening/token-values",
+        "harness-token/hardening/duplicates",
+        "harness-token/hardening/places",
+        "harness-token/leak/log",
+    ];
+    let run = |rules: &[&str]| {
+        let flags = ["--allow", "attack", "--level", "all", "--set", "tty.parameter=key"];
+        bench.run(&[&flags[..], rules].concat())
+    };
+    let wrong = |ran: &Ran| {
+        let report = bench.report();
+        let results = report["scenarios"].as_array().expect("scenarios");
+        let failed = results.iter().filter(|result| result["verdict"] != "skip");
+        format!("{:#?}\n{}", bad(failed), ran.stderr)
+    };
+    let ran = run(&rules);
+    assert_eq!(ran.code, Some(0), "{}", wrong(&ran));
+    for (defect, rule) in [
+        ("token-prefix", "harness-token/token/near-misses"),
+        ("access-log-query", "harness-token/leak/log/refused"),
+    ] {
+        bench.ops(&["defects", defect]);
+        let ran = run(&[rule]);
+        assert_eq!(ran.code, Some(1), "{defect}: {}", wrong(&ran));
+    }
+}
+
+/// A parameter that isn't the platform's is the profile's fault: no scenario accuses the platform.
+#[test]
+fn a_wrong_query_parameter_is_told_before_the_run() {
+    let bench = Bench::up();
+    let accept = ["--allow", "use", "harness-token/token/accept"];
+    let ran = bench
+        .run(&[&accept[..], &["--set", "tty.parameter=secret"]].concat())
+        .exits(3);
+    assert_eq!(
+        ran.stderr,
+        "gauntlet: the platform's terminals take their token in the query parameter `token`, and not in `secret`: a \
+         new session's `tty_token` opens its terminal through the proxy in that one alone; correct `tty.parameter` in \
+         the profile\ngauntlet: nothing was run\n"
+    );
+    bench.ops(&["parameter", "key"]);
+    let ran = bench
+        .run(&[&accept[..], &["--set", "tty.parameter=secret"]].concat())
+        .exits(3);
+    assert!(
+        ran.stderr.contains("in the query parameter `key`, and not in `secret`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(bench.journals().is_empty());
+    assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
+}
+
+/// The same of the parameter that conversations take their token in.
+#[test]
+fn the_query_parameter_of_conversations_has_another_name() {
+    let bench = Bench::up();
+    let rules = [
+        "agent-service/ws",
+        "agent-service/rest",
+        "agent-service/leak/log",
+        "agent-service/headers/trusted/upgrades",
+        "agent-service/hardening/places",
+        "agent-service/hardening/handshakes",
+        "!agent-service/ws/open/secret",
+    ];
+    let run = |parameter: &str| {
+        let setting = format!("agents.parameter={parameter}");
+        let flags = ["--allow", "attack", "--level", "all", "--set", setting.as_str()];
+        bench.run(&[&flags[..], &rules].concat())
+    };
+    let ran = run("jwt").exits(3);
+    assert_eq!(
+        ran.stderr,
+        "gauntlet: the platform takes the token of conversations in the query parameter `access-token`, and not in `jwt`: \
+         as access control is asked, a good one gets another answer than 401 in that one alone; correct \
+         `agents.parameter` in the profile\ngauntlet: nothing was run\n"
+    );
+    bench.ops(&["jwt-parameter", "jwt"]);
+    let ran = run("jwt");
+    let report = bench.report();
+    let results = report["scenarios"].as_array().expect("scenarios");
+    let failed = results.iter().filter(|result| result["verdict"] != "skip");
+    assert_eq!(ran.code, Some(0), "{:#?}\n{}", bad(failed), ran.stderr);
 }
 
 /// What is known of a balancer with a door over TLS goes through that door; the plain one is asked only whether it

@@ -12,11 +12,23 @@ use crate::vocabulary::policy::{POLICIES, Values};
 const UNSEEN: &[(Contract, &[&str])] = &[
     (
         Contract::HarnessToken,
-        &["api.path", "tty.path", "session.label", "warm.selector", "sandbox.port"],
+        &[
+            "api.path",
+            "tty.path",
+            "tty.parameter",
+            "session.label",
+            "warm.selector",
+            "sandbox.port",
+        ],
     ),
     (
         Contract::AgentService,
-        &["agents.path", "agents.health-path", "access-control.path"],
+        &[
+            "agents.path",
+            "agents.parameter",
+            "agents.health-path",
+            "access-control.path",
+        ],
     ),
     (
         Contract::CodexAuth,

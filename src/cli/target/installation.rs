@@ -118,6 +118,7 @@ fn contracts(installation: &Installation, profile: &Profile, planned: &[Planned]
     let fit = Fit {
         installation,
         policies: &profile.policies,
+        routes: &profile.routes,
     };
     let here = |contract: &Contract| {
         planned
@@ -389,6 +390,7 @@ async fn check(
     let fit = Fit {
         installation,
         policies: &profile.policies,
+        routes: &profile.routes,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
     let probe_listens = installation.probe.is_some();

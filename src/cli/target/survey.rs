@@ -19,6 +19,8 @@ pub struct Survey {
     pub place: String,
     /// Of each planned run why it can't be; none where it can.
     pub unfit: Vec<Option<String>>,
+    /// Of each that can be why it does without some of its steps.
+    pub left_out: Vec<BTreeSet<String>>,
     /// What the cluster denies to the runs of an intrusion, beside what it denies to those of a lesser one.
     pub denied: Vec<(Intrusion, Vec<Permission>)>,
     /// All that the runs need.
@@ -47,8 +49,14 @@ pub async fn survey(
         let fit = Fit {
             installation: &installation,
             policies: &profile.policies,
+            routes: &profile.routes,
         };
         let unfit: Vec<Option<String>> = planned.iter().map(|run| fit.unfit(run)).collect();
+        let left_out = planned.iter().zip(&unfit).map(|(run, unfit)| match unfit {
+            None => fit.left_out(run).into_values().collect(),
+            Some(_) => BTreeSet::new(),
+        });
+        let left_out = left_out.collect();
         let runs: Vec<&Planned> = planned
             .iter()
             .zip(&unfit)
@@ -88,6 +96,7 @@ pub async fn survey(
                 .then(|| access::role(&installation.namespace, &wanted)),
             secrets: secrets.map(|error| error.to_string()),
             unfit,
+            left_out,
         })
     };
     match until_stopped(looking, &process.stop).await {

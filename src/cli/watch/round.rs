@@ -102,6 +102,7 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
     let shared = Arc::new(RunContext {
         names: names.clone(),
         policies: watching.profile.policies.clone(),
+        routes: watching.profile.routes.clone(),
         flags: watching.flags.clone(),
         limits: found.limits(),
         timeout: watching.timeout.unwrap_or_else(|| found.timeout()),

@@ -187,6 +187,7 @@ mod tests {
     fn door(right: &str, old: Option<&str>) -> Door {
         let target = Target {
             path: "/tty",
+            parameter: "token",
             right,
             wrong: "wrong",
             old,

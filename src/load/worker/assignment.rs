@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
 use crate::load::model::Model;
-use crate::load::plan::{Door, Plan, Target};
+use crate::load::plan::{Door, PARAMETER, Plan, Target};
 pub use crate::load::resolution::Named;
 use crate::load::resolution::Resolution;
 use crate::load::schedule::Arrivals;
@@ -98,6 +98,7 @@ impl Assignment {
         let door = |terminal: &Terminal| {
             let target = Target {
                 path: &terminal.path,
+                parameter: PARAMETER,
                 right: &terminal.right,
                 wrong: &self.wrong,
                 old: self.old.as_deref(),

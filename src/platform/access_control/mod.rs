@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `PORT` | 9096 | |
 //! | `AUTH_PATH`, `AGENTS_PATH` | `/api/auth`, `/api/agents` | what is asked about stands behind the first |
+//! | `AGENTS_PARAMETER` | `access-token` | the query parameter that a conversation's token is in |
 //! | `AUTH_JWT_SECRET` | | of HS256, 32 bytes or more |
 //! | `CLOCK` | | the time, in seconds since 1970, where it is to stand still |
 //! | `FAULT` | | how it fails at each question: `error`, `slow`, `reset`, … (see `fault`) |

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `PORT` | 3001 | |
 //! | `AGENTS_PATH`, `HEALTH_PATH` | `/api/agents`, `/api/healthcheck` | |
+//! | `AGENTS_PARAMETER` | `access-token` | the query parameter that a conversation's token is in |
 //! | `AUTH_JWT_SECRET` | | of HS256, 32 bytes or more |
 //! | `CLOCK` | | the time, in seconds since 1970, where it is to stand still |
 //! | `LITELLM_BASE_URL` | | where the models are: `http://HOST:PORT` |

@@ -8,6 +8,7 @@
 //! | `POLICY` | true | whether access control is asked at all |
 //! | `AUTHORIZER_TIMEOUT` | 5s | how long access control may take |
 //! | `AGENTS_PATH`, `HEALTH_PATH`, `AUTH_PATH` | `/api/agents`, `/api/healthcheck`, `/api/auth` | |
+//! | `AGENTS_PARAMETER` | `access-token` | the query parameter that a conversation's token is in |
 //! | `HEALTH_PORT` | 8002 | its own `/healthz` and `/metrics`: all paths of the other are those behind it |
 //!
 //! `/api/healthcheck` goes to the service as it is. For all below `/api/agents` access control is asked
@@ -228,7 +229,7 @@ impl Gateway {
     /// For a mutant that asks about a token once.
     fn remember(&self, request: &Request<Incoming>) {
         if self.pod.has(&mutant::TOKENS_REMEMBERED)
-            && let Presented::One(_, token) = Presented::of(request.headers(), request.uri().query())
+            && let Presented::One(_, token) = Presented::of(&self.pod, request.headers(), request.uri().query())
         {
             let mut let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
             let_in.insert(token.into_owned());
@@ -237,7 +238,7 @@ impl Gateway {
 
     fn remembers(&self, request: &Request<Incoming>) -> bool {
         let let_in = self.let_in.lock().unwrap_or_else(PoisonError::into_inner);
-        match Presented::of(request.headers(), request.uri().query()) {
+        match Presented::of(&self.pod, request.headers(), request.uri().query()) {
             Presented::One(_, token) => let_in.contains(token.as_ref()),
             Presented::Nothing | Presented::Several => false,
         }

@@ -1,4 +1,4 @@
-//! Extracts a request's token: `Authorization: Bearer`, or `access-token` in the query.
+//! Extracts a request's token: `Authorization: Bearer`, or `access-token` (`AGENTS_PARAMETER`) in the query.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use super::super::token::bearer;
 use super::super::{Pod, mutant};
 
-/// The parameter of the query.
+/// The parameter of the query, where it has no other name.
 const PARAMETER: &str = "access-token";
 
 /// Where a token stands.
@@ -31,7 +31,7 @@ pub enum Presented<'a> {
 impl<'a> Presented<'a> {
     /// As a pod sees it.
     pub fn to(pod: &Pod, headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
-        match Presented::of(headers, query) {
+        match Presented::of(pod, headers, query) {
             Presented::Several if pod.has(&mutant::FIRST_OF_TWO) => {
                 let first = headers
                     .get(AUTHORIZATION)
@@ -51,7 +51,9 @@ impl<'a> Presented<'a> {
         }
     }
 
-    pub fn of(headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
+    /// Without the defects that mutants have.
+    pub fn of(pod: &Pod, headers: &'a HeaderMap, query: Option<&'a str>) -> Presented<'a> {
+        let parameter = pod.var_or("AGENTS_PARAMETER", PARAMETER);
         let in_headers = headers
             .get_all(AUTHORIZATION)
             .iter()
@@ -66,7 +68,7 @@ impl<'a> Presented<'a> {
             .unwrap_or_default()
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .filter(|(name, _)| *name == PARAMETER)
+            .filter(|(name, _)| *name == parameter)
             .map(|(_, value)| (Place::Query, Cow::from(percent_decode_str(value))));
         let mut all = in_headers.chain(in_query);
         match (all.next(), all.next()) {
@@ -116,8 +118,20 @@ mod tests {
             (&["Bearer a", "Bearer b"], None, Presented::Several),
             (&[], Some("access-token=a&access-token=b"), Presented::Several),
         ];
+        let usual = pod(&[]);
         for (given, query, expected) in cases {
-            assert_eq!(Presented::of(&headers(given), query), expected, "{given:?} {query:?}");
+            assert_eq!(
+                Presented::of(&usual, &headers(given), query),
+                expected,
+                "{given:?} {query:?}"
+            );
+        }
+        let renamed = pod(&[("AGENTS_PARAMETER", "jwt")]);
+        for (query, expected) in [
+            ("jwt=a", one(Place::Query, "a")),
+            ("access-token=a", Presented::Nothing),
+        ] {
+            assert_eq!(Presented::of(&renamed, &headers(&[]), Some(query)), expected, "{query}");
         }
     }
 

@@ -31,6 +31,7 @@ mutants! { ENVOY of "agent-service":
     ENVOY_OTHER_HOST_UNGUARDED = "envoy-other-host-unguarded" breaks "policy/attached": "A virtual host for localhost has routes without ext_authz.";
     ENVOY_MODELS_UNGUARDED = "envoy-models-unguarded" breaks "hardening/every-route": "A separate route for the list of models has ext_authz disabled.";
     ENVOY_OMITTED_KEEPS_CLIENTS = "envoy-omitted-keeps-clients" breaks "headers/omitted": "The client's user headers aren't removed before ext_authz, which replaces only the headers access control sends.";
+    ENVOY_TOKEN_IN_LOG = "envoy-token-in-log" breaks "leak/log": "Envoy writes an access log with the path and the header Authorization.";
     ENVOY_QUIET_CUT = "envoy-quiet-cut" breaks "hardening/quiet": "stream_idle_timeout is one second, for conversations too.";
     ENVOY_BODY_LIMIT = "envoy-body-limit" breaks "hardening/bodies": "The buffer filter refuses bodies of more than 64 KB.";
     ENVOY_OPEN_ON_ERROR = "envoy-open-on-error" breaks "authz/down": "failure_mode_allow is on, so requests pass when access control fails.";

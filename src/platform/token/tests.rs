@@ -28,6 +28,16 @@ fn the_right_token_opens() {
 }
 
 #[test]
+fn the_parameter_can_have_another_name() {
+    let pod = pod(&[("TTY_PARAMETER", "key")]);
+    let door = Door::new(&pod, Side::Proxy, Some(TOKEN.to_owned()));
+    let none = HeaderMap::new();
+    assert!(door.opens(Some(&format!("key={TOKEN}")), &none));
+    assert!(!door.opens(Some(&format!("token={TOKEN}")), &none));
+    assert!(!door.opens(Some(&format!("KEY={TOKEN}")), &none));
+}
+
+#[test]
 fn everything_else_does_not() {
     let door = door(Side::Sandbox, Some(TOKEN), "");
     let right = header(&format!("Bearer {TOKEN}"));

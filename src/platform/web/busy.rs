@@ -71,8 +71,8 @@ impl Busy {
 }
 
 /// Shows the sandbox this token in place of the client's.
-pub fn vouch<B>(request: &mut Request<B>, token: &str) {
-    if let Ok(target) = format!("{}?token={token}", request.uri().path()).parse::<Uri>() {
+pub fn vouch<B>(request: &mut Request<B>, parameter: &str, token: &str) {
+    if let Ok(target) = format!("{}?{parameter}={token}", request.uri().path()).parse::<Uri>() {
         *request.uri_mut() = target;
     }
 }

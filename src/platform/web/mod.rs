@@ -6,6 +6,7 @@
 //! | `API_PATH` | `/api/v1/managed_agents` | |
 //! | `MASTER_KEY` | | without it every call is 401 |
 //! | `HARNESS_AUTH_TOKEN` | | taken once, at start |
+//! | `TTY_PATH`, `TTY_PARAMETER` | `/tty`, `token` | the sandbox's path, and the query parameter that a token is in |
 //! | `RESTART_TIMEOUT` | 120s | how long a restart waits for its pod |
 //! | `DRAIN_TIMEOUT` | 60s | how long open terminals outlive the stop |
 //!
@@ -34,7 +35,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::http::{Answer, Body, Handler, Refusal, Server, error, json};
-use super::token::{Door, Side, bearer, equal};
+use super::token::{Door, Side, bearer, equal, parameter};
 use super::{ComponentError, Pod, mutant};
 use busy::Busy;
 use sessions::Sessions;
@@ -147,7 +148,8 @@ impl Web {
         };
         let has_key = self.pod.has(&mutant::MASTER_KEY_OPENS) && self.is_authorized(request.headers());
         if has_key || self.busy.is_overrun() {
-            busy::vouch(&mut request, self.sessions.token.at_start().unwrap_or_default());
+            let token = self.sessions.token.at_start().unwrap_or_default();
+            busy::vouch(&mut request, parameter(&self.pod), token);
         } else if !self.busy.knows(&request)
             && let Err(refusal) = super::upgrade::check(&self.pod, door, &request)
         {

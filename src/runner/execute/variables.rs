@@ -35,6 +35,7 @@ pub(super) fn variables(
         scope,
         names,
         &policies,
+        &routes(shared, world),
         &world.token,
         &world.master_key,
         &world.jwt_secret,
@@ -71,6 +72,14 @@ fn policies(planned: &Planned, shared: &RunContext, world: &World) -> Policies {
         }
     }
     policies
+}
+
+/// Guarded routes beside the contract's. A platform of ours has none; there the list of models stands for them.
+fn routes(shared: &RunContext, world: &World) -> Vec<String> {
+    match world.installation() {
+        Some(_) => shared.routes.clone(),
+        None => vec![format!("GET {}/models", world.name("agents.path"))],
+    }
 }
 
 /// Whether a value could be a token: 64 hexadecimal digits, as the contract makes them.

@@ -210,6 +210,7 @@ fn way(arguments: &Load, door: &Door, context: &StepContext) -> Way {
         road: door.road,
         host: door.host.clone(),
         path: door_path(world, door.road, Some(&arguments.load)),
+        parameter: world.name("tty.parameter").to_owned(),
         right: arguments.token.clone().unwrap_or_else(|| world.token.clone()),
         wrong: context.redactor.plant("WRONG_TOKEN"),
         old: arguments.old_token.clone(),

@@ -117,11 +117,12 @@ pub async fn run(arguments: Timing, context: &StepContext) -> Result<Observation
         Err(error) => return Err(StepError::doing(&what, error)),
     };
     let path = door_path(&context.world, road, Some(subject));
+    let parameter = context.world.name("tty.parameter");
     let parties = parties(&door, Some(subject));
     let measurement = Measurement {
         probe: Probe::new(&door, context),
-        near: probe::request(&tokens.near, &path, &door.host),
-        far: probe::request(&tokens.far, &path, &door.host),
+        near: probe::request(parameter, &tokens.near, &path, &door.host),
+        far: probe::request(parameter, &tokens.far, &path, &door.host),
         effect: per_byte.as_secs_f64() * 1e6 * tokens.bytes as f64,
         until: Instant::now() + at_most,
         status: None,

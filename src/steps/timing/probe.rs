@@ -32,8 +32,8 @@ impl Refused {
     }
 }
 
-/// An upgrade request with this token.
-pub fn request(token: &str, path: &str, host: &str) -> Vec<u8> {
+/// An upgrade request with this token in the query's `parameter`.
+pub fn request(parameter: &str, token: &str, path: &str, host: &str) -> Vec<u8> {
     let headers = [("Cache-Control".to_owned(), Some("no-store".to_owned()))]
         .into_iter()
         .collect();
@@ -42,7 +42,7 @@ pub fn request(token: &str, path: &str, host: &str) -> Vec<u8> {
         headers,
         ..UpgradeHead::default()
     };
-    upgrade_head(&upgrade, path, host).into_bytes()
+    upgrade_head(&upgrade, path, parameter, host).into_bytes()
 }
 
 /// Asks a door, over one connection for as long as it is kept open.
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn tokens_stand_in_the_query() {
-        let text = String::from_utf8(request("a b", "/tty", "there")).expect("text");
+        let text = String::from_utf8(request("key", "a b", "/tty", "there")).expect("text");
         assert!(
-            text.starts_with("GET /tty?token=a%20b HTTP/1.1\r\nHost: there\r\n"),
+            text.starts_with("GET /tty?key=a%20b HTTP/1.1\r\nHost: there\r\n"),
             "{text}"
         );
         assert!(

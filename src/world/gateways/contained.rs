@@ -9,7 +9,7 @@ mod hold;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
@@ -78,6 +78,8 @@ struct Wanted {
     arguments: Vec<String>,
     /// It finds this folder at the same path.
     folder: PathBuf,
+    /// The file for what it writes to its two outputs, which is there.
+    log: PathBuf,
     /// Where it takes requests.
     fronts: Vec<SocketAddr>,
 }
@@ -88,13 +90,15 @@ pub struct Contained {
     image: String,
     stop: CancellationToken,
     holder: Option<JoinHandle<()>>,
-    /// Its configuration and its temporary files.
+    /// What it writes to its two outputs.
+    log: PathBuf,
+    /// Its configuration, its log and its temporary files.
     _folder: TempDir,
 }
 
 impl Contained {
     /// Starts a container with the configuration of that name in `folder`, and waits until it takes requests at all
-    /// these addresses.
+    /// these addresses. Its log is the file beside the configuration, which is there.
     pub async fn start(
         program: Program,
         image: &str,
@@ -105,7 +109,9 @@ impl Contained {
         if let Some(why) = MISSING {
             return Err(ContainerError::NotBuilt(why));
         }
-        let arguments = (program.arguments)(&folder.path().join(file));
+        let file = folder.path().join(file);
+        let arguments = (program.arguments)(&file);
+        let log = file.with_extension("log");
         let wanted = Wanted {
             name: free_name(program.name),
             image: image.to_owned(),
@@ -115,6 +121,7 @@ impl Contained {
                 .map(|argument| argument.to_string_lossy().into_owned())
                 .collect(),
             folder: folder.path().to_owned(),
+            log: log.clone(),
             fronts,
         };
         let stop = CancellationToken::new();
@@ -130,6 +137,7 @@ impl Contained {
             image: image.to_owned(),
             stop,
             holder: Some(holder.map_err(ContainerError::Thread)?),
+            log,
             _folder: folder,
         };
         match told.await {
@@ -144,6 +152,11 @@ impl Contained {
     /// `nginx of nginx:stable`.
     pub fn version(&self) -> String {
         format!("{} of {}", self.program, self.image)
+    }
+
+    /// The file of what it writes to its two outputs.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 }
 

@@ -111,6 +111,18 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
         true => "1s",
         false => "300s",
     };
+    let logged = match has(&mutant::ENVOY_TOKEN_IN_LOG) {
+        true => json!([{
+            "name": "envoy.access_loggers.stdout",
+            "typed_config": {
+                "@type": format!("{TYPES}.extensions.access_loggers.stream.v3.StdoutAccessLog"),
+                "log_format": { "text_format_source": {
+                    "inline_string": "%REQ(:METHOD)% %REQ(:PATH)% %REQ(AUTHORIZATION)% %RESPONSE_CODE%\n",
+                } },
+            },
+        }]),
+        false => json!([]),
+    };
     let manager = json!({
         "@type": format!("{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": format!("slot-{number}"),
@@ -121,6 +133,7 @@ fn listener(number: usize, listen: &str, hops: &Hops, route: &Route, has: &dyn F
         "common_http_protocol_options": { "headers_with_underscores_action": "DROP_HEADER" },
         "stream_idle_timeout": idle,
         "upgrade_configs": upgrades,
+        "access_log": logged,
         "early_header_mutation_extensions": stripped,
         "route_config": routes(number, hops, route, has),
         "http_filters": filters,

@@ -20,10 +20,11 @@ const HEALTH: &str = "health";
 const UNGUARDED: &str = "unguarded";
 
 /// What no setting of Envoy Gateway's could do (what it appends, access control's headers aren't), and what none of its
-/// objects here sets: how long a stream may be quiet, and how long a body may be.
+/// objects here sets: how long a stream may be quiet, how long a body may be, and what is logged.
 pub const NOT_ITS: &[&Mutant] = &[
     &mutant::ENVOY_USER_HEADERS_APPENDED,
     &mutant::ENVOY_QUIET_CUT,
+    &mutant::ENVOY_TOKEN_IN_LOG,
     &mutant::ENVOY_BODY_LIMIT,
 ];
 

@@ -65,11 +65,11 @@ impl Running {
         }
     }
 
-    /// The file of what it writes to its two outputs; that of a container the engine keeps.
-    fn log(&self) -> Option<&Path> {
+    /// The file of what it writes to its two outputs.
+    fn log(&self) -> &Path {
         match self {
-            Running::Process(process) => Some(process.log()),
-            Running::Container(_) => None,
+            Running::Process(process) => process.log(),
+            Running::Container(container) => container.log(),
         }
     }
 }
@@ -231,7 +231,7 @@ impl Gateways {
         }
         let running = [(Road::Nginx, &self.nginx), (Road::Envoy, &self.envoy)];
         let running = running.into_iter().filter(|(road, _)| roads.contains(road));
-        let logs = running.filter_map(|(road, cell)| Some((road, cell.get()?.log()?.to_owned())));
+        let logs = running.filter_map(|(road, cell)| Some((road, cell.get()?.log().to_owned())));
         Ok(slot.with(fronts, logs.collect()))
     }
 
@@ -258,6 +258,7 @@ impl Gateways {
         let text = (kind.configuration)(&place, &leads, &route, &self.mutants);
         let file: &Path = &folder.path().join(kind.file);
         std::fs::write(file, text).map_err(GatewayError::Folder)?;
+        std::fs::write(file.with_extension("log"), "").map_err(GatewayError::Folder)?;
         let both = |slot: &Addresses| [(slot.front.ip, port).into(), (slot.front.ip, port + UNASKED).into()];
         let fronts: Vec<_> = slots.all().iter().flat_map(both).collect();
         match &self.settings.place {

@@ -102,7 +102,16 @@ pub const ENVOY: Program = Program {
     mark: "version: ",
     needs: None,
     arguments: |file| {
-        let flags = ["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"];
+        let flags = [
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "error",
+            // What it logs of a request is there soon, and not after ten seconds.
+            "--file-flush-interval-msec",
+            "20",
+        ];
         let mut arguments: Vec<OsString> = vec!["-c".into(), file.into()];
         arguments.extend(flags.map(Into::into));
         arguments

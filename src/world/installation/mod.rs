@@ -22,6 +22,7 @@ use kube::api::Api;
 use super::forward::Forwards;
 use super::operations::{Commands, Operations};
 use crate::profile::Profile;
+use crate::profile::logs::LogSource;
 use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::profile::secret_source::{Needed, SecretSource};
@@ -58,8 +59,8 @@ pub struct Installation {
     pub has_cluster: bool,
     /// The commands that operate it, if there is no cluster and its profile gives some.
     pub commands: Option<Commands>,
-    /// Files of this machine that it logs to, by the names that the profile gives them.
-    pub logs: BTreeMap<String, PathBuf>,
+    /// Further logs of it, by the names that the profile gives them.
+    pub logs: BTreeMap<String, LogSource>,
     /// When the run started; none if nobody tells.
     pub counts: Option<Counts>,
     /// What the run changes; none if it may change nothing.

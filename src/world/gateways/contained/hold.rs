@@ -7,6 +7,7 @@ use testcontainers::core::Mount;
 use testcontainers::core::client::docker_client_instance;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt, TestcontainersError};
+use tokio::fs::OpenOptions;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
@@ -50,7 +51,11 @@ async fn held(wanted: &Wanted, ready: oneshot::Sender<Result<(), ContainerError>
     match opened {
         Ok(()) => {
             let _gone = ready.send(Ok(()));
-            stop.cancelled().await;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = log(wanted, &started) => stop.cancelled().await,
+            }
             remove(&docker, wanted, started).await;
         }
         Err(error) => {
@@ -137,6 +142,23 @@ fn start_error(wanted: &Wanted, error: &TestcontainersError) -> ContainerError {
         program: wanted.program,
         image: wanted.image.clone(),
         why: error.to_string(),
+    }
+}
+
+/// Writes what a container says on its two outputs into the file of its log, as long as it says something.
+async fn log(wanted: &Wanted, started: &Result<Container, TestcontainersError>) {
+    let Ok(container) = started else { return };
+    let both = async {
+        let mut file = OpenOptions::new().append(true).open(&wanted.log).await?;
+        let mut beside = file.try_clone().await?;
+        let (mut output, mut errors) = (container.stdout(true), container.stderr(true));
+        tokio::try_join!(
+            tokio::io::copy_buf(&mut output, &mut file),
+            tokio::io::copy_buf(&mut errors, &mut beside)
+        )
+    };
+    if let Err(error) = both.await {
+        tracing::warn!(container = %wanted.name, %error, "the log of a gateway's container has ended");
     }
 }
 
