@@ -231,7 +231,10 @@ fn nginx_holds() {
 #[test]
 #[ignore = "needs a container engine: `make test-kind`"]
 fn envoy_holds() {
-    holds("envoy", "envoy-open-on-error,envoy-user-headers-appended,envoy-token-in-log");
+    holds(
+        "envoy",
+        "envoy-open-on-error,envoy-user-headers-appended,envoy-token-in-log",
+    );
 }
 
 /// Nothing is left when a run ends, also where it is interrupted.

@@ -113,6 +113,7 @@ impl Watched {
 
 fn plan(address: SocketAddr, attaches: u32, model: Model) -> Plan {
     let target = Target {
+        parameter: crate::load::plan::PARAMETER,
         path: "/tty",
         right: "right",
         wrong: "wrong",
