@@ -20,6 +20,8 @@ help: ## show this
 run: build ## all core scenarios on the embedded target; reports in reports/
 	$(GAUNTLET) run --report junit --report json --report markdown
 
+# Tests wait for the programs that they start more than they compute.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: ## all tests that need no cluster
 	$(CARGO) test --profile ci
 

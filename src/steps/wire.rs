@@ -194,7 +194,13 @@ pub async fn connect(door: &Door, trust: &Trust, limits: &Limits) -> Result<Conn
                 format!("no connection within {:?}", limits.connect),
             ));
         }
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        // It is reset where the other side goes away in this moment.
+        Ok(Err(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+            ) =>
+        {
             return Ok(Connected::Refused(format!("{}: {error}", doing())));
         }
         Ok(Err(error)) => return Err(StepError::asking(doing(), error)),

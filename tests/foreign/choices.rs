@@ -276,8 +276,12 @@ fn the_query_parameter_of_conversations_has_another_name() {
         bench.run(&[&flags[..], &rules].concat())
     };
     let ran = run("jwt").exits(3);
+    let (_, told) = ran
+        .stderr
+        .split_once("make sure that there is none\n")
+        .expect("the warning");
     assert_eq!(
-        ran.stderr,
+        told,
         "gauntlet: the platform takes the token of conversations in the query parameter `access-token`, and not in `jwt`: \
          as access control is asked, a good one gets another answer than 401 in that one alone; correct \
          `agents.parameter` in the profile\ngauntlet: nothing was run\n"

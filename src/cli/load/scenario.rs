@@ -115,7 +115,7 @@ fn flags(named: &str, is_elsewhere: bool) -> Result<Vec<Flag>, UsageError> {
 }
 
 fn read(named: &str) -> Result<Scenario, UsageError> {
-    let told = |problems: Problems| UsageError(problems.render());
+    let told = |problems: Problems| UsageError(problems.render().trim_end().to_owned());
     if named.ends_with(".yaml") {
         let source = scenario::read_file(Path::new(named)).map_err(|problem| told(Problems(vec![problem])))?;
         let mut read = scenario::load_sources(&[source]).map_err(told)?;

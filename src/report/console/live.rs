@@ -19,7 +19,7 @@ const BAR_WIDTH: usize = 44;
 /// Tells on standard error, if that is a terminal, how many of how many are done.
 pub fn progress(terminal: bool) -> impl FnMut(usize, usize) {
     let target = match terminal {
-        true => ProgressDrawTarget::stderr(),
+        true => super::terminal::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
     let bar = ProgressBar::with_draw_target(None, target).with_style(style(BAR));
@@ -39,7 +39,7 @@ pub struct Block(ProgressBar);
 impl Block {
     /// With nothing in it yet.
     pub fn new() -> Block {
-        Block::on(ProgressDrawTarget::stderr())
+        Block::on(super::terminal::stderr())
     }
 
     pub(super) fn on(target: ProgressDrawTarget) -> Block {

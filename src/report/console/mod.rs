@@ -5,6 +5,7 @@ mod end;
 mod failure;
 mod live;
 mod style;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -102,7 +103,7 @@ impl<W: Write + Send> Console<W> {
     /// Prints to `out`; names the evidence in the run's folder.
     pub fn new(out: W, settings: ConsoleSettings, folder: RunFolder) -> Console<W> {
         let live = settings.stderr_terminal && settings.verbosity != Verbosity::Quiet;
-        let target = live.then(ProgressDrawTarget::stderr);
+        let target = live.then(terminal::stderr);
         let console = Console::with_live(out, settings, folder, target);
         if let Some(live) = &console.live {
             live.keep_time();
