@@ -78,9 +78,11 @@ pub async fn run(arguments: Exec, context: &StepContext) -> Result<Observation, 
         .exec(&pod, &arguments.exec, &params)
         .await
         .map_err(|error| StepError::asking(&what, error))?;
-    let value = timeout(context.limits.ready, finish(process, arguments.stdin))
+    // A program may have more to do than a pod that starts.
+    let limit = context.limits.ready * 2;
+    let value = timeout(limit, finish(process, arguments.stdin))
         .await
-        .map_err(|_| StepError::doing(&what, format!("it had not ended after {:?}", context.limits.ready)))?
+        .map_err(|_| StepError::doing(&what, format!("it had not ended after {limit:?}")))?
         .map_err(|error| StepError::doing(&what, error))?;
     Ok(Observation { what, value })
 }
