@@ -125,12 +125,12 @@ impl Target {
 
     /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile, or this machine
     /// ran out of what the ways to it need.
-    pub async fn fell(&self, since: Timestamp) -> Option<String> {
+    pub async fn disruption_since(&self, since: Timestamp) -> Option<String> {
         if let Some(exhausted) = Exhausted::since(since) {
             return Some(exhausted.to_string());
         }
         match self {
-            Target::Kind(cluster) => cluster.fell(since).await,
+            Target::Kind(cluster) => cluster.disruption_since(since).await,
             Target::Installation(installation) => installation.disturbed().await,
             Target::Embedded(..) => None,
         }
