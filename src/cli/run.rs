@@ -69,16 +69,16 @@ pub struct Run {
     /// remove nothing]
     #[arg(long, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: Option<std::num::NonZeroUsize>,
-    /// Scenarios run at once [default: 4 per processor, 2 on kind; one in all on a platform that isn't ours]
+    /// Scenarios run at once [default: 4 per processor, 2 on kind; 1 on a platform that isn't ours]
     #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything N times
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
-    /// Try what failed or could not be told up to N times again; what passes then is flaky
+    /// Retry scenarios that fail or end in an error up to N times; those that then pass are flaky
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
     pub retries: u32,
-    /// What becomes of a run with flaky scenarios
+    /// Verdict of a run with flaky scenarios
     #[arg(long, value_enum, default_value_t)]
     pub flaky: FlakyName,
     /// Start no more scenarios after a failure
