@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use crate::platform::Mutant;
 use crate::vocabulary::Road;
 use crate::vocabulary::WorldSpec;
-use embedded::Program;
+use embedded::{Options, Program};
 use exhausted::Exhausted;
 use gateways::{GatewayError, Gateways, envoy_gateway};
 use installation::Installation;
@@ -69,7 +69,7 @@ impl Target {
                     [] => None,
                     roads => Some(gateways.slot(roads, spec.gateway_policy).await?),
                 };
-                World::embedded(spec, setup, program.clone(), slot).await
+                World::embedded(spec, setup, Options::new(program.clone()), slot).await
             }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;

@@ -110,7 +110,10 @@ fn over_its_time() {
         assert!(!running.stderr().contains("panicked"), "{}", running.stderr());
         let report = report(folder.path());
         let reason = of(&report, id)["reason"].to_string();
-        assert!(reason.contains(&format!("exceeded its time limit of {time}")), "{reason}");
+        assert!(
+            reason.contains(&format!("exceeded its time limit of {time}")),
+            "{reason}"
+        );
         assert_eq!(of(&report, "mine/time/quick")["verdict"], "pass");
     }
 }
