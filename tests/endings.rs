@@ -107,7 +107,7 @@ fn the_time_of_a_scenario_covers_the_start_of_its_world() {
     let (_, scenario) = ended("mine/needs/waited-for", &["--timeout", "20us"], 3);
     assert_eq!(
         scenario["reason"],
-        "the scenario ran over its time of 20us while its world was starting"
+        "the scenario exceeded its time limit of 20us while its world was starting"
     );
     let again = scenario["reproduce"][0].as_str().expect("a command");
     assert!(again.contains(" --timeout 20us --seed "), "{again}");
@@ -118,7 +118,7 @@ fn a_step_that_is_too_slow_is_named() {
     let (_, scenario) = ended("mine/slow/too-slow", &[], 3);
     assert_eq!(
         scenario["reason"],
-        "the scenario ran over its time of 5s in step 1 of 1 (`exec`)"
+        "the scenario exceeded its time limit of 5s in step 1 of 1 (`exec`)"
     );
 }
 

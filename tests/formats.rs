@@ -134,6 +134,45 @@ fn github_gets_commands_and_a_summary() {
 }
 
 #[test]
+fn in_github_actions_annotations_are_the_default() {
+    let folder = folder();
+    let summary = folder.path().join("summary.md");
+    std::fs::write(&summary, "").expect("written");
+    let run = |summary: &Path, arguments: &[&str]| {
+        let output = gauntlet()
+            .current_dir(folder.path())
+            .args(WRONG)
+            .args(arguments)
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", summary)
+            .output()
+            .expect("it starts");
+        Ran::of(output).exits(1)
+    };
+    let ran = run(&summary, &[]);
+    assert!(
+        ran.stdout.starts_with("::error title=gauntlet::FAILED: "),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("FAILED: "), "{}", ran.stderr);
+    let text = std::fs::read_to_string(&summary).expect("the summary");
+    assert!(text.contains("# gauntlet: FAILED\n"), "{text}");
+    // Asked for elsewhere, or nowhere to go: standard output has what it has otherwise.
+    let ran = run(&summary, &["--report", "github=annotations.txt"]);
+    assert!(
+        !ran.stdout.contains("\n::error") && ran.stdout.contains("FAILED: "),
+        "{}",
+        ran.stdout
+    );
+    let ran = run(&summary, &["--report", "json=-"]);
+    assert!(ran.stdout.starts_with('{'), "{}", ran.stdout);
+    // Nobody asked for a summary where there can't be one.
+    let missing = folder.path().join("no/such/summary.md");
+    assert!(run(&missing, &[]).stdout.starts_with("::error title="));
+}
+
+#[test]
 fn elsewhere_there_is_no_summary() {
     let folder = folder();
     let summary = folder.path().join("summary.md");

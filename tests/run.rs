@@ -374,7 +374,7 @@ fn a_scenario_over_its_time_is_an_error() {
     let reports = ["--report", "console", "--report", "json=r.json"];
     let ran = run_in(folder.path(), &[&arguments[..], &reports].concat()).exits(3);
     assert!(
-        ran.stdout.contains("the scenario ran over its time of 1s"),
+        ran.stdout.contains("the scenario exceeded its time limit of 1s"),
         "{}",
         ran.stdout
     );

@@ -13,11 +13,11 @@ use crate::vocabulary::duration::{LONG_FORM, parse_long};
 /// What is no value of a flag.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidValue {
-    #[error("more than can be counted")]
+    #[error("too large")]
     TooMany,
     #[error("not a whole number from 1 on")]
     NoCount,
-    #[error("no time at all")]
+    #[error("must be longer than zero")]
     NoTime,
     #[error("not {LONG_FORM}")]
     NoDuration,
@@ -71,7 +71,7 @@ mod tests {
         for text in ["0", "-1", "x", ""] {
             assert_eq!(count(text), Err("not a whole number from 1 on".to_owned()), "{text}");
         }
-        assert_eq!(count("4294967296"), Err("more than can be counted".to_owned()));
+        assert_eq!(count("4294967296"), Err("too large".to_owned()));
         assert!(matches!(duration("0s"), Err(InvalidValue::NoTime)));
         assert!(matches!(duration("soon"), Err(InvalidValue::NoDuration)));
         assert_eq!(duration("2s").ok(), Some(Duration::from_secs(2)));

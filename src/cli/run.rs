@@ -20,7 +20,7 @@ use crate::events::seed;
 use crate::events::{RunInfo, RunVerdict};
 use crate::expected::{Expected, ExpectedFailures};
 use crate::redact::Redactor;
-use crate::report::{Format, ReportSpec, Reporters, RunFolder, Settings, Streams, clash};
+use crate::report::{ConsoleSettings, Destination, Format, ReportSpec, Reporters, RunFolder, Settings, Streams, clash};
 use crate::runner::context::Flags;
 use crate::runner::context::RunContext;
 use crate::runner::eligibility::gateways;
@@ -69,16 +69,16 @@ pub struct Run {
     /// remove nothing]
     #[arg(long, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: Option<std::num::NonZeroUsize>,
-    /// Scenarios run at once [default: 4 per processor, 2 on kind; one in all on a platform that isn't ours]
+    /// Scenarios run at once [default: 4 per processor, 2 on kind; 1 on a platform that isn't ours]
     #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything N times
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::at_least_one::<std::num::NonZeroU32>, allow_negative_numbers = true)]
     pub repeat: std::num::NonZeroU32,
-    /// Try what failed or could not be told up to N times again; what passes then is flaky
+    /// Retry scenarios that fail or end in an error up to N times; those that then pass are flaky
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100), allow_negative_numbers = true)]
     pub retries: u32,
-    /// What becomes of a run with flaky scenarios
+    /// Verdict of a run with flaky scenarios
     #[arg(long, value_enum, default_value_t)]
     pub flaky: FlakyName,
     /// Start no more scenarios after a failure
@@ -99,6 +99,9 @@ pub struct Run {
     /// Start the reference platform with these defects
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub mutant: Vec<String>,
+    /// Print all facts, not only those that differ between roads
+    #[arg(long, conflicts_with = "quiet")]
+    pub facts: bool,
     /// Print only failures and the summary
     #[arg(long, short)]
     pub quiet: bool,
@@ -177,15 +180,20 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         options.reports.unwrap_or_else(|| REPORTS.into()),
         time(&process.started)?,
     );
+    let reports = reports(&options.report, &process);
+    let console = ConsoleSettings {
+        facts: options.facts,
+        ..process.console.clone()
+    };
     let settings = Settings {
-        step_summary: step_summary(&process),
-        ..Settings::new(process.console.clone(), folder.clone())
+        step_summary: step_summary(&options.report, &process),
+        ..Settings::new(console, folder.clone())
     };
     let streams = Streams {
         stdout: std::mem::replace(&mut process.stdout, Box::new(std::io::sink())),
         stderr: Box::new(std::io::stderr()),
     };
-    let mut reporters = Reporters::new(&options.report, &settings, streams, redactor.clone());
+    let mut reporters = Reporters::new(&reports, &settings, streams, redactor.clone());
     if !reporters.problems().is_empty() {
         return Ok(refuse(reporters.problems()));
     }
@@ -245,11 +253,35 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     Ok(code)
 }
 
-/// The file that GitHub Actions makes a step's summary of; none elsewhere.
-fn step_summary(process: &Process) -> Option<PathBuf> {
-    let set = |name: &str| (process.variable)(name).filter(|value| !value.is_empty());
-    set("GITHUB_ACTIONS")?;
-    set("GITHUB_STEP_SUMMARY").map(PathBuf::from)
+/// The reports of a run: those that were asked for, and in GitHub Actions annotations, unless they were asked for
+/// otherwise or something else has standard output.
+fn reports(asked: &[ReportSpec], process: &Process) -> Vec<ReportSpec> {
+    let mut all = asked.to_vec();
+    let has_output = |spec: &ReportSpec| spec.to == Destination::Stdout;
+    if set(process, "GITHUB_ACTIONS").is_some() && !asked.iter().any(|spec| is_github(spec) || has_output(spec)) {
+        all.push(ReportSpec {
+            format: Format::Github,
+            to: Destination::Stdout,
+        });
+    }
+    all
+}
+
+/// The file that GitHub Actions makes a step's summary of; none elsewhere. One that isn't there is a problem only where
+/// the report was asked for.
+fn step_summary(asked: &[ReportSpec], process: &Process) -> Option<PathBuf> {
+    set(process, "GITHUB_ACTIONS")?;
+    let file = PathBuf::from(set(process, "GITHUB_STEP_SUMMARY")?);
+    (asked.iter().any(is_github) || file.exists()).then_some(file)
+}
+
+fn is_github(spec: &ReportSpec) -> bool {
+    spec.format == Format::Github
+}
+
+/// A variable of the environment that isn't empty.
+fn set(process: &Process, name: &str) -> Option<String> {
+    (process.variable)(name).filter(|value| !value.is_empty())
 }
 
 /// The runs through these gateways, or through none.

@@ -21,6 +21,9 @@ pub struct Show {
     /// The format, as that of `gauntlet run`; to standard output, or to =FILE [default: console]
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = super::report_spec::<Format>())]
     pub report: Vec<ReportSpec>,
+    /// Print all facts on the console, not only those that differ between roads
+    #[arg(long)]
+    pub facts: bool,
 }
 
 /// Writes the files; gives what is to be printed, and the exit code.
@@ -43,6 +46,7 @@ pub fn show(options: &Show, console: &ConsoleSettings) -> Result<(Vec<u8>, u8), 
                 Destination::Stdout => console.color,
                 _ => Color::Never,
             },
+            facts: options.facts,
             ..console.clone()
         };
         let written = render(&report, spec.format, &console).and_then(|bytes| match &spec.to {

@@ -35,7 +35,7 @@ impl Pattern {
     /// Brackets at the end contain a case of the matrix, never a character class.
     ///
     /// # Errors
-    /// There is no id, or a glob that is none.
+    /// No id, or an invalid glob.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         let (id, case) = match text.strip_suffix(']').and_then(|text| text.rsplit_once('[')) {
             Some((id, case)) => (id, Some(case.to_owned())),

@@ -18,7 +18,6 @@ mod await_peers;
 mod backends;
 mod balancer;
 mod codex_auth;
-mod controller;
 mod gateway;
 mod http;
 mod identity;
@@ -28,6 +27,7 @@ pub mod probe;
 mod records;
 mod relay;
 mod sandbox;
+mod sandbox_controller;
 mod seed;
 pub mod terminal_session;
 mod token;
@@ -171,7 +171,7 @@ pub async fn run(component: Component, pod: Pod) -> Result<(), ComponentError> {
         Component::Worker => worker::run(pod).await,
         Component::Seed => seed::run(pod).await,
         Component::Sandbox => sandbox::run(pod).await,
-        Component::SandboxController => controller::run(pod).await,
+        Component::SandboxController => sandbox_controller::run(pod).await,
         Component::Balancer => balancer::run(pod).await,
         Component::Probe => probe::run(pod).await,
         Component::AgentService => agent_service::run(pod).await,

@@ -26,7 +26,7 @@ use crate::world::operations::prepare;
 use crate::world::{Target, World};
 use broken::Broken;
 use variables::{seed_of, variables};
-use world::{end, know, setup, world_of};
+use world::{end, register_secrets, setup, world_of};
 
 /// Longest time that the taking of evidence may take.
 const EVIDENCE_WITHIN: Duration = Duration::from_secs(15);
@@ -55,7 +55,7 @@ pub async fn execute(
     let (mut record, since) = (Record::default(), Timestamp::now());
     let ended = live(planned, shared, secrets, tell, &mut record).await;
     if record.judged(Verdict::Fail)
-        && let Ok(Some(why)) = timeout(LOOK_WITHIN, shared.target.fell(since)).await
+        && let Ok(Some(why)) = timeout(LOOK_WITHIN, shared.target.disruption_since(since)).await
     {
         record.doubt(&why);
     }
@@ -143,12 +143,12 @@ async fn live(
     if world.installation().is_some() {
         // They are all scenarios' and stay what they are.
         let secrets = [&world.token, &world.master_key, &world.jwt_secret];
-        know(&shared.redactor, planned.contract(), secrets.map(String::as_str))?;
+        register_secrets(&shared.redactor, planned.contract(), secrets.map(String::as_str))?;
     }
     if stay.is_some() {
         // They are those of whoever made it, whose scope may be over before this one.
         let of_world = [&world.token, &world.master_key, &world.jwt_secret];
-        know(secrets, planned.contract(), of_world.map(String::as_str))?;
+        register_secrets(secrets, planned.contract(), of_world.map(String::as_str))?;
     }
     let ended = match variables(&mut scope, planned, shared, &world, secrets) {
         Ok(()) => {
@@ -157,7 +157,7 @@ async fn live(
                 Ok(()) => {
                     let left_out = left_out(planned, shared);
                     let mut story = Story::new(planned, shared, tell, &context, scope, record, left_out);
-                    told(&mut story, limit, deadline).await
+                    run_steps(&mut story, limit, deadline).await
                 }
                 Err(broken) => Err(broken),
             };
@@ -228,7 +228,7 @@ async fn put_back(world: &World, shared: &RunContext) -> Result<(), Broken> {
 }
 
 /// The steps, the evidence of what went wrong in them, and what is done whatever came before.
-async fn told(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Result<(), Broken> {
+async fn run_steps(story: &mut Story<'_>, limit: Duration, deadline: Instant) -> Result<(), Broken> {
     let stop = story.shared.stop.clone();
     let ended = tokio::select! {
         ended = timeout_at(deadline, story.steps()) => match ended {

@@ -92,7 +92,7 @@ pub struct Partition {
 
 /// A text that names no part of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a part like 2/5: from 1/N to N/N")]
+#[error("{text:?} is not a partition such as 2/5 (1/N to N/N)")]
 pub struct NoPartition {
     text: String,
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::{Agent, StepContext};
-use super::outcome::StepError;
+use super::observation::StepError;
 use super::session::call;
 
 /// The value of `session.agent` that leaves the choice to us.

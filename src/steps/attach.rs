@@ -15,7 +15,7 @@ use super::credentials;
 use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, Upgraded, curl, headers, token_query, upgrade, upgrade_request};
 use super::nonce::nonce;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::terminal::Terminal;
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, door_path, parties};

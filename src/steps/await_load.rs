@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::context::StepContext;
 use super::definition::{Verb, verb};
 use super::load::{FIELDS, OBJECTS, PHRASES, ended};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 
 /// The verb `await-load`.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::StepContext;
 use super::exec::Exec;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::{credentials, secret};
 use crate::world::installation::changes::Changes;
 use crate::world::operations::{Commands, OperationError, PodTold};

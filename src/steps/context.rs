@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::limits::Limits;
 use super::lock::lock;
-use super::outcome::StepError;
+use super::observation::StepError;
 use super::running::Running;
 use super::shell::Curl;
 use super::terminal::Terminal;

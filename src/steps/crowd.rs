@@ -11,7 +11,7 @@ use super::context::{Exchange, StepContext};
 use super::definition::{Reach, Verb, verb};
 use super::handshake::headers;
 use super::http::{chain, client};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, parties, path_on};
 

@@ -5,7 +5,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::context::StepContext;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
 use crate::yaml::checker::Checker;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::by_command;
 use super::context::StepContext;
 use super::definition::{Reach, Verb, phrases, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::pods::{self, Pods};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;

@@ -9,7 +9,7 @@ use super::context::StepContext;
 use super::credentials;
 use super::definition::{Reach, Verb, phrases, verb};
 use super::exec::{self, Exec};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::world::access::Ask;
 
 /// The verb `file`.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::StepContext;
 use super::definition::{Reach, Verb, phrases, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Road;
 use crate::world::access::Ask;
 use crate::world::gateways::status;

@@ -14,7 +14,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use super::answer::{head_end, header_fields};
 use super::context::StepContext;
 use super::frame::masked_binary;
-use super::outcome::StepError;
+use super::observation::StepError;
 use super::shell::Curl;
 use super::wire::{self, Connected, Recorded, Transcript};
 use crate::world::roads::Door;

@@ -13,7 +13,7 @@ use super::answer::header_fields;
 use super::context::{Exchange, StepContext};
 use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, headers};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::shell::Curl;
 use super::{credentials, wire};
 use crate::vocabulary::{Intrusion, Road};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::{MadeToken, StepContext};
 use super::definition::{Need, Verb, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::shell::quoted;
 use crate::hmac;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::outcome::StepError;
+use super::observation::StepError;
 use crate::vocabulary::duration;
 
 /// How long the harness waits for an answer before it says that there was none.

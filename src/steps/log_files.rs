@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::sleep;
 
 use super::context::StepContext;
-use super::outcome::StepError;
+use super::observation::StepError;
 use crate::profile::logs::{LogPods, LogSource};
 use crate::world::pod::containers;
 

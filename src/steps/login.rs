@@ -14,7 +14,7 @@ use super::context::StepContext;
 use super::definition::{Need, Reach, Verb, phrases, verb};
 use super::exec;
 use super::http::{Request, send};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::access::Ask;
 use crate::world::roads::door;

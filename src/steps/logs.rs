@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::context::StepContext;
 use super::definition::{Reach, Verb, verb};
 use super::exec;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::world::access::Ask;
 
 /// The verb `logs`.

@@ -27,7 +27,7 @@ mod log_files;
 mod login;
 mod logs;
 mod nonce;
-mod outcome;
+mod observation;
 mod pods;
 pub mod raw;
 mod rollout;
@@ -48,7 +48,7 @@ pub mod wire;
 pub use context::StepContext;
 pub use definition::{AUTHORITY, Need, Phrase, Proof, Reach, ShownAgain, Verb};
 pub use limits::Limits;
-pub use outcome::{Observation, StepError};
+pub use observation::{Observation, StepError};
 
 /// All verbs, in the order of the documentation.
 pub const VERBS: &[Verb] = &[

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::by_command;
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;
 use crate::world::operations::Operations;

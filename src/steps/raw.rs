@@ -17,7 +17,7 @@ use super::credentials;
 use super::definition::{Reach, Verb, phrases, verb};
 use super::frame::{close_frame, frame, unagreed_bits};
 use super::handshake::{UpgradeHead, upgrade_head};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::wire::{self, Connected, Recorded};
 use crate::vocabulary::duration::{self, DurationText};
 use crate::vocabulary::{Intrusion, Road};

@@ -12,7 +12,7 @@ use super::by_command;
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
 use super::nonce::nonce;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::secret;
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::lock::lock;
-use super::outcome::StepError;
+use super::observation::StepError;
 use crate::load::objective::Objective;
 use crate::load::result::{Gauntlet, Load as Asked};
 use crate::load::{Control, Course, Door, EngineError, LoadResult, Outcome, Target};

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::context::{LogLine, StepContext};
 use super::definition::{Proof, Reach, ShownAgain, Verb, phrases, verb};
 use super::log_files;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::redact::Redactor;
 use crate::world::access::Ask;
 use read::read;

@@ -11,7 +11,7 @@ use super::agent::agent;
 use super::context::StepContext;
 use super::definition::{Phrase, Reach, Verb, phrases, verb};
 use super::http::{self, Request};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 use crate::world::installation::changes::Changes;
 use crate::world::roads;

@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::lock::lock;
-use super::outcome::{Lacking, StepError};
+use super::observation::{Lacking, StepError};
 use super::said::Said;
 use super::wire::{Recorded, Transcript};
 

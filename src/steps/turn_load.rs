@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::StepContext;
 use super::definition::{DONE, Verb, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::running::Running;
 use crate::load::Course;
 use crate::vocabulary::{Intrusion, Road};

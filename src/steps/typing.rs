@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::context::StepContext;
 use super::definition::{Need, Phrase, Verb, phrases, verb};
 use super::nonce::nonce;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::Intrusion;
 
 /// The verb `type`.

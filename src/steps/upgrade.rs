@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::context::StepContext;
 use super::definition::{DONE, Reach, Verb, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::rollout;
 use crate::vocabulary::Intrusion;
 use crate::world::access::Ask;

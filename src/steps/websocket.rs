@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::context::{Exchange, StepContext};
 use super::definition::{Reach, Verb, phrases, verb};
 use super::handshake::{HeaderValues, Upgraded, curl, headers, upgrade, upgrade_request};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::terminal::Terminal;
 use super::wire::Recorded;
 use crate::vocabulary::duration::{self, DurationText};

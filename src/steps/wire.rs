@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::answer::{head_end, is_complete, status};
 use super::limits::Limits;
 use super::lock::lock;
-use super::outcome::StepError;
+use super::observation::StepError;
 use crate::trust::Trust;
 use crate::world::Door;
 use frames::Side;

@@ -33,7 +33,7 @@ pub enum Values {
     Pattern,
 }
 
-/// What a length of time is declared as that there is none of.
+/// The declared value for: no time limit.
 const NONE: &str = "none";
 
 impl Policy {

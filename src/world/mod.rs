@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use crate::platform::Mutant;
 use crate::vocabulary::Road;
 use crate::vocabulary::WorldSpec;
-use embedded::Program;
+use embedded::{Options, Program};
 use exhausted::Exhausted;
 use gateways::{GatewayError, Gateways, envoy_gateway};
 use installation::Installation;
@@ -69,7 +69,7 @@ impl Target {
                     [] => None,
                     roads => Some(gateways.slot(roads, spec.gateway_policy).await?),
                 };
-                World::embedded(spec, setup, program.clone(), slot).await
+                World::embedded(spec, setup, Options::new(program.clone()), slot).await
             }
             Target::Kind(cluster) => {
                 let namespace = Namespace::new(&cluster.client, cluster.controller, &cluster.made).await?;
@@ -125,12 +125,12 @@ impl Target {
 
     /// Why what was seen since then may be no platform's doing: what all stands on fell meanwhile, or this machine
     /// ran out of what the ways to it need.
-    pub async fn fell(&self, since: Timestamp) -> Option<String> {
+    pub async fn disruption_since(&self, since: Timestamp) -> Option<String> {
         if let Some(exhausted) = Exhausted::since(since) {
             return Some(exhausted.to_string());
         }
         match self {
-            Target::Kind(cluster) => cluster.fell(since).await,
+            Target::Kind(cluster) => cluster.disruption_since(since).await,
             Target::Installation(installation) => installation.disturbed().await,
             Target::Embedded(..) => None,
         }

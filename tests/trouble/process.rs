@@ -110,7 +110,10 @@ fn over_its_time() {
         assert!(!running.stderr().contains("panicked"), "{}", running.stderr());
         let report = report(folder.path());
         let reason = of(&report, id)["reason"].to_string();
-        assert!(reason.contains(&format!("ran over its time of {time}")), "{reason}");
+        assert!(
+            reason.contains(&format!("exceeded its time limit of {time}")),
+            "{reason}"
+        );
         assert_eq!(of(&report, "mine/time/quick")["verdict"], "pass");
     }
 }
@@ -286,7 +289,7 @@ fn prove_that_can_not_tell() {
         &["prove", "harness-token/token/accept", "--timeout", "20us"],
     )
     .exits(3);
-    let why = "harness-token/token/accept[direct] without the mutant: the scenario ran over its time of 20us";
+    let why = "harness-token/token/accept[direct] without the mutant: the scenario exceeded its time limit of 20us";
     let flat = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains(why), "{}", ran.stdout);
 }

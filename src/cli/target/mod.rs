@@ -56,7 +56,7 @@ pub struct TargetOptions {
     /// cluster: the platform's namespace [default: the context's]
     #[arg(long, short, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// cluster, url: what scenarios may do to the platform, at most [default: observe]
+    /// By default a run only observes; this permits more. cluster, url: what scenarios may do to the platform, at most
     #[arg(long, value_enum, value_name = "INTRUSION")]
     pub allow: Option<AllowName>,
     /// cluster, url: additional certificate authorities, PEM

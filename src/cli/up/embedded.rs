@@ -11,7 +11,7 @@ use crate::cli::process::Process;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Road;
 use crate::world::World;
-use crate::world::embedded::Cluster;
+use crate::world::embedded::{Cluster, Options};
 use crate::world::gateways::{Gateways, Place, Settings};
 use crate::world::roads::door;
 use crate::world::running::Setup;
@@ -48,7 +48,9 @@ async fn up(
     };
     let doors = doors_of(&setup);
     let spec = spec(setup.contract);
-    let world = World::embedded_with_kubectl(&spec, setup, process.program.clone(), slot)
+    // Without TLS kubectl sends no token.
+    let options = Options::new(process.program.clone()).with_tls();
+    let world = World::embedded(&spec, setup, options, slot)
         .await
         .map_err(UpError::starting)?;
     let world = Arc::new(world);

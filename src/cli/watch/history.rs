@@ -17,7 +17,7 @@ const START: &[u8] = b"{\"started\":\"";
 pub enum HistoryError {
     #[error("--history {}: {why}", file.display())]
     Unreadable { file: PathBuf, why: String },
-    #[error("--history {}: this is no history of `gauntlet watch`, and stays as it is", .0.display())]
+    #[error("--history {}: not a history of `gauntlet watch`; the file was left unchanged", .0.display())]
     Foreign(PathBuf),
 }
 

@@ -86,7 +86,7 @@ pub struct Watch {
     /// Keep only the newest N of those folders
     #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one::<NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: NonZeroUsize,
-    /// Scenarios run at once [default: 4 per processor; one in all on a platform that isn't ours]
+    /// Scenarios run at once [default: 4 per processor; 1 on a platform that isn't ours]
     #[arg(long, short, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<NonZeroUsize>,
     /// Time limit of a scenario without one of its own [default: 60s; on a cluster 5m]

@@ -45,7 +45,7 @@ impl Source {
         let base = pod.var_or("LITELLM_BASE_URL", "");
         let uri = format!("{}/models", base.trim_end_matches('/')).parse();
         let uri = uri.ok().filter(|uri: &Uri| uri.scheme_str() == Some("http"));
-        let wrong = || format!("LITELLM_BASE_URL is no address as http://litellm:4000: {base:?}");
+        let wrong = || format!("LITELLM_BASE_URL is not an address such as http://litellm:4000: {base:?}");
         uri.map(Source::At).ok_or_else(|| ComponentError(wrong()))
     }
 

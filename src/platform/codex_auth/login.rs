@@ -25,11 +25,11 @@ pub struct Login {
 /// Why a file is no login. Never tells what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    #[error("it is no JSON object")]
+    #[error("it is not a JSON object")]
     NotJson,
     #[error("it has no access_token")]
     NoToken,
-    #[error("its access_token is no JWT with exp")]
+    #[error("its access_token is not a JWT with an exp claim")]
     NoExpiry,
 }
 
@@ -40,7 +40,7 @@ pub enum NoLogin {
     Missing,
     #[error(transparent)]
     Unreadable(#[from] ReadError),
-    #[error("of auth.json {0}")]
+    #[error("auth.json: {0}")]
     Invalid(#[from] Invalid),
     #[error("it has expired")]
     Expired,

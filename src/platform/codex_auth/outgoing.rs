@@ -44,9 +44,9 @@ impl PostError {
 /// Why there is no answer, or not all of it.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
-    #[error("this is no address")]
+    #[error("not a valid URL")]
     NoUri,
-    #[error("this is no address as http://vendor:9400")]
+    #[error("not an address such as http://vendor:9400")]
     NoAddress,
     #[error("no connection within {CONNECT:?}")]
     NoConnection,

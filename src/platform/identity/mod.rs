@@ -25,15 +25,15 @@ const LEEWAY: f64 = 30.0;
 pub enum Invalid {
     #[error("its form or its signature: {0}")]
     Signature(String),
-    #[error("its header has crit, and nothing is understood that is critical")]
+    #[error("its header lists critical extensions (`crit`), and none is supported")]
     Critical,
-    #[error("it has no {0}, or one that is none")]
+    #[error("its claim {0} is missing or invalid")]
     Claim(&'static str),
     #[error("it has expired")]
     Expired,
     #[error("it is not valid yet")]
     Early,
-    #[error("it is for others")]
+    #[error("it is for another audience")]
     Audience,
 }
 

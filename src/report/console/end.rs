@@ -10,33 +10,39 @@ use crate::report::roads::{self, Compared, Row};
 use crate::report::text::{one_line, seconds, wrap};
 use crate::report::words;
 
-/// Facts as tables, apart from verdicts: roads side by side where they differ, and the rest. Empty without facts.
-pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], style: Style, width: usize) -> String {
+/// Facts as tables, apart from verdicts: roads side by side where they differ; with `all`, also where they agree, and
+/// the rest. Empty without such facts.
+pub(super) fn facts(scenarios: &[Arc<ScenarioResult>], all: bool, style: Style, width: usize) -> String {
     let (compared, alone) = roads::compare(scenarios.iter().map(AsRef::as_ref));
-    side_by_side(&compared, style, width) + &list(&alone, style, width)
+    let roads = side_by_side(&compared, all, style, width);
+    match all {
+        true => roads + &list(&alone, style, width),
+        false => roads,
+    }
 }
 
 /// The widest value of a column.
 const COLUMN: usize = 20;
 
-/// Requests with different answers on different roads.
-fn side_by_side(compared: &Compared, style: Style, width: usize) -> String {
-    if compared.rows.is_empty() {
+/// Requests on different roads: those with different answers, or `all`.
+fn side_by_side(compared: &Compared, all: bool, style: Style, width: usize) -> String {
+    let differing = compared.rows.iter().filter(|row| row.differs()).count();
+    let shown: Vec<&Row> = compared.rows.iter().filter(|row| all || row.differs()).collect();
+    if shown.is_empty() {
         return String::new();
     }
-    let differing: Vec<&Row> = compared.rows.iter().filter(|row| row.differs()).collect();
     let mut text = format!("{} (observed, not judged):\n", style.bold("Roads"));
     let counted = format!(
         "of {} seen on {}, {} with different answers",
         compared.rows.len(),
         compared.roads.join(", "),
-        differing.len(),
+        differing,
     );
     for line in wrap(&counted, width - 2) {
         text += &format!("  {line}\n");
     }
     let is_narrow = |row: &&Row| row.seen.iter().flatten().all(|seen| seen.chars().count() <= COLUMN);
-    let (narrow, wide): (Vec<&Row>, Vec<&Row>) = differing.into_iter().partition(is_narrow);
+    let (narrow, wide): (Vec<&Row>, Vec<&Row>) = shown.into_iter().partition(is_narrow);
     text += &table(&compared.roads, &narrow, width);
     for row in wide {
         text += &format!("  {}, in {}:\n", row.fact, row.scenario);

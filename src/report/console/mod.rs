@@ -52,6 +52,8 @@ pub enum Color {
 #[derive(Clone, Debug)]
 pub struct ConsoleSettings {
     pub verbosity: Verbosity,
+    /// All facts are printed; otherwise only those that differ between roads.
+    pub facts: bool,
     /// Standard output is a terminal.
     pub stdout_terminal: bool,
     /// Standard error is a terminal: what is under way is shown there, and taken away again.
@@ -68,6 +70,7 @@ impl Default for ConsoleSettings {
     fn default() -> ConsoleSettings {
         ConsoleSettings {
             verbosity: Verbosity::Normal,
+            facts: false,
             stdout_terminal: false,
             stderr_terminal: false,
             color: Color::Auto,
@@ -245,7 +248,7 @@ impl<W: Write + Send> Console<W> {
         self.with_facts.sort_by(|a, b| key(&a.run).cmp(&key(&b.run)));
         let mut text = self.failures();
         if self.settings.verbosity != Verbosity::Quiet {
-            text += &end::facts(&self.with_facts, self.style, self.settings.width);
+            text += &end::facts(&self.with_facts, self.settings.facts, self.style, self.settings.width);
             text += &end::slowest(&mut self.took, self.style);
         }
         let planned = self.info.as_ref().map_or(0, |info| info.scenarios);

@@ -45,6 +45,38 @@ fn one_failure() {
 }
 
 #[test]
+fn facts_are_printed_where_roads_differ_and_all_of_them_where_wanted() {
+    let all = ConsoleSettings {
+        facts: true,
+        ..settings(Verbosity::Normal)
+    };
+    let facts = "Facts (observed, not judged):\n  token.precedence  query-wins  harness-token/token/both[proxy]\n\n";
+    let printed_of = |events: &[Event], settings: &ConsoleSettings| printed(events, settings.clone());
+    assert!(!printed_of(&sample::one_failure(), &settings(Verbosity::Normal)).contains("Facts"));
+    assert!(printed_of(&sample::one_failure(), &all).contains(facts));
+    // Roads that differ, and roads that agree.
+    let differing = "\n  of 1 seen on direct, proxy, 1 with different answers\n";
+    for settings in [&settings(Verbosity::Normal), &all] {
+        assert!(printed_of(&sample::failing(), settings).contains(differing));
+    }
+    let mut events = sample::failing();
+    for event in &mut events {
+        if let Event::ScenarioFinished(result) = event {
+            for fact in &mut Arc::make_mut(result).facts {
+                fact.value = "query-wins".into();
+            }
+        }
+    }
+    assert!(!printed_of(&events, &settings(Verbosity::Normal)).contains("Roads"));
+    let printed = printed_of(&events, &all);
+    assert!(
+        printed.contains("of 1 seen on direct, proxy, 0 with different answers\n")
+            && printed.contains("token.precedence"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn everything() {
     let text = printed(&sample::failing(), settings(Verbosity::Normal));
     assert!(

@@ -12,7 +12,8 @@ use crate::vocabulary::duration;
 use crate::world::installation::InstallationError;
 use crate::world::running::WorldError;
 
-/// Why a run did not come to its end. All but the last: the harness could not tell.
+/// Why a run did not come to its end. Unless a check failed before, its verdict is `error`, also where it was
+/// interrupted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
     #[error(transparent)]
@@ -31,7 +32,7 @@ pub(super) enum Broken {
     #[error(transparent)]
     Story(#[from] StoryError),
     /// It ended in the middle of something.
-    #[error("the scenario ran over its time of {} {meanwhile}", duration::show(*limit))]
+    #[error("the scenario exceeded its time limit of {} {meanwhile}", duration::show(*limit))]
     Late { limit: Duration, meanwhile: String },
     #[error("`finally` was not done within {FINALLY_WITHIN:?}")]
     FinallyLate,

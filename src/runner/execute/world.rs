@@ -39,12 +39,12 @@ pub(super) fn setup(
         codex: shared.codex.clone(),
     };
     let own = [&setup.token, &setup.master_key, &setup.jwt_secret];
-    know(secrets, setup.contract, own.map(String::as_str))?;
+    register_secrets(secrets, setup.contract, own.map(String::as_str))?;
     Ok(setup)
 }
 
 /// Token, master key and JWT secret; empty is what a contract has none of.
-pub(super) fn know(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), Broken> {
+pub(super) fn register_secrets(redactor: &Redactor, contract: Contract, secrets: [&str; 3]) -> Result<(), Broken> {
     let names = match contract {
         Contract::HarnessToken | Contract::AgentService => ["HARNESS_AUTH_TOKEN", "MASTER_KEY", "AUTH_JWT_SECRET"],
         Contract::CodexAuth => ["LITELLM_API_KEY", "LITELLM_MASTER_KEY", "RUNTIME_TOKEN"],

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::context::{Exchange, StepContext};
 use super::definition::{Phrase, Reach, Verb, phrases, verb};
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use super::running::{Running, Told, Way};
 use super::wire;
 use crate::load::result::{Load as Asked, Verdict};

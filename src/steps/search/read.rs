@@ -11,7 +11,7 @@ use crate::profile::operations::Operation;
 use crate::steps::by_command;
 use crate::steps::context::{LogLine, StepContext};
 use crate::steps::exec::{self, Exec};
-use crate::steps::outcome::StepError;
+use crate::steps::observation::StepError;
 use crate::world::operations::Operations;
 use crate::world::pod::{containers, has_restarted, has_started, is_ready, is_sandbox};
 

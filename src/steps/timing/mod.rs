@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::context::{Answer, Exchange, StepContext};
 use super::definition::{Reach, Verb, phrases, verb};
 use super::limits::length;
-use super::outcome::{Observation, StepError};
+use super::observation::{Observation, StepError};
 use crate::vocabulary::duration::{self, DurationText};
 use crate::vocabulary::{Intrusion, Road};
 use crate::world::roads::{RoadError, door, door_path, parties};

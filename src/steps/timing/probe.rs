@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::super::answer::{head_end, status};
 use super::super::context::StepContext;
 use super::super::handshake::{UpgradeHead, upgrade_head};
-use super::super::outcome::StepError;
+use super::super::observation::StepError;
 use super::super::wire::{self, Connected, Recorded};
 use crate::world::Door;
 

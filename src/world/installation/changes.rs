@@ -156,7 +156,7 @@ impl Changes {
         patched.map(drop).map_err(failed)
     }
 
-    /// The title of the run's sessions, by which one is found that a kill kept out of the journal.
+    /// The title of the run's sessions: it finds a session that a kill kept out of the journal.
     pub fn session_title(&self) -> String {
         format!("gauntlet {}", self.journal.head.run)
     }

@@ -7,9 +7,9 @@ use super::tool::{DOCKER, ToolError};
 
 impl KindCluster {
     /// Whether a node has restarted or disappeared since then, in words.
-    pub async fn fell(&self, since: Timestamp) -> Option<String> {
+    pub async fn disruption_since(&self, since: Timestamp) -> Option<String> {
         match shown(&self.name).await {
-            Ok(shown) => fell(&self.name, &shown, since),
+            Ok(shown) => disruption_since(&self.name, &shown, since),
             Err(error) => Some(untold(&error.to_string())),
         }
     }
@@ -30,7 +30,7 @@ async fn shown(cluster: &str) -> Result<String, ToolError> {
         .await
 }
 
-fn fell(cluster: &str, shown: &str, since: Timestamp) -> Option<String> {
+fn disruption_since(cluster: &str, shown: &str, since: Timestamp) -> Option<String> {
     if shown.trim().is_empty() {
         return Some(format!("the cluster {cluster} is gone"));
     }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_cluster_stood_or_fell() {
         let since: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
-        let told = |shown: &str| fell("c", shown, since);
+        let told = |shown: &str| disruption_since("c", shown, since);
         let before = "/c-control-plane true 2026-03-01T11:00:00.123456789Z";
         assert_eq!(told(before), None);
         let cases = [

@@ -15,7 +15,7 @@ use crate::vocabulary::{AgentState, Contract, Road, WorldSpec};
 use crate::world::certificate::Certificate;
 use crate::world::codex::Codex;
 use crate::world::deploy::{self, DeployError, Values};
-use crate::world::embedded::{Address, Cluster, Options, Program, StartError};
+use crate::world::embedded::{Address, Cluster, Options, StartError};
 use crate::world::gateways::upstream_slot::UpstreamSlot;
 use crate::world::gateways::{GatewayError, GatewayPod, envoy_gateway};
 use crate::world::installation::{Installation, InstallationError, Secrets};
@@ -93,28 +93,10 @@ impl World {
     pub async fn embedded(
         spec: &WorldSpec,
         setup: Setup,
-        program: Program,
+        options: Options,
         slot: Option<UpstreamSlot>,
     ) -> Result<World, WorldError> {
-        let cluster = Cluster::start(Options::new(program)).await?;
-        World::on(
-            Ground::Embedded(Box::new(cluster)),
-            "gauntlet",
-            spec,
-            setup,
-            Before::UpstreamSlot(slot),
-        )
-        .await
-    }
-
-    /// The same with a TLS endpoint, without which kubectl sends no token.
-    pub async fn embedded_with_kubectl(
-        spec: &WorldSpec,
-        setup: Setup,
-        program: Program,
-        slot: Option<UpstreamSlot>,
-    ) -> Result<World, WorldError> {
-        let cluster = Cluster::start(Options::new(program).with_tls()).await?;
+        let cluster = Cluster::start(options).await?;
         World::on(
             Ground::Embedded(Box::new(cluster)),
             "gauntlet",

@@ -147,7 +147,7 @@ async fn the_environment_is_for_where_no_file_is() {
     assert_eq!(rotator.active()["access_token"], one.as_str());
     // Even one that is no good.
     rotator.write("auth-3.json", "{");
-    rotator.says("account-3 can not be used: it is no JSON object").await;
+    rotator.says("account-3 can not be used: it is not a JSON object").await;
     rotator.write("auth-1.json", &nested("file", later()));
     rotator.says("active account-1").await;
     rotator.end().await;
@@ -300,7 +300,7 @@ async fn what_is_no_login_keeps_nobody_from_their_turn() {
     };
     type Spoils<'s> = (&'s dyn Fn(&Path), &'s str);
     let cases: [Spoils<'_>; 4] = [
-        (&truncated, "it is no JSON object"),
+        (&truncated, "it is not a JSON object"),
         (&huge, "the file has 104857600 bytes; at most 65536 are read"),
         (&is_folder, "this is a folder, not a file"),
         (&leads_out, "is a link that leads out of the folder"),
