@@ -13,6 +13,7 @@ use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
 use gauntlet::world::World;
 use gauntlet::world::codex::Codex;
+use gauntlet::world::embedded::Options;
 use gauntlet::world::running::Setup;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -45,7 +46,7 @@ async fn start(interval: &str) -> World {
     };
     let spec: WorldSpec = serde_json::from_value(json!({ "rotation-interval": interval, "rotation-poll": "1ms" }))
         .expect("every other key of a world has a default");
-    World::embedded(&spec, setup, program(), None)
+    World::embedded(&spec, setup, Options::new(program()), None)
         .await
         .expect("a world starts")
 }

@@ -11,6 +11,7 @@ use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
 use gauntlet::world::World;
 use gauntlet::world::codex::Codex;
+use gauntlet::world::embedded::Options;
 use gauntlet::world::running::Setup;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -29,7 +30,7 @@ async fn start() -> World {
         binary: None,
         codex: Codex::default(),
     };
-    World::embedded(&spec(), setup, program(), None)
+    World::embedded(&spec(), setup, Options::new(program()), None)
         .await
         .expect("a world starts")
 }

@@ -49,7 +49,7 @@ pub struct Prove {
     /// Write the matrix to this file: JSON if it ends in .json, else Markdown
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Scenarios run at once [default: 8 per processor, 2 on kind]
+    /// Scenarios run at once [default: 8 per processor, 3 on kind]
     #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Seed of random values

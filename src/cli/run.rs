@@ -69,7 +69,7 @@ pub struct Run {
     /// remove nothing]
     #[arg(long, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub keep_reports: Option<std::num::NonZeroUsize>,
-    /// Scenarios run at once [default: 4 per processor, 2 on kind; 1 on a platform that isn't ours]
+    /// Scenarios run at once [default: 4 per processor, 3 on kind; 1 on a platform that isn't ours]
     #[arg(long, short, value_name = "N", value_parser = parse::at_least_one::<std::num::NonZeroUsize>, allow_negative_numbers = true)]
     pub jobs: Option<std::num::NonZeroUsize>,
     /// Run everything N times

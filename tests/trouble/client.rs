@@ -13,6 +13,7 @@ use gauntlet::vocabulary::Contract;
 use gauntlet::vocabulary::WorldSpec;
 use gauntlet::vocabulary::names;
 use gauntlet::world::codex::Codex;
+use gauntlet::world::embedded::Options;
 use gauntlet::world::running::Setup;
 use gauntlet::world::{Door, World};
 use serde_json::{Value, json};
@@ -81,7 +82,7 @@ impl Hostile {
             platform: false,
             ..WorldSpec::default()
         };
-        let world = World::embedded(&spec, setup, program(), None)
+        let world = World::embedded(&spec, setup, Options::new(program()), None)
             .await
             .expect("an empty world");
         let context = StepContext::new(Arc::new(world), Redactor::new(), LIMITS);

@@ -270,7 +270,7 @@ impl Started {
             (Target::Embedded(..), asked) => process.jobs(asked, on_each).unwrap_or(1),
             (_, Some(asked)) => asked.get(),
             // Most have a platform of their own, in containers of its own, and wait for them.
-            (Target::Kind(_), None) => (process.processors * 2).max(1),
+            (Target::Kind(_), None) => (process.processors * 3).max(1),
             // Others use it as well.
             (Target::Installation(_), None) => 1,
         }
