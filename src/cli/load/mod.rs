@@ -34,6 +34,7 @@ use crate::load::{Control, Ending, LoadFormat, LoadReportSpec, LoadResult, Outco
 use crate::redact::Redactor;
 use crate::report::printable;
 use cluster::{ClusterOptions, Found};
+pub(super) use door::enough_descriptors;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 pub use live::View;

@@ -7,7 +7,7 @@ use super::{DoorOptions, Every, TerminalName};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::objective::Objective;
-use crate::load::{EACH, Place, is_secret};
+use crate::load::{EACH, Needs, Place, is_secret};
 use crate::redact::{Redactor, Secret};
 
 /// Probes a second at least, by default.
@@ -138,6 +138,11 @@ impl DoorOptions {
         ];
         let given = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.collect()
+    }
+
+    /// What loads that hold all attaches for so long have to be, so that the objectives can be judged.
+    pub fn needs(&self, hold: Duration) -> Needs {
+        Needs::new(&self.objectives(), self.echo_every.0, hold)
     }
 
     pub fn objectives(&self) -> Vec<Objective> {
