@@ -392,7 +392,12 @@ fn objectives_are_judged() {
 fn what_is_asked_wrongly_is_said() {
     let folder = folder();
     let here = "ws://127.0.0.1:1/tty";
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 10] = [
+        (
+            &["--url", "ws://127.0.0.1:99999/tty", "--token-env", VARIABLE],
+            2,
+            "gauntlet: --url: a URL with a port that isn't a number up to 65535\n",
+        ),
         (
             &["--url", here],
             2,
