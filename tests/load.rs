@@ -392,7 +392,7 @@ fn objectives_are_judged() {
 fn what_is_asked_wrongly_is_said() {
     let folder = folder();
     let here = "ws://127.0.0.1:1/tty";
-    let cases: [(&[&str], i32, &str); 10] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (
             &["--url", "ws://127.0.0.1:99999/tty", "--token-env", VARIABLE],
             2,
@@ -424,6 +424,12 @@ fn what_is_asked_wrongly_is_said() {
             &["--mutant", "nonsense"],
             2,
             "gauntlet: --mutant: there is no mutant nonsense\n",
+        ),
+        (
+            &["--mutant", "questions-merged"],
+            2,
+            "gauntlet: --mutant: questions-merged breaks agent-service/load/refuses, and nothing in this load is of \
+             agent-service; --http-users and --http-gateway start the agent service\n",
         ),
         (
             // Documentation's network (RFC 5737): nobody is there, and nothing is sent.

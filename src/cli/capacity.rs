@@ -170,6 +170,7 @@ struct Document<'a> {
 pub async fn run(options: CapacityOptions, mut process: Process) -> Result<u8, UsageError> {
     let needs = options.door.needs(options.hold);
     let search = options.search(&needs)?;
+    options.door.check_mutants(false)?;
     let redactor = process.redactor.clone();
     if let Err(why) = writable(options.door.out.as_deref()) {
         return refused(why.into(), "no load was made", &redactor);

@@ -209,7 +209,7 @@ fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             &result.failures,
         ),
         (
-            "probes that met something else than 401",
+            "probes that met something other than 401",
             counts.probes,
             &result.probe_failures,
         ),

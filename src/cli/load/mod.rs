@@ -250,6 +250,7 @@ async fn load(
     process: &Process,
     redactor: &Redactor,
 ) -> Result<(LoadResult, Vec<String>), NotReady> {
+    options.check_mutants(http.http_gateway.is_some())?;
     let task = http.task(options, process, redactor).await?;
     let (mut ready, reference) = match on.filter(|_| crew.pods.is_some()) {
         Some(on) => on.ready(options, size.attaches, process, redactor).await?,
