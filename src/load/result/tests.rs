@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::load::cost::Cost;
 use crate::load::failure::{Failure, Lack};
 use crate::load::metric::Metric;
 use crate::load::outcome::{Costs, Ending, Outcome};
