@@ -308,21 +308,26 @@ fn what_this_machine_lacks_is_an_error() {
         let ran = ran(load(folder.path(), &door.url(), &arguments)).exits(3);
         assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
     }
-    let mut few = Command::new("sh");
-    few.args([
-        "-c",
-        "ulimit -n 100; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_gauntlet"),
-        "load",
-        "-n",
-        "500",
-    ]);
-    let few = ran(few).exits(3);
-    assert_eq!(
-        few.stderr,
-        "gauntlet: 500 attaches need 564 descriptors, and this process may have 100: raise the limit, as with \
-         `ulimit -n 564`, or hold fewer\ngauntlet: no load was made\n"
-    );
+    for (arguments, of) in [
+        (["load", "-n", "500"], ""),
+        (["capacity", "--most", "500"], "--most 500: "),
+    ] {
+        let mut few = Command::new("sh");
+        few.args([
+            "-c",
+            "ulimit -n 100; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_gauntlet"),
+        ])
+        .args(arguments);
+        let few = ran(few).exits(3);
+        assert_eq!(
+            few.stderr,
+            format!(
+                "gauntlet: {of}500 attaches need 564 descriptors, and this process may have 100: raise the limit, as \
+                 with `ulimit -n 564`, or hold fewer\ngauntlet: no load was made\n"
+            )
+        );
+    }
 }
 
 /// Full handshakes, and resumed ones apart from them.
