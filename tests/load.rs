@@ -308,21 +308,26 @@ fn what_this_machine_lacks_is_an_error() {
         let ran = ran(load(folder.path(), &door.url(), &arguments)).exits(3);
         assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
     }
-    let mut few = Command::new("sh");
-    few.args([
-        "-c",
-        "ulimit -n 100; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_gauntlet"),
-        "load",
-        "-n",
-        "500",
-    ]);
-    let few = ran(few).exits(3);
-    assert_eq!(
-        few.stderr,
-        "gauntlet: 500 attaches need 564 descriptors, and this process may have 100: raise the limit, as with \
-         `ulimit -n 564`, or hold fewer\ngauntlet: no load was made\n"
-    );
+    for (arguments, of) in [
+        (["load", "-n", "500"], ""),
+        (["capacity", "--most", "500"], "--most 500: "),
+    ] {
+        let mut few = Command::new("sh");
+        few.args([
+            "-c",
+            "ulimit -n 100; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_gauntlet"),
+        ])
+        .args(arguments);
+        let few = ran(few).exits(3);
+        assert_eq!(
+            few.stderr,
+            format!(
+                "gauntlet: {of}500 attaches need 564 descriptors, and this process may have 100: raise the limit, as \
+                 with `ulimit -n 564`, or hold fewer\ngauntlet: no load was made\n"
+            )
+        );
+    }
 }
 
 /// Full handshakes, and resumed ones apart from them.
@@ -392,7 +397,12 @@ fn objectives_are_judged() {
 fn what_is_asked_wrongly_is_said() {
     let folder = folder();
     let here = "ws://127.0.0.1:1/tty";
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 11] = [
+        (
+            &["--url", "ws://127.0.0.1:99999/tty", "--token-env", VARIABLE],
+            2,
+            "gauntlet: --url: a URL with a port that isn't a number up to 65535\n",
+        ),
         (
             &["--url", here],
             2,
@@ -419,6 +429,12 @@ fn what_is_asked_wrongly_is_said() {
             &["--mutant", "nonsense"],
             2,
             "gauntlet: --mutant: there is no mutant nonsense\n",
+        ),
+        (
+            &["--mutant", "questions-merged"],
+            2,
+            "gauntlet: --mutant: questions-merged breaks agent-service/load/refuses, and nothing in this load is of \
+             agent-service; --http-users and --http-gateway start the agent service\n",
         ),
         (
             // Documentation's network (RFC 5737): nobody is there, and nothing is sent.

@@ -18,6 +18,8 @@ pub enum Trial {
     Broken,
     /// The generator, or this machine, was the limit.
     CouldNotTell,
+    /// Nothing went wrong, and an objective had too few samples: that says nothing of the platform.
+    TooFewSamples,
     /// Whoever waits for the search has stopped it.
     Stopped,
 }
@@ -25,6 +27,8 @@ pub enum Trial {
 /// Between which loads to search, and how closely.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
+    /// The smallest load that the objectives can judge.
+    pub least: u32,
     pub from: u32,
     pub most: u32,
     /// Widest bracket at the end, as a share of its upper end.
@@ -49,12 +53,26 @@ pub enum End {
     Found,
     /// The largest load that was asked for is kept.
     KeptAtMost,
-    /// Not even the smallest is.
+    /// Not even one is.
     BrokenAtOne,
+    /// Not even the smallest is that the objectives can judge.
+    BrokenAtLeast,
     CouldNotTell,
+    /// An objective had too few samples.
+    TooFewSamples,
     Stopped,
     /// The platform's results vary for the same load, so no bracket is certain.
     Unstable,
+}
+
+impl End {
+    /// Whether the search has come to its end.
+    pub fn is_over(self) -> bool {
+        matches!(
+            self,
+            End::Found | End::KeptAtMost | End::BrokenAtOne | End::BrokenAtLeast
+        )
+    }
 }
 
 /// The result of a search.
@@ -123,6 +141,8 @@ impl Search {
                     continue;
                 }
                 Trial::CouldNotTell => return found(End::CouldNotTell, trials),
+                // The same load has as few again.
+                Trial::TooFewSamples => return found(End::TooFewSamples, trials),
                 Trial::Stopped => return found(End::Stopped, trials),
             };
             untold = 0;
@@ -138,14 +158,14 @@ impl Search {
         let (kept, broken) = bracket(trials);
         let (low, high) = match (kept, broken) {
             (None, None) => return Ok(self.from.min(self.most)),
-            (None, Some(1)) => {
-                return if trials[&1].is_certain(self.trials) {
-                    Err(End::BrokenAtOne)
-                } else {
-                    Ok(1)
+            (None, Some(high)) if high <= self.least => {
+                return match (trials[&high].is_certain(self.trials), high) {
+                    (false, _) => Ok(high),
+                    (true, 1) => Err(End::BrokenAtOne),
+                    (true, _) => Err(End::BrokenAtLeast),
                 };
             }
-            (None, Some(high)) => return Ok(high / 2),
+            (None, Some(high)) => return Ok((high / 2).max(self.least)),
             (Some(low), None) if low >= self.most => {
                 return if trials[&low].is_certain(self.trials) {
                     Err(End::KeptAtMost)
@@ -207,8 +227,7 @@ impl Found {
             }
         };
         let (kept, broken) = (self.kept.map(bound), self.broken.map(bound));
-        let is_over = matches!(self.end, End::Found | End::KeptAtMost | End::BrokenAtOne);
-        let confirmed = is_over
+        let confirmed = self.end.is_over()
             && kept.as_ref().is_none_or(|kept| kept.share[0] > 0.5)
             && broken.as_ref().is_none_or(|broken| broken.share[1] < 0.5);
         Interval {
@@ -249,6 +268,7 @@ mod tests {
     use super::*;
 
     const SEARCH: Search = Search {
+        least: 1,
         from: 50,
         most: 20_000,
         precision: 0.04,
@@ -352,6 +372,35 @@ mod tests {
     fn a_platform_that_keeps_nothing_is_said() {
         let (found, _) = run(SEARCH, |_| Trial::Broken);
         assert_eq!((found.end, found.kept, found.broken), (End::BrokenAtOne, None, Some(1)));
+    }
+
+    /// Loads that the objectives can't judge are not made.
+    #[test]
+    fn nothing_below_the_least_is_tried() {
+        let search = Search {
+            least: 30,
+            from: 200,
+            ..SEARCH
+        };
+        let (found, _) = run(search, |_| Trial::Broken);
+        assert_eq!(
+            (found.end, found.kept, found.broken),
+            (End::BrokenAtLeast, None, Some(30))
+        );
+        assert!(found.trials.keys().all(|load| *load >= 30), "{found:?}");
+        let (found, _) = run(search, up_to(137));
+        assert_eq!(found.end, End::Found);
+        assert!(found.kept <= Some(137) && found.broken > Some(137), "{found:?}");
+    }
+
+    #[test]
+    fn too_few_samples_are_no_broken_objective() {
+        let (found, trials) = run(SEARCH, |_| Trial::TooFewSamples);
+        assert_eq!(
+            (found.end, found.kept, found.broken, trials),
+            (End::TooFewSamples, None, None, 1)
+        );
+        assert!(!found.interval().confirmed);
     }
 
     #[test]

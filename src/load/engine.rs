@@ -251,7 +251,10 @@ impl<'a> Engine<'a> {
                 return Ok(Ending::Complete);
             }
             events.clear();
-            let ahead = if self.unread.is_empty() { ahead } else { 0 };
+            let ahead = match self.unread.is_empty() && !self.has_room() {
+                true => ahead,
+                false => 0,
+            };
             // By the nanosecond (epoll_pwait2): a millisecond would be most of what an echo takes.
             let timeout = Timespec {
                 tv_sec: 0,

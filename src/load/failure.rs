@@ -54,6 +54,8 @@ pub enum Lack {
     Descriptors,
     Ports,
     Memory,
+    /// Threads that resolve names.
+    Resolvers,
 }
 
 impl Failure {
@@ -105,6 +107,10 @@ impl Lack {
                  more source addresses with --source"
             }
             Lack::Memory => "the kernel has no more memory for sockets: see net.ipv4.tcp_mem",
+            Lack::Resolvers => {
+                "names were asked for faster than this process resolves them: lower --ramp, give more --workers, or \
+                 resolve the name once"
+            }
         }
     }
 }
@@ -131,6 +137,7 @@ impl fmt::Display for Failure {
             Failure::Local(Lack::Descriptors) => f.write_str("local: no descriptors left (EMFILE)"),
             Failure::Local(Lack::Ports) => f.write_str("local: no ports left (EADDRNOTAVAIL)"),
             Failure::Local(Lack::Memory) => f.write_str("local: no memory for sockets (ENOBUFS)"),
+            Failure::Local(Lack::Resolvers) => f.write_str("local: no resolver thread free"),
         }
     }
 }

@@ -221,7 +221,7 @@ impl Of {
         (have < needed).then(|| format!("{have} samples, and it needs {needed}"))
     }
 
-    fn samples(self) -> u64 {
+    pub(super) fn samples(self) -> u64 {
         match self {
             Of::Quantile(quantile) => (10.0 / (1.0 - quantile) - 1e-6).ceil() as u64,
             Of::Mean | Of::Max => 1,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::{Duration, Instant};
 
@@ -53,12 +54,39 @@ pub struct Resolved {
 
 /// Threads that resolve one name again and again. They end when this is dropped.
 pub struct Resolver {
-    asks: mpsc::Sender<(u32, Instant)>,
+    asks: mpsc::Sender<Ask>,
     shared: Arc<Answers>,
+}
+
+/// What an attach asks for.
+struct Ask {
+    number: u32,
+    since: Instant,
+    /// Longest time that its attach waits.
+    within: Duration,
+    waited: Waited,
+}
+
+/// How long an ask has waited for a thread that is free.
+#[derive(Clone, Debug, Default)]
+pub struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// A thread takes it, after so many nanoseconds.
+    fn end(&self, nanoseconds: u64) {
+        self.0.store(nanoseconds.max(1), Ordering::Relaxed);
+    }
+
+    /// Nanoseconds that it waited; none while no thread has taken it.
+    pub fn nanoseconds(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|waited| *waited > 0)
+    }
 }
 
 struct Answers {
     resolved: Mutex<Vec<Resolved>>,
+    /// Nobody waits for answers any more.
+    stopped: AtomicBool,
     /// Can be read when there are new ones.
     wake: OwnedFd,
 }
@@ -80,6 +108,7 @@ impl Resolver {
         let asked = Arc::new(Mutex::new(asked));
         let shared = Arc::new(Answers {
             resolved: Mutex::new(Vec::new()),
+            stopped: AtomicBool::new(false),
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         });
         for _ in 0..THREADS {
@@ -91,10 +120,18 @@ impl Resolver {
         Ok(Resolver { asks, shared })
     }
 
-    /// Asks for the addresses of the attach of this number.
-    pub fn ask(&self, number: u32) {
+    /// Asks for the addresses of the attach of this number, which waits so long; gives how long it waits for a thread.
+    pub fn ask(&self, number: u32, within: Duration) -> Waited {
+        let waited = Waited::default();
+        let ask = Ask {
+            number,
+            since: Instant::now(),
+            within,
+            waited: waited.clone(),
+        };
         // The threads are there as long as this is.
-        let _asked = self.asks.send((number, Instant::now()));
+        let _asked = self.asks.send(ask);
+        waited
     }
 
     /// Can be read when there are answers.
@@ -110,17 +147,32 @@ impl Resolver {
     }
 }
 
-/// Resolves until nobody asks any more.
-fn work(asked: &Mutex<mpsc::Receiver<(u32, Instant)>>, answers: &Answers, named: &Named) {
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Resolves until nobody asks any more, or nobody waits for it.
+fn work(asked: &Mutex<mpsc::Receiver<Ask>>, answers: &Answers, named: &Named) {
     loop {
         let next = lock(asked).recv();
-        let Ok((number, since)) = next else { return };
+        let Ok(ask) = next else { return };
+        if answers.stopped.load(Ordering::Relaxed) {
+            return;
+        }
         let began = Instant::now();
+        let waited = began.duration_since(ask.since);
+        if waited >= ask.within {
+            // Its attach has failed.
+            continue;
+        }
+        ask.waited.end(nanoseconds(waited));
         let addresses = resolve(named);
         let resolved = Resolved {
-            number,
+            number: ask.number,
             addresses,
-            waited: nanoseconds(began.duration_since(since)),
+            waited: nanoseconds(waited),
             took: nanoseconds(began.elapsed()),
         };
         lock(&answers.resolved).push(resolved);
@@ -173,13 +225,17 @@ mod tests {
 
     /// All answers to these numbers.
     fn all(resolver: &Resolver, numbers: std::ops::Range<u32>) -> Vec<Resolved> {
-        numbers.clone().for_each(|number| resolver.ask(number));
+        let waits: Vec<Waited> = numbers
+            .clone()
+            .map(|number| resolver.ask(number, Duration::from_secs(60)))
+            .collect();
         let mut resolved = Vec::new();
         while resolved.len() < numbers.len() {
             let mut wake = [PollFd::from_borrowed_fd(resolver.wake(), PollFlags::IN)];
             poll(&mut wake, None).expect("woken");
             resolved.extend(resolver.resolved());
         }
+        assert!(waits.iter().all(|waited| waited.nanoseconds().is_some()));
         resolved
     }
 
@@ -199,6 +255,39 @@ mod tests {
             );
         }
         assert!(resolver.resolved().is_empty());
+    }
+
+    /// Its answers to the first of two asks, which nobody waits for any more, and to the second; and whether a thread took
+    /// either.
+    fn worked(stopped: bool) -> (Vec<u32>, [bool; 2]) {
+        let answers = Answers {
+            resolved: Mutex::new(Vec::new()),
+            stopped: AtomicBool::new(stopped),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("a descriptor"),
+        };
+        let (asks, asked) = mpsc::channel();
+        let waits = [(1, Duration::ZERO), (2, Duration::from_secs(60))].map(|(number, within)| {
+            let waited = Waited::default();
+            let ask = Ask {
+                number,
+                since: Instant::now(),
+                within,
+                waited: waited.clone(),
+            };
+            asks.send(ask).expect("asked");
+            waited
+        });
+        drop(asks);
+        work(&Mutex::new(asked), &answers, &named("127.1"));
+        let resolved = answers.resolved.into_inner().expect("answers");
+        let numbers = resolved.iter().map(|answer| answer.number).collect();
+        (numbers, waits.map(|waited| waited.nanoseconds().is_some()))
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_resolved() {
+        assert_eq!(worked(false), (vec![2], [false, true]));
+        assert_eq!(worked(true), (vec![], [false, false]));
     }
 
     #[test]

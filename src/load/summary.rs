@@ -8,6 +8,7 @@ use super::cluster::TITLE as PODS;
 use super::http::{COLUMNS, HttpResult, TITLE};
 use super::recorder::Second;
 use super::result::{Latency, LoadResult};
+use crate::report::{cut, printable};
 
 pub use words::times;
 pub(super) use words::{
@@ -16,6 +17,9 @@ pub(super) use words::{
 
 /// Columns of a latency's name, at least.
 const NAME: usize = 14;
+
+/// Characters of what a server said that are shown; the result as JSON has more of it.
+const SAID: usize = 200;
 
 /// The line of a second.
 pub fn tick(second: &Second) -> String {
@@ -209,7 +213,7 @@ fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             &result.failures,
         ),
         (
-            "probes that met something else than 401",
+            "probes that met something other than 401",
             counts.probes,
             &result.probe_failures,
         ),
@@ -241,12 +245,8 @@ fn failures(result: &LoadResult, out: &mut String) -> std::fmt::Result {
             "    at {:.3} s, attach {}{local}: {}",
             example.at, example.attach, example.failure
         )?;
-        for line in example
-            .said
-            .iter()
-            .flat_map(|said| said.lines())
-            .filter(|line| !line.is_empty())
-        {
+        let said = printable(example.said.as_deref().unwrap_or_default());
+        for line in cut(&said, SAID).lines().filter(|line| !line.is_empty()) {
             writeln!(out, "      | {line}")?;
         }
     }

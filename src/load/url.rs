@@ -28,6 +28,8 @@ pub enum PlaceError {
     Scheme,
     #[error("a URL without a host")]
     NoHost,
+    #[error("a URL with a port that isn't a number up to 65535")]
+    Port,
     #[error("a URL with credentials: the token goes into a variable, named by --token-env")]
     Credentials,
     #[error(
@@ -74,11 +76,18 @@ impl Place {
         if query.split('&').filter_map(|pair| pair.split('=').next()).any(is_token) {
             return Err(PlaceError::Token);
         }
+        // Behind a colon there may be nothing (RFC 3986 §3.2.3).
+        let behind = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        let port = match behind.trim_start_matches(':') {
+            "" if tls => 443,
+            "" => 80,
+            _ => authority.port_u16().ok_or(PlaceError::Port)?,
+        };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         Ok(Place {
             tls,
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            port,
             authority: authority.as_str().to_owned(),
             target: target.to_owned(),
         })
@@ -106,16 +115,20 @@ impl Place {
 }
 
 /// Whether an address is of this machine or of a network that isn't the public one (RFC 1918, RFC 4193, RFC 3927,
-/// RFC 4291 §2.5.6, RFC 6598).
+/// RFC 4291 §2.5.6, RFC 6598). For the unspecified address Linux connects to this machine.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [first, second, ..] = v4.octets();
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || (first == 100 && second & 0xc0 == 64)
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || (first == 100 && second & 0xc0 == 64)
         }
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_private(v4.into()),
-            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
         },
     }
 }
@@ -200,6 +213,8 @@ mod tests {
         );
         let place = Place::parse("ws://door.example:8080").expect("a place");
         assert_eq!((place.port, place.target.as_str()), (8080, "/"));
+        let place = Place::parse("wss://door.example:/tty").expect("a place");
+        assert_eq!((place.port, place.host.as_str()), (443, "door.example"));
     }
 
     #[test]
@@ -212,6 +227,8 @@ mod tests {
             ("ws://a/tty?%74oken=secret", "a URL with a token"),
             ("ws://a/tty#top", "a WebSocket URL has no fragment"),
             ("ws:// a/", "not a URL: "),
+            ("ws://127.0.0.1:99999/tty", "a URL with a port that isn't a number"),
+            ("http://[::1]:65536", "a URL with a port that isn't a number"),
         ] {
             let said = Place::parse(wrong).expect_err(wrong).to_string();
             assert!(said.starts_with(why), "{wrong}: {said}");
@@ -281,6 +298,8 @@ mod tests {
             "169.254.1.1",
             "::1",
             "fd00::1",
+            "0.0.0.0",
+            "::",
         ] {
             assert!(is_private(private.parse().expect("an address")), "{private}");
         }
@@ -290,7 +309,7 @@ mod tests {
             "100.128.0.1",
             "2606:4700::1111",
             "::ffff:8.8.8.8",
-            "0.0.0.0",
+            "0.0.0.1",
         ] {
             assert!(!is_private(public.parse().expect("an address")), "{public}");
         }

@@ -86,6 +86,83 @@ fn a_limit_of_echoes_is_found() {
     assert!((44..=54).contains(&kept), "{kept}, {broken}");
 }
 
+/// A quantile has samples enough: few attaches are held longer, and none is tried that can't be judged.
+#[test]
+fn quantiles_are_judged_by_samples_enough() {
+    let folder = folder();
+    let echoes = [
+        "capacity",
+        "--most",
+        "20",
+        "--hold",
+        "100ms",
+        "--echo-every",
+        "20ms",
+        "--objective",
+        "steady.echo.p99 < 2s",
+        "--objective",
+        "errors == 0",
+    ];
+    let ran = run_in(folder.path(), &echoes).exits(0);
+    assert!(
+        ran.stdout
+            .contains("capacity: at least 20 attaches, the most that was tried"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stderr.contains("so that `steady.echo.p99 < 2s` has samples enough"),
+        "{}",
+        ran.stderr
+    );
+    let attaches = [
+        "capacity",
+        "--trials",
+        "1",
+        "--most",
+        "200",
+        "--hold",
+        "100ms",
+        "--echo-every",
+        "never",
+        "--objective",
+        "attach.p90 < 5s",
+        "--objective",
+        "errors == 0",
+        "--out",
+        "found.json",
+    ];
+    let ran = run_in(folder.path(), &[&attaches[..], &["--most-attaches", "60"]].concat()).exits(3);
+    assert!(
+        ran.stderr.contains("the search begins with 100 attaches: fewer "),
+        "{}",
+        ran.stderr
+    );
+    let said = "could not tell: 100 attaches are broken, and fewer can't be judged by `attach.p90 < 5s`\n";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    let found = json(&folder.path().join("found.json"));
+    assert_eq!(found["found"]["end"], "broken-at-least", "{found}");
+    assert_eq!(found["found"]["broken"], 100, "{found}");
+    let nobody = [
+        "capacity",
+        "--most",
+        "1",
+        "--hold",
+        "100ms",
+        "--echo-every",
+        "never",
+        "--objective",
+        "echo.max < 5s",
+    ];
+    let ran = run_in(folder.path(), &nobody).exits(3);
+    assert!(
+        ran.stdout
+            .contains("could not tell: echo.max < 5s: 0 samples, and it needs 1; a longer --hold, "),
+        "{}",
+        ran.stdout
+    );
+}
+
 #[test]
 fn a_door_without_a_limit_is_kept_at_the_most() {
     let folder = folder();
@@ -130,6 +207,10 @@ fn a_door_without_a_limit_is_kept_at_the_most() {
         ),
         (&["capacity", "--from", "9", "--most", "8"], "--from is above --most"),
         (&["capacity", "--precision", "4"], "not a share like 4%"),
+        (
+            &["capacity", "--most", "500", "--objective", "attach.p99 < 1s"],
+            "--most 500: fewer than 1000 attaches give too few samples to judge `attach.p99 < 1s`",
+        ),
     ] {
         let ran = run_in(folder.path(), wrong).exits(2);
         assert!(ran.stderr.contains(said), "{}", ran.stderr);

@@ -23,8 +23,9 @@ use crate::load::{EACH, LoadResult, Model, Outcome, Place, Reference, ReferenceS
 use crate::redact::{Redactor, Secret};
 use flags::Tokens;
 pub use not_ready::NotReady;
+pub(in crate::cli) use reach::enough_descriptors;
 pub(super) use reach::resolve;
-use reach::{enough_descriptors, named, sources, tls};
+use reach::{named, sources, tls};
 
 /// The kind of terminals of the reference platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -338,6 +338,7 @@ mod tests {
             ("http://a:b@127.0.0.1", "a URL with credentials"),
             ("http://127.0.0.1/?token=x", "a URL with a query"),
             ("http://127.0.0.1/#x", "a URL with a query or a fragment"),
+            ("http://127.0.0.1:99999", "a URL with a port that isn't a number"),
         ] {
             let said = place(wrong, API_PATH).expect_err(wrong);
             assert!(said.starts_with(why), "{wrong}: {said}");

@@ -34,6 +34,7 @@ use crate::load::{Control, Ending, LoadFormat, LoadReportSpec, LoadResult, Outco
 use crate::redact::Redactor;
 use crate::report::printable;
 use cluster::{ClusterOptions, Found};
+pub(super) use door::enough_descriptors;
 pub use door::{DoorOptions, NotReady, Ready, Size};
 pub use drive::drive;
 pub use live::View;
@@ -249,6 +250,7 @@ async fn load(
     process: &Process,
     redactor: &Redactor,
 ) -> Result<(LoadResult, Vec<String>), NotReady> {
+    options.check_mutants(http.http_gateway.is_some())?;
     let task = http.task(options, process, redactor).await?;
     let (mut ready, reference) = match on.filter(|_| crew.pods.is_some()) {
         Some(on) => on.ready(options, size.attaches, process, redactor).await?,

@@ -1,17 +1,28 @@
 //! The closed model: attaches and echoes begin when others were answered.
 
 use super::terminals::attach;
-use super::{Engine, Part};
+use super::{DUE_AT_ONCE, Engine, Part};
 use crate::load::timers::{Due, Slot};
 
 impl Engine<'_> {
-    /// Starts attaches until as many are being opened as may be at once.
+    /// Starts attaches until as many are being opened as may be at once. Where they fail at once, it leaves the rest of them
+    /// for later, so that the load can be stopped and its seconds are told.
     pub(super) fn fill(&mut self) {
-        let Some(at_once) = self.plan.at_once() else { return };
-        while self.started < self.plan.share() && self.pending < at_once {
+        for _ in 0..DUE_AT_ONCE {
+            if !self.has_room() {
+                return;
+            }
             let now = self.shared.clock.now();
             self.start_one(now);
         }
+    }
+
+    /// Whether another attach is to be started now.
+    pub(super) fn has_room(&self) -> bool {
+        let at_once = self.plan.at_once();
+        self.part == Part::Ramp
+            && self.started < self.plan.share()
+            && at_once.is_some_and(|at_once| self.pending < at_once)
     }
 
     /// Where the last echo was answered the next one follows, once its user has thought for so long.

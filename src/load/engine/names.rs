@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::Engine;
 use super::start::Beginning;
 use crate::load::attach::Credential;
-use crate::load::failure::Failure;
+use crate::load::failure::{Failure, Lack};
 use crate::load::metric::Metric;
 use crate::load::recorder::Example;
-use crate::load::resolution::{Named, Resolver, ResolverError};
+use crate::load::resolution::{Named, Resolver, ResolverError, Waited};
 use crate::load::timers::{Due, Slot};
 
 /// The key of slots of attaches that have no socket yet.
@@ -21,7 +22,7 @@ pub(super) const RESOLVING: u32 = u32::MAX;
 /// Those that wait for the name's addresses, by their numbers.
 pub(super) struct Names {
     resolver: Resolver,
-    waiting: HashMap<u32, Beginning>,
+    waiting: HashMap<u32, (Beginning, Waited)>,
 }
 
 impl Names {
@@ -42,12 +43,21 @@ impl Names {
     }
 
     pub fn credentials(&self) -> impl Iterator<Item = Credential> {
-        self.waiting.values().map(|one| one.credential)
+        self.waiting.values().map(|(one, _)| one.credential)
     }
 
     /// The platform begins to change.
     pub fn unsettle(&mut self) {
-        self.waiting.values_mut().for_each(|one| one.unsettled = true);
+        self.waiting.values_mut().for_each(|(one, _)| one.unsettled = true);
+    }
+}
+
+/// What a name's deadline has come for: the resolver's answer, or mostly a thread to ask it, which is the generator's own
+/// lack. In nanoseconds.
+fn too_late(waited: u64, deadline: u64) -> Failure {
+    match waited > deadline / 2 {
+        true => Failure::Local(Lack::Resolvers),
+        false => Failure::TimedOut(Metric::Resolve),
     }
 }
 
@@ -71,8 +81,8 @@ impl Engine<'_> {
     pub(super) fn resolve(&mut self, one: Beginning) {
         let Some(names) = &mut self.names else { return };
         let number = one.number;
-        names.resolver.ask(number);
-        names.waiting.insert(number, one);
+        let waited = names.resolver.ask(number, Duration::from_nanos(self.shared.deadline));
+        names.waiting.insert(number, (one, waited));
         let slot = Slot { key: RESOLVING, number };
         let until = self.shared.clock.now().saturating_add(self.shared.deadline);
         self.timers.add(until, Due::Deadline(slot));
@@ -84,7 +94,7 @@ impl Engine<'_> {
         for resolved in names.resolver.resolved() {
             let Some(names) = &mut self.names else { return };
             // It may have been too late.
-            let Some(one) = names.waiting.remove(&resolved.number) else {
+            let Some((one, _)) = names.waiting.remove(&resolved.number) else {
                 continue;
             };
             let recorder = &mut self.shared.recorder;
@@ -105,8 +115,13 @@ impl Engine<'_> {
     /// The name's deadline has come.
     pub(super) fn unresolved(&mut self, number: u32) {
         let waiting = self.names.as_mut().and_then(|names| names.waiting.remove(&number));
-        if let Some(one) = waiting {
-            self.not_resolved(&one, Failure::TimedOut(Metric::Resolve));
+        if let Some((one, waited)) = waiting {
+            let deadline = self.shared.deadline;
+            let waited = waited.nanoseconds().unwrap_or(deadline);
+            if self.plan.at_once().is_none() {
+                self.shared.recorder.record(Metric::Lag, waited, false);
+            }
+            self.not_resolved(&one, too_late(waited, deadline));
         }
     }
 
@@ -123,5 +138,17 @@ impl Engine<'_> {
             said: None,
         };
         self.failed((one.credential, one.unsettled), failure, example);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generator_without_a_free_thread_blames_nobody_else() {
+        let second = 1_000_000_000;
+        assert_eq!(too_late(second, second), Failure::Local(Lack::Resolvers));
+        assert_eq!(too_late(second / 10, second), Failure::TimedOut(Metric::Resolve));
     }
 }

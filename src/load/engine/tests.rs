@@ -1,7 +1,7 @@
 //! The closed model, and names that each attach resolves: against a door that watches how many come at once.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -188,6 +188,18 @@ fn a_user_whose_echo_never_comes_goes_on_after_the_deadline() {
     assert!(counts.echoes_answered > 2, "{counts:?}");
     let failures = &outcome.recorder.failures;
     assert_eq!(failures.get(&Failure::TimedOut(Metric::Echo)), Some(&2), "{failures:?}");
+}
+
+/// No socket of IPv4 has an address of IPv6: each attach fails as soon as it begins.
+#[test]
+fn attaches_that_fail_at_once_leave_time_to_stop() {
+    let mut plan = plan(([127, 0, 0, 1], 1).into(), 1000, Model::Closed(3));
+    plan.sources = vec![Ipv6Addr::LOCALHOST.into()];
+    assert_eq!(ran(&plan).recorder.counts.failed, 1000);
+    let control = Control::default();
+    control.stop.store(true, Ordering::Relaxed);
+    let counts = run(&plan, &control).expect("an outcome").recorder.counts;
+    assert_eq!((counts.attempted, counts.failed), (256, 256));
 }
 
 /// Resolved before, the name led to another port, at which nobody listens.

@@ -1,14 +1,20 @@
 //! Puts the result of a load together, and judges it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{FannedOut, Gauntlet, Generator, Load, LoadResult, Platform, Verdict, latencies};
+use crate::load::cost::Cost;
 use crate::load::failure::Failure;
 use crate::load::metric::Metric;
 use crate::load::objective::{Judged, Kept, Measured, Objective};
 use crate::load::outcome::{Ending, Outcome};
 use crate::load::recorder::Counts;
 use crate::load::summary::{attaches, times};
+
+/// The least processor time that is divided among attaches or echoes: the kernel counts it in ticks of mostly 10 ms, and
+/// fewer than twenty say little of each.
+const LEAST_PROCESSOR: Duration = Duration::from_millis(200);
 
 /// Of the schedule's lag, the most that still leaves latencies the platform's: milliseconds, and the share of an
 /// objective's limit.
@@ -53,12 +59,16 @@ impl LoadResult {
             before: costs.before,
             end: costs.end,
             bytes_per_attach: held.and_then(|held| per(held.resident as f64, outcome.most_open)),
-            milliseconds_per_attach: held.and_then(|held| per(held.processor().as_secs_f64() * 1e3, counts.opened)),
+            milliseconds_per_attach: held
+                .filter(tells)
+                .and_then(|held| per(held.processor().as_secs_f64() * 1e3, counts.opened)),
             milliseconds_per_tls: per(counts.tls_full_nanoseconds as f64 / 1e6, counts.tls_full),
             milliseconds_per_tls_resumed: per(counts.tls_resumed_nanoseconds as f64 / 1e6, counts.tls_resumed),
             microseconds_per_echo: echoed
+                .filter(tells)
                 .and_then(|used| per(used.processor().as_secs_f64() * 1e6, recorder.steady_echoes)),
             user_microseconds_per_echo: echoed
+                .filter(tells)
                 .and_then(|used| per(used.user.as_secs_f64() * 1e6, recorder.steady_echoes)),
         };
         let local: u64 = recorder
@@ -119,7 +129,7 @@ impl LoadResult {
             .sum();
         if unanswered > 0 {
             wrong.push(format!(
-                "{} without the right token got another answer than 401",
+                "{} without the right token met something other than 401",
                 attaches(unanswered)
             ));
         }
@@ -166,6 +176,11 @@ impl LoadResult {
             steady_histograms: recorder.steady.encode(),
         }
     }
+}
+
+/// Whether so much processor time was used that a part of it can be told.
+fn tells(used: &Cost) -> bool {
+    used.processor() >= LEAST_PROCESSOR
 }
 
 /// Where the platform's own count is another one.

@@ -1,13 +1,15 @@
 //! Verdicts on loads.
 
+use std::time::Duration;
+
 use super::*;
 use crate::load::failure::{Failure, Lack};
 use crate::load::metric::Metric;
 use crate::load::outcome::{Costs, Ending, Outcome};
 use crate::load::recorder::Recorder;
 
-/// The verdict on a load whose generator was a second late.
-fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
+/// A load whose generator was a second late.
+fn result(objective: &str, failure: Option<Failure>, costs: Costs) -> LoadResult {
     let mut recorder = Recorder::new().expect("histograms");
     recorder.counts.attempted = 20;
     recorder.counts.opened = 20;
@@ -32,7 +34,7 @@ fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
         ramped: 1.0,
         steady: None,
         ended: 2.0,
-        costs: Costs::default(),
+        costs,
         processes: 1,
         lost_workers: Vec::new(),
         aborted: None,
@@ -54,7 +56,11 @@ fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
         resolve: 0.0,
     };
     let objectives = [objective.parse().expect("an objective")];
-    let result = LoadResult::new((gauntlet, String::new()), load, outcome, &objectives, None);
+    LoadResult::new((gauntlet, String::new()), load, outcome, &objectives, None)
+}
+
+fn verdict(objective: &str, failure: Option<Failure>) -> Verdict {
+    let result = result(objective, failure, Costs::default());
     assert!(result.generator.saturated);
     assert!(
         result
@@ -74,4 +80,21 @@ fn a_late_generator_says_nothing_against_counts() {
         verdict("opened >= 1", Some(Failure::Local(Lack::Ports))),
         Verdict::Error
     );
+}
+
+/// Twenty ticks are the fewest of which a part is told.
+#[test]
+fn a_few_ticks_of_the_processor_are_not_divided() {
+    let used = |milliseconds| Cost {
+        user: Duration::from_millis(milliseconds),
+        ..Cost::default()
+    };
+    for (milliseconds, each) in [(190, None), (200, Some(10.0))] {
+        let costs = Costs {
+            held: Some(used(milliseconds)),
+            ..Costs::default()
+        };
+        let result = result("errors == 0", None, costs);
+        assert_eq!(result.generator.milliseconds_per_attach, each, "{milliseconds}");
+    }
 }

@@ -142,3 +142,17 @@ fn the_closed_model_is_named_wherever_its_figures_stand() {
     }
     assert!(!summary(&sample::passed()).contains("closed model"));
 }
+
+/// As it may be bytes of any kind: the result as JSON is where they are kept.
+#[test]
+fn what_a_server_said_is_shown_in_short() {
+    let mut result = sample::failed();
+    result.examples[0].said = Some(format!("HTTP/1.1 500 No\r\n\r\n\u{1b}[2J{}", "\u{1}x".repeat(2000)));
+    let text = summary(&result);
+    let begins = "\n      | HTTP/1.1 500 No\n      | \\u{1b}[2J\\u{1}x";
+    assert!(text.contains(begins), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{1}'), "{text}");
+    let mut shown = text.lines().filter(|line| line.starts_with("      | "));
+    assert!(shown.all(|line| line.chars().count() <= 8 + 200), "{text}");
+    assert!(text.contains("…\n"), "{text}");
+}

@@ -167,9 +167,13 @@ pub(super) async fn ended(running: &Running, context: &StepContext) -> Result<Ob
     let written = |error: serde_json::Error| StepError::doing("writing the load's result", error);
     let value = serde_json::to_value(&result).map_err(written)?;
     context.keep_load(format!("{}\n", serde_json::to_string_pretty(&value).map_err(written)?));
+    // A secret that the summary cuts in two would not be found.
+    let shown = result
+        .clone()
+        .with_texts(|said| context.redactor.redact(said).into_owned());
     context.record(Exchange {
         title: what.to_owned(),
-        text: crate::load::summary(&result).trim_start().to_owned(),
+        text: crate::load::summary(&shown).trim_start().to_owned(),
         // Thousands of requests are no command to paste: the run itself is what shows it again.
         curl: None,
         parties: running.parties().to_vec(),

@@ -7,8 +7,10 @@ use super::{DoorOptions, Every, TerminalName};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::objective::Objective;
-use crate::load::{EACH, Place, is_secret};
+use crate::load::{EACH, Needs, Place, is_secret};
+use crate::platform::mutant;
 use crate::redact::{Redactor, Secret};
+use crate::vocabulary::Contract;
 
 /// Probes a second at least, by default.
 const PROBES: f64 = 2.0;
@@ -53,14 +55,36 @@ impl DoorOptions {
         if let Some((flag, _)) = of_url.into_iter().find(|(_, given)| *given) {
             return Err(UsageError(format!("{flag} requires --url")));
         }
-        match self
-            .mutant
-            .iter()
-            .find(|name| crate::platform::mutant::by_name(name).is_none())
-        {
+        match self.mutant.iter().find(|name| mutant::by_name(name).is_none()) {
             Some(mutant) => Err(UsageError(format!("--mutant: there is no mutant {mutant}"))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses defects that the load would never meet: of the terminal's contract it meets all, and of the agent service's
+    /// those of one that is started for it.
+    pub fn check_mutants(&self, with_agents: bool) -> Result<(), UsageError> {
+        // Of another's door there are none, which is said elsewhere.
+        if self.url.is_some() {
+            return Ok(());
+        }
+        let known = self.mutant.iter().filter_map(|name| mutant::by_name(name));
+        for mutant in known {
+            let contract = Contract::named(mutant.row.split('/').next().unwrap_or_default());
+            let hint = match contract {
+                Contract::HarnessToken => continue,
+                Contract::AgentService if with_agents => continue,
+                Contract::AgentService => "; --http-users and --http-gateway start the agent service",
+                Contract::CodexAuth => "",
+            };
+            return Err(UsageError(format!(
+                "--mutant: {} breaks {}, and nothing in this load is of {}{hint}",
+                mutant.name,
+                mutant.row,
+                contract.name()
+            )));
+        }
+        Ok(())
     }
 
     /// Refuses terminals on which nobody sees what others type.
@@ -138,6 +162,11 @@ impl DoorOptions {
         ];
         let given = limits.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.collect()
+    }
+
+    /// What loads that hold all attaches for so long have to be, so that the objectives can be judged.
+    pub fn needs(&self, hold: Duration) -> Needs {
+        Needs::new(&self.objectives(), self.echo_every.0, hold)
     }
 
     pub fn objectives(&self) -> Vec<Objective> {

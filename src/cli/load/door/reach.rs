@@ -10,7 +10,11 @@ use crate::load::{Place, ResolveError, is_itself, is_private, is_service, public
 /// Descriptors that the process itself needs: the engine, the runtime, and inherited ones.
 const DESCRIPTORS_ITSELF: u64 = 64;
 
-pub(super) fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
+/// Whether this process may have enough descriptors for so many attaches.
+///
+/// # Errors
+/// In words: it may not.
+pub(in crate::cli) fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
     let needed = u64::from(attaches) + DESCRIPTORS_ITSELF;
     match most {
         Some(most) if most < needed => Err(format!(
