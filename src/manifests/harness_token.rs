@@ -86,7 +86,8 @@ fn shape_of(document: &Document, value: &Node, encoded: bool) -> Vec<Problem> {
         return wrong("the token isn't a text: put it in quotes");
     };
     let token = match encoded {
-        true => match STANDARD.decode(text) {
+        // Kubernetes passes over the ends of lines.
+        true => match STANDARD.decode(text.replace(['\r', '\n'], "")) {
             Ok(bytes) => bytes,
             Err(_) => return wrong("the token under `data` is not base64"),
         },
@@ -177,6 +178,10 @@ mod tests {
         };
         assert_eq!(verdicts(&plain(&good), SHAPE), [Verdict::Pass]);
         assert_eq!(verdicts(&encoded(&good), SHAPE), [Verdict::Pass]);
+        let lines = STANDARD.encode(&good);
+        let (first, second) = lines.split_at(40);
+        let block = secret(&format!("data:\n  HARNESS_AUTH_TOKEN: |\n    {first}\n    {second}"));
+        assert_eq!(verdicts(&block, SHAPE), [Verdict::Pass]);
         assert!(verdicts(&secret("data: {OTHER: eA==}"), SHAPE).is_empty());
         for wrong in [
             plain(&format!("{good}\n")),
