@@ -93,6 +93,14 @@ impl<'d> Pod<'d> {
         perhaps
     }
 
+    /// All containers that have a variable, and where its value comes from.
+    pub fn variables(&self, name: &str) -> Vec<(Container<'d>, Origin<'d>)> {
+        let containers = self.containers.iter();
+        containers
+            .filter_map(|container| Some((*container, container.variable(name)?)))
+            .collect()
+    }
+
     /// Where what is missing in its containers is best shown.
     pub fn place(&self) -> Span {
         self.containers
@@ -137,9 +145,10 @@ impl<'d> Container<'d> {
         list(self.node, &["volumeMounts"])
     }
 
+    /// Of several sources the last one counts.
     fn of_all_keys(&self, name: &str) -> Option<Origin<'d>> {
         let takes = |source: &&Node| name.starts_with(text(source, &["prefix"]));
-        let source = list(self.node, &["envFrom"]).iter().find(takes)?;
+        let source = list(self.node, &["envFrom"]).iter().rfind(takes)?;
         Some(Origin::Perhaps {
             secret: at(source, &["secretRef", "name"]).and_then(Node::as_text),
             prefix: text(source, &["prefix"]),
@@ -179,6 +188,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_source_of_all_keys_counts() {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: [{name: c,\n\
+                    envFrom: [{secretRef: {name: first}}, {secretRef: {name: last}}, {prefix: X_, secretRef: {name: other}}]}]}}}\n";
+        let manifests = read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
+        let pod = Pod::of(&manifests.documents[0]);
+        let origin = pod.variable("A").map(|(_, origin)| origin);
+        assert!(matches!(
+            origin,
+            Some(Origin::Perhaps {
+                secret: Some("last"),
+                ..
+            })
+        ));
+    }
+
+    #[test]
     fn where_variables_come_from() {
         let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: [{name: c,\n\
                     envFrom: [{prefix: X_, secretRef: {name: all}}], env: [{name: A, value: '1'}, {name: A, value: '2'},\n\
@@ -201,6 +226,8 @@ mod tests {
         assert!(matches!(of("D"), Some(Origin::Plain { value: None, .. })));
         assert!(matches!(of("X_Y"), Some(Origin::Perhaps { prefix: "X_", .. })));
         assert!(of("E").is_none());
+        assert_eq!(pod.variables("A").len(), 1);
+        assert!(pod.variables("E").is_empty());
         assert_eq!(pod.containers[0].secret_variables().count(), 1);
     }
 }

@@ -12,7 +12,7 @@ kind: ClientTrafficPolicy
 metadata: { name: clients }
 spec:
   targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: agents }]
-  headers: { earlyRequestHeaders: { remove: [x-user-id, X-User-Name, x-user-email] } }
+  headers: { earlyRequestHeaders: { removeOnMatch: [{ type: Prefix, value: X-User- }] } }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -227,20 +227,65 @@ fn whose_headers_arrive() {
         "headersToBackend: [X-User-Id]",
         "x-user-name, x-user-email of access control",
     );
-    let removed = "remove: [x-user-id, X-User-Name, x-user-email]";
+    let removed = "removeOnMatch: [{ type: Prefix, value: X-User- }]";
     breaks(
         headers::TRUSTED,
         removed,
         "remove: [x-user-id]",
         "a client's x-user-name, x-user-email",
     );
-    assert!(changed(removed, "removeOnMatch: [{ type: Prefix, value: X-User- }]").is_empty());
+    for three in [
+        "remove: [x-user-id, X-User-Name, x-user-email]",
+        "remove: [x-user-id, X-User-Name, x-user-email, x-user-role]",
+        "removeOnMatch: [{ type: Suffix, value: -id }, { type: Suffix, value: -name }, { type: Suffix, value: -email }]",
+    ] {
+        breaks(headers::TRUSTED, removed, three, "any other one would reach");
+    }
+    for all in [
+        "removeOnMatch: [{ type: Prefix, value: x-u }]",
+        "removeOnMatch: [{ type: RegularExpression, value: 'x-user-.*' }]",
+        "remove: [x-user-id], removeOnMatch: [{ type: Prefix, value: x-user- }]",
+    ] {
+        assert!(changed(removed, all).is_empty(), "{all}");
+    }
     breaks(
         headers::TRUSTED,
         "kind: Gateway, name: agents",
         "kind: Gateway, name: others",
         "a client's x-user-id",
     );
+}
+
+/// A policy of one listener counts at that one, in the place of the gateway's.
+#[test]
+fn headers_at_a_listener() {
+    let both = GOOD.replace(
+        "listeners: [{ name: http, protocol: HTTP, port: 8000 }]",
+        "listeners: [{ name: http, protocol: HTTP, port: 8000 }, { name: https, protocol: HTTPS, port: 8443 }, \
+         { name: raw, protocol: TCP, port: 9 }]",
+    );
+    let clients = "kind: Gateway, name: agents }]\n  headers";
+    let of_http = both.replace(clients, "kind: Gateway, name: agents, sectionName: http }]\n  headers");
+    let on = |text: &str, listener: &str| {
+        text.replace(
+            "parentRefs: [{ name: agents }]",
+            &format!("parentRefs: [{{ name: agents, sectionName: {listener} }}]"),
+        )
+    };
+    // That of the SecurityPolicy, and that of the listener.
+    let (good, bad) = ([Verdict::Pass; 2], [Verdict::Pass, Verdict::Fail]);
+    let judged = |text: &str| verdicts(&found(text), headers::TRUSTED);
+    assert_eq!(judged(&both), good);
+    assert_eq!(judged(&on(&both, "https")), good);
+    assert_eq!(judged(&on(&of_http, "http")), good);
+    assert_eq!(judged(&on(&of_http, "https")), bad);
+    // A route of all listeners.
+    assert_eq!(judged(&of_http), bad);
+    let another = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: { name: tls }\n\
+                   spec: { targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: agents, sectionName: https }] }\n";
+    let replaced = format!("{both}{another}");
+    assert_eq!(judged(&on(&replaced, "http")), good);
+    assert_eq!(judged(&on(&replaced, "https")), bad);
 }
 
 #[test]
