@@ -28,7 +28,7 @@ pub enum Origin<'d> {
     Secret {
         name: &'d str,
         key: &'d str,
-        optional: bool,
+        optional: Said,
         span: Span,
     },
     /// It stands in the manifest.
@@ -163,7 +163,7 @@ fn origin(entry: &Node) -> Origin<'_> {
         return Origin::Secret {
             name: text(reference, &["name"]),
             key: text(reference, &["key"]),
-            optional: is_true(reference.get("optional")),
+            optional: Said::of(reference.get("optional")),
             span,
         };
     }
@@ -178,8 +178,28 @@ fn origin(entry: &Node) -> Origin<'_> {
 }
 
 /// Whether something is said to be so.
-pub fn is_true(node: Option<&Node>) -> bool {
-    node.is_some_and(|node| node.kind == Kind::Bool(true))
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    No,
+    Yes,
+    /// It is no boolean, as a text in quotes is none: the API server refuses the object.
+    Neither,
+}
+
+impl Said {
+    /// What a field says; one that isn't there says no.
+    pub fn of(node: Option<&Node>) -> Said {
+        match node.map(|node| &node.kind) {
+            None | Some(Kind::Null | Kind::Bool(false)) => Said::No,
+            Some(Kind::Bool(true)) => Said::Yes,
+            Some(_) => Said::Neither,
+        }
+    }
+}
+
+/// What is wrong with a field that says neither.
+pub fn no_boolean(field: &str) -> String {
+    format!("{field} is neither true nor false: the API server accepts nothing else, and neither in quotes")
 }
 
 #[cfg(test)]
@@ -218,7 +238,7 @@ mod tests {
             Some(Origin::Secret {
                 name: "s",
                 key: "k",
-                optional: true,
+                optional: Said::Yes,
                 ..
             })
         ));
