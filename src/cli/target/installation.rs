@@ -119,6 +119,7 @@ fn contracts(installation: &Installation, profile: &Profile, planned: &[Planned]
         installation,
         policies: &profile.policies,
         routes: &profile.routes,
+        names: &profile.names,
     };
     let here = |contract: &Contract| {
         planned
@@ -391,6 +392,7 @@ async fn check(
         installation,
         policies: &profile.policies,
         routes: &profile.routes,
+        names: &profile.names,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
     let probe_listens = installation.probe.is_some();
