@@ -173,7 +173,7 @@ pub fn role(namespace: &str, permissions: &BTreeSet<Permission>) -> String {
     roles.join("---\n")
 }
 
-fn role_in<'p>(namespace: &str, permissions: impl Iterator<Item = &'p Permission>) -> String {
+fn role_in<'a>(namespace: &str, permissions: impl Iterator<Item = &'a Permission>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Rule<'p> {

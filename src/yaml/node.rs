@@ -225,14 +225,14 @@ mod tests {
     /// Time that grows with the square of their number would be minutes.
     #[test]
     fn many_keys_are_read_soon() {
-        let mut text: String = (0..60_000).map(|n| format!("key{n}: 1\n")).collect();
+        let mut text: String = (0..100_000).map(|n| format!("key{n}: 1\n")).collect();
         text.push_str("key7: 2\n");
         let start = Instant::now();
         let (nodes, problems) = read_stream(&Source::new("t.yaml", text)).expect("a stream");
-        assert_eq!(nodes[0].as_map().map(<[_]>::len), Some(60_000));
+        assert_eq!(nodes[0].as_map().map(<[_]>::len), Some(100_000));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].message, "duplicate key `key7`");
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
     #[test]
