@@ -7,7 +7,7 @@ mod route;
 
 use super::document::{Document, at, deployments, list, text};
 use super::finding::{Finding, Rule};
-use super::pod::{Pod, is_true};
+use super::pod::{Pod, Said, no_boolean};
 use super::shared_secret::SharedSecret;
 use super::{Names, named};
 use crate::yaml::Problem;
@@ -164,14 +164,18 @@ fn asks(policy: &Policy<'_>, names: &Names) -> Vec<Finding> {
         return vec![ASKS.fail(document, problem)];
     };
     let mut findings = vec![asked_path(document, asked, named(names, "access-control.path"))];
-    let open = asked.get("failOpen").filter(|open| is_true(Some(*open)));
-    findings.push(match open {
-        None => DOWN.pass(document),
-        Some(open) => {
-            let message = "failOpen: requests reach the service when access control can't be asked";
+    let open = asked.get("failOpen");
+    let message = match Said::of(open) {
+        Said::No => None,
+        Said::Yes => Some("failOpen: requests reach the service when access control can't be asked".to_owned()),
+        Said::Neither => Some(no_boolean("failOpen")),
+    };
+    findings.push(match (open, message) {
+        (Some(open), Some(message)) => {
             let help = "leave it out, or set it to false";
             DOWN.fail(document, document.problem(open.span, message).with_help(help))
         }
+        _ => DOWN.pass(document),
     });
     findings
 }

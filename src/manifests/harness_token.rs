@@ -86,7 +86,8 @@ fn shape_of(document: &Document, value: &Node, encoded: bool) -> Vec<Problem> {
         return wrong("the token isn't a text: put it in quotes");
     };
     let token = match encoded {
-        true => match STANDARD.decode(text) {
+        // Kubernetes passes over the ends of lines.
+        true => match STANDARD.decode(text.replace(['\r', '\n'], "")) {
             Ok(bytes) => bytes,
             Err(_) => return wrong("the token under `data` is not base64"),
         },
@@ -155,6 +156,28 @@ mod tests {
         }
     }
 
+    /// A sidecar with a token of its own.
+    #[test]
+    fn each_container_is_judged() {
+        let beside = |env: &str| both(&format!("{GOOD}]}}, {{name: d, {env}"), GOOD);
+        let verdicts_of = |text: &str| verdicts(&found(text), ENVIRONMENT);
+        let good = [Verdict::Pass; 2];
+        assert_eq!(verdicts_of(&beside(&format!("env: [{GOOD}"))), good);
+        assert_eq!(verdicts_of(&beside("env: [{name: OTHER, value: x}")), good);
+        assert_eq!(verdicts_of(&beside("envFrom: [{configMapRef: {name: x}}")), good);
+        let bad = [Verdict::Fail, Verdict::Pass];
+        let plain = beside("env: [{name: HARNESS_AUTH_TOKEN, value: deadbeef}");
+        assert_eq!(verdicts_of(&plain), bad);
+        assert!(found(&plain)[0].problem.message.contains("of container d"));
+        let other = beside(&format!("env: [{}", GOOD.replace("litellm-env", "other")));
+        assert_eq!(verdicts_of(&other), bad);
+        let last = "envFrom: [{secretRef: {name: litellm-env}}, {secretRef: {name: other}}";
+        assert_eq!(
+            verdicts_of(&both(&format!("], {last}"), GOOD)),
+            [Verdict::Skip, Verdict::Pass]
+        );
+    }
+
     #[test]
     fn one_of_them_alone() {
         let found = found(&deployment("litellm-web", GOOD));
@@ -177,6 +200,10 @@ mod tests {
         };
         assert_eq!(verdicts(&plain(&good), SHAPE), [Verdict::Pass]);
         assert_eq!(verdicts(&encoded(&good), SHAPE), [Verdict::Pass]);
+        let lines = STANDARD.encode(&good);
+        let (first, second) = lines.split_at(40);
+        let block = secret(&format!("data:\n  HARNESS_AUTH_TOKEN: |\n    {first}\n    {second}"));
+        assert_eq!(verdicts(&block, SHAPE), [Verdict::Pass]);
         assert!(verdicts(&secret("data: {OTHER: eA==}"), SHAPE).is_empty());
         for wrong in [
             plain(&format!("{good}\n")),

@@ -132,6 +132,8 @@ impl Secrets {
                 }
             }
             Kind::Number(number) if secret => self.add(node, &number.to_string()),
+            // A word that reads as one may be a password.
+            Kind::Bool(_) if secret => self.places.push((node.span.start, node.span.end)),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) => {}
             Kind::List(items) => items.iter().for_each(|item| self.collect(item, secret)),
             Kind::Map(entries) => {
@@ -154,7 +156,7 @@ impl Secrets {
 
     fn add(&mut self, node: &Node, value: &str) {
         self.places.push((node.span.start, node.span.end));
-        let decoded = STANDARD.decode(value.trim()).ok();
+        let decoded = STANDARD.decode(value.split_whitespace().collect::<String>()).ok();
         let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         for form in [Some(value), decoded.as_deref()].into_iter().flatten() {
             let lines = form.lines().map(str::trim).filter(|line| line.len() >= SHORTEST);
@@ -303,6 +305,11 @@ mod tests {
         );
         assert!(!shown.contains("line-of-it"), "{shown}");
         assert!(shown.contains("\n  b: *\nother: seen"), "{shown}");
+        let of_base64 = masked(
+            "kind: Secret\ndata:\n  key: |\n    aHVudGVy\n    MzNodW50ZXIzMw==\n  b: off\n---\nkind: Pod\nnote: hunter33hunter33\n",
+        );
+        assert!(!of_base64.contains("hunter33"), "{of_base64}");
+        assert!(!of_base64.contains("off"), "{of_base64}");
     }
 
     #[test]

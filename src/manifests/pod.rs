@@ -28,7 +28,7 @@ pub enum Origin<'d> {
     Secret {
         name: &'d str,
         key: &'d str,
-        optional: bool,
+        optional: Said,
         span: Span,
     },
     /// It stands in the manifest.
@@ -93,6 +93,14 @@ impl<'d> Pod<'d> {
         perhaps
     }
 
+    /// All containers that have a variable, and where its value comes from.
+    pub fn variables(&self, name: &str) -> Vec<(Container<'d>, Origin<'d>)> {
+        let containers = self.containers.iter();
+        containers
+            .filter_map(|container| Some((*container, container.variable(name)?)))
+            .collect()
+    }
+
     /// Where what is missing in its containers is best shown.
     pub fn place(&self) -> Span {
         self.containers
@@ -137,9 +145,10 @@ impl<'d> Container<'d> {
         list(self.node, &["volumeMounts"])
     }
 
+    /// Of several sources the last one counts.
     fn of_all_keys(&self, name: &str) -> Option<Origin<'d>> {
         let takes = |source: &&Node| name.starts_with(text(source, &["prefix"]));
-        let source = list(self.node, &["envFrom"]).iter().find(takes)?;
+        let source = list(self.node, &["envFrom"]).iter().rfind(takes)?;
         Some(Origin::Perhaps {
             secret: at(source, &["secretRef", "name"]).and_then(Node::as_text),
             prefix: text(source, &["prefix"]),
@@ -154,7 +163,7 @@ fn origin(entry: &Node) -> Origin<'_> {
         return Origin::Secret {
             name: text(reference, &["name"]),
             key: text(reference, &["key"]),
-            optional: is_true(reference.get("optional")),
+            optional: Said::of(reference.get("optional")),
             span,
         };
     }
@@ -169,14 +178,50 @@ fn origin(entry: &Node) -> Origin<'_> {
 }
 
 /// Whether something is said to be so.
-pub fn is_true(node: Option<&Node>) -> bool {
-    node.is_some_and(|node| node.kind == Kind::Bool(true))
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    No,
+    Yes,
+    /// It is no boolean, as a text in quotes is none: the API server refuses the object.
+    Neither,
+}
+
+impl Said {
+    /// What a field says; one that isn't there says no.
+    pub fn of(node: Option<&Node>) -> Said {
+        match node.map(|node| &node.kind) {
+            None | Some(Kind::Null | Kind::Bool(false)) => Said::No,
+            Some(Kind::Bool(true)) => Said::Yes,
+            Some(_) => Said::Neither,
+        }
+    }
+}
+
+/// What is wrong with a field that says neither.
+pub fn no_boolean(field: &str) -> String {
+    format!("{field} is neither true nor false: the API server accepts nothing else, and neither in quotes")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::read_texts;
     use super::*;
+
+    #[test]
+    fn the_last_source_of_all_keys_counts() {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {containers: [{name: c,\n\
+                    envFrom: [{secretRef: {name: first}}, {secretRef: {name: last}}, {prefix: X_, secretRef: {name: other}}]}]}}}\n";
+        let manifests = read_texts(vec![("t.yaml".into(), text.into())]).expect("manifests");
+        let pod = Pod::of(&manifests.documents[0]);
+        let origin = pod.variable("A").map(|(_, origin)| origin);
+        assert!(matches!(
+            origin,
+            Some(Origin::Perhaps {
+                secret: Some("last"),
+                ..
+            })
+        ));
+    }
 
     #[test]
     fn where_variables_come_from() {
@@ -193,7 +238,7 @@ mod tests {
             Some(Origin::Secret {
                 name: "s",
                 key: "k",
-                optional: true,
+                optional: Said::Yes,
                 ..
             })
         ));
@@ -201,6 +246,8 @@ mod tests {
         assert!(matches!(of("D"), Some(Origin::Plain { value: None, .. })));
         assert!(matches!(of("X_Y"), Some(Origin::Perhaps { prefix: "X_", .. })));
         assert!(of("E").is_none());
+        assert_eq!(pod.variables("A").len(), 1);
+        assert!(pod.variables("E").is_empty());
         assert_eq!(pod.containers[0].secret_variables().count(), 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Rule};
 use super::pod::{Container, Origin, Pod};
-use crate::yaml::Problem;
+use crate::yaml::{Problem, Span};
 
 /// What is expected of each.
 #[derive(Clone, Copy, Debug)]
@@ -26,28 +26,50 @@ enum Held {
 impl SharedSecret<'_> {
     /// Judges each Deployment's pods.
     pub fn judge(&self, rule: Rule, pods: &[Pod<'_>]) -> Vec<Finding> {
-        let found = pods.iter().flat_map(|pod| match self.held(pod, pods) {
-            Held::Rightly => rule.judge(pod.document, Vec::new()),
-            Held::Wrongly(problem) => rule.judge(pod.document, vec![problem]),
-            Held::Unknown(problem) => vec![rule.skip(pod.document, problem)],
-        });
+        let found = pods.iter().flat_map(|pod| self.judge_pod(rule, pod, pods));
         found.collect()
     }
 
-    fn held(&self, pod: &Pod<'_>, all: &[Pod<'_>]) -> Held {
+    /// Each of its containers that has it has it rightly, and one has it.
+    fn judge_pod(&self, rule: Rule, pod: &Pod<'_>, all: &[Pod<'_>]) -> Vec<Finding> {
+        let found = pod.variables(self.variable);
+        if found.is_empty() {
+            let problem = self.missing(pod, all).with_help(self.wanted());
+            return rule.judge(pod.document, vec![problem]);
+        }
+        let (mut is_held, mut wrong, mut unknown) = (false, Vec::new(), None);
+        for (container, origin) in found {
+            match self.held(pod, container, origin, all) {
+                Held::Rightly => is_held = true,
+                Held::Wrongly(problem) => wrong.push(problem),
+                Held::Unknown(problem) => unknown = unknown.or(Some(problem)),
+            }
+        }
+        match unknown {
+            // One that surely has it is enough.
+            Some(problem) if !is_held && wrong.is_empty() => vec![rule.skip(pod.document, problem)],
+            _ => rule.judge(pod.document, wrong),
+        }
+    }
+
+    fn wanted(&self) -> String {
+        let (secret, key) = (self.secret.0, self.key.0);
+        format!("take it from key {key} of Secret {secret} by `secretKeyRef`")
+    }
+
+    fn held(&self, pod: &Pod<'_>, container: Container<'_>, origin: Origin<'_>, all: &[Pod<'_>]) -> Held {
         let (secret, key, variable) = (self.secret.0, self.key.0, self.variable);
-        let wanted = format!("take it from key {key} of Secret {secret} by `secretKeyRef`");
-        let Some((container, origin)) = pod.variable(variable) else {
-            return Held::Wrongly(self.missing(pod, all).with_help(wanted));
-        };
-        let name = container.name;
+        let (name, wanted) = (container.name, self.wanted());
         let problem = |message: String| pod.problem(origin.span(), message);
         match origin {
             Origin::Secret {
                 name: theirs,
                 key: their_key,
+                span,
                 ..
-            } if (theirs, their_key) != (secret, key) => Held::Wrongly(self.of_another(pod, container, all)),
+            } if (theirs, their_key) != (secret, key) => {
+                Held::Wrongly(self.of_another(pod, container, (theirs, their_key, span), all))
+            }
             Origin::Secret { .. } => Held::Rightly,
             Origin::Plain { value, .. } if value.is_none_or(str::is_empty) => {
                 let message = format!("{variable} of container {name} is empty");
@@ -92,23 +114,23 @@ impl SharedSecret<'_> {
     }
 
     /// It comes from another Secret or key than the installation's.
-    fn of_another(&self, pod: &Pod<'_>, container: Container<'_>, all: &[Pod<'_>]) -> Problem {
+    fn of_another(
+        &self,
+        pod: &Pod<'_>,
+        container: Container<'_>,
+        (name, key, span): (&str, &str, Span),
+        all: &[Pod<'_>],
+    ) -> Problem {
         let reference = |pod: &Pod<'_>| match pod.variable(self.variable)?.1 {
             Origin::Secret { name, key, span, .. } => Some((name.to_owned(), key.to_owned(), span)),
             _ => None,
-        };
-        let Some((name, key, span)) = reference(pod) else {
-            return pod.problem(container.span, "it comes from elsewhere");
         };
         let (secret, wanted) = (self.secret.0, self.key.0);
         let message = format!(
             "{} of container {} comes from key {key} of Secret {name}, not from key {wanted} of Secret {secret}",
             self.variable, container.name
         );
-        let settings = [
-            (self.secret.1, name.as_str(), secret),
-            (self.key.1, key.as_str(), wanted),
-        ];
+        let settings = [(self.secret.1, name, secret), (self.key.1, key, wanted)];
         let settings: Vec<String> = settings
             .iter()
             .filter(|(_, theirs, ours)| theirs != ours)
@@ -120,7 +142,7 @@ impl SharedSecret<'_> {
         ));
         let differs = all.iter().find_map(|other| {
             let (their_name, their_key, span) = reference(other)?;
-            ((&their_name, &their_key) != (&name, &key)).then_some((other, span))
+            ((their_name.as_str(), their_key.as_str()) != (name, key)).then_some((other, span))
         });
         match differs {
             Some((other, span)) => problem

@@ -5,7 +5,7 @@ pub mod logs;
 pub mod operations;
 mod refuse;
 pub mod route_address;
-mod routes;
+pub mod routes;
 mod schema;
 pub mod secret_source;
 pub mod unsupported;

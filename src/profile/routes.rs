@@ -29,6 +29,17 @@ pub(super) fn read(root: &Node, checker: &mut Checker) -> Vec<String> {
     routes
 }
 
+/// Those that access control judges by their token: below the agents' path. It answers 403 to all others.
+pub fn below(routes: &[String], agents: &str) -> Vec<String> {
+    let agents = agents.trim_end_matches('/');
+    let is_below = |route: &&String| {
+        let path = route.split_once(' ').map_or(route.as_str(), |(_, path)| path);
+        let rest = path.strip_prefix(agents);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    routes.iter().filter(is_below).cloned().collect()
+}
+
 fn is_path(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_graphic() && !"?#$\"".contains(c);
     text.starts_with('/') && text.chars().all(fits)
@@ -59,6 +70,22 @@ mod tests {
             ]
         );
         assert_ne!(profile.digest(), Profile::default().digest());
+    }
+
+    #[test]
+    fn routes_that_access_control_judges() {
+        let routes = [
+            "GET /api/agents",
+            "POST /api/agents/usage",
+            "GET /api/agentsX",
+            "GET /api/usage",
+        ]
+        .map(String::from);
+        assert_eq!(
+            super::below(&routes, "/api/agents"),
+            ["GET /api/agents", "POST /api/agents/usage"]
+        );
+        assert!(super::below(&routes, "/v2/agents").is_empty());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! What a run needs from a platform that isn't ours, and why it can't run there.
 
 mod left_out;
+mod routes;
 mod ways;
 
-use std::collections::{BTreeSet, HashMap};
+pub(super) use routes::routes_of;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -41,6 +44,7 @@ pub struct Fit<'i> {
     pub policies: &'i Policies,
     /// Guarded routes of the agent service beside the contract's.
     pub routes: &'i [String],
+    pub names: &'i BTreeMap<String, String>,
 }
 
 impl Fit<'_> {
@@ -53,7 +57,7 @@ impl Fit<'_> {
             .or_else(|| self.no_road(planned))
             .or_else(|| self.unknown_secret(planned))
             .or_else(|| self.undeclared(planned))
-            .or_else(|| no_routes(planned, self.routes))
+            .or_else(|| self.no_routes(planned))
             .or_else(|| self.needs_a_person(planned))
             .or_else(|| self.presses_enter(planned))
             .or_else(|| self.too_intrusive(self.intrusion(planned)))
@@ -306,12 +310,6 @@ pub fn intrusion(planned: &Planned, probe_listens: bool) -> Intrusion {
 /// Whether a step looks at the requests that came to the agent service, whoever made them.
 pub fn counts_requests(planned: &Planned) -> bool {
     steps(planned).any(|step| roads(planned, step, Road::Proxy).contains(&Road::Witness))
-}
-
-/// Why a run that is about routes beside the contract's can't be where none are named.
-fn no_routes(planned: &Planned, routes: &[String]) -> Option<String> {
-    (routes.is_empty() && steps(planned).any(|step| names(&step.args, "routes")))
-        .then(|| "the profile names no routes beside the contract's: its `routes` can".to_owned())
 }
 
 /// Whether a step needs something beside what it goes through.

@@ -97,6 +97,7 @@ fn fit(shared: &RunContext) -> Option<Fit<'_>> {
             installation,
             policies: &shared.policies,
             routes: &shared.routes,
+            names: &shared.names,
         }),
         Target::Embedded(..) | Target::Kind(_) => None,
     }

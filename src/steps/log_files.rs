@@ -2,8 +2,10 @@
 
 use std::io::{self, SeekFrom};
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::{AsyncRead, AsyncReadExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
@@ -14,10 +16,13 @@ use tokio::time::sleep;
 use super::context::StepContext;
 use super::observation::StepError;
 use crate::profile::logs::{LogPods, LogSource};
-use crate::world::pod::containers;
+use crate::world::pod::{containers, has_restarted};
 
-/// The most bytes of a file that are read, from its end.
+/// The most bytes of a file or of a container's log that are searched, from its end.
 const READ: u64 = 64 << 20;
+
+/// How much of a stream is read at a time.
+const PIECE: usize = 64 << 10;
 
 /// The name of each, and what it holds.
 pub async fn read(context: &StepContext) -> Result<Vec<(String, String)>, StepError> {
@@ -66,16 +71,17 @@ async fn of_pods(name: &str, of: &LogPods, context: &StepContext) -> Result<Vec<
     let mut texts = Vec::new();
     for pod in &listed.items {
         let is_wanted = |container: &&str| of.container.as_deref().is_none_or(|wanted| wanted == *container);
+        let pod_name = pod.name_any();
         for container in containers(pod).filter(is_wanted) {
-            let params = LogParams {
-                container: Some(container.to_owned()),
-                ..LogParams::default()
-            };
-            match pods.logs(&pod.name_any(), &params).await {
-                Ok(text) => texts.push((format!("log of {name}, {}/{container}", pod.name_any()), text)),
-                // It has not started, or went away meanwhile.
-                Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => {}
-                Err(error) => return Err(StepError::asking(&doing, error)),
+            let name = format!("log of {name}, {pod_name}/{container}");
+            // What it wrote before it was started again may still be there.
+            if has_restarted(pod, container)
+                && let Some(text) = of_container(&pods, &pod_name, container, true, &doing).await?
+            {
+                texts.push((format!("previous {name}"), text));
+            }
+            if let Some(text) = of_container(&pods, &pod_name, container, false, &doing).await? {
+                texts.push((name, text));
             }
         }
     }
@@ -83,6 +89,50 @@ async fn of_pods(name: &str, of: &LogPods, context: &StepContext) -> Result<Vec<
         true => Err(wrong("there is no such container that has started")),
         false => Ok(texts),
     }
+}
+
+/// The end of what a container wrote, or the one before it; none if it has not started, or went away meanwhile.
+async fn of_container(
+    pods: &Api<Pod>,
+    pod: &str,
+    container: &str,
+    previous: bool,
+    doing: &str,
+) -> Result<Option<String>, StepError> {
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        previous,
+        ..LogParams::default()
+    };
+    let stream = match pods.log_stream(pod, &params).await {
+        Ok(stream) => stream,
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => return Ok(None),
+        Err(error) => return Err(StepError::asking(doing, error)),
+    };
+    let most = usize::try_from(READ).unwrap_or(usize::MAX);
+    let end = end_of_stream(stream, most).await;
+    let end = end.map_err(|error| StepError::doing(doing, error))?;
+    Ok(Some(String::from_utf8_lossy(&end).into_owned()))
+}
+
+/// The end of a stream; all of it where it isn't long. It never holds much more than that.
+async fn end_of_stream(stream: impl AsyncRead, most: usize) -> io::Result<Vec<u8>> {
+    let mut stream = pin!(stream);
+    let mut piece = vec![0; PIECE];
+    let mut end: Vec<u8> = Vec::new();
+    loop {
+        let length = stream.read(&mut piece).await?;
+        if length == 0 {
+            break;
+        }
+        end.extend_from_slice(piece.get(..length).unwrap_or_default());
+        // Not each time: what stays is moved.
+        if end.len() / 2 > most {
+            end.drain(..end.len() - most);
+        }
+    }
+    end.drain(..end.len().saturating_sub(most));
+    Ok(end)
 }
 
 /// The end of a file; all of it where it isn't long.
@@ -98,6 +148,16 @@ async fn end_of(file: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_stream_is_kept() {
+        let text: Vec<u8> = (0..5 * PIECE).map(|n| b"0123456789"[n % 10]).collect();
+        for most in [0, 1, 7, PIECE, 2 * PIECE + 3, 5 * PIECE, 9 * PIECE] {
+            let end = end_of_stream(text.as_slice(), most).await.expect("read");
+            assert_eq!(end, text[text.len().saturating_sub(most)..], "{most}");
+        }
+        assert!(end_of_stream(&b""[..], 5).await.expect("read").is_empty());
+    }
 
     #[tokio::test]
     async fn the_end_of_a_file_is_read() {

@@ -47,6 +47,19 @@ pub struct Permission {
     pub verb: &'static str,
     /// The only object that it is about, where it is one.
     pub name: Option<String>,
+    /// Default: the installation's.
+    pub namespace: Option<String>,
+}
+
+/// What it needs to read the logs of pods in a namespace.
+pub fn logs_in(namespace: &str) -> [Permission; 2] {
+    [("pods", "list"), ("pods/log", "get")].map(|(resource, verb)| Permission {
+        group: "",
+        resource,
+        verb,
+        name: None,
+        namespace: Some(namespace.to_owned()),
+    })
 }
 
 impl Ask {
@@ -58,6 +71,7 @@ impl Ask {
                 resource,
                 verb,
                 name: None,
+                namespace: None,
             };
             verbs.iter().map(one).collect()
         };
@@ -134,15 +148,32 @@ impl std::fmt::Display for Permission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let group = if self.group.is_empty() { "" } else { "." };
         write!(f, "{} {}{group}{}", self.verb, self.resource, self.group)?;
-        match &self.name {
-            Some(name) => write!(f, " {name}"),
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
             None => Ok(()),
         }
     }
 }
 
-/// A Role with these permissions and no other, as YAML that `kubectl apply -f -` takes.
+/// A Role with these permissions and no other, as YAML that `kubectl apply -f -` takes; one for each namespace, that of
+/// the installation first.
 pub fn role(namespace: &str, permissions: &BTreeSet<Permission>) -> String {
+    let elsewhere: BTreeSet<&str> = permissions.iter().filter_map(|one| one.namespace.as_deref()).collect();
+    let of = |wanted: Option<&str>| {
+        let of_it = permissions.iter().filter(|one| one.namespace.as_deref() == wanted);
+        role_in(wanted.unwrap_or(namespace), of_it)
+    };
+    let roles: Vec<String> = std::iter::once(None)
+        .chain(elsewhere.into_iter().map(Some))
+        .map(of)
+        .collect();
+    roles.join("---\n")
+}
+
+fn role_in<'a>(namespace: &str, permissions: impl Iterator<Item = &'a Permission>) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Rule<'p> {
@@ -214,6 +245,34 @@ mod tests {
         );
         let read: Result<serde_json::Value, _> = serde_saphyr::from_str(&role);
         assert_eq!(read.expect("YAML")["rules"].as_array().map(Vec::len), Some(4));
+    }
+
+    #[test]
+    fn a_role_for_each_namespace() {
+        let names = crate::vocabulary::names::contract();
+        let mut permissions: BTreeSet<Permission> = Ask::ReadEvents.permissions(&names).into_iter().collect();
+        permissions.extend(logs_in("edge"));
+        let role = role("agents", &permissions);
+        let (own, other) = role.split_once("---\n").expect("two");
+        assert!(
+            own.contains("namespace: agents\n") && own.contains("\"events\""),
+            "{own}"
+        );
+        assert!(!own.contains("pods"), "{own}");
+        assert!(
+            other.contains("namespace: edge\n") && other.contains("\"pods/log\""),
+            "{other}"
+        );
+        assert!(!other.contains("events"), "{other}");
+        let shown: Vec<String> = permissions.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "list events",
+                "list pods in namespace edge",
+                "get pods/log in namespace edge"
+            ]
+        );
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub fn read_stream(source: &Arc<Source>) -> Result<(Vec<Node>, Vec<Problem>), Bo
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use proptest::prelude::*;
 
@@ -204,6 +206,33 @@ mod tests {
                 serde_json::json!(["1", 2, "y"]),
             ]
         );
+    }
+
+    #[test]
+    fn booleans_of_kubectl_are_booleans_of_a_stream_alone() {
+        let text = "a: yes\nb: On\nc: NO\nd: off\ne: 'yes'\nf: !!str on\ng: y\n";
+        assert_eq!(
+            stream(text),
+            [serde_json::json!({"a": true, "b": true, "c": false, "d": false, "e": "yes", "f": "on", "g": "y"})]
+        );
+        let (node, _) = read(&Source::new("t.yaml", "a: yes\nb: off\n"));
+        assert_eq!(
+            node.expect("a map").to_value(),
+            serde_json::json!({"a": "yes", "b": "off"})
+        );
+    }
+
+    /// Time that grows with the square of their number would be minutes.
+    #[test]
+    fn many_keys_are_read_soon() {
+        let mut text: String = (0..100_000).map(|n| format!("key{n}: 1\n")).collect();
+        text.push_str("key7: 2\n");
+        let start = Instant::now();
+        let (nodes, problems) = read_stream(&Source::new("t.yaml", text)).expect("a stream");
+        assert_eq!(nodes[0].as_map().map(<[_]>::len), Some(100_000));
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].message, "duplicate key `key7`");
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     }
 
     #[test]

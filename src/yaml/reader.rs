@@ -1,6 +1,6 @@
 //! From the parser's events to the tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Number;
@@ -20,8 +20,9 @@ const MAX_VALUES: usize = 2_000_000;
 /// What of YAML there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
-    /// What JSON can say.
+    /// What JSON can say: gauntlet's own files.
     Json,
+    /// All of YAML, as kubectl reads it: the manifests of others.
     Yaml,
 }
 
@@ -205,7 +206,9 @@ impl<'s> Reader<'s> {
         match (tag.as_deref(), text) {
             (Some("str"), Some(text)) => node.kind = Kind::Text(text),
             // A tag says that quotes don't count.
-            (Some("int" | "float" | "bool" | "null"), Some(text)) => node.kind = scalar(&text, ScalarStyle::Plain),
+            (Some("int" | "float" | "bool" | "null"), Some(text)) => {
+                node.kind = scalar(&text, ScalarStyle::Plain, self.language);
+            }
             _ => {}
         }
         if anchor != 0 {
@@ -235,7 +238,7 @@ impl<'s> Reader<'s> {
     fn content(&mut self, event: Event<'s>, span: Span, depth: usize) -> Result<Node, Fatal> {
         match event {
             Event::Scalar(text, style, _, _) => Ok(Node {
-                kind: scalar(&text, style),
+                kind: scalar(&text, style, self.language),
                 span,
             }),
             Event::SequenceStart(..) => {
@@ -262,6 +265,7 @@ impl<'s> Reader<'s> {
 
     fn map(&mut self, mut span: Span, depth: usize) -> Result<Node, Fatal> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut known: HashMap<String, Span> = HashMap::new();
         while let Some((event, at)) = self.next()? {
             if event == Event::MappingEnd {
                 break;
@@ -292,17 +296,17 @@ impl<'s> Reader<'s> {
                 value.span = key.span;
             }
             span.end = value.span.end;
-            match entries.iter().find(|(known, _)| known.name == key.name) {
-                Some((first, _)) => {
+            match known.get(&key.name) {
+                Some(first) => {
                     let message = format!("duplicate key `{}`", key.name);
-                    let problem = Problem::new(self.source, key.span, message).with_related(
-                        self.source,
-                        first.span,
-                        "first here",
-                    );
+                    let problem =
+                        Problem::new(self.source, key.span, message).with_related(self.source, *first, "first here");
                     self.problems.push(problem);
                 }
-                None => entries.push((key, value)),
+                None => {
+                    known.insert(key.name.clone(), key.span);
+                    entries.push((key, value));
+                }
             }
         }
         if self.language == Language::Yaml {
@@ -337,10 +341,11 @@ fn merge(entries: &mut Vec<(Key, Node)>) {
         Kind::List(items) => items,
         _ => vec![merged],
     };
+    let mut known: HashSet<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
     for map in maps {
         let Kind::Map(more) = map.kind else { continue };
         for (key, value) in more {
-            if !entries.iter().any(|(known, _)| known.name == key.name) {
+            if known.insert(key.name.clone()) {
                 entries.push((key, value));
             }
         }
@@ -358,8 +363,9 @@ fn key_text(kind: &Kind) -> Option<String> {
 }
 
 /// The value of a scalar by YAML's core schema, less octal, hexadecimal, infinities and
-/// numbers with leading zeros: those are texts, as a reader would take a token to be.
-fn scalar(text: &str, style: ScalarStyle) -> Kind {
+/// numbers with leading zeros: those are texts, as a reader would take a token to be. In what others wrote, `yes`, `no`,
+/// `on` and `off` are booleans too: of YAML 1.1, which kubectl and helm read.
+fn scalar(text: &str, style: ScalarStyle, language: Language) -> Kind {
     if style != ScalarStyle::Plain {
         return Kind::Text(text.to_owned());
     }
@@ -367,6 +373,8 @@ fn scalar(text: &str, style: ScalarStyle) -> Kind {
         "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
         "true" | "True" | "TRUE" => return Kind::Bool(true),
         "false" | "False" | "FALSE" => return Kind::Bool(false),
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" if language == Language::Yaml => return Kind::Bool(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" if language == Language::Yaml => return Kind::Bool(false),
         _ => {}
     }
     number(text).map_or_else(|| Kind::Text(text.to_owned()), Kind::Number)

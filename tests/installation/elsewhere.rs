@@ -36,6 +36,25 @@ async fn logs(pods: &Api<Pod>, name: &str, pod: &Pod, text: &str) {
     }
 }
 
+/// Waits until a pod has the log of a container that has been started again.
+async fn restarted(pods: &Api<Pod>, name: &str) {
+    let previous = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let pod = pods.get(name).await.expect("it is there");
+        let statuses = pod.status.and_then(|status| status.container_statuses);
+        let has_restarted = statuses.into_iter().flatten().any(|status| status.restart_count > 0);
+        if has_restarted && pods.logs(name, &previous).await.is_ok() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name} was not started again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn logs_of_pods_that_the_profile_names_are_searched() {
     let theirs = Theirs::up(&[]).await;
@@ -62,13 +81,17 @@ async fn logs_of_pods_that_the_profile_names_are_searched() {
     );
     logs(&pods, "quiet", &pod("quiet", &token, ""), "on port").await;
     theirs.judged(0, &search);
+    let mut crashes = pod("crashes", &token, "");
+    let env = crashes.spec.as_mut().expect("a spec").containers[0].env.as_mut();
+    let terminal = serde_json::from_value(json!({ "name": "TERMINAL", "value": "none" })).expect("a variable");
+    env.expect("variables").push(terminal);
+    logs(&pods, "crashes", &crashes, "TERMINAL is").await;
+    restarted(&pods, "crashes").await;
     let leaks = pod("leaks", &token, "token-in-start-log");
     logs(&pods, "leaks", &leaks, "environment: ").await;
     let report = theirs.judged(1, &search);
-    assert!(
-        report["scenarios"][0]
-            .to_string()
-            .contains("log of gateway, leaks/edge"),
-        "{report:#}"
-    );
+    let said = report["scenarios"][0].to_string();
+    for place in ["log of gateway, leaks/edge", "previous log of gateway, crashes/edge"] {
+        assert!(said.contains(place), "{place}: {report:#}");
+    }
 }

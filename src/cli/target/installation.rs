@@ -16,6 +16,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::file_input;
 use crate::profile::Profile;
+use crate::profile::logs::LogSource;
 use crate::profile::secret_source::SecretSource;
 use crate::runner::eligibility::{Fit, counts_requests, intrusion};
 use crate::runner::plan::Planned;
@@ -23,7 +24,7 @@ use crate::runner::stretch::stretched;
 use crate::trust::Trust;
 use crate::vocabulary::Contract;
 use crate::vocabulary::Intrusion;
-use crate::world::access::{self, Permission};
+use crate::world::access::{self, Ask, Permission};
 use crate::world::installation::changes::Changes;
 use crate::world::installation::journal::{ClusterAt, Head, Journal, JournalError};
 use crate::world::installation::lease::{Held, release};
@@ -119,6 +120,7 @@ fn contracts(installation: &Installation, profile: &Profile, planned: &[Planned]
         installation,
         policies: &profile.policies,
         routes: &profile.routes,
+        names: &profile.names,
     };
     let here = |contract: &Contract| {
         planned
@@ -153,9 +155,16 @@ pub(super) fn permissions<'p>(
     runs: impl Iterator<Item = &'p Planned>,
 ) -> BTreeSet<Permission> {
     let asks: BTreeSet<_> = runs.flat_map(|planned| fit.asks(planned)).collect();
-    asks.into_iter()
-        .flat_map(|ask| ask.permissions(&profile.names))
-        .collect()
+    // Whoever searches logs searches those that the profile names too.
+    let searched = profile.logs.values().filter(|_| asks.contains(&Ask::ReadLogs));
+    let elsewhere = searched.filter_map(|source| match source {
+        LogSource::Pods(pods) => pods.namespace.as_deref(),
+        LogSource::File(_) => None,
+    });
+    let elsewhere = elsewhere.filter(|namespace| *namespace != fit.installation.namespace);
+    let of_logs = elsewhere.flat_map(access::logs_in).collect::<Vec<_>>();
+    let of_asks = asks.iter().flat_map(|ask| ask.permissions(&profile.names));
+    of_asks.chain(of_logs).collect()
 }
 
 /// Takes the Lease, and releases it if interrupted meanwhile.
@@ -391,6 +400,7 @@ async fn check(
         installation,
         policies: &profile.policies,
         routes: &profile.routes,
+        names: &profile.names,
     };
     let runs: Vec<&Planned> = planned.iter().filter(|planned| fit.unfit(planned).is_none()).collect();
     let probe_listens = installation.probe.is_some();

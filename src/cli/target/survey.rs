@@ -50,6 +50,7 @@ pub async fn survey(
             installation: &installation,
             policies: &profile.policies,
             routes: &profile.routes,
+            names: &profile.names,
         };
         let unfit: Vec<Option<String>> = planned.iter().map(|run| fit.unfit(run)).collect();
         let left_out = planned.iter().zip(&unfit).map(|(run, unfit)| match unfit {

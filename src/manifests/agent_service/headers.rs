@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::policy::{ENVOY_GATEWAY, Policy};
+use super::policy::{ENVOY_GATEWAY, Policy, Target};
 use super::route::{Door, GATEWAY_API};
 use crate::manifests::document::{Document, at, list, of_kind, text};
 use crate::manifests::finding::{Finding, Rule};
@@ -16,6 +16,15 @@ pub const TRUSTED: Rule = Rule {
 
 /// "answers 200 with `x-user-id`, `x-user-name`, `x-user-email`."
 const HEADERS: [&str; 3] = ["x-user-id", "x-user-name", "x-user-email"];
+
+/// What stands for all of `x-user-*`: the authorizer's, one that a service may come to look at, and one that nobody names.
+const PROBES: [&str; 5] = [
+    "x-user-id",
+    "x-user-name",
+    "x-user-email",
+    "x-user-role",
+    "x-user-other-9",
+];
 
 /// Whether a policy passes on what access control says of the user.
 pub fn passed_on(policy: &Policy<'_>) -> Vec<Finding> {
@@ -41,21 +50,23 @@ pub fn passed_on(policy: &Policy<'_>) -> Vec<Finding> {
 
 /// Whether each gateway takes out what a client says of itself.
 pub fn stripped(doors: &[Door<'_>], documents: &[Document]) -> Vec<Finding> {
-    let mut names: Vec<&str> = Vec::new();
+    let mut seen: Vec<[&str; 2]> = Vec::new();
     let mut findings = Vec::new();
     for door in doors {
         for parent in list(&door.route.root, &["spec", "parentRefs"]) {
-            let name = text(parent, &["name"]);
-            if !names.contains(&name) {
-                names.push(name);
-                findings.push(of_gateway(name, door, parent, documents));
+            let gateway = [text(parent, &["name"]), text(parent, &["sectionName"])];
+            if !seen.contains(&gateway) {
+                seen.push(gateway);
+                findings.push(of_parent(door, parent, documents));
             }
         }
     }
     findings
 }
 
-fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]) -> Finding {
+/// Of a gateway, or of the listener that a route names.
+fn of_parent(door: &Door<'_>, parent: &Node, documents: &[Document]) -> Finding {
+    let name = text(parent, &["name"]);
     let gateway = of_kind(documents, "Gateway", GATEWAY_API).find(|document| document.name() == name);
     let policies: Vec<Policy<'_>> = of_kind(documents, "ClientTrafficPolicy", ENVOY_GATEWAY)
         .map(Policy::of)
@@ -64,8 +75,17 @@ fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]
             policy.names("Gateway", name) || selects
         })
         .collect();
-    let removed = |header: &str| policies.iter().any(|policy| removes(policy.document, header));
-    let kept: Vec<&str> = HEADERS.into_iter().filter(|header| !removed(header)).collect();
+    let listeners = listeners(parent, gateway);
+    let kept: Vec<&str> = PROBES
+        .into_iter()
+        .filter(|header| {
+            let removed = |listener: &Option<&str>| {
+                let of_listener = of_listener(&policies, name, *listener);
+                of_listener.iter().any(|policy| removes(policy.document, header))
+            };
+            !listeners.iter().all(removed)
+        })
+        .collect();
     let patched = documents.iter().any(|document| document.kind() == "EnvoyPatchPolicy");
     let first = policies.first().map(|policy| policy.document);
     match (gateway, first) {
@@ -81,18 +101,60 @@ fn of_gateway(name: &str, door: &Door<'_>, parent: &Node, documents: &[Document]
             TRUSTED.skip(gateway, gateway.problem(gateway.place(), why))
         }
         (Some(gateway), first) => {
-            let message = format!(
-                "a client's {} would reach the service where access control sends none",
-                kept.join(", ")
-            );
+            let known: Vec<&str> = HEADERS.into_iter().filter(|header| kept.contains(header)).collect();
+            let message = match known.as_slice() {
+                [] => "only some of a client's x-user-* headers are removed: any other one would reach the service"
+                    .to_owned(),
+                known => format!(
+                    "a client's {} would reach the service where access control sends none",
+                    known.join(", ")
+                ),
+            };
             let help = format!(
-                "a ClientTrafficPolicy of Gateway {name} with `headers: {{ earlyRequestHeaders: {{ remove: [{}] }} }}`",
-                HEADERS.join(", ")
+                "a ClientTrafficPolicy of Gateway {name} with `headers: {{ earlyRequestHeaders: {{ removeOnMatch: \
+                 [{{ type: Prefix, value: x-user- }}] }} }}`"
             );
             let document = first.unwrap_or(gateway);
             TRUSTED.fail(document, document.problem(document.place(), message).with_help(help))
         }
     }
+}
+
+/// The listeners that a route's parent stands for; none is a gateway as a whole.
+fn listeners<'d>(parent: &'d Node, gateway: Option<&'d Document>) -> Vec<Option<&'d str>> {
+    if let Some(section) = parent.get("sectionName").and_then(Node::as_text) {
+        return vec![Some(section)];
+    }
+    let all = gateway.map_or(&[][..], |gateway| list(&gateway.root, &["spec", "listeners"]));
+    let takes_routes = |listener: &&Node| matches!(text(listener, &["protocol"]), "HTTP" | "HTTPS" | "");
+    let names = all
+        .iter()
+        .filter(takes_routes)
+        .map(|listener| text(listener, &["name"]));
+    let names: Vec<Option<&str>> = names.map(Some).collect();
+    match names.is_empty() {
+        true => vec![None],
+        false => names,
+    }
+}
+
+/// The policies that count at a listener: its own stand in the place of the gateway's.
+fn of_listener<'p, 'd>(policies: &'p [Policy<'d>], gateway: &str, listener: Option<&str>) -> Vec<&'p Policy<'d>> {
+    let section_of = |policy: &&Policy<'_>, wanted: Option<&str>| {
+        let is_it =
+            |target: &Target<'_>| target.kind == "Gateway" && target.name == gateway && target.section == wanted;
+        policy.targets.iter().any(is_it)
+    };
+    let own: Vec<&Policy<'d>> = match listener {
+        Some(_) => policies.iter().filter(|policy| section_of(policy, listener)).collect(),
+        None => Vec::new(),
+    };
+    if !own.is_empty() {
+        return own;
+    }
+    // One without targets was chosen by its labels.
+    let of_all = |policy: &&Policy<'_>| section_of(policy, None) || !policy.names("Gateway", gateway);
+    policies.iter().filter(of_all).collect()
 }
 
 /// Whether a header is taken out before anybody is asked.

@@ -9,6 +9,9 @@ use crate::yaml::{Problem, Span};
 /// The group of Envoy Gateway.
 pub const ENVOY_GATEWAY: &str = "gateway.envoyproxy.io";
 
+/// The kinds that a policy can be attached to.
+const KINDS: [&str; 6] = ["Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute"];
+
 /// A policy of Envoy Gateway.
 pub struct Policy<'d> {
     pub document: &'d Document,
@@ -202,9 +205,10 @@ impl<'d> Policies<'d> {
             return fault(target.span, message, format!("`group: {GATEWAY_API}`"));
         }
         let all: Vec<&Document> = of_kind(self.documents, kind, GATEWAY_API).collect();
-        if kind == "Gateway" && all.is_empty() {
+        // Another chart may have it.
+        if KINDS.contains(&kind) && all.is_empty() {
             return Lack::Unknown(format!(
-                "no Gateway in these manifests, so it is unknown whether there is a Gateway {name}"
+                "no {kind} in these manifests, so it is unknown whether {kind} {name} is there"
             ));
         }
         let Some(found) = all.iter().find(|known| known.name() == name) else {

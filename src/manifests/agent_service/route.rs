@@ -41,7 +41,7 @@ pub fn doors<'d>(documents: &'d [Document], path: &str, services: &[&str]) -> Ve
     });
     let (mut of_path, mut beyond) = (Vec::new(), Vec::new());
     let mut is_whole = false;
-    for (route, rule) in rules {
+    for (route, rule) in rules.filter(|(_, rule)| !redirects(rule)) {
         let (reach, matched) = reach_of(rule, path);
         let span = matched.and_then(|matched| matched.get("path")?.get("value"));
         let door = Door {
@@ -69,6 +69,12 @@ pub fn doors<'d>(documents: &'d [Document], path: &str, services: &[&str]) -> Ve
         of_path.extend(beyond);
     }
     of_path
+}
+
+/// Whether a rule only sends clients elsewhere, as from http to https: nothing goes through it.
+fn redirects(rule: &Node) -> bool {
+    let mut filters = list(rule, &["filters"]).iter();
+    list(rule, &["backendRefs"]).is_empty() && filters.any(|filter| text(filter, &["type"]) == "RequestRedirect")
 }
 
 /// The match of a rule that is nearest to a path.

@@ -12,7 +12,7 @@ kind: ClientTrafficPolicy
 metadata: { name: clients }
 spec:
   targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: agents }]
-  headers: { earlyRequestHeaders: { remove: [x-user-id, X-User-Name, x-user-email] } }
+  headers: { earlyRequestHeaders: { removeOnMatch: [{ type: Prefix, value: X-User- }] } }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -110,7 +110,17 @@ fn policies_that_are_attached_to_nothing() {
     let target = |target: &str| format!("targetRefs: [{{ group: gateway.networking.k8s.io, {target} }}]");
     let of = |what: &str, says: &str| breaks(ATTACHED, TARGETS, &target(what), says);
     of("kind: HTTPRoute, name: agnets", "there is no HTTPRoute agnets");
-    of("kind: GRPCRoute, name: agents", "there is no GRPCRoute agents");
+    of("kind: HttpRoute, name: agents", "there is no HttpRoute agents");
+    let grpc = |name: &str| {
+        format!(
+            "{GOOD}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{ name: {name} }}\n"
+        )
+        .replace(TARGETS, &target("kind: GRPCRoute, name: agents"))
+    };
+    // The policy, and the route that none guards.
+    let unguarded = |policy| [policy, Verdict::Fail];
+    assert_eq!(verdicts(&found(&grpc("others")), ATTACHED), unguarded(Verdict::Fail));
+    assert_eq!(verdicts(&found(&grpc("agents")), ATTACHED), unguarded(Verdict::Pass));
     of("kind: Gateway, name: other", "there is no Gateway other");
     of(
         "kind: HTTPRoute, name: agents, sectionName: x",
@@ -140,6 +150,20 @@ fn policies_that_are_attached_to_nothing() {
     }),);
 }
 
+/// What another chart may have is not judged.
+#[test]
+fn policies_of_what_is_not_here() {
+    let target = |target: &str| format!("targetRefs: [{{ group: gateway.networking.k8s.io, {target} }}]");
+    let grpc = GOOD.replace(TARGETS, &target("kind: GRPCRoute, name: agents"));
+    assert_eq!(verdicts(&found(&grpc), ATTACHED), [Verdict::Skip, Verdict::Fail]);
+    let policy = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: SecurityPolicy\nmetadata: { name: a }\n\
+                  spec: { targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: elsewhere }], extAuth: {} }\n";
+    let alone = found(policy);
+    assert!(alone.iter().all(|finding| finding.verdict == Verdict::Skip));
+    let unknown = "no HTTPRoute in these manifests, so it is unknown whether HTTPRoute elsewhere is there";
+    assert!(alone.iter().any(|finding| finding.problem.message == unknown));
+}
+
 #[test]
 fn routes_of_the_agents_without_a_policy() {
     let unguarded = "no SecurityPolicy is attached to this route";
@@ -157,6 +181,30 @@ fn routes_of_the_agents_without_a_policy() {
         verdicts(&found, ATTACHED),
         [Verdict::Pass, Verdict::Pass, Verdict::Fail]
     );
+}
+
+/// From http to https, say.
+#[test]
+fn a_route_that_redirects_needs_no_policy() {
+    let route = |rest: &str| {
+        format!(
+            "{GOOD}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{ name: to-https }}\n\
+             spec: {{ rules: [{{ matches: [{{ path: {{ type: PathPrefix, value: /api/agents }} }}], {rest} }}] }}\n"
+        )
+    };
+    let filter = "filters: [{ type: RequestRedirect, requestRedirect: { scheme: https } }]";
+    let redirect = route(filter);
+    assert_eq!(verdicts(&found(&redirect), ATTACHED), [Verdict::Pass; 2]);
+    let with_backend = route(&format!(
+        "{filter}, backendRefs: [{{ name: agent-service, port: 3001 }}]"
+    ));
+    let other_filter = route("filters: [{ type: URLRewrite, urlRewrite: { hostname: x } }]");
+    for unguarded in [with_backend, other_filter] {
+        assert_eq!(
+            verdicts(&found(&unguarded), ATTACHED),
+            [Verdict::Pass, Verdict::Pass, Verdict::Fail]
+        );
+    }
 }
 
 /// One that is for all paths, and leads to the service.
@@ -212,7 +260,22 @@ fn how_access_control_is_asked() {
     let backend = "      backendRefs: [{ name: access-control, port: 9096 }]\n";
     breaks(ASKS, backend, "", "nobody is asked");
     breaks(DOWN, "  extAuth:\n", "  extAuth:\n    failOpen: true\n", "failOpen");
-    assert!(changed("  extAuth:\n", "  extAuth:\n    failOpen: false\n").is_empty());
+    let open = |said: &str, says: &str| {
+        breaks(
+            DOWN,
+            "  extAuth:\n",
+            &format!("  extAuth:\n    failOpen: {said}\n"),
+            says,
+        )
+    };
+    open("yes", "requests reach the service");
+    open("On", "requests reach the service");
+    open("\"true\"", "neither true nor false");
+    open("1", "neither true nor false");
+    for closed in ["false", "no", "off", "null"] {
+        let closed = format!("  extAuth:\n    failOpen: {closed}\n");
+        assert!(changed("  extAuth:\n", &closed).is_empty(), "{closed}");
+    }
     let asked = "  extAuth:\n    http:\n      path: /api/auth\n      backendRefs: [{ name: access-control, port: 9096 }]\n      \
                  headersToBackend: [x-user-id, x-user-name, x-user-email]\n";
     breaks(ASKS, asked, "  jwt: { providers: [] }\n", "asks nobody");
@@ -227,20 +290,65 @@ fn whose_headers_arrive() {
         "headersToBackend: [X-User-Id]",
         "x-user-name, x-user-email of access control",
     );
-    let removed = "remove: [x-user-id, X-User-Name, x-user-email]";
+    let removed = "removeOnMatch: [{ type: Prefix, value: X-User- }]";
     breaks(
         headers::TRUSTED,
         removed,
         "remove: [x-user-id]",
         "a client's x-user-name, x-user-email",
     );
-    assert!(changed(removed, "removeOnMatch: [{ type: Prefix, value: X-User- }]").is_empty());
+    for three in [
+        "remove: [x-user-id, X-User-Name, x-user-email]",
+        "remove: [x-user-id, X-User-Name, x-user-email, x-user-role]",
+        "removeOnMatch: [{ type: Suffix, value: -id }, { type: Suffix, value: -name }, { type: Suffix, value: -email }]",
+    ] {
+        breaks(headers::TRUSTED, removed, three, "any other one would reach");
+    }
+    for all in [
+        "removeOnMatch: [{ type: Prefix, value: x-u }]",
+        "removeOnMatch: [{ type: RegularExpression, value: 'x-user-.*' }]",
+        "remove: [x-user-id], removeOnMatch: [{ type: Prefix, value: x-user- }]",
+    ] {
+        assert!(changed(removed, all).is_empty(), "{all}");
+    }
     breaks(
         headers::TRUSTED,
         "kind: Gateway, name: agents",
         "kind: Gateway, name: others",
         "a client's x-user-id",
     );
+}
+
+/// A policy of one listener counts at that one, in the place of the gateway's.
+#[test]
+fn headers_at_a_listener() {
+    let both = GOOD.replace(
+        "listeners: [{ name: http, protocol: HTTP, port: 8000 }]",
+        "listeners: [{ name: http, protocol: HTTP, port: 8000 }, { name: https, protocol: HTTPS, port: 8443 }, \
+         { name: raw, protocol: TCP, port: 9 }]",
+    );
+    let clients = "kind: Gateway, name: agents }]\n  headers";
+    let of_http = both.replace(clients, "kind: Gateway, name: agents, sectionName: http }]\n  headers");
+    let on = |text: &str, listener: &str| {
+        text.replace(
+            "parentRefs: [{ name: agents }]",
+            &format!("parentRefs: [{{ name: agents, sectionName: {listener} }}]"),
+        )
+    };
+    // That of the SecurityPolicy, and that of the listener.
+    let (good, bad) = ([Verdict::Pass; 2], [Verdict::Pass, Verdict::Fail]);
+    let judged = |text: &str| verdicts(&found(text), headers::TRUSTED);
+    assert_eq!(judged(&both), good);
+    assert_eq!(judged(&on(&both, "https")), good);
+    assert_eq!(judged(&on(&of_http, "http")), good);
+    assert_eq!(judged(&on(&of_http, "https")), bad);
+    // A route of all listeners.
+    assert_eq!(judged(&of_http), bad);
+    let another = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: { name: tls }\n\
+                   spec: { targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: agents, sectionName: https }] }\n";
+    let replaced = format!("{both}{another}");
+    assert_eq!(judged(&on(&replaced, "http")), good);
+    assert_eq!(judged(&on(&replaced, "https")), bad);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::mount_path;
 use crate::manifests::document::{Document, at, list, text};
 use crate::manifests::finding::{Finding, Rule};
-use crate::manifests::pod::{Container, Origin, Pod, is_true};
+use crate::manifests::pod::{Container, Origin, Pod, Said, no_boolean};
 use crate::yaml::{Problem, Span};
 
 /// "`LITELLM_API_KEY` comes from secret `cloud-codex-<name>-litellm-key`, optional: without it the pod boots and logs a
@@ -65,7 +65,11 @@ fn key(agent: &Pod<'_>) -> Vec<Finding> {
             span,
             format!("{KEY_VARIABLE} comes from Secret {name}, not from {secret}"),
         ),
-        Origin::Secret { optional: false, .. } => fail(
+        Origin::Secret {
+            optional: Said::Neither,
+            ..
+        } => fail(span, no_boolean(&format!("`optional` of {KEY_VARIABLE}"))),
+        Origin::Secret { optional: Said::No, .. } => fail(
             span,
             format!("{KEY_VARIABLE} is not optional: without Secret {secret} the pod would not start"),
         ),
@@ -90,7 +94,7 @@ fn key(agent: &Pod<'_>) -> Vec<Finding> {
 
 /// Somewhere that the pod refers to a Secret.
 struct Reference {
-    optional: bool,
+    optional: Said,
     span: Span,
 }
 
@@ -98,7 +102,11 @@ fn token(agent: &Pod<'_>) -> Option<Problem> {
     let secret = format!("{}-token", agent.document.name());
     let references: Vec<Reference> = references(agent, &secret);
     let help = format!("`secretKeyRef: {{ name: {secret}, key: … }}`, or a volume of that Secret, without `optional`");
-    match references.iter().find(|reference| !reference.optional) {
+    if let Some(reference) = references.iter().find(|reference| reference.optional == Said::Neither) {
+        let message = no_boolean(&format!("`optional` of Secret {secret}"));
+        return Some(agent.problem(reference.span, message).with_help(help));
+    }
+    match references.iter().find(|reference| reference.optional == Said::No) {
         Some(_) => None,
         None => Some(match references.first() {
             Some(reference) => agent
@@ -127,7 +135,7 @@ fn references(agent: &Pod<'_>, secret: &str) -> Vec<Reference> {
         for (reference, key) in named {
             if let Some(reference) = reference.filter(|reference| text(reference, &[key]) == secret) {
                 found.push(Reference {
-                    optional: is_true(reference.get("optional")),
+                    optional: Said::of(reference.get("optional")),
                     span: at(reference, &[key]).map_or(reference.span, |name| name.span),
                 });
             }
@@ -148,7 +156,7 @@ fn of_variables(container: Container<'_>, secret: &str) -> Vec<Reference> {
         .filter_map(|source| source.get("secretRef"))
         .filter(|reference| text(reference, &["name"]) == secret)
         .map(|reference| Reference {
-            optional: is_true(reference.get("optional")),
+            optional: Said::of(reference.get("optional")),
             span: reference.span,
         });
     single.chain(all).collect()

@@ -3,7 +3,7 @@
 use super::{CLI, CONTAINERS, INIT_CONTAINERS, VOLUME, mount_path};
 use crate::manifests::document::{at, text};
 use crate::manifests::finding::Rule;
-use crate::manifests::pod::{Container, Pod, is_true};
+use crate::manifests::pod::{Container, Pod, Said, no_boolean};
 use crate::vocabulary::similar::nearest;
 use crate::yaml::{Problem, Span};
 
@@ -214,7 +214,12 @@ fn mount(pod: &Pod<'_>, container: Container<'_>) -> Option<Problem> {
         ));
     }
     // The seed may be done before anything is to be written.
-    if let Some(read_only) = mount.get("readOnly").filter(|node| is_true(Some(*node)))
+    let read_only = mount.get("readOnly");
+    if let (Some(read_only), Said::Neither) = (read_only, Said::of(read_only)) {
+        let message = no_boolean(&format!("`readOnly` of {name}'s mount of {VOLUME}"));
+        return Some(pod.problem(read_only.span, message).with_help("leave it out"));
+    }
+    if let (Some(read_only), Said::Yes) = (read_only, Said::of(read_only))
         && CONTAINERS.contains(&name)
     {
         let message = format!("{name} mounts {VOLUME} read-only, and writes there");

@@ -165,6 +165,12 @@ fn mounts_that_are_missing_or_wrong() {
         "mountPath: /chatgpt-auth, readOnly: true }",
         "read-only",
     );
+    breaks(
+        shape::MOUNTS,
+        path,
+        "mountPath: /chatgpt-auth, readOnly: 'true' }",
+        "neither true nor false",
+    );
     let mount = "[{ name: chatgpt-auth, mountPath: /chatgpt-auth/ }]";
     breaks(shape::MOUNTS, mount, "[]", "codex-cli does not mount");
     breaks(
@@ -250,6 +256,16 @@ fn replicas_interval_and_readiness() {
 #[test]
 fn agents_have_a_key_a_token_and_a_state() {
     breaks(agents::KEY, "key: k, optional: true", "key: k", "is not optional");
+    let quoted = "neither true nor false";
+    breaks(
+        agents::KEY,
+        "key: k, optional: true",
+        "key: k, optional: 'true'",
+        quoted,
+    );
+    breaks(agents::TOKEN, "key: t }", "key: t, optional: 'false' }", quoted);
+    breaks(agents::TOKEN, "key: t }", "key: t, optional: yes }", "is optional");
+    assert!(changed("key: k, optional: true", "key: k, optional: yes").is_empty());
     breaks(
         agents::KEY,
         "name: cloud-codex-ada-litellm-key",

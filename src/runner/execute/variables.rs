@@ -6,6 +6,7 @@ use super::broken::Broken;
 use crate::events::RunOf;
 use crate::redact::Redactor;
 use crate::runner::context::RunContext;
+use crate::runner::eligibility::routes_of;
 use crate::runner::plan::Planned;
 use crate::scenario::variables::set_built_in;
 use crate::template::{Scope, render};
@@ -35,7 +36,7 @@ pub(super) fn variables(
         scope,
         names,
         &policies,
-        &routes(shared, world),
+        &routes(planned, shared, world),
         &world.token,
         &world.master_key,
         &world.jwt_secret,
@@ -75,9 +76,9 @@ fn policies(planned: &Planned, shared: &RunContext, world: &World) -> Policies {
 }
 
 /// Guarded routes beside the contract's. A platform of ours has none; there the list of models stands for them.
-fn routes(shared: &RunContext, world: &World) -> Vec<String> {
+fn routes(planned: &Planned, shared: &RunContext, world: &World) -> Vec<String> {
     match world.installation() {
-        Some(_) => shared.routes.clone(),
+        Some(_) => routes_of(planned, &shared.routes, world.name("agents.path")),
         None => vec![format!("GET {}/models", world.name("agents.path"))],
     }
 }

@@ -37,7 +37,7 @@ fn review(permission: &Permission, namespace: &str) -> SelfSubjectAccessReview {
     SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
-                namespace: Some(namespace.to_owned()),
+                namespace: Some(permission.namespace.as_deref().unwrap_or(namespace).to_owned()),
                 verb: Some(permission.verb.to_owned()),
                 group: Some(permission.group.to_owned()),
                 resource: Some(resource.to_owned()),
@@ -48,5 +48,28 @@ fn review(permission: &Permission, namespace: &str) -> SelfSubjectAccessReview {
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::access::{Ask, logs_in};
+
+    #[test]
+    fn each_permission_is_asked_for_in_its_namespace() {
+        let asked = |permission: &Permission| {
+            let attributes = review(permission, "agents")
+                .spec
+                .resource_attributes
+                .expect("attributes");
+            (attributes.namespace, attributes.resource, attributes.subresource)
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let own = Ask::ReadLogs.permissions(&crate::vocabulary::names::contract());
+        assert_eq!(asked(&own[0]), (text("agents"), text("pods"), text("log")));
+        let [list, read] = logs_in("edge");
+        assert_eq!(asked(&list), (text("edge"), text("pods"), None));
+        assert_eq!(asked(&read), (text("edge"), text("pods"), text("log")));
     }
 }
