@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use gauntlet::platform::{Mutant, mutant};
 use gauntlet::vocabulary::AgentState;
 use gauntlet::vocabulary::Contract;
 use gauntlet::vocabulary::WorldSpec;
@@ -49,9 +50,8 @@ fn platform(contract: Contract) -> String {
 }
 
 /// The same as a world asks for it, with mutants.
-fn platform_as(contract: Contract, spec: &WorldSpec, mutants: &[&str]) -> String {
-    let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
-    let values = Values::new("gauntlet", spec, &names::contract(), &mutants, None);
+fn platform_as(contract: Contract, spec: &WorldSpec, mutants: &[&Mutant]) -> String {
+    let values = Values::new("gauntlet", spec, &names::contract(), mutants, None);
     let objects = deploy::objects(deploy::platform(contract), &values).expect("a manifest");
     // JSON is YAML.
     let texts: Vec<String> = objects
@@ -147,7 +147,7 @@ fn a_platform_of_ours_passes() {
 }
 
 /// The codex login's, with an agent.
-fn with_codex(persistence: bool, mutants: &[&str]) -> String {
+fn with_codex(persistence: bool, mutants: &[&Mutant]) -> String {
     let spec = WorldSpec {
         agent: AgentState::WithKey,
         persistence,
@@ -169,15 +169,19 @@ fn a_platform_with_codex_passes() {
 #[test]
 fn mutants_of_a_manifest_are_found() {
     for (mutant, persistence, rule) in [
-        ("codex-cli-is-init-container", false, "codex-auth/pod/shape"),
-        ("codex-cli-in-both-lists", false, "codex-auth/pod/shape"),
-        ("rotator-without-volume", false, "codex-auth/pod/mounts"),
-        ("emptydir-with-persistence", true, "codex-auth/strategy/recreate"),
-        ("claim-without-persistence", false, "codex-auth/strategy/recreate"),
-        ("rolling-with-claim", true, "codex-auth/strategy/recreate"),
-        ("agent-key-required", false, "codex-auth/agent/no-key"),
-        ("agent-uses-master-key", false, "codex-auth/agent/no-key"),
-        ("agent-token-optional", false, "codex-auth/agent/token"),
+        (&mutant::CODEX_CLI_IS_INIT_CONTAINER, false, "codex-auth/pod/shape"),
+        (&mutant::CODEX_CLI_IN_BOTH_LISTS, false, "codex-auth/pod/shape"),
+        (&mutant::ROTATOR_WITHOUT_VOLUME, false, "codex-auth/pod/mounts"),
+        (&mutant::EMPTYDIR_WITH_PERSISTENCE, true, "codex-auth/strategy/recreate"),
+        (
+            &mutant::CLAIM_WITHOUT_PERSISTENCE,
+            false,
+            "codex-auth/strategy/recreate",
+        ),
+        (&mutant::ROLLING_WITH_CLAIM, true, "codex-auth/strategy/recreate"),
+        (&mutant::AGENT_KEY_REQUIRED, false, "codex-auth/agent/no-key"),
+        (&mutant::AGENT_USES_MASTER_KEY, false, "codex-auth/agent/no-key"),
+        (&mutant::AGENT_TOKEN_OPTIONAL, false, "codex-auth/agent/token"),
     ] {
         let ran = judged_text(&with_codex(persistence, &[mutant]), &["--format", "json"]).exits(1);
         let judged: Value = serde_json::from_str(&ran.stdout).expect("JSON");
@@ -185,11 +189,13 @@ fn mutants_of_a_manifest_are_found() {
         let failed: Vec<&Value> = findings.filter(|finding| finding["verdict"] == "fail").collect();
         assert!(
             failed.iter().any(|finding| finding["rule"] == rule),
-            "{mutant}: {failed:?}"
+            "{}: {failed:?}",
+            mutant.name
         );
         assert!(
             failed.iter().all(|finding| finding["line"].is_u64()),
-            "{mutant}: {failed:?}"
+            "{}: {failed:?}",
+            mutant.name
         );
     }
 }

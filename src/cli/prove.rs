@@ -122,11 +122,11 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
             return Ok(INTERRUPTED);
         }
     }
-    let make = |names| RunContext {
+    let make = |mutants| RunContext {
         limits: started.limits(),
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
         codex: codex.clone(),
-        ..shared(&started.target, &process, &redactor, seed, names)
+        ..shared(&started.target, &process, &redactor, seed, mutants)
     };
     let jobs = started.jobs(options.jobs, IN_PROOFS, &process);
     let progress = progress(process.console.stderr_terminal && !options.quiet);
@@ -151,7 +151,7 @@ pub async fn run(options: Prove, scenarios: Vec<Scenario>, mut process: Process)
 }
 
 /// The mutants of these names, and those that match where a name is a glob.
-fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
+fn matching(names: &[String]) -> Result<Vec<&'static Mutant>, UsageError> {
     let mut found = Vec::new();
     for name in names {
         if !name.contains('*') {
@@ -162,11 +162,7 @@ fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
             .map_err(|error| UsageError(format!("--mutant {name}: {error}")))?
             .compile_matcher();
         let before = found.len();
-        found.extend(
-            mutant::all()
-                .map(|mutant| mutant.name.to_owned())
-                .filter(|name| glob.is_match(name)),
-        );
+        found.extend(mutant::all().filter(|mutant| glob.is_match(mutant.name)));
         if found.len() == before {
             return Err(UsageError(format!("--mutant {name}: no mutant's name matches")));
         }
@@ -176,7 +172,7 @@ fn matching(names: &[String]) -> Result<Vec<String>, UsageError> {
 
 /// The mutants of the selected rows, or only the named ones; then only their rows stay planned.
 fn chosen(
-    named: &[String],
+    named: &[&'static Mutant],
     selectors: &[String],
     planned: &mut Vec<Planned>,
 ) -> Result<Vec<&'static Mutant>, UsageError> {
@@ -185,9 +181,7 @@ fn chosen(
         let every = selectors.is_empty();
         return Ok(mutant::all().filter(|mutant| every || is_planned(mutant)).collect());
     }
-    let chosen: Vec<&Mutant> = mutant::all()
-        .filter(|mutant| named.iter().any(|name| name == mutant.name))
-        .collect();
+    let chosen: Vec<&'static Mutant> = mutant::all().filter(|mutant| named.contains(mutant)).collect();
     match chosen.iter().find(|mutant| !is_planned(mutant)) {
         Some(mutant) => Err(UsageError(format!(
             "--mutant {}: it breaks the row {}, of which no scenario is selected",

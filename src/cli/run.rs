@@ -19,6 +19,7 @@ use crate::cli::process::{IN_RUNS, Process};
 use crate::events::seed;
 use crate::events::{RunInfo, RunVerdict};
 use crate::expected::{Expected, ExpectedFailures};
+use crate::platform::{Mutant, mutant};
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Destination, Format, ReportSpec, Reporters, RunFolder, Settings, Streams, clash};
 use crate::runner::context::Flags;
@@ -163,6 +164,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
     notes.extend(codex.iter().map(|(_, note)| note.clone()));
     let seed = options.seed.unwrap_or_else(seed::random);
     let redactor = process.redactor.clone();
+    let mutants = mutants(&options.mutant)?;
     let info = RunInfo {
         version: process.version.to_owned(),
         commit: process.commit.map(str::to_owned),
@@ -172,7 +174,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         selection: options.selection.selectors.clone(),
         level: Levels::from(level).name().into(),
         profile_digest: digest,
-        mutants: mutants(&options.mutant)?,
+        mutants: mutants.iter().map(|mutant| mutant.name.to_owned()).collect(),
         scenarios: planned.len(),
     };
     // Held until the end: what other runs must not remove is what this one still works on.
@@ -213,7 +215,7 @@ pub async fn run(options: Run, scenarios: Vec<Scenario>, mut process: Process) -
         keep_failed: options.target.kind.keep || options.target.kind.keep_on_failure,
         timeout: options.timeout.unwrap_or_else(|| started.timeout()),
         codex: codex.map(|(codex, _)| codex).unwrap_or_default(),
-        ..shared(&started.target, &process, &redactor, seed, info.mutants.clone())
+        ..shared(&started.target, &process, &redactor, seed, mutants)
     });
     match started.start_gateways(&planned, &process.stop).await {
         Some(Ok(())) => {}
@@ -306,7 +308,13 @@ pub fn through(mut planned: Vec<Planned>, goes: &Goes) -> Result<Vec<Planned>, U
 }
 
 /// What the runs of a command share.
-pub fn shared(target: &Target, process: &Process, redactor: &Redactor, seed: u64, mutants: Vec<String>) -> RunContext {
+pub fn shared(
+    target: &Target,
+    process: &Process,
+    redactor: &Redactor,
+    seed: u64,
+    mutants: Vec<&'static Mutant>,
+) -> RunContext {
     RunContext {
         target: target.with_mutants(&mutants),
         worlds: SharedWorlds::default(),
@@ -345,15 +353,18 @@ fn time(started: &str) -> Result<Timestamp, UsageError> {
         .map_err(|error| UsageError(format!("reading the time of the start, {started}: {error}")))
 }
 
-/// Rejects unknown mutants: a misspelt one would wrongly let a run pass.
-pub fn mutants(names: &[String]) -> Result<Vec<String>, UsageError> {
-    let known = || crate::platform::mutant::all().map(|mutant| mutant.name);
-    for name in names {
-        if !known().any(|mutant| mutant == name) {
-            let near = crate::vocabulary::similar::nearest(name, known());
-            let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            return Err(UsageError(format!("there is no mutant {name}{hint}")));
-        }
-    }
-    Ok(names.to_vec())
+/// The mutants of these names.
+///
+/// # Errors
+/// An unknown name: a misspelt one would wrongly let a run pass.
+pub fn mutants(names: &[String]) -> Result<Vec<&'static Mutant>, UsageError> {
+    let unknown = |name: &str| {
+        let near = crate::vocabulary::similar::nearest(name, mutant::all().map(|mutant| mutant.name));
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        UsageError(format!("there is no mutant {name}{hint}"))
+    };
+    let found = names
+        .iter()
+        .map(|name| mutant::by_name(name).ok_or_else(|| unknown(name)));
+    found.collect()
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::cost::Cost;
+use crate::platform::{Mutant, mutant};
 use crate::redact::Secret;
 
 /// Longest time until a process listens, and until it has ended.
@@ -54,7 +55,7 @@ pub struct Settings<'a> {
     pub token: &'a Secret,
     /// `shared`, `own` or `loop`.
     pub terminal: &'a str,
-    pub mutants: &'a [String],
+    pub mutants: &'a [&'static Mutant],
     /// Variables that limit it.
     pub limits: Vec<(&'static str, String)>,
 }
@@ -65,7 +66,7 @@ impl Settings<'_> {
         let fixed = [
             ("TERMINAL", self.terminal.to_owned()),
             ("ACCESS_LOG", "off".to_owned()),
-            ("GAUNTLET_MUTANTS", self.mutants.join(",")),
+            ("GAUNTLET_MUTANTS", mutant::names(self.mutants)),
         ];
         fixed.into_iter().chain(self.limits.iter().cloned()).collect()
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::plan::Planned;
 use super::shared_worlds::SharedWorlds;
 use super::sharing::need;
+use crate::platform::Mutant;
 use crate::redact::Redactor;
 use crate::steps::Limits;
 use crate::vocabulary::Policies;
@@ -37,7 +38,7 @@ pub struct RunContext {
     /// Longest time of a scenario that doesn't say its own.
     pub timeout: Duration,
     /// Mutants that every world is started with.
-    pub mutants: Vec<String>,
+    pub mutants: Vec<&'static Mutant>,
     /// Flags that commands need to show a failure again.
     pub flags: Flags,
     /// Cancelled when the run is to end early.

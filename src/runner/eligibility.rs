@@ -129,8 +129,9 @@ impl Fit<'_> {
         if world.clock.is_some() && !can(Operation::SetClock) {
             return of_its_own("whose clock can be set");
         }
-        let changes_jwt_secret = |step: &Step| step.verb == "patch-secret" && says(step, "names.jwt.secret-name");
-        if steps(planned).any(changes_jwt_secret) {
+        let changes_secret = |step: &&Step| verb(step.verb).is_some_and(|verb| verb.changes_secret);
+        let mut changing = steps(planned).filter(changes_secret);
+        if changing.any(|step| says(step, "names.jwt.secret-name")) {
             return of_its_own("whose users may be logged out");
         }
         if let Some(why) = self.too_slow(world) {

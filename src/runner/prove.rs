@@ -21,7 +21,7 @@ use crate::vocabulary::ExpectationKind;
 pub async fn prove(
     planned: &[Planned],
     mutants: &[&'static Mutant],
-    shared: impl Fn(Vec<String>) -> RunContext,
+    shared: impl Fn(Vec<&'static Mutant>) -> RunContext,
     jobs: usize,
     mut tell: impl FnMut(usize, usize),
 ) -> Matrix {
@@ -32,7 +32,7 @@ pub async fn prove(
         .map(|twin| job(None, twin.clone(), whole.clone(), Attempts::default()))
         .collect();
     for mutant in mutants {
-        let broken = Arc::new(shared(vec![mutant.name.to_owned()]));
+        let broken = Arc::new(shared(vec![*mutant]));
         let of_its_row = planned.iter().filter(|twin| twin.scenario.row() == mutant.row);
         broken.share(of_its_row.clone());
         queue.extend(of_its_row.map(|twin| {

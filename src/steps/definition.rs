@@ -50,6 +50,10 @@ pub struct Verb {
     pub needs: fn(keys: &Value) -> &'static [Need],
     /// Whether it observes pods: a step about them goes straight to them where it says no road.
     pub gives_pods: bool,
+    /// Whether it reads files of logs that the profile names: where there are some, it needs none of pods.
+    pub reads_log_files: bool,
+    /// Whether it changes the Secret that its own key names.
+    pub changes_secret: bool,
     /// What shows that it could have found something, where that it found nothing is judged.
     pub proof: Option<Proof>,
     /// The field of its observation that says in words why it is as it is.
@@ -146,6 +150,8 @@ impl Verb {
             sees_others: |_| false,
             needs: |_| &[],
             gives_pods: false,
+            reads_log_files: false,
+            changes_secret: false,
             proof: None,
             reasons: None,
             shown_again: ShownAgain::Request,

@@ -23,6 +23,7 @@ pub const VERB: Verb = Verb {
     fields: &["found", "searched"],
     reach: Reach::Cluster(asks),
     sees_others,
+    reads_log_files: true,
     proof: Some(Proof {
         field: "found",
         key: "proof",

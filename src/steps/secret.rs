@@ -35,6 +35,7 @@ pub const PATCH_SECRET: Verb = Verb {
     fields: &["done"],
     reach: Reach::Cluster(|_| vec![Ask::ChangeSecret]),
     intrusion: |_| Intrusion::Disrupt,
+    changes_secret: true,
     ..verb!("patch-secret", PatchSecret, patch)
 };
 

@@ -86,7 +86,7 @@ impl Target {
     }
 
     /// The same for a platform with these defects.
-    pub fn with_mutants(&self, mutants: &[String]) -> Target {
+    pub fn with_mutants(&self, mutants: &[&'static Mutant]) -> Target {
         match self {
             Target::Embedded(program, gateways) => Target::Embedded(program.clone(), gateways.with(mutants)),
             other => other.clone(),

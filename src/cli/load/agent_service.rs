@@ -7,7 +7,7 @@ use super::http::{AGENTS_PATH, HttpGateway, bad_jwt, site};
 use super::platform::Platform;
 use crate::cli::process::Process;
 use crate::load::http::Models;
-use crate::platform::mutant;
+use crate::platform::Mutant;
 use crate::redact::{Redactor, Secret};
 use crate::steps::jwt::{make, now};
 use crate::vocabulary::Contract;
@@ -23,13 +23,13 @@ impl AgentService {
     /// Starts it with those of the defects that are of its contract.
     pub async fn start(
         gateway: HttpGateway,
-        mutants: &[String],
+        mutants: &[&Mutant],
         process: &Process,
         redactor: &Redactor,
     ) -> Result<AgentService, NotReady> {
         let contract = format!("{}/", Contract::AgentService.name());
-        let is_of_it = |name: &&String| mutant::by_name(name).is_some_and(|mutant| mutant.row.starts_with(&contract));
-        let mutants: Vec<String> = mutants.iter().filter(is_of_it).cloned().collect();
+        let mut mutants = mutants.to_vec();
+        mutants.retain(|mutant| mutant.row.starts_with(&contract));
         let secret = redactor.plant("JWT_SECRET");
         let jwt = token("REGULAR", "GOOD_JWT", &secret, redactor)?;
         let inactive = token("INACTIVE", "INACTIVE_JWT", &secret, redactor)?;

@@ -235,10 +235,11 @@ impl Found {
         };
         let started = {
             let pods = (cluster.image.as_str(), attaches.div_ceil(EACH));
+            let mutants = options.mutants();
             let settings = ReferenceSettings {
                 token: &ready.tokens.right,
                 terminal: options.terminal.name(),
-                mutants: &options.mutant,
+                mutants: &mutants,
                 limits: options.limits(),
             };
             let starting = ReferencePods::start(&self.client, &self.namespace, pods, &settings);

@@ -350,10 +350,11 @@ impl<'a> Ready<'a> {
 }
 
 async fn start(options: &DoorOptions, most: u32, process: &Process, token: &Secret) -> Result<Reference, NotReady> {
+    let mutants = options.mutants();
     let settings = ReferenceSettings {
         token,
         terminal: options.terminal.name(),
-        mutants: &options.mutant,
+        mutants: &mutants,
         limits: options.limits(),
     };
     let binary = process.binary.as_ref().map_err(String::clone)?;

@@ -146,7 +146,7 @@ impl HttpOptions {
         let Some(gateway) = self.http_gateway else {
             return Ok(Side::start(task, process).await?);
         };
-        let agents = AgentService::start(gateway, &door.mutant, process, redactor).await?;
+        let agents = AgentService::start(gateway, &door.mutants(), process, redactor).await?;
         task.models = Some(agents.models.clone());
         match Side::start(task, process).await {
             Ok(side) => Ok(Side {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use crate::platform::{Mutant, mutant};
 use crate::redact::Secret;
 
 /// Longest time until it is up, and until it has ended.
@@ -69,7 +70,7 @@ impl Platform {
         binary: &Path,
         key: &Secret,
         road: RoadName,
-        mutants: &[String],
+        mutants: &[&Mutant],
     ) -> Result<Platform, PlatformError> {
         Platform::up(binary, &["harness-token"], road.door(), key, mutants).await
     }
@@ -82,7 +83,7 @@ impl Platform {
         binary: &Path,
         secret: &Secret,
         gateway: &str,
-        mutants: &[String],
+        mutants: &[&Mutant],
     ) -> Result<Platform, PlatformError> {
         let contract = ["agent-service", "--gateway", gateway];
         Platform::up(binary, &contract, gateway, secret, mutants).await
@@ -94,7 +95,7 @@ impl Platform {
         contract: &[&str],
         door: &str,
         secret: &Secret,
-        mutants: &[String],
+        mutants: &[&Mutant],
     ) -> Result<Platform, PlatformError> {
         let folder = tempfile::tempdir().map_err(|error| PlatformError(error.into()))?;
         let mut command = Command::new(binary);
@@ -104,7 +105,7 @@ impl Platform {
             .arg("--kubeconfig")
             .arg(folder.path().join(KUBECONFIG));
         if !mutants.is_empty() {
-            command.arg("--mutant").arg(mutants.join(","));
+            command.arg("--mutant").arg(mutant::names(mutants));
         }
         let mut child = command
             // Ctrl-C is for the generator, which then ends its platform.

@@ -200,7 +200,7 @@ pub async fn load(
             let key = redactor.plant("MASTER_KEY");
             let binary = process.binary.as_ref().map_err(String::clone)?;
             let road = options.road.unwrap_or_default();
-            let platform = Platform::start(binary, &key, road, &door.mutant).await?;
+            let platform = Platform::start(binary, &key, road, &door.mutants()).await?;
             let target = format!("the reference platform's {}", road.door());
             let loaded = asked
                 .on(&platform.address, &key, None, (&target, Some(&platform)))

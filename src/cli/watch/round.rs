@@ -16,6 +16,7 @@ use crate::cli::run::shared;
 use crate::cli::target::{self, NotStarted, TargetOptions};
 use crate::events::{Event, RunInfo, RunVerdict, ScenarioResult, seed};
 use crate::expected::Expected;
+use crate::platform::Mutant;
 use crate::profile::Profile;
 use crate::redact::Redactor;
 use crate::report::{ConsoleSettings, Finished, Reporters, RunFolder, Settings, Streams, evidence_of, one_line};
@@ -36,7 +37,7 @@ pub struct Watching {
     pub level: String,
     pub codex: Codex,
     pub flags: Flags,
-    pub mutants: Vec<String>,
+    pub mutants: Vec<&'static Mutant>,
     pub jobs: Option<NonZeroUsize>,
     pub timeout: Option<Duration>,
     pub reports: PathBuf,
@@ -138,7 +139,7 @@ pub async fn round(watching: &Watching, process: &mut Process, mut heard: impl F
         selection: watching.selection.clone(),
         level: watching.level.clone(),
         profile_digest: watching.digest.clone(),
-        mutants: watching.mutants.clone(),
+        mutants: watching.mutants.iter().map(|mutant| mutant.name.to_owned()).collect(),
         scenarios: planned.len(),
     };
     let mut rules = Vec::new();

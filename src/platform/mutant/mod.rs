@@ -60,6 +60,12 @@ impl Mutant {
     }
 }
 
+/// Their names, comma separated: as `GAUNTLET_MUTANTS` and `--mutant` have them.
+pub fn names(mutants: &[&Mutant]) -> String {
+    let names: Vec<&str> = mutants.iter().map(|mutant| mutant.name).collect();
+    names.join(",")
+}
+
 /// The mutant of that name.
 pub fn by_name(name: &str) -> Option<&'static Mutant> {
     all().find(|mutant| mutant.name == name)
@@ -93,6 +99,15 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn names_stand_between_commas() {
+        assert_eq!(names(&[]), "");
+        let two = [&NGINX_BODY_LIMIT, &ENVOY_BODY_LIMIT];
+        assert_eq!(names(&two), "nginx-body-limit,envoy-body-limit");
+        let found: Vec<_> = names(&two).split(',').filter_map(by_name).collect();
+        assert_eq!(found, two);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::profile::operations::Operation;
 use crate::profile::route_address::Way;
 use crate::runner::plan::Planned;
 use crate::scenario::Step;
+use crate::steps::verb;
 use crate::vocabulary::Road;
 use crate::world::access::Ask;
 use crate::world::operations::Lack;
@@ -59,7 +60,7 @@ impl Fit<'_> {
             return None;
         }
         let (verb, asks) = (step.verb, self.asks_of(reached));
-        if asks.is_empty() || self.reads_files(verb, &asks) {
+        if asks.is_empty() || self.reads_files(step, &asks) {
             return None;
         }
         let lack = match &self.installation.commands {
@@ -75,11 +76,12 @@ impl Fit<'_> {
         })
     }
 
-    /// Whether it searches logs, and the profile names files of them.
-    fn reads_files(&self, verb: &str, asks: &[Ask]) -> bool {
+    /// Whether it reads files of logs, and the profile names some.
+    fn reads_files(&self, step: &Step, asks: &[Ask]) -> bool {
         let of_logs = |ask: &Ask| matches!(ask, Ask::FindPods | Ask::ReadLogs);
         let has_command = self.installation.can(Operation::Logs);
-        verb == "search" && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
+        let reads_files = verb(step.verb).is_some_and(|verb| verb.reads_log_files);
+        reads_files && !has_command && !self.installation.logs.is_empty() && asks.iter().all(of_logs)
     }
 
     pub(super) fn asks_of(&self, reached: &Reached) -> Vec<Ask> {

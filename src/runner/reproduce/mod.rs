@@ -7,6 +7,7 @@ mod secrets;
 use std::collections::BTreeSet;
 
 use super::plan::Planned;
+use crate::platform::mutant;
 use crate::profile::route_address::Way;
 use crate::runner::context::RunContext;
 use crate::scenario::Step;
@@ -30,7 +31,7 @@ pub fn reproduce(
 ) -> Vec<String> {
     let mutants = match shared.mutants.as_slice() {
         [] => String::new(),
-        names => format!(" --mutant {}", names.join(",")),
+        mutants => format!(" --mutant {}", mutant::names(mutants)),
     };
     let mut lines = vec![again(planned, shared, &mutants)];
     let shown = context.and_then(|context| match last {

@@ -132,6 +132,7 @@ pub async fn create(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::{Mutant, mutant};
     use crate::world::codex::Codex;
 
     /// `$(…)` and `$$` are left for the kubelet to expand.
@@ -178,9 +179,8 @@ mod tests {
     }
 
     /// The deployment of LiteLLM as a world asks for it, and the kinds of all objects.
-    fn codex_auth(spec: &crate::vocabulary::WorldSpec, mutants: &[&str]) -> (serde_json::Value, Vec<String>) {
-        let mutants: Vec<String> = mutants.iter().map(|mutant| (*mutant).to_owned()).collect();
-        let values = Values::new("gauntlet", spec, &crate::vocabulary::names::contract(), &mutants, None);
+    fn codex_auth(spec: &crate::vocabulary::WorldSpec, mutants: &[&Mutant]) -> (serde_json::Value, Vec<String>) {
+        let values = Values::new("gauntlet", spec, &crate::vocabulary::names::contract(), mutants, None);
         let objects = objects(CODEX_AUTH, &values).expect("a manifest");
         let is_litellm = |object: &&DynamicObject| object.metadata.name.as_deref() == Some("litellm");
         let mut litellm = objects.iter().filter(is_litellm);
@@ -248,11 +248,11 @@ mod tests {
             names_in(&pod["containers"]),
             ["codex-cli", "litellm", "codex-auth-rotator"]
         );
-        let (bad, _) = codex_auth(&spec, &["codex-cli-is-init-container"]);
+        let (bad, _) = codex_auth(&spec, &[&mutant::CODEX_CLI_IS_INIT_CONTAINER]);
         let pod = &bad["template"]["spec"];
         assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
         assert_eq!(names_in(&pod["containers"]), ["litellm", "codex-auth-rotator"]);
-        let (twice, _) = codex_auth(&spec, &["codex-cli-in-both-lists"]);
+        let (twice, _) = codex_auth(&spec, &[&mutant::CODEX_CLI_IN_BOTH_LISTS]);
         let pod = &twice["template"]["spec"];
         assert_eq!(names_in(&pod["initContainers"]), ["codex-auth-seed", "codex-cli"]);
         assert_eq!(
@@ -271,11 +271,11 @@ mod tests {
             let (litellm, _) = codex_auth(&spec(persistence), &[mutant]);
             litellm["template"]["spec"]["volumes"][0].clone()
         };
-        assert!(volume(true, "emptydir-with-persistence")["emptyDir"].is_object());
-        assert!(volume(false, "claim-without-persistence")["persistentVolumeClaim"].is_object());
-        let (rolling, _) = codex_auth(&spec(true), &["rolling-with-claim"]);
+        assert!(volume(true, &mutant::EMPTYDIR_WITH_PERSISTENCE)["emptyDir"].is_object());
+        assert!(volume(false, &mutant::CLAIM_WITHOUT_PERSISTENCE)["persistentVolumeClaim"].is_object());
+        let (rolling, _) = codex_auth(&spec(true), &[&mutant::ROLLING_WITH_CLAIM]);
         assert_eq!(rolling["strategy"]["type"], "RollingUpdate");
-        let (apart, _) = codex_auth(&spec(true), &["rotator-without-volume"]);
+        let (apart, _) = codex_auth(&spec(true), &[&mutant::ROTATOR_WITHOUT_VOLUME]);
         let pod = &apart["template"]["spec"];
         assert_eq!(pod["containers"][2]["volumeMounts"][0]["name"], "elsewhere");
         assert_eq!(pod["volumes"][2]["name"], "elsewhere");

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::grouped;
+use crate::platform::{Mutant, mutant};
 use crate::vocabulary::Road;
 use crate::vocabulary::duration;
 use crate::vocabulary::{AgentState, AuthorizerState, TerminalSpec, WorldSpec};
@@ -82,7 +83,7 @@ impl Values {
         image: &str,
         spec: &WorldSpec,
         names: &BTreeMap<String, String>,
-        mutants: &[String],
+        mutants: &[&Mutant],
         certificate: Option<&Certificate>,
     ) -> Values {
         let name = |of: &str| names.get(of).cloned().unwrap_or_default();
@@ -118,7 +119,7 @@ impl Values {
             warm_pool: spec.warm_pool,
             terminal,
             terminal_kind,
-            mutants: mutants.join(","),
+            mutants: mutant::names(mutants),
             header_timeout: "1s".into(),
             drain_timeout: "60s".into(),
             balancer_replicas: balancer.is_some().into(),

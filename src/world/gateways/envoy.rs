@@ -47,8 +47,8 @@ const TYPES: &str = "type.googleapis.com/envoy";
 ///
 /// What the client says of itself is taken out before anybody is asked (early header mutation: `ext_authz`
 /// alone keeps a header that access control doesn't send); names with an underscore are dropped.
-pub fn configuration(slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
-    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+pub fn configuration(slots: &[(String, Hops)], route: &Route, mutants: &[&Mutant]) -> String {
+    let has = |mutant: &Mutant| mutants.contains(&mutant);
     let numbered = || slots.iter().enumerate();
     let listeners = numbered().map(|(n, (listen, hops))| listener(n, listen, hops, route, &has));
     let listeners: Vec<Value> = listeners.collect();
@@ -249,21 +249,20 @@ mod tests {
     use crate::vocabulary::names;
 
     /// The connection manager of the one listener.
-    fn manager(mutants: &[&str]) -> Value {
+    fn manager(mutants: &[&Mutant]) -> Value {
         let hops = Hops {
             service: "127.0.0.1:3001".into(),
             access_control: Some("127.0.0.1:9096".into()),
         };
-        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
         let route = Route::of(&names::contract());
-        let told = configuration(&[("127.0.0.1:8020".into(), hops)], &route, &mutants);
+        let told = configuration(&[("127.0.0.1:8020".into(), hops)], &route, mutants);
         let told: Value = serde_json::from_str(&told).expect("JSON");
         told["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"].clone()
     }
 
     #[test]
     fn all_headers_of_users_are_taken_out_early() {
-        let mutations = |mutants: &[&str]| {
+        let mutations = |mutants: &[&Mutant]| {
             manager(mutants)["early_header_mutation_extensions"][0]["typed_config"]["mutations"].clone()
         };
         assert_eq!(
@@ -271,18 +270,21 @@ mod tests {
             json!([{ "remove_on_match": { "key_matcher": { "prefix": "x-user-" } } }])
         );
         assert_eq!(
-            mutations(&["envoy-user-role-kept"]),
+            mutations(&[&mutant::ENVOY_USER_ROLE_KEPT]),
             json!([{ "remove": "x-user-id" }, { "remove": "x-user-name" }, { "remove": "x-user-email" }])
         );
-        assert_eq!(mutations(&["envoy-omitted-keeps-clients"]), Value::Null);
+        assert_eq!(mutations(&[&mutant::ENVOY_OMITTED_KEEPS_CLIENTS]), Value::Null);
     }
 
     #[test]
     fn mutants_leave_a_door_open() {
-        let hosts = |mutants: &[&str]| manager(mutants)["route_config"]["virtual_hosts"].clone();
+        let hosts = |mutants: &[&Mutant]| manager(mutants)["route_config"]["virtual_hosts"].clone();
         assert_eq!(hosts(&[]).as_array().map(Vec::len), Some(1));
-        assert_eq!(hosts(&["envoy-other-host-unguarded"])[1]["domains"][0], "localhost");
-        let models = &hosts(&["envoy-models-unguarded"])[0]["routes"][0];
+        assert_eq!(
+            hosts(&[&mutant::ENVOY_OTHER_HOST_UNGUARDED])[1]["domains"][0],
+            "localhost"
+        );
+        let models = &hosts(&[&mutant::ENVOY_MODELS_UNGUARDED])[0]["routes"][0];
         assert_eq!(models["match"]["path"], "/api/agents/models");
         let asked = &models["typed_per_filter_config"]["envoy.filters.http.ext_authz"];
         assert_eq!(asked["disabled"], true);

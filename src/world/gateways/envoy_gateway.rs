@@ -46,10 +46,10 @@ struct Told {
 pub fn told(
     class: &str,
     names: &BTreeMap<String, String>,
-    mutants: &[String],
+    mutants: &[&Mutant],
     asks: bool,
 ) -> Result<Vec<DynamicObject>, DeployError> {
-    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+    let has = |mutant: &Mutant| mutants.contains(&mutant);
     let targets: &[&str] = match () {
         () if !asks => &[],
         () if has(&mutant::ENVOY_WRONG_ROUTE) => &[HEALTH],
@@ -106,9 +106,8 @@ mod tests {
     use super::*;
     use crate::vocabulary::names;
 
-    fn kinds(mutants: &[&str], asks: bool) -> Vec<String> {
-        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
-        let told = told("eg", &names::contract(), &mutants, asks).expect("a manifest");
+    fn kinds(mutants: &[&Mutant], asks: bool) -> Vec<String> {
+        let told = told("eg", &names::contract(), mutants, asks).expect("a manifest");
         let kind = |object: &DynamicObject| {
             let name = object.metadata.name.clone().unwrap_or_default();
             format!("{} {name}", object.types.as_ref().expect("its kind").kind)
@@ -130,20 +129,21 @@ mod tests {
         assert_eq!(kinds(&[], true), whole);
         assert_eq!(kinds(&[], false), whole[..6]);
         for mutant in [
-            "envoy-conversations-unguarded",
-            "envoy-models-unguarded",
-            "envoy-other-host-unguarded",
+            &mutant::ENVOY_CONVERSATIONS_UNGUARDED,
+            &mutant::ENVOY_MODELS_UNGUARDED,
+            &mutant::ENVOY_OTHER_HOST_UNGUARDED,
         ] {
             assert!(
                 kinds(&[mutant], true).contains(&"HTTPRoute unguarded".to_owned()),
-                "{mutant}"
+                "{}",
+                mutant.name
             );
         }
     }
 
     #[test]
     fn what_is_taken_out_of_requests() {
-        let stripped = |mutants: &[String]| {
+        let stripped = |mutants: &[&Mutant]| {
             let told = told("eg", &names::contract(), mutants, true).expect("a manifest");
             let is_policy = |object: &&DynamicObject| {
                 object
@@ -157,6 +157,6 @@ mod tests {
         let all = json!({ "removeOnMatch": [{ "type": "Prefix", "value": "x-user-" }] });
         assert_eq!(stripped(&[]), all);
         let three = json!({ "remove": ["x-user-id", "x-user-name", "x-user-email"] });
-        assert_eq!(stripped(&["envoy-user-role-kept".to_owned()]), three);
+        assert_eq!(stripped(&[&mutant::ENVOY_USER_ROLE_KEPT]), three);
     }
 }

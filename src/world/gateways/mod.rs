@@ -23,7 +23,7 @@ pub use contained::ContainerError;
 pub use program::{ENVOY, GatewayError, NGINX, Program};
 use upstream_slot::{Addresses, Hops, Route, UpstreamSlot, UpstreamSlots};
 
-use crate::platform::mutant;
+use crate::platform::Mutant;
 use crate::vocabulary::Road;
 
 /// How long a gateway waits for access control.
@@ -78,7 +78,7 @@ impl Running {
 pub struct Gateways {
     settings: Settings,
     /// Defects of their configurations.
-    mutants: Vec<String>,
+    mutants: Vec<&'static Mutant>,
     slots: OnceCell<Arc<UpstreamSlots>>,
     nginx: OnceCell<Running>,
     envoy: OnceCell<Running>,
@@ -94,7 +94,7 @@ struct Kind {
 
 /// Makes a gateway's configuration: its files' folder, where each slot's gateway takes requests and where they
 /// go, what is known of the platform, mutants.
-type Configuration = fn(&str, &[(String, Hops)], &Route, &[String]) -> String;
+type Configuration = fn(&str, &[(String, Hops)], &Route, &[&Mutant]) -> String;
 
 const OF_NGINX: Kind = Kind {
     program: NGINX,
@@ -137,7 +137,7 @@ impl GatewayPod {
         road: Road,
         image: &str,
         names: &BTreeMap<String, String>,
-        mutants: &[String],
+        mutants: &[&Mutant],
         asks: bool,
     ) -> Option<GatewayPod> {
         let (kind, _) = kind(road)?;
@@ -178,7 +178,7 @@ impl Gateways {
         Arc::new(Gateways::broken(settings, Vec::new()))
     }
 
-    fn broken(settings: Settings, mutants: Vec<String>) -> Gateways {
+    fn broken(settings: Settings, mutants: Vec<&'static Mutant>) -> Gateways {
         Gateways {
             settings,
             mutants,
@@ -189,9 +189,9 @@ impl Gateways {
     }
 
     /// The same with defects; these themselves, where none of the defects is of a gateway's configuration.
-    pub fn with(self: &Arc<Gateways>, mutants: &[String]) -> Arc<Gateways> {
-        let of_gateways = |name: &&String| mutant::by_name(name).is_some_and(|mutant| mutant.gateway().is_some());
-        let mutants: Vec<String> = mutants.iter().filter(of_gateways).cloned().collect();
+    pub fn with(self: &Arc<Gateways>, mutants: &[&'static Mutant]) -> Arc<Gateways> {
+        let mut mutants = mutants.to_vec();
+        mutants.retain(|mutant| mutant.gateway().is_some());
         match mutants == self.mutants {
             true => self.clone(),
             false => Arc::new(Gateways::broken(self.settings.clone(), mutants)),

@@ -34,8 +34,8 @@ const FORWARDED: [&str; 18] = [
 /// nothing that begins with `x-user-` reaches anybody. The three headers are what access control says. A path is
 /// matched as nginx reads it, and both are asked about it as it came. Nothing is logged of requests: with an error,
 /// too, nginx writes the request's line, and the token in its query.
-pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[String]) -> String {
-    let has = |mutant: &Mutant| mutants.iter().any(|name| name == mutant.name);
+pub fn configuration(folder: &str, slots: &[(String, Hops)], route: &Route, mutants: &[&Mutant]) -> String {
+    let has = |mutant: &Mutant| mutants.contains(&mutant);
     let mut text = format!(
         "daemon off;
 master_process off;
@@ -235,14 +235,13 @@ mod tests {
     use super::*;
     use crate::vocabulary::names;
 
-    fn told(mutants: &[&str]) -> String {
+    fn told(mutants: &[&Mutant]) -> String {
         let hops = Hops {
             service: "127.0.0.1:3001".into(),
             access_control: Some("127.0.0.1:9096".into()),
         };
-        let mutants: Vec<String> = mutants.iter().map(|name| (*name).to_owned()).collect();
         let route = Route::of(&names::contract());
-        configuration("/tmp/gateway", &[("127.0.0.1:8010".into(), hops)], &route, &mutants)
+        configuration("/tmp/gateway", &[("127.0.0.1:8010".into(), hops)], &route, mutants)
     }
 
     /// How often a line stands there.
@@ -259,11 +258,16 @@ mod tests {
             count(&right, "proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key;"),
             3
         );
-        for mutant in ["nginx-user-role-kept", "nginx-email-not-set", "nginx-underscores-kept"] {
+        for mutant in [
+            &mutant::NGINX_USER_ROLE_KEPT,
+            &mutant::NGINX_EMAIL_NOT_SET,
+            &mutant::NGINX_UNDERSCORES_KEPT,
+        ] {
             assert_eq!(
                 count(&told(&[mutant]), "proxy_pass_request_headers off;"),
                 1,
-                "{mutant}"
+                "{}",
+                mutant.name
             );
         }
     }
@@ -275,7 +279,7 @@ mod tests {
         assert_eq!(
             (
                 count(&told(&[]), models),
-                count(&told(&["nginx-models-unguarded"]), models)
+                count(&told(&[&mutant::NGINX_MODELS_UNGUARDED]), models)
             ),
             (0, 1)
         );
@@ -283,7 +287,7 @@ mod tests {
         assert_eq!(
             (
                 count(&told(&[]), named),
-                count(&told(&["nginx-other-host-unguarded"]), named)
+                count(&told(&[&mutant::NGINX_OTHER_HOST_UNGUARDED]), named)
             ),
             (0, 1)
         );

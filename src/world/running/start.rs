@@ -10,6 +10,7 @@ use kube::api::DynamicObject;
 
 use super::World;
 use super::ground::{Ground, is_access};
+use crate::platform::Mutant;
 use crate::trust::Trust;
 use crate::vocabulary::{AgentState, Contract, Road, WorldSpec};
 use crate::world::certificate::Certificate;
@@ -63,7 +64,7 @@ pub enum WorldError {
 pub struct Setup {
     pub names: Arc<BTreeMap<String, String>>,
     /// Mutants that every component is told of.
-    pub mutants: Vec<String>,
+    pub mutants: Vec<&'static Mutant>,
     pub token: String,
     pub master_key: String,
     pub jwt_secret: String,

@@ -8,7 +8,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::objective::Objective;
 use crate::load::{EACH, Needs, Place, is_secret};
-use crate::platform::mutant;
+use crate::platform::{Mutant, mutant};
 use crate::redact::{Redactor, Secret};
 use crate::vocabulary::Contract;
 
@@ -61,6 +61,11 @@ impl DoorOptions {
         }
     }
 
+    /// The defects that the reference platform is started with; unknown names are refused elsewhere.
+    pub(in crate::cli::load) fn mutants(&self) -> Vec<&'static Mutant> {
+        self.mutant.iter().filter_map(|name| mutant::by_name(name)).collect()
+    }
+
     /// Refuses defects that the load would never meet: of the terminal's contract it meets all, and of the agent service's
     /// those of one that is started for it.
     pub fn check_mutants(&self, with_agents: bool) -> Result<(), UsageError> {
@@ -68,8 +73,7 @@ impl DoorOptions {
         if self.url.is_some() {
             return Ok(());
         }
-        let known = self.mutant.iter().filter_map(|name| mutant::by_name(name));
-        for mutant in known {
+        for mutant in self.mutants() {
             let contract = Contract::named(mutant.row.split('/').next().unwrap_or_default());
             let hint = match contract {
                 Contract::HarnessToken => continue,
