@@ -28,6 +28,7 @@ use super::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
+use crate::load::objective::Objective;
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
 use crate::load::{Control, Ending, LoadFormat, LoadReportSpec, LoadResult, Outcome, Plan, Second};
@@ -148,7 +149,9 @@ pub async fn run(mut options: LoadOptions, mut process: Process) -> Result<u8, U
     if options.door.objective.is_empty() && !options.sessions.changes().is_empty() {
         // Terminals that are open across a restart may be lost.
         for text in ["refused == 0", "failed == 0"] {
-            options.door.objective.push(text.parse().map_err(UsageError)?);
+            let objective = text.parse::<Objective>();
+            let objective = objective.map_err(|error| UsageError(error.to_string()))?;
+            options.door.objective.push(objective);
         }
     }
     let redactor = process.redactor.clone();
