@@ -59,7 +59,7 @@ pub use plan::{Door, Plan, Target};
 pub use progress::Progress;
 pub use recorder::{Recorder, Second};
 pub use reference::{EACH, Reference, ReferenceError, Settings as ReferenceSettings};
-pub use report::{LoadFormat, LoadReportSpec, render};
+pub use report::{LoadFormat, LoadReportSpec, RenderError, render};
 pub use resolution::Resolution;
 pub use result::LoadResult;
 pub use session_api::{SessionApi, SessionApiError, Way};

@@ -26,6 +26,7 @@ use self::http::HttpOptions;
 pub use self::http::work as work_http;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
+use crate::cli::parse::InvalidValue;
 use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
 use crate::load::objective::Objective;
@@ -126,10 +127,19 @@ pub enum LostName {
 /// Longest time of anything in a load.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// What is no time in a load: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTime {
+    #[error(transparent)]
+    Form(#[from] InvalidValue),
+    #[error("longer than a day")]
+    TooLong,
+}
+
 /// A time in a load.
-pub fn time(text: &str) -> Result<Duration, String> {
-    match super::duration(text).map_err(|error| error.to_string())? {
-        time if time > LONGEST => Err("longer than a day".to_owned()),
+pub fn time(text: &str) -> Result<Duration, InvalidTime> {
+    match super::duration(text)? {
+        time if time > LONGEST => Err(InvalidTime::TooLong),
         time => Ok(time),
     }
 }
@@ -236,10 +246,15 @@ pub fn unless_gone(printed: std::io::Result<()>) -> Option<String> {
     }
 }
 
+/// This machine doesn't let a result or a report be written where it is wanted.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unwritable(#[from] std::io::Error);
+
 /// Finds out before the load whether its result can be written.
-pub fn writable(file: Option<&Path>) -> Result<(), String> {
+pub fn writable(file: Option<&Path>) -> Result<(), Unwritable> {
     match file.map(crate::report::check_file) {
-        Some(Err(error)) => Err(error.to_string()),
+        Some(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
 }

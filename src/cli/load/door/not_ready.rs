@@ -1,6 +1,9 @@
 //! Why a door isn't ready to be loaded.
 
+use super::flags::CaError;
+use super::reach::AssignmentError;
 use crate::cli::exit::UsageError;
+use crate::cli::load::Unwritable;
 use crate::cli::load::drive::DriveError;
 use crate::cli::load::platform::PlatformError;
 use crate::cli::load::workers::CrewError;
@@ -43,6 +46,9 @@ could_not_tell!(
     PlanError,
     SessionApiError,
     HistogramError,
+    Unwritable,
+    AssignmentError,
+    CaError,
     DriveError,
     CrewError,
     ReferenceError,
