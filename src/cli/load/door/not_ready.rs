@@ -5,6 +5,7 @@ use super::reach::AssignmentError;
 use crate::cli::exit::UsageError;
 use crate::cli::load::Unwritable;
 use crate::cli::load::drive::DriveError;
+use crate::cli::load::http::SideError;
 use crate::cli::load::platform::PlatformError;
 use crate::cli::load::workers::CrewError;
 use crate::load::cluster::ReferencePodsError;
@@ -49,6 +50,7 @@ could_not_tell!(
     Unwritable,
     AssignmentError,
     CaError,
+    SideError,
     DriveError,
     CrewError,
     ReferenceError,
