@@ -50,6 +50,7 @@ pub use control::{Control, Course};
 pub use cost::Cost;
 pub use echo::{Finder, RUB_OUT, TAGS, nonce};
 pub use engine::{EngineError, SpawnError, run, spawn};
+pub use failure::Failure;
 pub use first_byte::FirstByte;
 pub use metric::{HistogramError, Histograms, Metric};
 pub use model::Model;

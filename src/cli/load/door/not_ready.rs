@@ -4,6 +4,7 @@ use super::flags::CaError;
 use super::reach::AssignmentError;
 use crate::cli::exit::UsageError;
 use crate::cli::load::Unwritable;
+use crate::cli::load::changes::ChangeError;
 use crate::cli::load::drive::DriveError;
 use crate::cli::load::http::SideError;
 use crate::cli::load::platform::PlatformError;
@@ -51,6 +52,7 @@ could_not_tell!(
     AssignmentError,
     CaError,
     SideError,
+    ChangeError,
     DriveError,
     CrewError,
     ReferenceError,
