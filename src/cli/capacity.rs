@@ -68,13 +68,18 @@ pub enum Of {
     Rate,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+/// What is no precision of an answer: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+#[error("not a share like 4%, from 0.1% to 50%")]
+struct InvalidShare;
+
+fn percent(text: &str) -> Result<f64, InvalidShare> {
     let number = text
         .strip_suffix('%')
         .and_then(|number| number.trim().parse::<f64>().ok());
     match number {
         Some(percent) if (0.1..=50.0).contains(&percent) => Ok(percent / 100.0),
-        _ => Err("not a share like 4%, from 0.1% to 50%".to_owned()),
+        _ => Err(InvalidShare),
     }
 }
 

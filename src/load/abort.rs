@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::metric::Metric;
-use super::objective::{Count, Figure, Objective, Of};
+use super::objective::{Count, Figure, InvalidObjective, Objective, Of};
 use super::recorder::Second;
 
 /// A figure that can be observed while a load runs.
@@ -15,10 +15,19 @@ const FORM: &str = "of the whole load so far `errors`, `opened` and `error-ratio
 #[derive(Clone, Debug, PartialEq)]
 pub struct AbortOn(Objective);
 
-impl FromStr for AbortOn {
-    type Err = String;
+/// Why a text is no condition that ends a load: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCondition {
+    #[error(transparent)]
+    Form(#[from] InvalidObjective),
+    #[error("while a load runs can be looked at: {FORM}")]
+    NotSeen,
+}
 
-    fn from_str(text: &str) -> Result<AbortOn, String> {
+impl FromStr for AbortOn {
+    type Err = InvalidCondition;
+
+    fn from_str(text: &str) -> Result<AbortOn, InvalidCondition> {
         let condition: Objective = text.parse()?;
         let half_or_most = |of| matches!(of, Of::Quantile(quantile) if quantile == 0.5 || quantile == 0.99);
         let seen = match condition.figure() {
@@ -36,7 +45,7 @@ impl FromStr for AbortOn {
         };
         match seen {
             true => Ok(AbortOn(condition)),
-            false => Err(format!("while a load runs can be looked at: {FORM}")),
+            false => Err(InvalidCondition::NotSeen),
         }
     }
 }
@@ -155,7 +164,7 @@ mod tests {
             "lost > 1",
             "close.p50 > 1s",
         ] {
-            let said = wrong.parse::<AbortOn>().expect_err(wrong);
+            let said = wrong.parse::<AbortOn>().expect_err(wrong).to_string();
             assert!(said.starts_with("while a load runs can be looked at: "), "{said}");
         }
     }

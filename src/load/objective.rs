@@ -27,6 +27,37 @@ pub struct Objective {
     text: String,
 }
 
+/// Why a text is no objective: whoever wrote it, on the command line or in a scenario, has to correct it.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; wanted is {FORM}")]
+pub struct InvalidObjective {
+    pub why: WrongPart,
+}
+
+/// The part of an objective that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum WrongPart {
+    #[error("there is no <, <=, >, >= or ==")]
+    NoRelation,
+    #[error(transparent)]
+    Figure(#[from] NoFigure),
+    #[error("{limit:?} isn't a {unit}")]
+    Limit { limit: String, unit: &'static str },
+}
+
+/// Why a name is none of a figure.
+#[derive(Debug, thiserror::Error)]
+pub enum NoFigure {
+    #[error("there is no figure {name:?}")]
+    Unknown { name: String },
+    #[error("there is no figure {name:?}, did you mean {near}?")]
+    Misspelt { name: String, near: &'static str },
+    #[error("there is no {} in the steady part: all are open then", metric.name())]
+    NeverSteady { metric: Metric },
+    #[error("{of:?} is not one of p50 … p99.99, mean, max and count")]
+    NoPercentile { of: String },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Figure {
     Latency {
@@ -265,19 +296,22 @@ impl Relation {
 }
 
 impl FromStr for Objective {
-    type Err = String;
+    type Err = InvalidObjective;
 
-    fn from_str(text: &str) -> Result<Objective, String> {
-        let wrong = |why: String| format!("{why}; wanted is {FORM}");
+    fn from_str(text: &str) -> Result<Objective, InvalidObjective> {
+        let wrong = |why: WrongPart| InvalidObjective { why };
         let at = RELATIONS.iter().find_map(|(sign, relation)| {
             let (name, limit) = text.split_once(sign)?;
             Some((name.trim(), *relation, limit.trim()))
         });
-        let (name, relation, limit) = at.ok_or_else(|| wrong("there is no <, <=, >, >= or ==".into()))?;
-        let figure = figure(name).map_err(wrong)?;
-        let limit = figure
-            .limit(limit)
-            .ok_or_else(|| wrong(format!("{limit:?} isn't a {}", figure.unit())))?;
+        let (name, relation, limit) = at.ok_or_else(|| wrong(WrongPart::NoRelation))?;
+        let figure = figure(name).map_err(|why| wrong(why.into()))?;
+        let limit = figure.limit(limit).ok_or_else(|| {
+            wrong(WrongPart::Limit {
+                limit: limit.to_owned(),
+                unit: figure.unit(),
+            })
+        })?;
         Ok(Objective {
             figure,
             relation,
@@ -289,7 +323,7 @@ impl FromStr for Objective {
 
 /// A figure that is a quantile, by its name: whether it is of the steady part, of what, and which; none if it is
 /// another figure.
-pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String> {
+pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, NoFigure> {
     match figure(name)? {
         Figure::Latency {
             steady,
@@ -300,7 +334,7 @@ pub(super) fn quantile(name: &str) -> Result<Option<(bool, Metric, f64)>, String
     }
 }
 
-fn figure(name: &str) -> Result<Figure, String> {
+fn figure(name: &str) -> Result<Figure, NoFigure> {
     if name == "error-ratio" {
         return Ok(Figure::ErrorRatio);
     }
@@ -318,17 +352,17 @@ fn figure(name: &str) -> Result<Figure, String> {
             .chain(COUNTS.map(|(name, _)| name))
             .chain(["error-ratio"]);
         let near = crate::vocabulary::similar::nearest(rest.split('.').next().unwrap_or_default(), known);
-        let hint = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-        format!("there is no figure {name:?}{hint}")
+        let name = name.to_owned();
+        match near {
+            Some(near) => NoFigure::Misspelt { name, near },
+            None => NoFigure::Unknown { name },
+        }
     };
     let (metric, of) = rest.split_once('.').ok_or_else(unknown)?;
     let metric = Metric::from_name(metric).ok_or_else(unknown)?;
     // Only echoes and lag go on while all are open.
     if steady && !matches!(metric, Metric::Echo | Metric::Lag) {
-        return Err(format!(
-            "there is no {} in the steady part: all are open then",
-            metric.name()
-        ));
+        return Err(NoFigure::NeverSteady { metric });
     }
     let of = match of {
         "mean" => Of::Mean,
@@ -338,7 +372,7 @@ fn figure(name: &str) -> Result<Figure, String> {
             let percent = other.strip_prefix('p').and_then(|percent| percent.parse::<f64>().ok());
             match percent {
                 Some(percent) if (1.0..=99.999).contains(&percent) => Of::Quantile(percent / 100.0),
-                _ => return Err(format!("{other:?} is not one of p50 … p99.99, mean, max and count")),
+                _ => return Err(NoFigure::NoPercentile { of: other.to_owned() }),
             }
         }
     };
@@ -459,7 +493,7 @@ mod tests {
             ("errors < none", "\"none\" isn't a number"),
             ("steady.attach.p99 < 1s", "there is no attach in the steady part"),
         ] {
-            let said = wrong.parse::<Objective>().expect_err(wrong);
+            let said = wrong.parse::<Objective>().expect_err(wrong).to_string();
             assert!(said.starts_with(why), "{wrong}: {said}");
             assert!(said.ends_with(FORM), "{said}");
         }

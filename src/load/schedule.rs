@@ -28,6 +28,12 @@ pub enum Arrivals {
 /// The forms of a rate.
 pub const FORM: &str = "a rate like 500/s, a ramp like 100/s..900/s, steps like 100/s@10s,500/s, or poisson:500/s";
 
+/// A text that isn't a rate in any of its forms: whoever wrote it, on the command line or in a scenario, has to correct
+/// it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {FORM}")]
+pub struct InvalidArrivals;
+
 /// Attaches a second that can be asked for, at least and at most; whatever else is a slip of the pen.
 const LEAST: f64 = 1e-3;
 const MOST: f64 = 1e6;
@@ -118,9 +124,9 @@ fn rate(text: &str) -> Option<f64> {
 }
 
 impl FromStr for Arrivals {
-    type Err = String;
+    type Err = InvalidArrivals;
 
-    fn from_str(text: &str) -> Result<Arrivals, String> {
+    fn from_str(text: &str) -> Result<Arrivals, InvalidArrivals> {
         let parsed = if let Some(mean) = text.strip_prefix("poisson:") {
             rate(mean).map(Arrivals::Poisson)
         } else if let Some((from, to)) = text.split_once("..") {
@@ -137,14 +143,14 @@ impl FromStr for Arrivals {
         } else {
             rate(text).map(Arrivals::Constant)
         };
-        parsed.ok_or_else(|| format!("not {FORM}"))
+        parsed.ok_or(InvalidArrivals)
     }
 }
 
 impl TryFrom<String> for Arrivals {
-    type Error = String;
+    type Error = InvalidArrivals;
 
-    fn try_from(text: String) -> Result<Arrivals, String> {
+    fn try_from(text: String) -> Result<Arrivals, InvalidArrivals> {
         text.parse()
     }
 }
@@ -239,7 +245,8 @@ mod tests {
             "2000000/s",
             "1e-300/s",
         ] {
-            assert_eq!(wrong.parse::<Arrivals>(), Err(format!("not {FORM}")), "{wrong}");
+            assert_eq!(wrong.parse::<Arrivals>(), Err(InvalidArrivals), "{wrong}");
         }
+        assert_eq!(InvalidArrivals.to_string(), format!("not {FORM}"));
     }
 }

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::NotReady;
 use crate::cli::conclude::tell;
-use crate::load::worker::{Assignment, Terminal};
-use crate::load::{Control, Course, Door, Sessions};
+use crate::load::worker::{Assignment, PlanError, Terminal};
+use crate::load::{Control, Course, Door, Failure, MakeError, Sessions};
 use crate::redact::{Redactor, Secret};
 use crate::vocabulary::names;
-use crate::world::installation::{Place, connect};
+use crate::world::installation::{InstallationError, Place, connect};
 use crate::world::kube_error::kube_error;
-use crate::world::rollout::completed;
+use crate::world::rollout::{RolloutError, completed};
 
 /// Longest time of a rollout, and until a terminal opens after it.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -46,6 +46,37 @@ impl fmt::Display for Change {
             Change::RestartWeb => "web is restarted",
         })
     }
+}
+
+/// Why the platform did not change as asked, or could not be used afterwards. Whose fault it is nobody can tell from
+/// here, unless said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    #[error(transparent)]
+    Connecting(Box<InstallationError>),
+    /// gauntlet's own.
+    #[error(transparent)]
+    Patch(serde_json::Error),
+    #[error("patching the secret {name}: {}", kube_error(source.as_ref()))]
+    Patching { name: String, source: Box<kube::Error> },
+    #[error("deleting the warm sandboxes: {}", kube_error(.0.as_ref()))]
+    Deleting(#[source] Box<kube::Error>),
+    #[error("restarting the deployment {name}: {}", kube_error(source.as_ref()))]
+    Restarting { name: String, source: Box<kube::Error> },
+    #[error(transparent)]
+    Rollout(#[from] RolloutError),
+    #[error(transparent)]
+    Sessions(#[from] MakeError),
+    /// The platform's.
+    #[error("after the rotation only {ready} of {wanted} sessions got ready")]
+    FewSessions { ready: usize, wanted: usize },
+    /// The platform's.
+    #[error("after the rotation a new session has another token than the new one")]
+    OtherToken,
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error("after the change the right token opens no terminal: {0}")]
+    Shut(Failure),
 }
 
 /// Changes with their times from the load's beginning, the earliest first.
@@ -72,19 +103,20 @@ impl Changes {
     /// Of the platform that this kubeconfig leads to.
     ///
     /// # Errors
-    /// In words: it doesn't answer.
+    /// It doesn't answer.
     pub async fn new(
         planned: Planned,
         kubeconfig: PathBuf,
         redactor: &Redactor,
         quiet: bool,
-    ) -> Result<Changes, String> {
+    ) -> Result<Changes, ChangeError> {
         let place = Place {
             kubeconfig: vec![kubeconfig],
             context: None,
             namespace: None,
         };
-        let reached = connect(&place).await.map_err(|error| error.to_string())?;
+        let reached = connect(&place).await;
+        let reached = reached.map_err(|error| ChangeError::Connecting(Box::new(error)))?;
         Ok(Changes {
             planned,
             client: reached.client,
@@ -136,7 +168,7 @@ impl Changes {
     }
 
     /// All changes, each at its time.
-    async fn carry_out(&self, load: &Beside<'_>) -> Result<(), String> {
+    async fn carry_out(&self, load: &Beside<'_>) -> Result<(), ChangeError> {
         let began = Instant::now();
         let mut terminals = load.assignment.terminals.clone();
         for (at, change) in &self.planned {
@@ -177,59 +209,59 @@ impl Changes {
     /// As the contract's page has it: the operator patches the secret, restarts web and worker, and deletes warm pods of
     /// before. Other sandboxes of before keep their token, so that sessions are made anew; gives their terminals, and
     /// the doors from then on.
-    async fn rotate(&self, before: &[Terminal], load: &Beside<'_>) -> Result<(Vec<Terminal>, Vec<Door>), String> {
+    async fn rotate(&self, before: &[Terminal], load: &Beside<'_>) -> Result<(Vec<Terminal>, Vec<Door>), ChangeError> {
         let token = self.redactor.plant("NEW_TOKEN");
         self.patch(&token).await?;
         self.roll(&["web", "worker"]).await?;
         self.delete_warm().await?;
-        let made = load.sessions.make(load.stop).await.map_err(|error| error.to_string())?;
+        let made = load.sessions.make(load.stop).await?;
         let after = made.terminals;
         if after.len() < before.len() {
-            return Err(format!(
-                "after the rotation only {} of {} sessions got ready",
-                after.len(),
-                before.len()
-            ));
+            return Err(ChangeError::FewSessions {
+                ready: after.len(),
+                wanted: before.len(),
+            });
         }
         if after.iter().any(|terminal| terminal.right != token.expose()) {
-            return Err("after the rotation a new session has another token than the new one".to_owned());
+            return Err(ChangeError::OtherToken);
         }
         let assignment = Assignment {
             terminals: after.clone(),
             old: before.first().map(|terminal| terminal.right.clone()),
             ..load.assignment.clone()
         };
-        let doors = assignment.plan().map_err(|error| error.to_string())?.doors;
+        let doors = assignment.plan()?.doors;
         // Also at the sessions of before: it is web that must refuse it there.
         let doors = doors.into_iter().zip(before);
         let doors = doors.map(|(door, old)| door.with_old(&assignment.authority, &old.path, &old.right));
         Ok((after, doors.collect()))
     }
 
-    async fn patch(&self, token: &Secret) -> Result<(), String> {
+    async fn patch(&self, token: &Secret) -> Result<(), ChangeError> {
         let names = names::contract();
         let (name, key) = (&names["secret.name"], &names["secret.key"]);
         let value = STANDARD.encode(token.expose());
         let secrets: Api<KubeSecret> = Api::namespaced(self.client.clone(), &self.namespace);
         let operations = json!([{ "op": "add", "path": format!("/data/{key}"), "value": value }]);
-        let patch: json_patch::Patch = serde_json::from_value(operations).map_err(|error| error.to_string())?;
+        let patch: json_patch::Patch = serde_json::from_value(operations).map_err(ChangeError::Patch)?;
         let patched = secrets
             .patch(name, &PatchParams::default(), &Patch::Json::<()>(patch))
             .await;
-        patched
-            .map(drop)
-            .map_err(|error| format!("patching the secret {name}: {}", kube_error(&error)))
+        patched.map(drop).map_err(|error| ChangeError::Patching {
+            name: name.clone(),
+            source: Box::new(error),
+        })
     }
 
     /// Those of before would give new sessions the old token. What the worker has made since goes with them, and is
     /// made again.
-    async fn delete_warm(&self) -> Result<(), String> {
+    async fn delete_warm(&self) -> Result<(), ChangeError> {
         let kind = GroupVersionKind::gvk("agents.x-k8s.io", "v1alpha1", "Sandbox");
         let resource = ApiResource::from_gvk_with_plural(&kind, "sandboxes");
         let sandboxes: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
         let names = names::contract();
         let warm = ListParams::default().labels(&names["warm.selector"]);
-        let failed = |error: kube::Error| format!("deleting the warm sandboxes: {}", kube_error(&error));
+        let failed = |error: kube::Error| ChangeError::Deleting(Box::new(error));
         for sandbox in sandboxes.list(&warm).await.map_err(failed)?.items {
             let name = sandbox.metadata.name.unwrap_or_default();
             match sandboxes.delete(&name, &DeleteParams::default()).await {
@@ -241,30 +273,31 @@ impl Changes {
     }
 
     /// Restarts the deployments of these roles, and waits until that is done.
-    async fn roll(&self, roles: &[&str]) -> Result<(), String> {
+    async fn roll(&self, roles: &[&str]) -> Result<(), ChangeError> {
         let names = names::contract();
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
         let of = |role: &&str| names[&format!("{role}.deployment")].clone();
         let rolled: Vec<String> = roles.iter().map(of).collect();
         for name in &rolled {
             let restarted = deployments.restart(name).await;
-            restarted.map_err(|error| format!("restarting the deployment {name}: {}", kube_error(&error)))?;
+            restarted.map_err(|error| ChangeError::Restarting {
+                name: name.clone(),
+                source: Box::new(error),
+            })?;
         }
         for name in &rolled {
-            completed(&deployments, name, WITHIN)
-                .await
-                .map_err(|error| error.to_string())?;
+            completed(&deployments, name, WITHIN).await?;
         }
         Ok(())
     }
 
     /// Waits until a terminal opens for the right token.
-    async fn opens(&self, terminals: &[Terminal], load: &Beside<'_>) -> Result<(), String> {
+    async fn opens(&self, terminals: &[Terminal], load: &Beside<'_>) -> Result<(), ChangeError> {
         let Some(terminal) = terminals.first() else {
             return Ok(());
         };
         let opens = load.sessions.opens(terminal, WITHIN).await;
-        opens.map_err(|failure| format!("after the change the right token opens no terminal: {failure}"))
+        opens.map_err(ChangeError::Shut)
     }
 }
 

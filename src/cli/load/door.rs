@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rand::RngExt;
 
+use super::InvalidTime;
 use super::model::ResolveOptions;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
@@ -25,7 +26,7 @@ use flags::Tokens;
 pub use not_ready::NotReady;
 pub(in crate::cli) use reach::enough_descriptors;
 pub(super) use reach::resolve;
-use reach::{named, sources, tls};
+use reach::{AssignmentError, named, sources, tls};
 
 /// The kind of terminals of the reference platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -124,19 +125,34 @@ pub struct DoorOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Every(Option<Duration>);
 
-fn every(text: &str) -> Result<Every, String> {
+/// What is no header of a request: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+enum InvalidHeader {
+    #[error("not NAME: VALUE")]
+    NoColon,
+    #[error("{name:?} isn't a valid header name")]
+    Name { name: String },
+    #[error("the value can't stand in a header field")]
+    Value,
+}
+
+fn every(text: &str) -> Result<Every, InvalidTime> {
     match text {
         "never" => Ok(Every(None)),
         other => crate::cli::load::time(other).map(|every| Every(Some(every))),
     }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("not NAME: VALUE")?;
-    let (name, value) = (name.trim(), value.trim());
-    http::HeaderName::try_from(name).map_err(|_| format!("{name:?} isn't a valid header name"))?;
-    http::HeaderValue::try_from(value).map_err(|_| "the value can't stand in a header field".to_owned())?;
-    Ok((name.to_owned(), value.to_owned()))
+fn header(text: &str) -> Result<(String, String), InvalidHeader> {
+    let (name, value) = text.split_once(':').ok_or(InvalidHeader::NoColon)?;
+    let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+    if http::HeaderName::try_from(&name).is_err() {
+        return Err(InvalidHeader::Name { name });
+    }
+    if http::HeaderValue::try_from(&value).is_err() {
+        return Err(InvalidHeader::Value);
+    }
+    Ok((name, value))
 }
 
 /// What differs between two loads at one door.
@@ -254,8 +270,8 @@ impl<'a> Ready<'a> {
     }
 
     /// # Errors
-    /// In words: this machine has too few descriptors or ports for it.
-    pub fn assignment(&self, size: &Size, workers: u32) -> Result<Assignment, String> {
+    /// This machine has too few descriptors or ports for it, or other addresses than were given.
+    pub fn assignment(&self, size: &Size, workers: u32) -> Result<Assignment, AssignmentError> {
         let sources = match self.named {
             // Descriptors and ports are the pods' own.
             Some(_) => Vec::new(),

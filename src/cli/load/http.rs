@@ -9,12 +9,15 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::agent_service::AgentService;
 use super::door::{DoorOptions, NotReady, resolve};
-use super::workers::start;
+use super::workers::{StartError, start};
 use crate::cli::conclude::tell;
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
-use crate::load::Place;
-use crate::load::http::{Api, HttpResult, MISSING, Measured, Models, Site, Task, Word, serve, with_bad_signature};
+use crate::load::http::{
+    Api, HttpResult, Lost, LostWorker, MISSING, Measured, Models, ServeError, Site, Task, Word, serve,
+    with_bad_signature,
+};
+use crate::load::{Place, PlaceError};
 use crate::redact::{Redactor, Secret};
 
 /// The internal command of its worker's process.
@@ -196,25 +199,50 @@ pub(super) async fn site(flag: &str, url: &str, path: &str, owned: bool) -> Resu
     })
 }
 
+/// What is no URL of an API: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+enum InvalidUrl {
+    #[error("not a URL with http:// or https://")]
+    Scheme,
+    #[error("a URL with credentials: they go into variables of the environment")]
+    Credentials,
+    #[error("a URL with a query or a fragment, which the API's paths can't follow")]
+    Query,
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+}
+
 /// A URL's place, and its path or else this one.
-fn place(url: &str, path: &str) -> Result<(Place, String), String> {
+fn place(url: &str, path: &str) -> Result<(Place, String), InvalidUrl> {
     let scheme = url.split("://").next().unwrap_or_default();
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err("not a URL with http:// or https://".into());
+        return Err(InvalidUrl::Scheme);
     }
     let authority = url.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
     if authority.is_some_and(|authority| authority.contains('@')) {
-        return Err("a URL with credentials: they go into variables of the environment".into());
+        return Err(InvalidUrl::Credentials);
     }
     if url.contains(['?', '#']) {
-        return Err("a URL with a query or a fragment, which the API's paths can't follow".into());
+        return Err(InvalidUrl::Query);
     }
-    let place = Place::parse(url).map_err(|error| error.to_string())?;
+    let place = Place::parse(url)?;
     let path = match place.target.trim_end_matches('/') {
         "" => path.to_owned(),
         own => own.to_owned(),
     };
     Ok((place, path))
+}
+
+/// Why this machine has no worker of the HTTP side.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// Why it isn't known which file this process runs.
+    #[error("{0}")]
+    Binary(String),
+    #[error("starting the HTTP side's worker: {0}")]
+    Start(#[source] StartError),
+    #[error("the HTTP side's task: {0}")]
+    Task(#[source] serde_json::Error),
 }
 
 /// The worker's process. Dropped, it is killed.
@@ -229,11 +257,11 @@ pub struct Side {
 
 impl Side {
     /// Starts it, and tells it what to do.
-    async fn start(task: Task, process: &Process) -> Result<Side, String> {
-        let binary = process.binary.as_ref().map_err(String::clone)?;
-        let (child, orders, words) =
-            start(binary, WORKER).map_err(|why| format!("starting the HTTP side's worker: {why}"))?;
-        let mut line = serde_json::to_string(&task).map_err(|error| format!("the HTTP side's task: {error}"))?;
+    async fn start(task: Task, process: &Process) -> Result<Side, SideError> {
+        let binary = process.binary.as_ref();
+        let binary = binary.map_err(|why| SideError::Binary(why.clone()))?;
+        let (child, orders, words) = start(binary, WORKER).map_err(SideError::Start)?;
+        let mut line = serde_json::to_string(&task).map_err(SideError::Task)?;
         line.push('\n');
         let mut side = Side {
             task,
@@ -252,22 +280,20 @@ impl Side {
 
     /// Stops it; returns what it has measured.
     pub async fn end(mut self) -> HttpResult {
-        let name = format!("its worker (process {})", self.child.id().unwrap_or_default());
+        let process = self.child.id().unwrap_or_default();
         self.order("stop\n").await;
         let within = self.task.grace() + LAST_WORD;
         let measured = match tokio::time::timeout(within, self.words.next_line()).await {
-            Ok(Ok(Some(line))) => measured(&line).map_err(|why| format!("{name} {why}")),
+            Ok(Ok(Some(line))) => measured(&line),
             Ok(Ok(None)) => {
                 let ended = tokio::time::timeout(LAST_WORD, self.child.wait()).await;
-                let how = ended.ok().and_then(Result::ok).map(|status| format!(", {status}"));
-                Err(format!("{name} was lost: it has ended{}", how.unwrap_or_default()))
+                let status = ended.ok().and_then(Result::ok);
+                Err(status.map_or(Lost::Ended, Lost::EndedWith))
             }
-            Ok(Err(error)) => Err(format!("{name} was lost: reading from it: {error}")),
-            Err(_) => Err(format!(
-                "{name} was lost: it has not ended within {} s",
-                within.as_secs()
-            )),
+            Ok(Err(error)) => Err(Lost::Reading(error)),
+            Err(_) => Err(Lost::Late(within)),
         };
+        let measured = measured.map_err(|how| LostWorker { process, how });
         let mut result = HttpResult::new(&self.task, measured);
         if let Some(agents) = self.agents {
             result.models = result.models.map(|place| format!("{place}, {}", agents.what()));
@@ -286,19 +312,30 @@ impl Side {
     }
 }
 
-fn measured(line: &str) -> Result<Measured, String> {
+fn measured(line: &str) -> Result<Measured, Lost> {
     match serde_json::from_str(line) {
         Ok(Word::Done { measured }) => Ok(*measured),
-        Ok(Word::Failed { why }) => Err(format!("could not go on: {why}")),
-        Err(error) => Err(format!("sent an invalid message: {error}")),
+        Ok(Word::Failed { why }) => Err(Lost::Failed(why)),
+        Err(error) => Err(Lost::NoWord(error)),
     }
+}
+
+/// Why this process is no worker of the HTTP side.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error("taking standard output: {0}")]
+    Output(#[source] std::io::Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
 }
 
 /// Is the HTTP side's worker; returns the exit code.
 pub async fn work() -> u8 {
     let served = match own_output() {
-        Ok(words) => serve(BufReader::new(tokio::io::stdin()), tokio::fs::File::from_std(words)).await,
-        Err(error) => Err(format!("taking standard output: {error}")),
+        Ok(words) => serve(BufReader::new(tokio::io::stdin()), tokio::fs::File::from_std(words))
+            .await
+            .map_err(WorkError::from),
+        Err(error) => Err(WorkError::Output(error)),
     };
     match served {
         Ok(()) => 0,
@@ -322,7 +359,10 @@ mod tests {
 
     #[test]
     fn a_path_takes_the_place_of_the_contracts() {
-        let path = |url: &str| place(url, API_PATH).map(|(place, path)| format!("{} {path}", place.authority));
+        let path = |url: &str| match place(url, API_PATH) {
+            Ok((place, path)) => Ok(format!("{} {path}", place.authority)),
+            Err(error) => Err(error.to_string()),
+        };
         assert_eq!(
             path("http://127.0.0.1:8080").as_deref(),
             Ok("127.0.0.1:8080 /api/v1/managed_agents")
@@ -340,7 +380,7 @@ mod tests {
             ("http://127.0.0.1/#x", "a URL with a query or a fragment"),
             ("http://127.0.0.1:99999", "a URL with a port that isn't a number"),
         ] {
-            let said = place(wrong, API_PATH).expect_err(wrong);
+            let said = place(wrong, API_PATH).expect_err(wrong).to_string();
             assert!(said.starts_with(why), "{wrong}: {said}");
         }
     }

@@ -26,8 +26,10 @@ use self::http::HttpOptions;
 pub use self::http::work as work_http;
 use super::conclude::tell;
 use crate::cli::exit::UsageError;
+use crate::cli::parse::InvalidValue;
 use crate::cli::process::Process;
 use crate::load::abort::{AbortOn, Watch};
+use crate::load::objective::Objective;
 use crate::load::schedule::Arrivals;
 use crate::load::worker::{Assignment, IfLost};
 use crate::load::{Control, Ending, LoadFormat, LoadReportSpec, LoadResult, Outcome, Plan, Second};
@@ -125,10 +127,19 @@ pub enum LostName {
 /// Longest time of anything in a load.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// What is no time in a load: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidTime {
+    #[error(transparent)]
+    Form(#[from] InvalidValue),
+    #[error("longer than a day")]
+    TooLong,
+}
+
 /// A time in a load.
-pub fn time(text: &str) -> Result<Duration, String> {
-    match super::duration(text).map_err(|error| error.to_string())? {
-        time if time > LONGEST => Err("longer than a day".to_owned()),
+pub fn time(text: &str) -> Result<Duration, InvalidTime> {
+    match super::duration(text)? {
+        time if time > LONGEST => Err(InvalidTime::TooLong),
         time => Ok(time),
     }
 }
@@ -148,7 +159,9 @@ pub async fn run(mut options: LoadOptions, mut process: Process) -> Result<u8, U
     if options.door.objective.is_empty() && !options.sessions.changes().is_empty() {
         // Terminals that are open across a restart may be lost.
         for text in ["refused == 0", "failed == 0"] {
-            options.door.objective.push(text.parse().map_err(UsageError)?);
+            let objective = text.parse::<Objective>();
+            let objective = objective.map_err(|error| UsageError(error.to_string()))?;
+            options.door.objective.push(objective);
         }
     }
     let redactor = process.redactor.clone();
@@ -233,10 +246,15 @@ pub fn unless_gone(printed: std::io::Result<()>) -> Option<String> {
     }
 }
 
+/// This machine doesn't let a result or a report be written where it is wanted.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unwritable(#[from] std::io::Error);
+
 /// Finds out before the load whether its result can be written.
-pub fn writable(file: Option<&Path>) -> Result<(), String> {
+pub fn writable(file: Option<&Path>) -> Result<(), Unwritable> {
     match file.map(crate::report::check_file) {
-        Some(Err(error)) => Err(error.to_string()),
+        Some(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
 }

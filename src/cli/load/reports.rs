@@ -3,10 +3,21 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::Unwritable;
 use crate::cli::exit::UsageError;
-use crate::load::{LoadReportSpec, LoadResult, render};
+use crate::load::{LoadReportSpec, LoadResult, RenderError, render};
 use crate::redact::Redactor;
 use crate::report::{Destination, Spec, check_file, clash, same_file, write_file};
+
+/// Why a report that was asked for is missing.
+#[derive(Debug, thiserror::Error)]
+enum Missing {
+    #[error(transparent)]
+    Rendering(#[from] RenderError),
+    /// This machine doesn't take it.
+    #[error(transparent)]
+    Writing(#[from] io::Error),
+}
 
 /// The reports that were asked for, each with its place.
 pub struct Reports(Vec<LoadReportSpec>);
@@ -38,10 +49,10 @@ impl Reports {
     /// Whether they can be written, before there is something to lose.
     ///
     /// # Errors
-    /// In words: one can't.
-    pub fn check(&self) -> Result<(), String> {
+    /// One can't.
+    pub fn check(&self) -> Result<(), Unwritable> {
         self.0.iter().try_for_each(|spec| match &spec.to {
-            Destination::File(file) => check_file(file).map_err(|error| error.to_string()),
+            Destination::File(file) => check_file(file).map_err(Unwritable::from),
             Destination::Own | Destination::Stdout => Ok(()),
         })
     }
@@ -55,12 +66,13 @@ impl Reports {
     pub fn write(&self, result: &LoadResult, redactor: &Redactor, stdout: &mut dyn Write) -> Vec<String> {
         let mut problems = Vec::new();
         for spec in &self.0 {
-            let written = render(spec.format, result, redactor).and_then(|text| {
+            let written = render(spec.format, result, redactor).map_err(Missing::from);
+            let written = written.and_then(|text| {
                 let written = match &spec.to {
                     Destination::File(file) => write_file(file, text.as_bytes()),
                     Destination::Own | Destination::Stdout => to_stream(stdout, &text),
                 };
-                written.map_err(|error| error.to_string())
+                written.map_err(Missing::from)
             });
             problems.extend(written.err().map(|why| format!("`--report {spec}`: {why}")));
         }

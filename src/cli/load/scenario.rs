@@ -14,7 +14,7 @@ use crate::cli::capacity::Of;
 use crate::cli::exit::UsageError;
 use crate::scenario::{self, Scenario, Step};
 use crate::steps::load::{ECHO_EVERY, HOLD, Load, RATE};
-use crate::template::{Scope, render};
+use crate::template::{Scope, TemplateError, render};
 use crate::vocabulary::similar::nearest;
 use crate::vocabulary::{Road, TerminalSpec, duration};
 use crate::yaml::Problems;
@@ -27,6 +27,40 @@ const ELSEWHERE: [&str; 2] = ["url", "sessions"];
 
 /// A flag's id, with what to type for it.
 type Flag = (&'static str, String);
+
+/// Why the load of a scenario can't be made alone: the command line names one that isn't made for it, or another case
+/// of it.
+#[derive(Debug, thiserror::Error)]
+enum NotAlone {
+    #[error("it has no `load` step")]
+    NoLoad,
+    #[error("it has {0} `load` steps: only a single one can be run alone")]
+    SeveralLoads(usize),
+    #[error("its load goes on beside other steps (`until-open`); run the scenario instead")]
+    Beside,
+    #[error(
+        "its load goes {}, and that of the reference platform's terminal directly; say where to by --url or --sessions",
+        road.by()
+    )]
+    Indirect { road: Road },
+    #[error("its `load` names tokens that only the scenario knows; say where to by --url or --sessions")]
+    OwnTokens,
+    #[error("a program of its own runs in its terminals; run the scenario instead")]
+    OwnProgram,
+    #[error("it has several cases, {}: name one, as '{id}[{}]'", cases.join(", "), cases[0])]
+    SeveralCases { id: String, cases: Vec<String> },
+    #[error("it has no matrix: leave the brackets out")]
+    NoMatrix,
+    #[error("it has no case {case}, but {}", cases.join(", "))]
+    NoCase { case: String, cases: Vec<String> },
+    /// A value of the matrix's case.
+    #[error(transparent)]
+    Value(TemplateError),
+    #[error("`{key}` of its load is known only when it runs: {source}")]
+    KnownLater { key: String, source: TemplateError },
+    #[error("its load: {0}")]
+    NoArguments(#[source] serde_json::Error),
+}
 
 /// The arguments, with the flags of the scenario that they name behind the command's name.
 ///
@@ -135,21 +169,16 @@ fn read(named: &str) -> Result<Scenario, UsageError> {
     Err(UsageError(format!("there is no scenario {named}{hint}")))
 }
 
-fn of_scenario(scenario: &Scenario, case: Option<&str>, is_elsewhere: bool) -> Result<Vec<Flag>, String> {
+fn of_scenario(scenario: &Scenario, case: Option<&str>, is_elsewhere: bool) -> Result<Vec<Flag>, NotAlone> {
     let loads: Vec<&Step> = scenario.steps.iter().filter(|step| step.verb == "load").collect();
     let step = match loads.as_slice() {
         [step] => *step,
-        [] => return Err("it has no `load` step".to_owned()),
-        several => {
-            return Err(format!(
-                "it has {} `load` steps: only a single one can be run alone",
-                several.len()
-            ));
-        }
+        [] => return Err(NotAlone::NoLoad),
+        several => return Err(NotAlone::SeveralLoads(several.len())),
     };
     let load = arguments(step, &scope(scenario, case)?)?;
     if load.until_open.is_some() {
-        return Err("its load goes on beside other steps (`until-open`); run the scenario instead".to_owned());
+        return Err(NotAlone::Beside);
     }
     if !is_elsewhere {
         directly(scenario, &load)?;
@@ -189,52 +218,45 @@ fn of_scenario(scenario: &Scenario, case: Option<&str>, is_elsewhere: bool) -> R
 
 /// Refuses a load that the reference platform's terminal, which is reached directly and with a token of its own, can't
 /// take.
-fn directly(scenario: &Scenario, load: &Load) -> Result<(), String> {
+fn directly(scenario: &Scenario, load: &Load) -> Result<(), NotAlone> {
     let road = load.road.unwrap_or(Road::Proxy);
     if road != Road::Direct {
-        return Err(format!(
-            "its load goes {}, and that of the reference platform's terminal directly; say where to by --url or \
-             --sessions",
-            road.by()
-        ));
+        return Err(NotAlone::Indirect { road });
     }
     if load.token.is_some() || load.old_token.is_some() {
-        return Err(
-            "its `load` names tokens that only the scenario knows; say where to by --url or --sessions".to_owned(),
-        );
+        return Err(NotAlone::OwnTokens);
     }
     match scenario.world.terminal {
-        Some(TerminalSpec::Program(_)) => {
-            Err("a program of its own runs in its terminals; run the scenario instead".to_owned())
-        }
+        Some(TerminalSpec::Program(_)) => Err(NotAlone::OwnProgram),
         Some(TerminalSpec::Named(_)) | None => Ok(()),
     }
 }
 
 /// The values of the matrix's case, and those of `vars` that are known before the scenario runs.
-fn scope(scenario: &Scenario, case: Option<&str>) -> Result<Scope, String> {
+fn scope(scenario: &Scenario, case: Option<&str>) -> Result<Scope, NotAlone> {
     let cases = scenario.cases();
     let at = match case {
         None if cases.len() == 1 => 0,
         None => {
-            return Err(format!(
-                "it has several cases, {}: name one, as '{}[{}]'",
-                cases.join(", "),
-                scenario.id,
-                cases[0]
-            ));
+            return Err(NotAlone::SeveralCases {
+                id: scenario.id.clone(),
+                cases,
+            });
         }
         Some(case) => cases
             .iter()
             .position(|known| known == case)
             .ok_or_else(|| match cases.as_slice() {
-                [only] if only.is_empty() => "it has no matrix: leave the brackets out".to_owned(),
-                cases => format!("it has no case {case}, but {}", cases.join(", ")),
+                [only] if only.is_empty() => NotAlone::NoMatrix,
+                cases => NotAlone::NoCase {
+                    case: case.to_owned(),
+                    cases: cases.to_vec(),
+                },
             })?,
     };
     let mut scope = Scope::new(0);
     for (name, choice) in scenario.combinations().swap_remove(at) {
-        let value = render(&choice.value, &scope).map_err(|error| error.to_string())?;
+        let value = render(&choice.value, &scope).map_err(NotAlone::Value)?;
         scope.set(name, value);
     }
     for (name, value) in &scenario.vars {
@@ -246,18 +268,20 @@ fn scope(scenario: &Scenario, case: Option<&str>) -> Result<Scope, String> {
 }
 
 /// A step's own keys, filled in. Where it goes and with which tokens stays open: that is known when it runs.
-fn arguments(step: &Step, scope: &Scope) -> Result<Load, String> {
+fn arguments(step: &Step, scope: &Scope) -> Result<Load, NotAlone> {
     let open = ["load", "token", "old-token"];
     let mut filled = Map::new();
     for (key, value) in step.args.as_object().into_iter().flatten() {
         let value = match open.contains(&key.as_str()) {
             true => value.clone(),
-            false => render(value, scope)
-                .map_err(|error| format!("`{key}` of its load is known only when it runs: {error}"))?,
+            false => render(value, scope).map_err(|source| NotAlone::KnownLater {
+                key: key.clone(),
+                source,
+            })?,
         };
         filled.insert(key.clone(), value);
     }
-    serde_json::from_value(Value::Object(filled)).map_err(|error| format!("its load: {error}"))
+    serde_json::from_value(Value::Object(filled)).map_err(NotAlone::NoArguments)
 }
 
 #[cfg(test)]
@@ -281,7 +305,7 @@ mod tests {
                 let arguments: Vec<String> = flags.into_iter().map(|(_, argument)| argument).collect();
                 arguments.join(" ")
             }
-            Err(why) => why,
+            Err(why) => why.to_string(),
         }
     }
 

@@ -63,12 +63,17 @@ struct ProcessStats {
     process_count: Option<u64>,
 }
 
+/// What a kubelet sent is no summary.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct NoSummary(#[from] serde_json::Error);
+
 /// The figures of a namespace's pods.
 ///
 /// # Errors
-/// In words: it isn't a summary.
-pub fn read(summary: &str, namespace: &str) -> Result<Vec<Figures>, String> {
-    let summary: Summary = serde_json::from_str(summary).map_err(|error| error.to_string())?;
+/// It isn't a summary.
+pub fn read(summary: &str, namespace: &str) -> Result<Vec<Figures>, NoSummary> {
+    let summary: Summary = serde_json::from_str(summary)?;
     let pods = summary.pods.into_iter().flatten();
     let of_it = pods.filter(|pod| pod.pod_ref.namespace == namespace);
     Ok(of_it.map(Figures::from).collect())

@@ -43,6 +43,26 @@ pub struct Pods {
     pub without_run: Option<String>,
 }
 
+/// The API server doesn't tell which pods a namespace has.
+#[derive(Debug, thiserror::Error)]
+#[error("the pods of namespace {namespace} could not be listed: {why}")]
+struct NotListed {
+    namespace: String,
+    why: Untold,
+}
+
+/// Why the API server doesn't tell.
+#[derive(Debug, thiserror::Error)]
+enum Untold {
+    /// This machine's kubeconfig has too few permissions.
+    #[error("{message} (403); {PODS_RULE}")]
+    Forbidden { message: String },
+    #[error("{}", kube_error(.0.as_ref()))]
+    Asking(Box<kube::Error>),
+    #[error("no answer within {} s", ANSWER_WITHIN.as_secs())]
+    Late,
+}
+
 /// A pod as it was seen.
 #[derive(Default)]
 struct Seen {
@@ -167,7 +187,7 @@ impl Side {
         let nodes = match self.list().await {
             Ok(nodes) => nodes,
             Err(why) => {
-                self.notes.insert(why);
+                self.notes.insert(why.to_string());
                 return;
             }
         };
@@ -195,8 +215,9 @@ impl Side {
     }
 
     /// Sees which pods there are, and how often they were started again; gives their nodes.
-    async fn list(&mut self) -> Result<BTreeSet<String>, String> {
-        let doing = format!("the pods of namespace {} could not be listed", self.of.namespace);
+    async fn list(&mut self) -> Result<BTreeSet<String>, NotListed> {
+        let namespace = self.of.namespace.clone();
+        let untold = |why: Untold| NotListed { namespace, why };
         let params = ListParams {
             label_selector: self.of.selector.clone(),
             ..ListParams::default()
@@ -204,10 +225,11 @@ impl Side {
         let listed = match timeout(ANSWER_WITHIN, self.pods.list(&params)).await {
             Ok(Ok(listed)) => listed,
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-                return Err(format!("{doing}: {} (403); {PODS_RULE}", status.message));
+                let message = status.message.clone();
+                return Err(untold(Untold::Forbidden { message }));
             }
-            Ok(Err(error)) => return Err(format!("{doing}: {}", kube_error(&error))),
-            Err(_) => return Err(format!("{doing}: no answer within {} s", ANSWER_WITHIN.as_secs())),
+            Ok(Err(error)) => return Err(untold(Untold::Asking(Box::new(error)))),
+            Err(_) => return Err(untold(Untold::Late)),
         };
         let own = self.of.without_run.as_deref();
         let is_own = |pod: &Pod| own.is_some() && labels::run_of(&pod.metadata) == own;

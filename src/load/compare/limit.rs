@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::figure::{Figure, Share};
 use super::{Outcome, Row, Said};
-use crate::load::objective;
+use crate::load::objective::{self, NoFigure};
 
 /// How a limit is written.
 const FORM: &str = "a limit like `attach.p99 > +10%`, `steady.echo.p99.9 > +5%` or `errors > +0%`";
@@ -18,6 +18,29 @@ pub struct Limit {
     most: f64,
     /// As it was written.
     text: String,
+}
+
+/// Why a text is no limit: whoever wrote it on the command line has to correct it.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}; wanted is {FORM}")]
+pub struct InvalidLimit {
+    why: WrongPart,
+}
+
+/// The part of a limit that is wrong.
+#[derive(Debug, thiserror::Error)]
+enum WrongPart {
+    #[error("there is no >, and more is what is worse")]
+    NoSign,
+    #[error(transparent)]
+    Figure(#[from] NoFigure),
+    #[error(
+        "{name:?} is neither a percentile nor a count of what goes wrong ({})",
+        Share::ALL.map(Share::name).join(", ")
+    )]
+    NotCompared { name: String },
+    #[error("{limit:?} isn't a percentage like +10%")]
+    NoPercentage { limit: String },
 }
 
 impl Limit {
@@ -36,13 +59,11 @@ impl Limit {
 }
 
 impl FromStr for Limit {
-    type Err = String;
+    type Err = InvalidLimit;
 
-    fn from_str(text: &str) -> Result<Limit, String> {
-        let wrong = |why: String| format!("{why}; wanted is {FORM}");
-        let (name, limit) = text
-            .split_once('>')
-            .ok_or_else(|| wrong("there is no >, and more is what is worse".into()))?;
+    fn from_str(text: &str) -> Result<Limit, InvalidLimit> {
+        let wrong = |why: WrongPart| InvalidLimit { why };
+        let (name, limit) = text.split_once('>').ok_or_else(|| wrong(WrongPart::NoSign))?;
         let figure = figure(name.trim()).map_err(wrong)?;
         let limit = limit.trim();
         let percent = limit.strip_suffix('%').map(str::trim_end);
@@ -50,7 +71,10 @@ impl FromStr for Limit {
         let most = percent
             .and_then(|percent| percent.parse::<f64>().ok())
             .filter(|percent| *percent >= 0.0 && percent.is_finite())
-            .ok_or_else(|| wrong(format!("{limit:?} isn't a percentage like +10%")))?;
+            .ok_or_else(|| {
+                let limit = limit.to_owned();
+                wrong(WrongPart::NoPercentage { limit })
+            })?;
         Ok(Limit {
             figure,
             most: most / 100.0,
@@ -59,7 +83,7 @@ impl FromStr for Limit {
     }
 }
 
-fn figure(name: &str) -> Result<Figure, String> {
+fn figure(name: &str) -> Result<Figure, WrongPart> {
     if let Some(share) = Share::ALL.into_iter().find(|share| share.name() == name) {
         return Ok(Figure::Share(share));
     }
@@ -69,10 +93,7 @@ fn figure(name: &str) -> Result<Figure, String> {
             metric,
             quantile,
         }),
-        None => Err(format!(
-            "{name:?} is neither a percentile nor a count of what goes wrong ({})",
-            Share::ALL.map(Share::name).join(", ")
-        )),
+        None => Err(WrongPart::NotCompared { name: name.to_owned() }),
     }
 }
 
@@ -116,7 +137,7 @@ mod tests {
             ("attach.max > 10%", "\"attach.max\" is neither a percentile nor a count"),
             ("opened > 10%", "\"opened\" is neither"),
         ] {
-            let said = wrong.parse::<Limit>().expect_err(wrong);
+            let said = wrong.parse::<Limit>().expect_err(wrong).to_string();
             assert!(said.starts_with(why), "{wrong}: {said}");
             assert!(said.ends_with(FORM), "{said}");
         }

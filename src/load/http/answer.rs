@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use goose::goose::TransactionError;
 use serde_json::Value;
 
 use crate::load::failure::Failure;
@@ -10,8 +11,45 @@ use crate::load::failure::Failure;
 /// How much of an answer is kept; the rest is read and discarded.
 const BODY: usize = 4 << 20;
 
+/// Why a request has no answer that is of any use.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// The platform's, or the network's.
+    #[error("timed out")]
+    TimedOut,
+    /// The platform's, unless this machine lacks something.
+    #[error("{0}")]
+    Socket(Failure),
+    #[error("{doing}: {cause}")]
+    Cut {
+        doing: &'static str,
+        /// In words, without addresses.
+        cause: String,
+    },
+    /// This machine's: nothing was sent.
+    #[error("goose: {0}")]
+    Goose(#[source] Box<TransactionError>),
+    #[error(transparent)]
+    Wrong(#[from] WrongAnswer),
+}
+
+/// What the platform's answer should have held.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongAnswer {
+    #[error("the answer isn't JSON")]
+    NoJson,
+    #[error("the answer has no list in `data`")]
+    NoList,
+    #[error("the answer has no `id`")]
+    NoId,
+    #[error("the answer's `id` can't stand in a path")]
+    NoPath,
+    #[error("the answer has no `status`")]
+    NoStatus,
+}
+
 /// Reads an answer to its end.
-pub async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+pub async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, NoAnswer> {
     let mut kept = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
         let room = BODY - kept.len();
@@ -21,9 +59,9 @@ pub async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
 }
 
 /// Why there is no answer, by kind: no address and no port, which would make each one a kind of its own.
-pub fn failure(error: &reqwest::Error) -> String {
+pub fn failure(error: &reqwest::Error) -> NoAnswer {
     if error.is_timeout() {
-        return "timed out".into();
+        return NoAnswer::TimedOut;
     }
     let mut cause: &(dyn Error + 'static) = error;
     loop {
@@ -31,7 +69,7 @@ pub fn failure(error: &reqwest::Error) -> String {
             .downcast_ref::<io::Error>()
             .filter(|error| error.raw_os_error().is_some());
         if let Some(error) = of_system {
-            return Failure::from_io(error).to_string();
+            return NoAnswer::Socket(Failure::from_io(error));
         }
         match cause.source() {
             Some(deeper) => cause = deeper,
@@ -43,37 +81,40 @@ pub fn failure(error: &reqwest::Error) -> String {
         (_, true) => "reading the answer",
         _ => "asking",
     };
-    format!("{doing}: {cause}")
+    NoAnswer::Cut {
+        doing,
+        cause: cause.to_string(),
+    }
 }
 
-fn parsed(body: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(body).map_err(|_| "the answer isn't JSON".to_owned())
+fn parsed(body: &[u8]) -> Result<Value, WrongAnswer> {
+    serde_json::from_slice(body).map_err(|_| WrongAnswer::NoJson)
 }
 
 /// The first agent of a list, if any.
-pub fn first_agent(body: &[u8]) -> Result<Option<String>, String> {
+pub fn first_agent(body: &[u8]) -> Result<Option<String>, WrongAnswer> {
     let answer = parsed(body)?;
-    let agents = answer["data"].as_array().ok_or("the answer has no list in `data`")?;
+    let agents = answer["data"].as_array().ok_or(WrongAnswer::NoList)?;
     agents.first().map(id).transpose()
 }
 
-pub fn id_of(body: &[u8]) -> Result<String, String> {
+pub fn id_of(body: &[u8]) -> Result<String, WrongAnswer> {
     id(&parsed(body)?)
 }
 
 /// An id that can stand in a path.
-fn id(of: &Value) -> Result<String, String> {
-    let id = of["id"].as_str().ok_or("the answer has no `id`")?;
+fn id(of: &Value) -> Result<String, WrongAnswer> {
+    let id = of["id"].as_str().ok_or(WrongAnswer::NoId)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match !id.is_empty() && id.chars().all(plain) {
         true => Ok(id.to_owned()),
-        false => Err("the answer's `id` can't stand in a path".to_owned()),
+        false => Err(WrongAnswer::NoPath),
     }
 }
 
-pub fn status_of(body: &[u8]) -> Result<String, String> {
+pub fn status_of(body: &[u8]) -> Result<String, WrongAnswer> {
     let answer = parsed(body)?;
-    let status = answer["status"].as_str().ok_or("the answer has no `status`")?;
+    let status = answer["status"].as_str().ok_or(WrongAnswer::NoStatus)?;
     Ok(status.to_owned())
 }
 
@@ -86,17 +127,13 @@ mod tests {
         let agents = |body: &str| first_agent(body.as_bytes());
         assert_eq!(agents(r#"{"data":[{"id":"a1"},{"id":"a2"}]}"#), Ok(Some("a1".into())));
         assert_eq!(agents(r#"{"data":[]}"#), Ok(None));
-        assert_eq!(agents("[]"), Err("the answer has no list in `data`".into()));
-        assert_eq!(agents("<html>"), Err("the answer isn't JSON".into()));
+        assert_eq!(agents("[]"), Err(WrongAnswer::NoList));
+        assert_eq!(agents("<html>"), Err(WrongAnswer::NoJson));
         assert_eq!(id_of(br#"{"id":"s-1_2"}"#), Ok("s-1_2".into()));
         for no_path in [r#"{"id":""}"#, r#"{"id":"../x"}"#, r#"{"id":"a?b"}"#] {
-            assert_eq!(
-                id_of(no_path.as_bytes()),
-                Err("the answer's `id` can't stand in a path".into()),
-                "{no_path}"
-            );
+            assert_eq!(id_of(no_path.as_bytes()), Err(WrongAnswer::NoPath), "{no_path}");
         }
-        assert_eq!(id_of(br#"{"id":1}"#), Err("the answer has no `id`".into()));
+        assert_eq!(id_of(br#"{"id":1}"#), Err(WrongAnswer::NoId));
         assert_eq!(status_of(br#"{"status":"ready"}"#), Ok("ready".into()));
     }
 }

@@ -9,8 +9,8 @@ use goose::prelude::{Scenario, Transaction, TransactionFunction};
 use goose::{GooseAttack, GooseError};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, Lines};
 
-use super::users::{Act, Users};
-use super::{Measured, Task, Word};
+use super::users::{Act, Users, UsersError};
+use super::{Measured, ServeError, Task, Word};
 use crate::load::worker::say;
 
 /// How often it is looked whether there is an end to come.
@@ -22,17 +22,37 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_m
 /// How many of them begin in a second, for each that there is: all within a quarter of one.
 const BEGIN: u32 = 4;
 
+/// Why nothing was measured: told to the coordinator.
+#[derive(Debug, thiserror::Error)]
+enum NotMeasured {
+    /// This machine's.
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    #[error("goose: {0}")]
+    Goose(#[source] Box<GooseError>),
+    #[error("goose has ended before it was told to")]
+    GooseEnded,
+    #[error(transparent)]
+    Orders(#[from] ServeError),
+}
+
+impl From<GooseError> for NotMeasured {
+    fn from(error: GooseError) -> NotMeasured {
+        NotMeasured::Goose(Box::new(error))
+    }
+}
+
 /// Does the HTTP side of a load; ends when it is told to, or the coordinator goes away.
 ///
 /// # Errors
-/// In words: the coordinator sent an invalid message, or nobody reads the answers.
-pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), String> {
+/// The coordinator sent an invalid message, or nobody reads the answers.
+pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite + Unpin) -> Result<(), ServeError> {
     let mut orders = orders.lines();
     let Some(line) = next(&mut orders).await? else {
         return Ok(());
     };
     // The line itself isn't shown: it has the secrets in it.
-    let task: Task = serde_json::from_str(&line).map_err(|_| "the coordinator sent an invalid task".to_owned())?;
+    let task: Task = serde_json::from_str(&line).map_err(|_| ServeError::NoTask)?;
     match next(&mut orders).await?.as_deref() {
         Some("start") => {}
         _ => return Ok(()),
@@ -41,21 +61,16 @@ pub async fn serve(orders: impl AsyncBufRead + Unpin, mut words: impl AsyncWrite
         Ok(measured) => Word::Done {
             measured: Box::new(measured),
         },
-        Err(why) => Word::Failed { why },
+        Err(error) => Word::Failed { why: error.to_string() },
     };
-    say(&mut words, &word)
-        .await
-        .map_err(|error| format!("telling the coordinator: {error}"))
+    say(&mut words, &word).await.map_err(ServeError::Telling)
 }
 
-async fn next(orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Option<String>, String> {
-    orders
-        .next_line()
-        .await
-        .map_err(|error| format!("reading the coordinator's orders: {error}"))
+async fn next(orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Option<String>, ServeError> {
+    orders.next_line().await.map_err(ServeError::Reading)
 }
 
-async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Measured, String> {
+async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<Measured, NotMeasured> {
     let grace = task.grace();
     let users = Arc::new(Users::new(task)?);
     let mut attack = Box::pin(attack(&users)?.execute());
@@ -65,8 +80,8 @@ async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Resul
         tokio::select! {
             ended = &mut attack => match ended {
                 Ok(_) if until.is_some() => break,
-                Ok(_) => return Err("goose has ended before it was told to".into()),
-                Err(error) => return Err(in_words(&error)),
+                Ok(_) => return Err(NotMeasured::GooseEnded),
+                Err(error) => return Err(error.into()),
             },
             order = next(orders), if until.is_none() => match order?.as_deref() {
                 // Without a coordinator nobody is left to do it for.
@@ -74,7 +89,7 @@ async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Resul
                     users.stopping.store(true, Ordering::SeqCst);
                     until = Some(Instant::now() + grace);
                 }
-                Some(_) => return Err("the coordinator sent an unknown order".into()),
+                Some(_) => return Err(ServeError::NoOrder.into()),
             },
             _ = looks.tick() => if let Some(until) = until {
                 // Goose forgets at its start what was triggered before, and to say it again changes nothing.
@@ -89,12 +104,8 @@ async fn run(task: Task, orders: &mut Lines<impl AsyncBufRead + Unpin>) -> Resul
     Ok(users.measured())
 }
 
-fn in_words(error: &GooseError) -> String {
-    format!("goose: {error}")
-}
-
 /// Goose, with all that its users do in one scenario: each of them does everything in turn, the first round each once.
-fn attack(users: &Arc<Users>) -> Result<GooseAttack, String> {
+fn attack(users: &Arc<Users>) -> Result<GooseAttack, NotMeasured> {
     let task = &users.task;
     let mut acts = Vec::new();
     if task.api.is_some() {
@@ -106,13 +117,9 @@ fn attack(users: &Arc<Users>) -> Result<GooseAttack, String> {
             acts.extend(Act::OF_INACTIVE);
         }
     }
-    let mut scenario = Scenario::new("load")
-        .set_wait_time(PAUSE.0, PAUSE.1)
-        .map_err(|error| in_words(&error))?;
+    let mut scenario = Scenario::new("load").set_wait_time(PAUSE.0, PAUSE.1)?;
     for (act, weight) in acts {
-        let transaction = transaction(users.clone(), act)
-            .set_weight(weight)
-            .map_err(|error| in_words(&error))?;
+        let transaction = transaction(users.clone(), act).set_weight(weight)?;
         scenario = scenario.register_transaction(transaction);
     }
     // It has fields of its own, so that it can't be written in one piece.
@@ -131,7 +138,7 @@ fn attack(users: &Arc<Users>) -> Result<GooseAttack, String> {
     // The client that it makes itself asks nothing, and must not want authorities' certificates where there are none:
     // each user takes the one of here before its first request.
     configuration.accept_invalid_certs = true;
-    let attack = GooseAttack::initialize_with_config(configuration).map_err(|error| in_words(&error))?;
+    let attack = GooseAttack::initialize_with_config(configuration)?;
     Ok(attack.register_scenario(scenario))
 }
 
@@ -150,7 +157,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_order_is_refused_without_showing_it() {
         let said = serve(&b"{\"secret\":\"0123\"}\nstart\n"[..], Vec::new()).await;
+        let said = said.map_err(|error| error.to_string());
         assert_eq!(said, Err("the coordinator sent an invalid task".into()));
-        assert_eq!(serve(&b""[..], Vec::new()).await, Ok(()));
+        assert!(serve(&b""[..], Vec::new()).await.is_ok());
     }
 }

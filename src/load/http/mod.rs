@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "goose")]
 pub use drive::serve;
-pub use result::{Example, HttpResult, Measured, Requests};
+pub use result::{Example, HttpResult, Lost, LostWorker, Measured, Requests};
 pub use table::{COLUMNS, TITLE};
 
 /// Why a build without goose has no HTTP side, and what has one; `None` if it is there.
@@ -43,6 +43,24 @@ pub const MISSING: Option<&str> = if cfg!(feature = "goose") {
     Some("this build leaves out goose, which drives the HTTP side: `cargo build --release` builds it in")
 };
 
+/// Why a worker of the HTTP side can't go on. The platform has no part in it.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// This build's.
+    #[error("{}", MISSING.unwrap_or_default())]
+    Missing,
+    /// The coordinator's. The line itself isn't shown: it has the secrets in it.
+    #[error("the coordinator sent an invalid task")]
+    NoTask,
+    /// The coordinator's.
+    #[error("the coordinator sent an unknown order")]
+    NoOrder,
+    #[error("reading the coordinator's orders: {0}")]
+    Reading(#[source] std::io::Error),
+    #[error("telling the coordinator: {0}")]
+    Telling(#[source] std::io::Error),
+}
+
 /// Stands in for the worker in a build without goose: says that there is none.
 ///
 /// # Errors
@@ -51,8 +69,8 @@ pub const MISSING: Option<&str> = if cfg!(feature = "goose") {
 pub async fn serve(
     _orders: impl tokio::io::AsyncBufRead + Unpin,
     _words: impl tokio::io::AsyncWrite + Unpin,
-) -> Result<(), String> {
-    Err(MISSING.unwrap_or_default().to_owned())
+) -> Result<(), ServeError> {
+    Err(ServeError::Missing)
 }
 
 /// A JWT like this one, with another signature; none if it isn't one.

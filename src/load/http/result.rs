@@ -1,6 +1,8 @@
 //! The HTTP side of a load as a part of its result.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,13 +97,39 @@ impl Example {
     }
 }
 
+/// A worker that has measured nothing. The platform has no part in it.
+#[derive(Debug, thiserror::Error)]
+#[error("its worker (process {process}) {how}")]
+pub struct LostWorker {
+    pub process: u32,
+    pub how: Lost,
+}
+
+/// What became of a worker that has measured nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// As it said itself.
+    #[error("could not go on: {0}")]
+    Failed(String),
+    #[error("sent an invalid message: {0}")]
+    NoWord(#[source] serde_json::Error),
+    #[error("was lost: it has ended")]
+    Ended,
+    #[error("was lost: it has ended, {0}")]
+    EndedWith(ExitStatus),
+    #[error("was lost: reading from it: {0}")]
+    Reading(#[source] std::io::Error),
+    #[error("was lost: it has not ended within {} s", .0.as_secs())]
+    Late(Duration),
+}
+
 impl HttpResult {
     /// The outcome of a task.
-    pub fn new(task: &Task, measured: Result<Measured, String>) -> HttpResult {
+    pub fn new(task: &Task, measured: Result<Measured, LostWorker>) -> HttpResult {
         let place = |site: &Site| format!("{}{}", site.origin, site.path);
         let (measured, lost) = match measured {
             Ok(measured) => (measured, None),
-            Err(why) => (Measured::default(), Some(why)),
+            Err(lost) => (Measured::default(), Some(lost.to_string())),
         };
         HttpResult {
             model: MODEL.into(),

@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use goose::prelude::{GooseRequest, GooseUser, TransactionResult};
+use hdrhistogram::CreationError;
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use super::answer::{body, failure, first_agent, id_of, status_of};
+use super::answer::{NoAnswer, WrongAnswer, body, failure, first_agent, id_of, status_of};
 use super::judge::{Call, Judgement, Record};
 use super::{Api, Measured, Site, Task};
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustError};
 
 /// How often it is asked whether a session is ready.
 const POLL: Duration = Duration::from_millis(100);
@@ -99,28 +100,37 @@ impl Task {
     }
 }
 
+/// Why this machine can be no users.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    /// The command line's certificate authorities, or this machine's.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Histogram(#[from] CreationError),
+    #[error("making an HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
 impl Users {
-    pub fn new(task: Task) -> Result<Users, String> {
+    pub fn new(task: Task) -> Result<Users, UsersError> {
         let trust = match (task.sites().any(|site| site.tls), task.insecure) {
             (false, _) => Trust::Nothing,
             (true, true) => Trust::Anybody,
             (true, false) => Trust::Machine { and: task.ca.clone() },
         };
         let users = Users {
-            tls: trust.client_config().map_err(|error| error.to_string())?,
+            tls: trust.client_config()?,
             stopping: AtomicBool::new(false),
             asking: AtomicU64::new(0),
-            record: Mutex::new(Record::new(task.calls()).map_err(|error| error.to_string())?),
+            record: Mutex::new(Record::new(task.calls())?),
             agent: Mutex::new(None),
             sessions: Mutex::new(BTreeSet::new()),
             notes: Mutex::new(BTreeSet::new()),
             task,
         };
         // Where none can be made it is known before anybody begins.
-        users
-            .client()
-            .build()
-            .map_err(|error| format!("making an HTTP client: {error}"))?;
+        users.client().build().map_err(UsersError::Client)?;
         Ok(users)
     }
 
@@ -211,7 +221,7 @@ impl Users {
         user: &mut GooseUser,
         call: Call,
         request: RequestBuilder,
-        read: fn(&[u8]) -> Result<T, String>,
+        read: fn(&[u8]) -> Result<T, WrongAnswer>,
     ) -> Option<T> {
         let request = GooseRequest::builder()
             .name(call.name())
@@ -224,7 +234,7 @@ impl Users {
                 Ok(response) => Ok((response.status().as_u16(), body(response).await)),
                 Err(error) => Err(failure(&error)),
             },
-            Err(error) => Err(format!("goose: {error}")),
+            Err(error) => Err(NoAnswer::Goose(error)),
         };
         let took = began.elapsed();
         self.asking.fetch_sub(1, Ordering::SeqCst);
@@ -232,7 +242,7 @@ impl Users {
         let (status, body) = match answer {
             Ok(answer) => answer,
             Err(why) => {
-                record.failed(call, None, &why);
+                record.failed(call, None, &why.to_string());
                 return None;
             }
         };
@@ -241,13 +251,13 @@ impl Users {
             record.answered(call, status, took);
             return None;
         }
-        match body.and_then(|body| read(&body)) {
+        match body.and_then(|body| read(&body).map_err(NoAnswer::from)) {
             Ok(read) => {
                 record.answered(call, status, took);
                 Some(read)
             }
             Err(why) => {
-                record.failed(call, Some(status), &why);
+                record.failed(call, Some(status), &why.to_string());
                 None
             }
         }

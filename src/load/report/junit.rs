@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use super::{plan, what};
 use crate::load::http::HttpResult;
@@ -15,8 +15,8 @@ use crate::report::{one_line, printable};
 const SUITE: &str = "gauntlet load";
 
 /// # Errors
-/// In words: none that is known; the library's own.
-pub fn render(result: &LoadResult) -> Result<String, String> {
+/// None that is known; the library's own.
+pub fn render(result: &LoadResult) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new(SUITE);
     let time = Duration::try_from_secs_f64(result.ended).unwrap_or_default();
     suite.set_time(time);
@@ -42,7 +42,7 @@ pub fn render(result: &LoadResult) -> Result<String, String> {
     suite.timestamp = report.timestamp;
     report.set_time(time);
     report.add_test_suite(suite);
-    report.to_string().map_err(|error| error.to_string())
+    report.to_string()
 }
 
 fn case(name: &str, status: TestCaseStatus) -> TestCase {

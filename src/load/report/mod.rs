@@ -60,11 +60,16 @@ impl Formats for LoadFormat {
     }
 }
 
+/// A format that can't hold a result: no text of a result should make that happen, so it is gauntlet's own fault.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct RenderError(#[from] quick_junit::SerializeError);
+
 /// The report of a result as text, without a secret.
 ///
 /// # Errors
-/// In words: the format can't hold it.
-pub fn render(format: LoadFormat, result: &LoadResult, redactor: &Redactor) -> Result<String, String> {
+/// The format can't hold it.
+pub fn render(format: LoadFormat, result: &LoadResult, redactor: &Redactor) -> Result<String, RenderError> {
     // Before, as an escaped secret is none that the redactor knows; and after, for what came to stand side by side.
     let result = redacted(result, redactor);
     let text = match format {

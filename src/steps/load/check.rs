@@ -22,8 +22,7 @@ pub(super) fn check(step: &Node, later: &[&Node], checker: &mut Checker) {
     };
     for (objective, text, why) in objectives.iter().filter_map(wrong::<Objective>) {
         // What is wanted is the help's to say.
-        let why = why.split("; wanted is ").next().unwrap_or_default();
-        let message = format!("`{text}` isn't an objective: {why}");
+        let message = format!("`{text}` isn't an objective: {}", why.why);
         checker.report_with_help(objective.span, message, format!("it is {}", objective::FORM));
     }
 }
@@ -56,7 +55,7 @@ fn variable(text: &str) -> Option<&str> {
 }
 
 /// A text that is none of a kind, with why.
-fn wrong<T: FromStr<Err = String>>(node: &Node) -> Option<(&Node, &str, String)> {
+fn wrong<T: FromStr>(node: &Node) -> Option<(&Node, &str, T::Err)> {
     let text = node.as_text().filter(|text| !is_template(text))?;
     let why = text.parse::<T>().err()?;
     Some((node, text, why))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Load;
 use crate::load::TAGS;
-use crate::load::objective::Objective;
+use crate::load::objective::{InvalidObjective, Objective};
 use crate::load::schedule::Arrivals;
 use crate::steps::StepError;
 use crate::steps::limits::length;
@@ -49,7 +49,7 @@ impl Size {
             Some(objectives) => objectives
                 .iter()
                 .map(|objective| {
-                    let wrong = |why: String| StepError::Because(format!("objectives: {objective:?}: {why}"));
+                    let wrong = |why: InvalidObjective| StepError::Because(format!("objectives: {objective:?}: {why}"));
                     objective.parse::<Objective>().map_err(wrong)
                 })
                 .collect::<Result<Vec<Objective>, StepError>>()?,

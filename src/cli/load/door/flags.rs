@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{DoorOptions, Every, TerminalName};
 use crate::cli::exit::UsageError;
 use crate::cli::process::Process;
+use crate::file_input::{self, Refusal};
 use crate::load::objective::Objective;
 use crate::load::{EACH, Needs, Place, is_secret};
 use crate::platform::{Mutant, mutant};
@@ -23,6 +24,14 @@ pub(in crate::cli::load) struct Tokens {
     pub(in crate::cli::load) right: Secret,
     pub(super) wrong: Secret,
     pub(super) old: Option<Secret>,
+}
+
+/// The command line names a file of certificate authorities that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("--ca {}: {}", file.display(), refusal.in_a_line())]
+pub struct CaError {
+    file: PathBuf,
+    refusal: Refusal,
 }
 
 impl DoorOptions {
@@ -129,10 +138,12 @@ impl DoorOptions {
     }
 
     /// Additional certificate authorities, PEM.
-    pub(in crate::cli::load) fn authorities(&self) -> Result<Option<String>, String> {
+    pub(in crate::cli::load) fn authorities(&self) -> Result<Option<String>, CaError> {
         let read = |file: &PathBuf| {
-            crate::file_input::read_text(file, crate::file_input::SMALL)
-                .map_err(|refusal| format!("--ca {}: {}", file.display(), refusal.in_a_line()))
+            file_input::read_text(file, file_input::SMALL).map_err(|refusal| CaError {
+                file: file.clone(),
+                refusal,
+            })
         };
         self.ca.as_ref().map(read).transpose()
     }

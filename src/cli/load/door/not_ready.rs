@@ -1,7 +1,12 @@
 //! Why a door isn't ready to be loaded.
 
+use super::flags::CaError;
+use super::reach::AssignmentError;
 use crate::cli::exit::UsageError;
+use crate::cli::load::Unwritable;
+use crate::cli::load::changes::ChangeError;
 use crate::cli::load::drive::DriveError;
+use crate::cli::load::http::SideError;
 use crate::cli::load::platform::PlatformError;
 use crate::cli::load::workers::CrewError;
 use crate::load::cluster::ReferencePodsError;
@@ -43,6 +48,11 @@ could_not_tell!(
     PlanError,
     SessionApiError,
     HistogramError,
+    Unwritable,
+    AssignmentError,
+    CaError,
+    SideError,
+    ChangeError,
     DriveError,
     CrewError,
     ReferenceError,

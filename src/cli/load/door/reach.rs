@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::flags::CaError;
 use super::{DoorOptions, NotReady};
 use crate::cli::exit::UsageError;
 use crate::load::worker::{Named, Tls};
@@ -10,17 +11,57 @@ use crate::load::{Place, ResolveError, is_itself, is_private, is_service, public
 /// Descriptors that the process itself needs: the engine, the runtime, and inherited ones.
 const DESCRIPTORS_ITSELF: u64 = 64;
 
+/// Why this machine can't make a load.
+#[derive(Debug, thiserror::Error)]
+pub enum AssignmentError {
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
+}
+
+/// This machine doesn't let this process have a descriptor for each attach.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{attaches} attaches need {needed} descriptors, and this process may have {most}: raise the limit, as with `ulimit \
+     -n {needed}`, or hold fewer"
+)]
+pub struct TooFewDescriptors {
+    attaches: u32,
+    needed: u64,
+    most: u64,
+}
+
+/// Why there are no addresses to connect from.
+#[derive(Debug, thiserror::Error)]
+pub enum SourcesError {
+    /// The command line is wrong.
+    #[error("--source {given} and the target are not both of IPv4, or both of IPv6")]
+    OtherFamily { given: IpAddr },
+    /// The command line is wrong, or meant for another machine.
+    #[error("--source {given} isn't an address of this machine: {source}")]
+    Elsewhere { given: IpAddr, source: std::io::Error },
+    /// This machine's ports.
+    #[error(
+        "{attaches} attaches to {addresses} addresses need {needed} source addresses with {ports} ports each: give them \
+         with --source, or widen net.ipv4.ip_local_port_range"
+    )]
+    TooFewPorts {
+        attaches: u32,
+        addresses: usize,
+        needed: u64,
+        ports: u64,
+    },
+}
+
 /// Whether this process may have enough descriptors for so many attaches.
 ///
 /// # Errors
-/// In words: it may not.
-pub(in crate::cli) fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), String> {
+/// It may not.
+pub(in crate::cli) fn enough_descriptors(attaches: u32, most: Option<u64>) -> Result<(), TooFewDescriptors> {
     let needed = u64::from(attaches) + DESCRIPTORS_ITSELF;
     match most {
-        Some(most) if most < needed => Err(format!(
-            "{attaches} attaches need {needed} descriptors, and this process may have {most}: raise the limit, as with \
-             `ulimit -n {needed}`, or hold fewer"
-        )),
+        Some(most) if most < needed => Err(TooFewDescriptors { attaches, needed, most }),
         _ => Ok(()),
     }
 }
@@ -49,15 +90,16 @@ pub(in crate::cli::load) async fn resolve(place: &Place, owned: bool) -> Result<
 }
 
 /// Where connections come from, so that there are ports enough for all.
-pub(super) fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+pub(super) fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr]) -> Result<Vec<IpAddr>, SourcesError> {
     for source in given {
         if addresses.iter().any(|address| address.is_ipv4() != source.is_ipv4()) {
-            return Err(format!(
-                "--source {source} and the target are not both of IPv4, or both of IPv6"
-            ));
+            return Err(SourcesError::OtherFamily { given: *source });
         }
         if let Err(error) = std::net::TcpListener::bind((*source, 0)) {
-            return Err(format!("--source {source} isn't an address of this machine: {error}"));
+            return Err(SourcesError::Elsewhere {
+                given: *source,
+                source: error,
+            });
         }
     }
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
@@ -82,14 +124,15 @@ pub(super) fn sources(given: &[IpAddr], attaches: u32, addresses: &[SocketAddr])
         let sources = (0..needed).map(|number| Ipv4Addr::from(0x7f00_0001 + number as u32).into());
         return Ok(sources.collect());
     }
-    Err(format!(
-        "{attaches} attaches to {} addresses need {needed} source addresses with {ports} ports each: give them with \
-         --source, or widen net.ipv4.ip_local_port_range",
-        addresses.len()
-    ))
+    Err(SourcesError::TooFewPorts {
+        attaches,
+        addresses: addresses.len(),
+        needed,
+        ports,
+    })
 }
 
-pub(super) fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, String> {
+pub(super) fn tls(options: &DoorOptions, place: &Place) -> Result<Option<Tls>, CaError> {
     if !place.tls {
         return Ok(None);
     }
