@@ -148,8 +148,6 @@ class Box:
             return said(401, {"error": why}, headers, request.method == "HEAD")
         request.is_known = True
         more = [("Set-Cookie", "seen=1; Path=/")] if broken("cookie-opens") else []
-        if broken("cookie-carries-token"):
-            more.append(("Set-Cookie", f"tty={self.token.decode()}; HttpOnly"))
         socket = await WebSocket.accept(request, reader, writer, more)
         self.clients.append(socket)
         try:
