@@ -2,6 +2,7 @@
 //! by the commands of its profile.
 
 mod choices;
+mod defects;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -174,96 +175,6 @@ fn what_is_right_passes_and_nothing_of_the_core_is_skipped() {
     assert_eq!(bench.secrets(), before, "secrets are put back");
     assert!(bench.journals().is_empty());
     assert!(!bench.ops(&["pods"]).contains("session"), "no session is left");
-}
-
-/// Defects of its terminals, and the scenario that has to see each.
-const OF_TERMINALS: [(&str, &str); 25] = [
-    ("subprotocol-opens", "harness-token/hardening/subprotocol/token[direct]"),
-    ("cookie-opens", "harness-token/token/refuse/own-cookie[direct]"),
-    ("forwarded-opens", "harness-token/token/refuse/elsewhere[direct]"),
-    ("auth-token-opens", "harness-token/token/refuse/elsewhere[direct]"),
-    ("token-prefix", "harness-token/token/near-misses"),
-    ("ttyfoo-opens", "harness-token/hardening/paths/longer[direct]"),
-    ("ttyfoo-opens-with-token", "harness-token/hardening/paths/with-token"),
-    ("slash-opens", "harness-token/hardening/paths[direct]"),
-    ("plain-opens", "harness-token/hardening/plain-http[proxy,GET]"),
-    ("deleted-still-opens", "harness-token/hardening/sharing/deleted[proxy]"),
-    ("session-before-token", "harness-token/hardening/sharing/deleted[proxy]"),
-    ("forbidden-for-unauthorized", "harness-token/token/refuse[proxy]"),
-    ("health-leaks-env", "harness-token/leak/error-body/open-doors[direct]"),
-    ("env-is-shown", "harness-token/leak/error-body/open-doors[direct]"),
-    ("token-in-log", "harness-token/leak/log"),
-    ("logs-refused-query", "harness-token/leak/log/refused"),
-    ("logs-plain-query", "harness-token/leak/log/refused"),
-    ("access-log-query", "harness-token/leak/log/refused"),
-    ("stale-replica", "harness-token/rotate/new/replicas"),
-    ("strips-lower-case", "harness-token/alb/header/spelling"),
-    ("strips-capitalised", "harness-token/alb/header"),
-    ("keeps-authorization", "harness-token/alb/strip"),
-    ("session-stores", "harness-token/hardening/endpoints"),
-    ("second-value", "harness-token/token/near-misses/other-values"),
-    ("health-denies-token", "harness-token/token/refuse/health"),
-];
-
-/// Those of its agent service.
-const OF_AGENTS: [(&str, &str); 17] = [
-    ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
-    ("underscores-pass", "agent-service/headers/omitted[builtin]"),
-    ("expired-models", "agent-service/jwt/expired/routes[service]"),
-    ("other-host-unguarded", "agent-service/policy/attached/host[builtin]"),
-    ("react-unguarded", "agent-service/ws/refused[builtin]"),
-    ("authorizer-forbids", "agent-service/jwt/none[access-control]"),
-    ("cookie-jwt", "agent-service/jwt/none/elsewhere[service]"),
-    ("basic-jwt", "agent-service/jwt/none/elsewhere[builtin]"),
-    (
-        "restricted-passes",
-        "agent-service/role/inactive/others[access-control]",
-    ),
-    ("inactive-deletes", "agent-service/role/inactive[access-control]"),
-    ("health-leaks-key", "agent-service/leak/error-body/health[service]"),
-    ("jwt-in-log", "agent-service/leak/log[builtin]"),
-    ("open-on-error", "agent-service/authz/down/error[builtin]"),
-    ("down-is-empty", "agent-service/models/upstream-down[service]"),
-    (
-        "usage-unguarded",
-        "agent-service/hardening/every-route/further[builtin]",
-    ),
-    (
-        "usage-unverified",
-        "agent-service/hardening/every-route/further-service",
-    ),
-    ("cuts-conversations", "agent-service/hardening/quiet[builtin]"),
-];
-
-/// One of its terminals and one of its agent service at a time: they have no part in common.
-#[test]
-fn each_of_its_defects_is_seen() {
-    let bench = Bench::up();
-    for at in 0..OF_TERMINALS.len().max(OF_AGENTS.len()) {
-        let now: Vec<(&str, &str)> = [OF_TERMINALS.get(at), OF_AGENTS.get(at)]
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
-        let defects = now.iter().map(|(defect, _)| *defect);
-        bench.ops(&["defects"].into_iter().chain(defects).collect::<Vec<_>>());
-        let scenarios = now.iter().map(|(_, scenario)| *scenario);
-        let of = ["--allow", "attack", "--level", "all"].into_iter().chain(scenarios);
-        let ran = bench.run(&of.collect::<Vec<_>>());
-        let report = bench.report();
-        let results = report["scenarios"].as_array().expect("scenarios");
-        for (defect, scenario) in &now {
-            let id = scenario.split('[').next().unwrap_or_default();
-            let seen = |result: &Value| result["id"] == id && result["verdict"] == "fail";
-            assert!(
-                results.iter().any(seen),
-                "{defect}: {:#?}\n{}",
-                bad(results),
-                ran.stderr
-            );
-        }
-        assert_eq!(ran.code, Some(1), "{now:?}: {:#?}\n{}", bad(results), ran.stderr);
-    }
 }
 
 /// Where no command gives logs, the files that the profile names are searched alone.

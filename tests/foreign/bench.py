@@ -17,12 +17,13 @@ import signal
 import stat
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import tokens
 import wire
 from tokens import Bad, verified
-from wire import Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, pipe, request_bytes
+from wire import DEFECTS, Broken, Refused, WebSocket, answer_bytes, ask, linger, listen, pipe, request_bytes
 
 API = "/api/v1/managed_agents"
 COLUMNS, ROWS = 100, 30
@@ -30,7 +31,6 @@ COLUMNS, ROWS = 100, 30
 PARAMETER = "token"
 # And that of a conversation's.
 JWT_PARAMETER = "access-token"
-DEFECTS = set()
 UNAUTHORIZED = (("WWW-Authenticate", "Bearer"),)
 
 
@@ -47,6 +47,12 @@ def same(given, right):
         return True
     if broken("second-value") and given == b"changeme":
         return True
+    if broken("quoted-token") and given:
+        given = given.strip(b"\"'")
+    if broken("unicode-normalised") and given:
+        given = unicodedata.normalize("NFKC", given.decode("utf-8", "replace")).encode()
+    if broken("first-32") and given:
+        given, right = given[:32], right[:32]
     return bool(right) and given is not None and hmac.compare_digest(given, right)
 
 
@@ -79,6 +85,12 @@ def authorised(request, right):
         return True
     if broken("cookie-opens") and any("seen=" in value for value in request.all("cookie")):
         return True
+    if broken("both-open") and request.all("authorization") and request.parameters(PARAMETER):
+        return True
+    if broken("remote-user-opens") and (request.all("remote-user") or request.all("x-forwarded-user")):
+        return True
+    if broken("connection-opens") and request.is_known:
+        return True
     if broken("forwarded-opens") and "127.0.0.1" in request.all("x-forwarded-for"):
         return True
     if broken("auth-token-opens"):
@@ -89,8 +101,8 @@ def authorised(request, right):
 class Box:
     """A sandbox: a line editor behind /tty, with the token of the moment when it was made."""
 
-    def __init__(self, fleet, env, labels):
-        self.fleet, self.env, self.labels = fleet, dict(env), labels
+    def __init__(self, fleet, env, labels, before=b""):
+        self.fleet, self.env, self.labels, self.before = fleet, dict(env), labels, before
         self.name, self.uid = f"box-{secrets.token_hex(4)}", secrets.token_hex(8)
         self.token = env.get("HARNESS_AUTH_TOKEN", "").encode()
         self.line, self.clients, self.log, self.stored = "", [], [], []
@@ -114,20 +126,27 @@ class Box:
             if request.method == "POST":
                 self.stored.append(request.body.decode("utf-8", "replace"))
             return said(200, self.stored)
-        if request.path == "/health" and broken("health-leaks-env"):
+        if request.path == "/proc/self/environ" and broken("environ-is-served"):
+            return answer_bytes(200, "\0".join(f"{key}={value}" for key, value in self.env.items()).encode())
+        if request.path == "/actuator/env" and broken("actuator-is-open"):
+            return said(200, {"systemEnvironment": self.env})
+        path, unguarded = self.led(request)
+        if path == "/health" and broken("health-leaks-env"):
             return said(200, {"ok": True, "env": self.env})
-        if request.path == "/health":
+        if path == "/health":
             return said(200, {"ok": True}, head_only=request.method == "HEAD")
         if request.path == "/env" and broken("env-is-shown"):
             return said(200, self.env, head_only=request.method == "HEAD")
-        longer = broken("ttyfoo-opens-with-token") and request.path.startswith("/tty")
-        unguarded = broken("ttyfoo-opens") and re.match("^/tty[a-z]", request.path)
-        unguarded = unguarded or broken("slash-opens") and request.path == "/tty/"
-        if request.path != "/tty" and not longer and not unguarded:
+        longer = broken("ttyfoo-opens-with-token") and path.startswith("/tty")
+        if path != "/tty" and not longer and not unguarded:
             return said(404, {"error": "not found"}, head_only=request.method == "HEAD")
-        if not unguarded and not authorised(request, self.token):
+        if broken("redirect-carries-token") and not request.is_upgrade():
+            return answer_bytes(302, b"", [("Location", f"/login?next={request.target}")])
+        if not unguarded and not authorised(request, self.token) and not (self.before and authorised(request, self.before)):
             headers = [*UNAUTHORIZED, ("Set-Cookie", "seen=1")] if broken("cookie-opens") else UNAUTHORIZED
-            return said(401, {"error": "unauthorized"}, headers, request.method == "HEAD")
+            why = f"no token that begins with {self.token[:8].decode()}" if broken("refusal-hints") else "unauthorized"
+            return said(401, {"error": why}, headers, request.method == "HEAD")
+        request.is_known = True
         more = [("Set-Cookie", "seen=1; Path=/")] if broken("cookie-opens") else []
         socket = await WebSocket.accept(request, reader, writer, more)
         self.clients.append(socket)
@@ -142,6 +161,22 @@ class Box:
         finally:
             self.clients.remove(socket)
         return None
+
+    def led(self, request):
+        """The path that a request is led to, and whether its token isn't looked at."""
+        path = request.path
+        if broken("rewrite-url-opens") and path == "/health":
+            path = request.one("x-rewrite-url") or path
+        if broken("dots-open") and path.startswith("/health/"):
+            path = os.path.normpath(path)
+        if broken("encoded-slash-opens"):
+            path = path.removesuffix("%2F")
+        unguarded = path != request.path
+        unguarded = unguarded or broken("ttyfoo-opens") and re.match("^/tty[a-z]", path)
+        unguarded = unguarded or broken("slash-opens") and path == "/tty/"
+        unguarded = unguarded or broken("health-in-query-opens") and request.target.endswith("/health")
+        unguarded = unguarded or broken("other-version-opens") and request.one("sec-websocket-version") == "8"
+        return path, bool(unguarded or request.is_old or request.is_absolute)
 
     def type(self, keys):
         for key in keys:
@@ -168,8 +203,8 @@ class Fleet:
     def tell(self, line):
         self.events.append(f"{time.time():.3f} {line}")
 
-    async def make(self, env, labels):
-        box = await Box(self, env, labels).start()
+    async def make(self, env, labels, before=b""):
+        box = await Box(self, env, labels, before).start()
         self.boxes[box.name] = box
         return box
 
@@ -227,7 +262,15 @@ class Web:
         head_only = request.method == "HEAD"
         if request.path == "/api/v1/health/k8s":
             return said(200, {"ok": True, "elapsed_ms": 0}, head_only=head_only)
+        if head_only and broken("head-tells") or request.method == "OPTIONS" and broken("options-tell"):
+            request.method = "GET"
+            return await self.api(request, head_only)
+        if request.path.endswith("/sessions/") and broken("api-slash-tells"):
+            request.path = request.path[:-1]
+            return await self.api(request, head_only)
         keys = request.all("authorization")
+        if broken("key-prefix") and self.key and keys[:1] == [f"Bearer {self.key[:32]}"]:
+            keys = [f"Bearer {self.key}"]
         if not self.key or len(keys) != 1 or not hmac.compare_digest(keys[0].encode(), b"Bearer " + self.key.encode()):
             return said(401, {"error": "unauthorized"}, UNAUTHORIZED, head_only)
         return await self.api(request, head_only)
@@ -287,9 +330,10 @@ class Web:
         if one[2] and method == "POST":
             if session["status"] == "creating":
                 return said(409, {"error": "it is being made"})
-            bench.fleet.end(bench.boxes[session["id"]].name)
+            ended = bench.fleet.end(bench.boxes[session["id"]].name)
             # A warm one may be of before a rotation; a session is restarted to get what is right now.
-            await self.place(session, await bench.fleet.make(self.env, {}))
+            await self.place(session, await bench.fleet.make(
+                self.env, {}, ended.token if broken("old-opens-restarted") else b""))
             return said(200, session)
         if not one[2] and method == "GET":
             return said(200, session)
@@ -385,9 +429,11 @@ class Authorizer:
         claims = self.bench.claims(request, self.secret, anywhere=True)
         if claims is None:
             status = 403 if broken("authorizer-forbids") else 401
-            return said(status, {"error": "unauthorized"}, UNAUTHORIZED, head_only)
+            why = f"no signature by {self.secret[:8]}…" if broken("refusal-names-secret") else "unauthorized"
+            return said(status, {"error": why}, UNAUTHORIZED, head_only)
         roles = ("REGULAR", "ADMIN", *(("RESTRICTED",) if broken("restricted-passes") else ()))
         unasked = broken("inactive-deletes") and request.method == "DELETE"
+        unasked = unasked or broken("second-role-passes") and "ADMIN" in claims.get("roles", ())
         if claims.get("role") not in roles and not unasked:
             return said(403, {"error": "forbidden"}, head_only=head_only)
         who = [("x-user-id", claims["userId"]), ("x-user-name", claims["sub"]), ("x-user-email", claims.get("email", ""))]
@@ -428,13 +474,24 @@ class Gateway:
             return await self.pass_on(request, reader, writer, own)
         if broken("usage-unguarded") and request.path == "/api/agents/usage":
             return await self.pass_on(request, reader, writer, own)
+        if self.is_let_through(request):
+            return await self.pass_on(request, reader, writer, own)
         if broken("react-unguarded") and request.path.endswith("/react"):
             return await self.pass_on(request, reader, writer, own)
         who = await self.decided(request)
         if isinstance(who, int):
             headers = UNAUTHORIZED if who == 401 else ()
             return said(who, {"error": "refused"}, headers, head_only)
+        request.is_known = True
         return await self.pass_on(request, reader, writer, own + who)
+
+    def is_let_through(self, request):
+        """What is passed on unasked, by a defect."""
+        return (broken("models-slash-unguarded") and request.path == "/api/agents/models/"
+                or broken("upgrade-unguarded") and request.is_upgrade() and not request.path.endswith("/react")
+                or broken("health-in-query-passes") and request.target.endswith("/api/healthcheck")
+                or broken("override-passes") and request.all("x-method-override") == ["OPTIONS"]
+                or broken("connection-is-trusted") and request.is_known)
 
     async def decided(self, request):
         """Who it is by the authorizer, or the status of the refusal."""
@@ -460,7 +517,7 @@ class AgentService:
     """The agents, which verifies tokens itself; and the witness of what came to it."""
 
     def __init__(self, bench):
-        self.bench, self.seen, self.agents = bench, [], {}
+        self.bench, self.seen, self.agents, self.deleted = bench, [], {}, {}
         self.log = ["agent-service: started"]
         values = bench.secrets.read()
         self.secret, self.key = values["AUTH_JWT_SECRET"], values["LITELLM_MASTER_KEY"]
@@ -487,11 +544,15 @@ class AgentService:
             return said(404, {"error": "not found"}, head_only=head_only)
         if path == "/api/agents/usage" and (broken("usage-unguarded") or broken("usage-unverified")):
             return said(200, {"requests": len(self.seen)}, head_only=head_only)
+        if path == "/api/agents/models/" and broken("models-slash-unguarded"):
+            path = path[:-1]
         react = re.match("^/api/agents/([^/]+)/react$", path)
         expired = broken("expired-models") and path == "/api/agents/models"
         claims = self.bench.claims(request, self.secret, in_query=bool(react), lenient=expired)
         if claims is None:
             return said(401, {"error": "Unauthorized"}, UNAUTHORIZED, head_only)
+        if react and broken("redirect-carries-jwt") and not request.is_upgrade():
+            return answer_bytes(302, b"", [("Location", f"/chat?back={request.target}")])
         if react:
             return await self.talk(react[1], request, reader, writer)
         return await self.rest(path[len("/api/agents"):], request, head_only)
@@ -499,11 +560,12 @@ class AgentService:
     async def talk(self, agent, request, reader, writer):
         socket = await WebSocket.accept(request, reader, writer)
         try:
-            if agent not in self.agents:
+            known = {**self.agents, **(self.deleted if broken("deleted-agent-talks") else {})}
+            if agent not in known:
                 socket.text(json.dumps({"type": "error", "message": "no such agent"}))
                 await socket.close(1000)
                 return None
-            socket.text(json.dumps({"type": "init", "agent": self.agents[agent]}))
+            socket.text(json.dumps({"type": "init", "agent": known[agent]}))
             async for is_text, payload in socket.messages():
                 if is_text:
                     socket.text(json.dumps({"type": "echo", "length": len(payload)}))
@@ -546,7 +608,7 @@ class AgentService:
         if agent is None:
             return said(404, {"error": "not found"}, head_only=head_only)
         if method == "DELETE":
-            del self.agents[agent["id"]]
+            self.deleted[agent["id"]] = self.agents.pop(agent["id"])
             return answer_bytes(204)
         if method == "PATCH":
             if not isinstance(body, dict):
@@ -569,7 +631,8 @@ class AgentService:
         if status != 200 and broken("down-is-empty"):
             return said(200, {"object": "list", "data": []}, head_only=head_only)
         if status != 200:
-            return said(502, {"error": "the models can't be had"}, head_only=head_only)
+            why = f"GET /models with {self.key}" if broken("key-in-502") else "the models can't be had"
+            return said(502, {"error": why}, head_only=head_only)
         return said(200, value, head_only=head_only)
 
 
@@ -594,6 +657,8 @@ class Bench:
         if broken("cookie-jwt") and not bearers:
             pairs = [pair.strip() for value in request.all("cookie") for pair in value.split(";")]
             queried += [pair[4:].encode() for pair in pairs if pair.startswith("jwt=")]
+        if request.all("x-forwarded-user") and broken("forwarded-user-passes"):
+            return {"userId": 1, "sub": "proxied", "role": "ADMIN"}
         # Of two none is chosen; of one it counts where it is.
         if len(bearers) + len(queried) != 1 or not anywhere and bool(queried) != in_query and not broken("cookie-jwt"):
             return None
@@ -603,7 +668,7 @@ class Bench:
         token = bearers[0][1] if bearers else (queried[0] or b"").decode("latin-1")
         try:
             now = time.time() if self.clock is None else self.clock
-            return verified(token, secret, now, ("expired",) if lenient else ())
+            return verified(token, secret, now, {*DEFECTS, *(("expired",) if lenient else ())})
         except Bad:
             return None
 

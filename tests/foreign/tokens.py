@@ -57,21 +57,37 @@ def verified(token, secret, now, defects=()):
     if len(parts) != 3 or len(token) > 16384:
         raise Bad
     header = opened(parts[0])
-    if header.get("alg") != "HS256" or any(name in header for name in UNKNOWN_TO_US):
+    algorithm = header.get("alg")
+    if "alg-any-case" in defects and isinstance(algorithm, str):
+        algorithm = algorithm.upper()
+    if "alg-missing" in defects and algorithm is None:
+        algorithm = "HS256"
+    if "capital-none" in defects and algorithm == "NONE":
+        return opened(parts[1])
+    if algorithm != "HS256" or any(name in header for name in UNKNOWN_TO_US):
         raise Bad
+    if "kid-names-file" in defects and str(header.get("kid")).endswith("/dev/null"):
+        secret = ""
     right = hmac.new(secret.encode(), f"{parts[0]}.{parts[1]}".encode(), hashlib.sha256).digest()
     if not hmac.compare_digest(right, part(parts[2])):
         raise Bad
     claims = opened(parts[1])
     expires = claims.get("exp")
+    if "exp-text-passes" in defects and isinstance(expires, str):
+        expires = float(expires)
     if not is_number(expires) or not math.isfinite(expires) or not 0 <= expires < 1e12:
         raise Bad
     if expires + LEEWAY <= now and "expired" not in defects:
         raise Bad
     begins = claims.get("nbf", 0)
-    if not is_number(begins) or begins - LEEWAY > now or "aud" in claims:
+    if "nbf-text-passes" in defects and isinstance(begins, str):
+        begins = 0
+    is_for_us = "aud" not in claims or "aud-list-passes" in defects and isinstance(claims["aud"], list)
+    if not is_number(begins) or begins - LEEWAY > now or not is_for_us:
         raise Bad
     user = claims.get("userId")
+    if "true-is-a-user" in defects and user is True:
+        return claims
     if isinstance(user, bool) or not isinstance(user, int) or not 0 <= user < 2 ** 53:
         raise Bad
     if not is_line(claims.get("sub")) or not is_line(claims.get("email", "-")):

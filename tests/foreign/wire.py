@@ -11,8 +11,13 @@ BODY_MOST = 1024 * 1024
 MESSAGE_MOST = 64 * 1024
 HEAD_WITHIN = 3
 PLUS_IS_SPACE = False
+# What is wrong with the platform at the moment.
+DEFECTS = set()
 TOKEN = re.compile(rb"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 TARGET = re.compile(rb"^/[!-\"$-~]*$")
+# Defects of connections that outlive a request.
+KEEPS = {"connection-opens", "connection-is-trusted"}
+ABSOLUTE = re.compile(rb"^http://[^/]+(/[!-\"$-~]*)$")
 REASONS = {101: "Switching Protocols", 200: "OK", 201: "Created", 204: "No Content", 302: "Found",
            400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
            408: "Request Timeout", 409: "Conflict", 413: "Content Too Large", 426: "Upgrade Required",
@@ -31,6 +36,8 @@ class Refused(Exception):
 class Request:
     def __init__(self, method, target, headers, body):
         self.method, self.target, self.headers, self.body = method, target, headers, body
+        # Whether it came in HTTP/1.0, in absolute form, and behind a good one on its connection.
+        self.is_old, self.is_absolute, self.is_known = False, False, False
         self.path, _, self.query = target.partition("?")
 
     def all(self, name):
@@ -86,11 +93,18 @@ def read_fields(lines):
 async def read_request(reader):
     first, *lines = await read_head(reader)
     parts = first.split(b" ")
-    if len(parts) != 3 or not TOKEN.match(parts[0]) or parts[2] != b"HTTP/1.1" or not TARGET.match(parts[1]):
+    is_old = "old-http-opens" in DEFECTS and parts[2:] == [b"HTTP/1.0"]
+    absolute = ABSOLUTE.match(parts[1]) if "absolute-form-opens" in DEFECTS and len(parts) == 3 else None
+    if absolute:
+        parts[1] = absolute[1]
+    if len(parts) != 3 or not TOKEN.match(parts[0]) or not TARGET.match(parts[1]):
+        raise Refused(400)
+    if parts[2] != b"HTTP/1.1" and not is_old:
         raise Refused(400)
     if len(lines) > 200:
         raise Refused(431)
     request = Request(parts[0].decode(), parts[1].decode(), read_fields(lines), b"")
+    request.is_old, request.is_absolute = is_old, bool(absolute)
     if len(request.all("host")) != 1 or not request.all("host")[0]:
         raise Refused(400)
     request.body = await read_body(reader, request)
@@ -152,13 +166,20 @@ async def listen(handle, port=0):
 
     async def connected(reader, writer):
         try:
-            request = None
-            try:
-                request = await read_request(reader)
-                answer = await handle(request, reader, writer)
-            except Refused as refused:
-                answer = answer_bytes(refused.status, b'{"error": "refused"}', refused.headers,
-                                      request is not None and request.method == "HEAD")
+            is_known, goes_on = False, True
+            while goes_on:
+                request = None
+                try:
+                    request = await read_request(reader)
+                    request.is_known = is_known
+                    answer = await handle(request, reader, writer)
+                except Refused as refused:
+                    answer = answer_bytes(refused.status, b'{"error": "refused"}', refused.headers,
+                                          request is not None and request.method == "HEAD")
+                is_known = request is not None and request.is_known
+                goes_on = is_known and answer is not None and bool(KEEPS & DEFECTS)
+                if goes_on:
+                    writer.write(answer.replace(b"Connection: close\r\n", b""))
             if answer is None:
                 writer.close()
                 return
@@ -241,7 +262,7 @@ class WebSocket:
     async def accept(request, reader, writer, headers=()):
         if request.method != "GET" or not request.is_upgrade():
             raise Refused(426, ("Upgrade", "websocket"))
-        if request.one("sec-websocket-version") != "13":
+        if request.one("sec-websocket-version") != "13" and "other-version-opens" not in DEFECTS:
             raise Refused(426, ("Sec-WebSocket-Version", "13"))
         key = request.one("sec-websocket-key") or ""
         if not re.match(r"^[A-Za-z0-9+/]{22}==$", key):
