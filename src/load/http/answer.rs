@@ -37,15 +37,15 @@ pub enum NoAnswer {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongAnswer {
     #[error("the answer isn't JSON")]
-    NoJson,
+    NotJson,
     #[error("the answer has no list in `data`")]
-    NoList,
+    WithoutList,
     #[error("the answer has no `id`")]
-    NoId,
+    WithoutId,
     #[error("the answer's `id` can't stand in a path")]
-    NoPath,
+    UnfitId,
     #[error("the answer has no `status`")]
-    NoStatus,
+    WithoutStatus,
 }
 
 /// Reads an answer to its end.
@@ -88,13 +88,13 @@ pub fn failure(error: &reqwest::Error) -> NoAnswer {
 }
 
 fn parsed(body: &[u8]) -> Result<Value, WrongAnswer> {
-    serde_json::from_slice(body).map_err(|_| WrongAnswer::NoJson)
+    serde_json::from_slice(body).map_err(|_| WrongAnswer::NotJson)
 }
 
 /// The first agent of a list, if any.
 pub fn first_agent(body: &[u8]) -> Result<Option<String>, WrongAnswer> {
     let answer = parsed(body)?;
-    let agents = answer["data"].as_array().ok_or(WrongAnswer::NoList)?;
+    let agents = answer["data"].as_array().ok_or(WrongAnswer::WithoutList)?;
     agents.first().map(id).transpose()
 }
 
@@ -104,17 +104,17 @@ pub fn id_of(body: &[u8]) -> Result<String, WrongAnswer> {
 
 /// An id that can stand in a path.
 fn id(of: &Value) -> Result<String, WrongAnswer> {
-    let id = of["id"].as_str().ok_or(WrongAnswer::NoId)?;
+    let id = of["id"].as_str().ok_or(WrongAnswer::WithoutId)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match !id.is_empty() && id.chars().all(plain) {
         true => Ok(id.to_owned()),
-        false => Err(WrongAnswer::NoPath),
+        false => Err(WrongAnswer::UnfitId),
     }
 }
 
 pub fn status_of(body: &[u8]) -> Result<String, WrongAnswer> {
     let answer = parsed(body)?;
-    let status = answer["status"].as_str().ok_or(WrongAnswer::NoStatus)?;
+    let status = answer["status"].as_str().ok_or(WrongAnswer::WithoutStatus)?;
     Ok(status.to_owned())
 }
 
@@ -127,13 +127,13 @@ mod tests {
         let agents = |body: &str| first_agent(body.as_bytes());
         assert_eq!(agents(r#"{"data":[{"id":"a1"},{"id":"a2"}]}"#), Ok(Some("a1".into())));
         assert_eq!(agents(r#"{"data":[]}"#), Ok(None));
-        assert_eq!(agents("[]"), Err(WrongAnswer::NoList));
-        assert_eq!(agents("<html>"), Err(WrongAnswer::NoJson));
+        assert_eq!(agents("[]"), Err(WrongAnswer::WithoutList));
+        assert_eq!(agents("<html>"), Err(WrongAnswer::NotJson));
         assert_eq!(id_of(br#"{"id":"s-1_2"}"#), Ok("s-1_2".into()));
         for no_path in [r#"{"id":""}"#, r#"{"id":"../x"}"#, r#"{"id":"a?b"}"#] {
-            assert_eq!(id_of(no_path.as_bytes()), Err(WrongAnswer::NoPath), "{no_path}");
+            assert_eq!(id_of(no_path.as_bytes()), Err(WrongAnswer::UnfitId), "{no_path}");
         }
-        assert_eq!(id_of(br#"{"id":1}"#), Err(WrongAnswer::NoId));
+        assert_eq!(id_of(br#"{"id":1}"#), Err(WrongAnswer::WithoutId));
         assert_eq!(status_of(br#"{"status":"ready"}"#), Ok("ready".into()));
     }
 }
