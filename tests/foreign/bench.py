@@ -643,6 +643,8 @@ class Bench:
         self.folder, self.secrets, self.fleet = folder, EnvFile(folder / "secret.env"), Fleet()
         self.sessions, self.boxes, self.agents, self.doors = {}, {}, {}, {}
         self.clock, self.litellm_gone = None, False
+        # A box that is listed until it is asked for.
+        self.ghost = False
 
     def agent(self, name, model, supports_tui=True):
         agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line",
@@ -741,6 +743,9 @@ class Bench:
                   ("access-control-0", self.doors["access-control"], {"app": "access-control"})]
         pods = [{"name": name, "uid": name, "ip": "127.0.0.1", "port": port, "labels": labels, "ready": True}
                 for name, port, labels in parts]
+        if self.ghost:
+            pods.append({"name": "box-gone", "uid": "box-gone", "ip": "127.0.0.1", "port": None,
+                         "labels": {"session": "gone"}, "ready": True})
         return pods + [{"name": box.name, "uid": box.uid, "ip": "127.0.0.1", "port": box.port, "labels": box.labels,
                         "ready": True} for box in self.fleet.boxes.values()]
 
@@ -773,6 +778,11 @@ class Bench:
                 if not self.fleet.end(name):
                     return f"there is no box {name}\n", 1
                 await self.worker.fill()
+            case ["ghost"]:
+                self.ghost = True
+            case ["exec" | "logs", "box-gone", *_]:
+                self.ghost = False
+                return "no such box\n", 1
             case ["exec", name, "--", *argv] if name in self.fleet.boxes:
                 return argv, self.fleet.boxes[name].env
             case ["logs", name]:
