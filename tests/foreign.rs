@@ -195,7 +195,10 @@ fn files_of_logs_are_searched() {
 #[test]
 fn a_pod_that_goes_away_meanwhile_is_no_error() {
     let bench = Bench::up();
-    for search in ["harness-token/leak/log/refused[balancer]", "harness-token/leak/process-list"] {
+    for search in [
+        "harness-token/leak/log/refused[balancer]",
+        "harness-token/leak/process-list",
+    ] {
         bench.ops(&["ghost"]);
         bench.run(&["--allow", "attack", "--level", "all", search]).exits(0);
         assert!(!bench.ops(&["pods"]).contains("box-gone"), "{search} looks into it");
