@@ -49,6 +49,8 @@ def same(given, right):
         return True
     if broken("quoted-token") and given:
         given = given.strip(b"\"'")
+    if broken("pattern-opens") and given == b".*":
+        return True
     if broken("unicode-normalised") and given:
         given = unicodedata.normalize("NFKC", given.decode("utf-8", "replace")).encode()
     if broken("first-32") and given:
@@ -88,6 +90,12 @@ def authorised(request, right):
     if broken("both-open") and request.all("authorization") and request.parameters(PARAMETER):
         return True
     if broken("remote-user-opens") and (request.all("remote-user") or request.all("x-forwarded-user")):
+        return True
+    if broken("probe-opens") and any(value.startswith("kube-probe/") for value in request.all("user-agent")):
+        return True
+    if broken("local-origin-opens") and any("//localhost:" in value for value in request.all("origin")):
+        return True
+    if broken("operator-opens") and f"{PARAMETER}[$ne]=" in request.query:
         return True
     if broken("connection-opens") and request.is_known:
         return True
@@ -175,6 +183,7 @@ class Box:
         unguarded = unguarded or broken("ttyfoo-opens") and re.match("^/tty[a-z]", path)
         unguarded = unguarded or broken("slash-opens") and path == "/tty/"
         unguarded = unguarded or broken("health-in-query-opens") and request.target.endswith("/health")
+        unguarded = unguarded or broken("post-opens") and request.method == "POST" and request.is_upgrade()
         unguarded = unguarded or broken("other-version-opens") and request.one("sec-websocket-version") == "8"
         return path, bool(unguarded or request.is_old or request.is_absolute)
 
@@ -433,6 +442,7 @@ class Authorizer:
             return said(status, {"error": why}, UNAUTHORIZED, head_only)
         roles = ("REGULAR", "ADMIN", *(("RESTRICTED",) if broken("restricted-passes") else ()))
         unasked = broken("inactive-deletes") and request.method == "DELETE"
+        unasked = unasked or broken("role-header-passes") and request.all("x-user-role") == ["ADMIN"]
         unasked = unasked or broken("second-role-passes") and "ADMIN" in claims.get("roles", ())
         if claims.get("role") not in roles and not unasked:
             return said(403, {"error": "forbidden"}, head_only=head_only)
@@ -490,13 +500,17 @@ class Gateway:
         return (broken("models-slash-unguarded") and request.path == "/api/agents/models/"
                 or broken("upgrade-unguarded") and request.is_upgrade() and not request.path.endswith("/react")
                 or broken("health-in-query-passes") and request.target.endswith("/api/healthcheck")
+                or broken("probe-passes") and "kube-probe" in "".join(request.all("user-agent"))
+                or broken("preflight-passes") and request.method == "OPTIONS" and request.all("access-control-request-method")
+                or broken("react-in-query-passes") and request.target.endswith("/react") and "?" in request.target
                 or broken("override-passes") and request.all("x-method-override") == ["OPTIONS"]
                 or broken("connection-is-trusted") and request.is_known)
 
     async def decided(self, request):
         """Who it is by the authorizer, or the status of the refusal."""
         told = [("Host", "access-control"), ("Connection", "close")]
-        told += [(name, value) for name, value in request.headers if name.lower() == "authorization"]
+        passed = ("authorization", "x-user-role") if broken("role-header-passes") else ("authorization",)
+        told += [(name, value) for name, value in request.headers if name.lower() in passed]
         head = request_bytes(request.method, "/api/auth" + request.target, told)
         try:
             status, headers, _, writer = await ask(self.bench.doors["access-control"], head)
