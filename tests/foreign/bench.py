@@ -503,6 +503,7 @@ class Gateway:
                 or broken("probe-passes") and "kube-probe" in "".join(request.all("user-agent"))
                 or broken("preflight-passes") and request.method == "OPTIONS" and request.all("access-control-request-method")
                 or broken("react-in-query-passes") and request.target.endswith("/react") and "?" in request.target
+                or broken("react-slash-passes") and request.path.endswith("/react/")
                 or broken("override-passes") and request.all("x-method-override") == ["OPTIONS"]
                 or broken("connection-is-trusted") and request.is_known)
 
@@ -550,6 +551,10 @@ class AgentService:
         self.seen.append({"method": request.method, "target": request.target, "headers": headers})
         self.log.append(f"agent-service: {request.method} {request.path}")
         head_only, path = request.method == "HEAD", request.path
+        if broken("rewrite-url-passes"):
+            path = request.one("x-rewrite-url") or path
+        if broken("react-slash-passes") and path.endswith("/react/"):
+            path = path[:-1]
         if path == "/api/healthcheck":
             value = {"status": "ok", "env": {"key": self.key}} if broken("health-leaks-key") else {"status": "ok"}
             return said(200, value, head_only=head_only) if request.method in ("GET", "HEAD") else \

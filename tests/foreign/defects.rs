@@ -64,7 +64,7 @@ const OF_TERMINALS: [(&str, &str); 52] = [
 ];
 
 /// Those of its agent service.
-const OF_AGENTS: [(&str, &str); 40] = [
+const OF_AGENTS: [(&str, &str); 42] = [
     ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
     ("underscores-pass", "agent-service/headers/omitted[builtin]"),
     ("expired-models", "agent-service/jwt/expired/routes[service]"),
@@ -135,6 +135,8 @@ const OF_AGENTS: [(&str, &str); 40] = [
         "agent-service/hardening/paths/inactive[builtin]",
     ),
     ("role-header-passes", "agent-service/hardening/role-types[builtin]"),
+    ("react-slash-passes", "agent-service/hardening/every-route[builtin,GET]"),
+    ("rewrite-url-passes", "agent-service/hardening/paths/inactive[builtin]"),
 ];
 
 /// One of its terminals and one of its agent service at a time: they have no part in common.
