@@ -191,6 +191,20 @@ fn files_of_logs_are_searched() {
     }
 }
 
+/// A pod that is listed, and gone before it is looked into, holds nothing that could be found.
+#[test]
+fn a_pod_that_goes_away_meanwhile_is_no_error() {
+    let bench = Bench::up();
+    for search in [
+        "harness-token/leak/log/refused[balancer]",
+        "harness-token/leak/process-list",
+    ] {
+        bench.ops(&["ghost"]);
+        bench.run(&["--allow", "attack", "--level", "all", search]).exits(0);
+        assert!(!bench.ops(&["pods"]).contains("box-gone"), "{search} looks into it");
+    }
+}
+
 /// What these commands do needs to be allowed, like all that disrupts; and what is not given is skipped by its name.
 #[test]
 fn what_is_not_allowed_or_not_given_is_skipped() {

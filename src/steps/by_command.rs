@@ -17,8 +17,8 @@ use crate::world::subject;
 /// Time between two checks whether a pod is gone.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A place that can be searched: its name and its text.
-type Text = (String, String);
+/// A place that can be searched: its name, and its text unless its pod went away meanwhile.
+type Text = (String, Option<String>);
 
 /// Lists pods, as the verb `pods` does. `subject`: a role or labels, or the session whose pod is meant.
 pub async fn list(commands: &Commands, subject: &Value, context: &StepContext) -> Result<Observation, StepError> {
@@ -173,19 +173,35 @@ pub async fn logs(commands: &Commands) -> Result<Vec<Text>, StepError> {
     let mut texts = Vec::new();
     for pod in commands.pods("").await.map_err(doing("listing pods"))? {
         let name = format!("log of {}", pod.name);
-        let text = commands
-            .logs(&pod.name)
-            .await
-            .map_err(doing(&format!("reading the {name}")))?;
+        let read = commands.logs(&pod.name).await;
+        let text = unless_gone(read, commands, &pod, &format!("reading the {name}")).await?;
         texts.push((name, text));
     }
     Ok(texts)
 }
 
+/// What an operation on a pod told; none where it failed and the pod is no longer listed.
+async fn unless_gone<T>(
+    told: Result<T, OperationError>,
+    commands: &Commands,
+    pod: &PodTold,
+    what: &str,
+) -> Result<Option<T>, StepError> {
+    let error = match told {
+        Ok(told) => return Ok(Some(told)),
+        Err(error) => error,
+    };
+    let now = commands.pods("").await.map_err(doing("listing pods"))?;
+    match now.iter().any(|now| now.name == pod.name && now.uid == pod.uid) {
+        true => Err(doing(what)(error)),
+        false => Ok(None),
+    }
+}
+
 /// The scheduler's events.
 pub async fn events(commands: &Commands) -> Result<Vec<Text>, StepError> {
     let text = commands.events().await.map_err(doing("reading events"))?;
-    Ok(vec![("events".to_owned(), text)])
+    Ok(vec![("events".to_owned(), Some(text))])
 }
 
 /// The output of a command in each sandbox, both of sessions and warm ones.
@@ -202,10 +218,10 @@ pub async fn outputs(commands: &Commands, argv: &[&str], context: &StepContext) 
         .collect();
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     let mut texts = Vec::new();
-    for name in ready.into_keys() {
-        let reading = format!("reading the processes of {name}");
-        let (_, stdout, _) = commands.exec(&name, &argv, None).await.map_err(doing(&reading))?;
-        texts.push((format!("processes of {name}"), stdout));
+    for (name, pod) in ready {
+        let ran = commands.exec(&name, &argv, None).await;
+        let ran = unless_gone(ran, commands, &pod, &format!("reading the processes of {name}")).await?;
+        texts.push((format!("processes of {name}"), ran.map(|(_, stdout, _)| stdout)));
     }
     Ok(texts)
 }

@@ -49,6 +49,8 @@ def same(given, right):
         return True
     if broken("quoted-token") and given:
         given = given.strip(b"\"'")
+    if broken("pattern-opens") and given == b".*":
+        return True
     if broken("unicode-normalised") and given:
         given = unicodedata.normalize("NFKC", given.decode("utf-8", "replace")).encode()
     if broken("first-32") and given:
@@ -88,6 +90,12 @@ def authorised(request, right):
     if broken("both-open") and request.all("authorization") and request.parameters(PARAMETER):
         return True
     if broken("remote-user-opens") and (request.all("remote-user") or request.all("x-forwarded-user")):
+        return True
+    if broken("probe-opens") and any(value.startswith("kube-probe/") for value in request.all("user-agent")):
+        return True
+    if broken("local-origin-opens") and any("//localhost:" in value for value in request.all("origin")):
+        return True
+    if broken("operator-opens") and f"{PARAMETER}[$ne]=" in request.query:
         return True
     if broken("connection-opens") and request.is_known:
         return True
@@ -175,6 +183,7 @@ class Box:
         unguarded = unguarded or broken("ttyfoo-opens") and re.match("^/tty[a-z]", path)
         unguarded = unguarded or broken("slash-opens") and path == "/tty/"
         unguarded = unguarded or broken("health-in-query-opens") and request.target.endswith("/health")
+        unguarded = unguarded or broken("post-opens") and request.method == "POST" and request.is_upgrade()
         unguarded = unguarded or broken("other-version-opens") and request.one("sec-websocket-version") == "8"
         return path, bool(unguarded or request.is_old or request.is_absolute)
 
@@ -433,6 +442,7 @@ class Authorizer:
             return said(status, {"error": why}, UNAUTHORIZED, head_only)
         roles = ("REGULAR", "ADMIN", *(("RESTRICTED",) if broken("restricted-passes") else ()))
         unasked = broken("inactive-deletes") and request.method == "DELETE"
+        unasked = unasked or broken("role-header-passes") and request.all("x-user-role") == ["ADMIN"]
         unasked = unasked or broken("second-role-passes") and "ADMIN" in claims.get("roles", ())
         if claims.get("role") not in roles and not unasked:
             return said(403, {"error": "forbidden"}, head_only=head_only)
@@ -490,13 +500,18 @@ class Gateway:
         return (broken("models-slash-unguarded") and request.path == "/api/agents/models/"
                 or broken("upgrade-unguarded") and request.is_upgrade() and not request.path.endswith("/react")
                 or broken("health-in-query-passes") and request.target.endswith("/api/healthcheck")
+                or broken("probe-passes") and "kube-probe" in "".join(request.all("user-agent"))
+                or broken("preflight-passes") and request.method == "OPTIONS" and request.all("access-control-request-method")
+                or broken("react-in-query-passes") and request.target.endswith("/react") and "?" in request.target
+                or broken("react-slash-passes") and request.path.endswith("/react/")
                 or broken("override-passes") and request.all("x-method-override") == ["OPTIONS"]
                 or broken("connection-is-trusted") and request.is_known)
 
     async def decided(self, request):
         """Who it is by the authorizer, or the status of the refusal."""
         told = [("Host", "access-control"), ("Connection", "close")]
-        told += [(name, value) for name, value in request.headers if name.lower() == "authorization"]
+        passed = ("authorization", "x-user-role") if broken("role-header-passes") else ("authorization",)
+        told += [(name, value) for name, value in request.headers if name.lower() in passed]
         head = request_bytes(request.method, "/api/auth" + request.target, told)
         try:
             status, headers, _, writer = await ask(self.bench.doors["access-control"], head)
@@ -536,6 +551,10 @@ class AgentService:
         self.seen.append({"method": request.method, "target": request.target, "headers": headers})
         self.log.append(f"agent-service: {request.method} {request.path}")
         head_only, path = request.method == "HEAD", request.path
+        if broken("rewrite-url-passes"):
+            path = request.one("x-rewrite-url") or path
+        if broken("react-slash-passes") and path.endswith("/react/"):
+            path = path[:-1]
         if path == "/api/healthcheck":
             value = {"status": "ok", "env": {"key": self.key}} if broken("health-leaks-key") else {"status": "ok"}
             return said(200, value, head_only=head_only) if request.method in ("GET", "HEAD") else \
@@ -643,6 +662,8 @@ class Bench:
         self.folder, self.secrets, self.fleet = folder, EnvFile(folder / "secret.env"), Fleet()
         self.sessions, self.boxes, self.agents, self.doors = {}, {}, {}, {}
         self.clock, self.litellm_gone = None, False
+        # A box that is listed until it is asked for.
+        self.ghost = False
 
     def agent(self, name, model, supports_tui=True):
         agent = {"id": secrets.token_hex(4), "name": name, "model": model, "harness_id": "line",
@@ -741,6 +762,9 @@ class Bench:
                   ("access-control-0", self.doors["access-control"], {"app": "access-control"})]
         pods = [{"name": name, "uid": name, "ip": "127.0.0.1", "port": port, "labels": labels, "ready": True}
                 for name, port, labels in parts]
+        if self.ghost:
+            pods.append({"name": "box-gone", "uid": "box-gone", "ip": "127.0.0.1", "port": None,
+                         "labels": {"session": "gone"}, "ready": True})
         return pods + [{"name": box.name, "uid": box.uid, "ip": "127.0.0.1", "port": box.port, "labels": box.labels,
                         "ready": True} for box in self.fleet.boxes.values()]
 
@@ -773,6 +797,11 @@ class Bench:
                 if not self.fleet.end(name):
                     return f"there is no box {name}\n", 1
                 await self.worker.fill()
+            case ["ghost"]:
+                self.ghost = True
+            case ["exec" | "logs", "box-gone", *_]:
+                self.ghost = False
+                return "no such box\n", 1
             case ["exec", name, "--", *argv] if name in self.fleet.boxes:
                 return argv, self.fleet.boxes[name].env
             case ["logs", name]:

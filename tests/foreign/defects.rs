@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Bench, bad};
 
 /// Defects of its terminals, and the scenario that has to see each.
-const OF_TERMINALS: [(&str, &str); 47] = [
+const OF_TERMINALS: [(&str, &str); 52] = [
     ("subprotocol-opens", "harness-token/hardening/subprotocol/token[direct]"),
     ("cookie-opens", "harness-token/token/refuse/own-cookie[direct]"),
     ("forwarded-opens", "harness-token/token/refuse/elsewhere[direct]"),
@@ -41,7 +41,7 @@ const OF_TERMINALS: [(&str, &str); 47] = [
     ("old-http-opens", "harness-token/hardening/places[direct,alone]"),
     ("other-version-opens", "harness-token/hardening/places[direct,alone]"),
     ("connection-opens", "harness-token/hardening/places[direct,alone]"),
-    ("remote-user-opens", "harness-token/hardening/places[direct,alone]"),
+    ("remote-user-opens", "harness-token/token/refuse/elsewhere[direct]"),
     ("absolute-form-opens", "harness-token/hardening/paths[direct]"),
     ("rewrite-url-opens", "harness-token/hardening/paths[direct]"),
     ("dots-open", "harness-token/hardening/paths[direct]"),
@@ -56,10 +56,15 @@ const OF_TERMINALS: [(&str, &str); 47] = [
     ("refusal-hints", "harness-token/leak/error-body/open-doors[direct]"),
     ("environ-is-served", "harness-token/leak/error-body/open-doors[direct]"),
     ("actuator-is-open", "harness-token/leak/error-body/open-doors[direct]"),
+    ("probe-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("local-origin-opens", "harness-token/token/refuse/elsewhere[direct]"),
+    ("operator-opens", "harness-token/hardening/duplicates[direct]"),
+    ("pattern-opens", "harness-token/token/near-misses/other-values[direct]"),
+    ("post-opens", "harness-token/hardening/places[direct,alone]"),
 ];
 
 /// Those of its agent service.
-const OF_AGENTS: [(&str, &str); 36] = [
+const OF_AGENTS: [(&str, &str); 42] = [
     ("user-role-passes", "agent-service/headers/trusted/others[builtin]"),
     ("underscores-pass", "agent-service/headers/omitted[builtin]"),
     ("expired-models", "agent-service/jwt/expired/routes[service]"),
@@ -120,6 +125,18 @@ const OF_AGENTS: [(&str, &str); 36] = [
         "agent-service/hardening/refusals[access-control]",
     ),
     ("key-in-502", "agent-service/leak/error-body[service]"),
+    (
+        "probe-passes",
+        "agent-service/hardening/client-address[builtin,loopback]",
+    ),
+    ("preflight-passes", "agent-service/hardening/methods/no-token[builtin]"),
+    (
+        "react-in-query-passes",
+        "agent-service/hardening/paths/inactive[builtin]",
+    ),
+    ("role-header-passes", "agent-service/hardening/role-types[builtin]"),
+    ("react-slash-passes", "agent-service/hardening/every-route[builtin,GET]"),
+    ("rewrite-url-passes", "agent-service/hardening/paths/inactive[builtin]"),
 ];
 
 /// One of its terminals and one of its agent service at a time: they have no part in common.

@@ -260,7 +260,7 @@ class WebSocket:
 
     @staticmethod
     async def accept(request, reader, writer, headers=()):
-        if request.method != "GET" or not request.is_upgrade():
+        if request.method != "GET" and "post-opens" not in DEFECTS or not request.is_upgrade():
             raise Refused(426, ("Upgrade", "websocket"))
         if request.one("sec-websocket-version") != "13" and "other-version-opens" not in DEFECTS:
             raise Refused(426, ("Sec-WebSocket-Version", "13"))

@@ -35,7 +35,12 @@ pub(super) async fn read(haystack: Haystack, context: &StepContext) -> Result<Ve
             _ => Vec::new(),
         };
         if !read.is_empty() {
-            return Ok(read.into_iter().map(|(name, text)| Place::with(name, text)).collect());
+            let place = |(name, text): (String, Option<String>)| Place {
+                name,
+                holds: text.map_or(Holds::Nothing(GONE), Holds::Text),
+                log: None,
+            };
+            return Ok(read.into_iter().map(place).collect());
         }
     }
     match haystack {
