@@ -21,6 +21,9 @@ const LEAST_PROCESSOR: Duration = Duration::from_millis(200);
 const MOST_LAG: f64 = 10.0;
 const MOST_LAG_SHARE: f64 = 0.05;
 
+/// The fewest late moments that say so: of less than two hundred a single one would be the p99.
+const FEWEST_LATE: u64 = 3;
+
 impl LoadResult {
     /// Puts the result of a load together, and judges it.
     pub fn new(
@@ -39,7 +42,9 @@ impl LoadResult {
             .filter_map(Objective::latency_limit)
             .map(|limit| limit * MOST_LAG_SHARE)
             .fold(MOST_LAG, f64::min);
-        let saturated = !lag.is_empty() && lag_p99 > allowed;
+        let saturated = !lag.is_empty()
+            && lag_p99 > allowed
+            && lag.count_between((allowed * 1000.0) as u64, lag.max()) >= FEWEST_LATE;
         let measured = Measured {
             counts: &recorder.counts,
             whole: &recorder.whole,
