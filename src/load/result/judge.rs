@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use super::{FannedOut, Gauntlet, Generator, Load, LoadResult, Platform, Verdict, latencies};
 use crate::load::cost::Cost;
 use crate::load::failure::Failure;
@@ -24,6 +26,12 @@ const MOST_LAG_SHARE: f64 = 0.05;
 /// The fewest late moments that say so: of less than two hundred a single one would be the p99.
 const FEWEST_LATE: u64 = 3;
 
+/// Whether the schedule's lag leaves no latency the platform's, where so many milliseconds are allowed.
+pub(super) fn is_late(lag: &Histogram<u64>, allowed: f64) -> bool {
+    let allowed = (allowed * 1000.0) as u64;
+    lag.value_at_quantile(0.99) > allowed && lag.count_between(allowed, lag.max()) >= FEWEST_LATE
+}
+
 impl LoadResult {
     /// Puts the result of a load together, and judges it.
     pub fn new(
@@ -42,9 +50,7 @@ impl LoadResult {
             .filter_map(Objective::latency_limit)
             .map(|limit| limit * MOST_LAG_SHARE)
             .fold(MOST_LAG, f64::min);
-        let saturated = !lag.is_empty()
-            && lag_p99 > allowed
-            && lag.count_between((allowed * 1000.0) as u64, lag.max()) >= FEWEST_LATE;
+        let saturated = is_late(lag, allowed);
         let measured = Measured {
             counts: &recorder.counts,
             whole: &recorder.whole,

@@ -82,6 +82,22 @@ fn a_late_generator_says_nothing_against_counts() {
     );
 }
 
+#[test]
+fn a_moment_or_two_do_not_make_a_generator_late() {
+    let is_late = |all: u64, late: u64| {
+        let mut recorder = Recorder::new().expect("histograms");
+        for at in 0..all {
+            recorder.record(Metric::Lag, if at < late { 20_000_000 } else { 100_000 }, false);
+        }
+        super::judge::is_late(recorder.whole.of(Metric::Lag), 10.0)
+    };
+    assert!(!is_late(0, 0));
+    assert!(!is_late(74, 2), "the p99 of so few is their largest");
+    assert!(is_late(74, 3));
+    assert!(!is_late(1000, 9), "less than one of a hundred");
+    assert!(is_late(1000, 12));
+}
+
 /// Twenty ticks are the fewest of which a part is told.
 #[test]
 fn a_few_ticks_of_the_processor_are_not_divided() {
