@@ -106,10 +106,17 @@ impl Folder {
         fs::symlink_metadata(self.0.join(name)).is_ok()
     }
 
-    /// Replaces a file as a whole: whoever reads sees the old one or the new one, also after a crash.
+    /// Replaces a file as a whole: whoever reads sees the old one or the new one, also when the writer is killed.
+    /// A power cut may cost it: for what is written anew at every start, and may be written often.
     pub async fn replace(&self, name: &str, bytes: Vec<u8>, mode: u32) -> io::Result<()> {
         let (folder, name) = (self.0.clone(), name.to_owned());
-        apart(move || replace(&folder, &name, &bytes, mode)).await
+        apart(move || replace(&folder, &name, &bytes, mode, Lasting::ThroughKill)).await
+    }
+
+    /// Like [`Folder::replace`], and it lasts through a power cut: for logins, whose refresh token is good for one use.
+    pub async fn replace_for_good(&self, name: &str, bytes: Vec<u8>, mode: u32) -> io::Result<()> {
+        let (folder, name) = (self.0.clone(), name.to_owned());
+        apart(move || replace(&folder, &name, &bytes, mode, Lasting::ThroughPowerCut)).await
     }
 
     /// Removes what is by a name, a folder too; nothing there is no error.
@@ -198,7 +205,15 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 
         .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// What a written file outlives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lasting {
+    ThroughKill,
+    /// Waits for the disk, which takes milliseconds, and far longer while others write.
+    ThroughPowerCut,
+}
+
+fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
     // In the same folder: a rename replaces a file at once only within one file system.
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
@@ -207,12 +222,16 @@ fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()>
     file.write_all(bytes)?;
     // Not as it is made: the umask has a say there.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
+    if lasting == Lasting::ThroughPowerCut {
+        file.as_file().sync_all()?;
+    }
     // It is closed first: a watcher is told of no write by the name that readers know.
     let whole = file.into_temp_path();
     whole.persist(folder.join(name)).map_err(|error| error.error)?;
-    // Makes the new name last over a power cut. Some file systems can't sync a folder; the file is whole already.
-    let _unsupported = File::open(folder).and_then(|folder| folder.sync_all());
+    if lasting == Lasting::ThroughPowerCut {
+        // The new name too. Some file systems can't sync a folder; the file is whole already.
+        let _unsupported = File::open(folder).and_then(|folder| folder.sync_all());
+    }
     Ok(())
 }
 
@@ -241,7 +260,7 @@ mod tests {
                 }
             });
             for turn in 1..=200 {
-                replace(folder.path(), AUTH, &contents(turn), PRIVATE).expect("written");
+                replace(folder.path(), AUTH, &contents(turn), PRIVATE, Lasting::ThroughKill).expect("written");
             }
             done.store(true, Ordering::Relaxed);
             reader.join().expect("every file was whole");

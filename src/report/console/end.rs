@@ -8,7 +8,7 @@ use crate::events::{FactResult, RunOf, RunResult, ScenarioResult};
 use crate::report::collect::key;
 use crate::report::roads::{self, Compared, Row};
 use crate::report::text::{one_line, seconds, wrap};
-use crate::report::words;
+use crate::report::words::{self, Outcome};
 
 /// Facts as tables, apart from verdicts: roads side by side where they differ; with `all`, also where they agree, and
 /// the rest. Empty without such facts.
@@ -161,8 +161,33 @@ pub(super) fn slowest(took: &mut [Arc<ScenarioResult>], style: Style) -> String 
     text
 }
 
-/// The last lines: counts, notes, the verdict and its meaning.
-pub(super) fn summary(result: &RunResult, planned: usize, style: Style, width: usize) -> String {
+/// Runs that are listed again as not passed.
+const LISTED: usize = 20;
+
+/// Those of many runs that did not pass, by name: their explanations may fill more than a screen. Empty of few runs.
+fn not_passed(bad: &[Arc<ScenarioResult>], planned: usize, style: Style) -> String {
+    if planned < MANY {
+        return String::new();
+    }
+    let mut text = String::new();
+    for result in bad.iter().take(LISTED) {
+        let word = style.outcome(Outcome::of(result), 5);
+        text += &format!("{word} [{:>8}] {}\n", seconds(result.duration), result.run);
+    }
+    if let Some(more @ 1..) = bad.len().checked_sub(LISTED) {
+        text += &format!("      … {more} more\n");
+    }
+    text
+}
+
+/// The last lines: notes, counts, the runs that did not pass, the verdict and its meaning.
+pub(super) fn summary(
+    result: &RunResult,
+    bad: &[Arc<ScenarioResult>],
+    planned: usize,
+    style: Style,
+    width: usize,
+) -> String {
     let mut text = String::new();
     for note in &result.notes {
         let lines = wrap(&one_line(note), width - 6).join("\n      ");
@@ -172,6 +197,7 @@ pub(super) fn summary(result: &RunResult, planned: usize, style: Style, width: u
     let counts = format!("{counts} in {}", seconds(result.duration));
     text += &wrap(&counts, width).join("\n");
     text.push('\n');
+    text += &not_passed(bad, planned, style);
     let word = words::verdict(result.verdict);
     let meaning = words::meaning(result, planned);
     let lines = wrap(&format!("{word}: {meaning}"), width).join("\n");

@@ -252,7 +252,7 @@ impl<W: Write + Send> Console<W> {
             text += &end::slowest(&mut self.took, self.style);
         }
         let planned = self.info.as_ref().map_or(0, |info| info.scenarios);
-        text += &end::summary(result, planned, self.style, self.settings.width);
+        text += &end::summary(result, &self.bad, planned, self.style, self.settings.width);
         self.print(&text)
     }
 }

@@ -44,6 +44,22 @@ fn one_failure() {
     insta::assert_snapshot!(printed(&sample::one_failure(), settings(Verbosity::Normal)));
 }
 
+/// Their explanations have scrolled away; a few runs are seen at a glance.
+#[test]
+fn what_did_not_pass_of_many_runs_is_named_again_beside_the_counts() {
+    let mut events = sample::failing();
+    let of_few = printed(&events, settings(Verbosity::Quiet));
+    assert!(!of_few.contains("] harness-token/warm/stale\n"), "{of_few}");
+    let Event::RunStarted(info) = &mut events[0] else {
+        panic!("a run starts first");
+    };
+    Arc::make_mut(info).scenarios = 40;
+    let of_many = printed(&events, settings(Verbosity::Quiet));
+    let (_, end) = of_many.split_once(" passed, ").expect("the counts");
+    let (listed, _) = end.split_once("FAILED: ").expect("the verdict");
+    assert!(listed.contains("] harness-token/warm/stale\n"), "{end}");
+}
+
 #[test]
 fn facts_are_printed_where_roads_differ_and_all_of_them_where_wanted() {
     let all = ConsoleSettings {

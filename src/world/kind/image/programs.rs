@@ -10,8 +10,9 @@ use super::libraries::{self, System};
 use super::{ImageError, elf};
 
 /// What is in the image beside gauntlet; `--base-image` is there for more.
-const PROGRAMS: [&str; 14] = [
-    "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr", "truncate",
+const PROGRAMS: [&str; 15] = [
+    "awk", "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+    "truncate",
 ];
 
 /// Where they are searched for, and where they are in the image.

@@ -115,7 +115,8 @@ fn the_machines_shell_and_programs_come_along_under_their_names() {
         entries.insert(path, entry.link_name().unwrap().map(|to| to.into_owned()));
     }
     for name in [
-        "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr", "truncate",
+        "awk", "cat", "chmod", "env", "ls", "mkdir", "mv", "printenv", "rm", "sh", "sleep", "stat", "stty", "tr",
+        "truncate",
     ] {
         for folder in ["/bin", "/usr/bin"] {
             let path = Path::new(folder).join(name);
