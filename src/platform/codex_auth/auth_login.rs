@@ -56,7 +56,7 @@ pub async fn run(pod: Pod) -> Result<(), ComponentError> {
         } else {
             PRIVATE
         };
-        let written = folder.replace_for_good(&target, bytes, mode).await;
+        let written = folder.replace_durably(&target, bytes, mode).await;
         written.map_err(|error| ComponentError(format!("writing {target}: {error}")))?;
     }
     pod.log.line(format!("{target} is written"));

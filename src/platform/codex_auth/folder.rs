@@ -107,16 +107,16 @@ impl Folder {
     }
 
     /// Replaces a file as a whole: whoever reads sees the old one or the new one, also when the writer is killed.
-    /// A power cut may cost it: for what is written anew at every start, and may be written often.
+    /// A power cut may lose it: use it for what is written anew at every start.
     pub async fn replace(&self, name: &str, bytes: Vec<u8>, mode: u32) -> io::Result<()> {
         let (folder, name) = (self.0.clone(), name.to_owned());
-        apart(move || replace(&folder, &name, &bytes, mode, Lasting::ThroughKill)).await
+        apart(move || replace(&folder, &name, &bytes, mode, Survives::Kill)).await
     }
 
-    /// Like [`Folder::replace`], and it lasts through a power cut: for logins, whose refresh token is good for one use.
-    pub async fn replace_for_good(&self, name: &str, bytes: Vec<u8>, mode: u32) -> io::Result<()> {
+    /// Like [`Folder::replace`], but the file also survives a power cut: for logins, whose refresh token works only once.
+    pub async fn replace_durably(&self, name: &str, bytes: Vec<u8>, mode: u32) -> io::Result<()> {
         let (folder, name) = (self.0.clone(), name.to_owned());
-        apart(move || replace(&folder, &name, &bytes, mode, Lasting::ThroughPowerCut)).await
+        apart(move || replace(&folder, &name, &bytes, mode, Survives::PowerCut)).await
     }
 
     /// Removes what is by a name, a folder too; nothing there is no error.
@@ -205,15 +205,15 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 
         .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// What a written file outlives.
+/// What a replaced file survives.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lasting {
-    ThroughKill,
+enum Survives {
+    Kill,
     /// Waits for the disk, which takes milliseconds, and far longer while others write.
-    ThroughPowerCut,
+    PowerCut,
 }
 
-fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32, lasting: Lasting) -> io::Result<()> {
+fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32, survives: Survives) -> io::Result<()> {
     // In the same folder: a rename replaces a file at once only within one file system.
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
@@ -222,13 +222,13 @@ fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32, lasting: Lasting)
     file.write_all(bytes)?;
     // Not as it is made: the umask has a say there.
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
-    if lasting == Lasting::ThroughPowerCut {
+    if survives == Survives::PowerCut {
         file.as_file().sync_all()?;
     }
     // It is closed first: a watcher is told of no write by the name that readers know.
     let whole = file.into_temp_path();
     whole.persist(folder.join(name)).map_err(|error| error.error)?;
-    if lasting == Lasting::ThroughPowerCut {
+    if survives == Survives::PowerCut {
         // The new name too. Some file systems can't sync a folder; the file is whole already.
         let _unsupported = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -260,7 +260,7 @@ mod tests {
                 }
             });
             for turn in 1..=200 {
-                replace(folder.path(), AUTH, &contents(turn), PRIVATE, Lasting::ThroughKill).expect("written");
+                replace(folder.path(), AUTH, &contents(turn), PRIVATE, Survives::Kill).expect("written");
             }
             done.store(true, Ordering::Relaxed);
             reader.join().expect("every file was whole");

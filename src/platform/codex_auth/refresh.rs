@@ -229,5 +229,5 @@ async fn keep(
         }
     };
     let bytes = document.to_string().into_bytes();
-    Ok(folder.replace_for_good(&name, bytes, PRIVATE).await?)
+    Ok(folder.replace_durably(&name, bytes, PRIVATE).await?)
 }

@@ -163,7 +163,7 @@ fn a_program_that_is_not_there_is_named_with_what_to_do() {
     assert_eq!(
         error.to_string(),
         format!(
-            "making the platform's image: the program cat is in neither of {root}/usr/bin and {root}/bin; \
+            "making the platform's image: the program awk is in neither of {root}/usr/bin and {root}/bin; \
              install it, or name an image that has it with --base-image"
         )
     );
